@@ -1,0 +1,188 @@
+//! Error codes: one table from the stable code to gRPC status, HTTP status and whether a repeat can help.
+
+use crate::v1;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $status:expr, $retry_ms:literal;)*) => {
+        /// What went wrong, by its stable code.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ErrorCode {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl ErrorCode {
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The stable code on the wire.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// The gRPC status code.
+            #[must_use]
+            pub fn status(self) -> tonic::Code {
+                match self { $(Self::$name => $status,)* }
+            }
+
+            /// When the same call may be repeated, milliseconds; 0: a repeat cannot help.
+            #[must_use]
+            pub fn retry_after_ms(self) -> i64 {
+                match self { $(Self::$name => $retry_ms,)* }
+            }
+        }
+    };
+}
+
+use tonic::Code;
+
+codes! {
+    /// A field of the request is not as it has to be: the violations say which.
+    InvalidArgument = "invalid_argument", Code::InvalidArgument, 0;
+    /// The body is not the method's request message.
+    MalformedBody = "malformed_body", Code::InvalidArgument, 0;
+    /// The body is over 64 KiB.
+    BodyTooLarge = "body_too_large", Code::InvalidArgument, 0;
+    /// The text is over 16,384 bytes.
+    TextTooLong = "text_too_long", Code::InvalidArgument, 0;
+    /// There is no such method.
+    UnknownMethod = "unknown_method", Code::Unimplemented, 0;
+    /// Realtime: `key` is not the conversation_id of the request.
+    KeyMismatch = "key_mismatch", Code::InvalidArgument, 0;
+    /// No token was given.
+    Unauthenticated = "unauthenticated", Code::Unauthenticated, 0;
+    /// The token is malformed, unknown or was revoked: log in again.
+    TokenInvalid = "token_invalid", Code::Unauthenticated, 0;
+    /// The access token has expired: refresh it.
+    TokenExpired = "token_expired", Code::Unauthenticated, 0;
+    /// This refresh token was used before; the device has been signed out for safety.
+    TokenReused = "token_reused", Code::Unauthenticated, 0;
+    /// Name or password is wrong.
+    WrongCredentials = "wrong_credentials", Code::Unauthenticated, 0;
+    /// The caller may not do this.
+    PermissionDenied = "permission_denied", Code::PermissionDenied, 0;
+    /// The name belongs to somebody else.
+    NameTaken = "name_taken", Code::AlreadyExists, 0;
+    /// There is no such thing, or the caller may not see it.
+    NotFound = "not_found", Code::NotFound, 0;
+    /// There is no such conversation, or the caller is not in it.
+    NotAMember = "not_a_member", Code::NotFound, 0;
+    /// The conversation is not a group.
+    NotAGroup = "not_a_group", Code::FailedPrecondition, 0;
+    /// The other is not a contact (any more).
+    NotAContact = "not_a_contact", Code::FailedPrecondition, 0;
+    /// The other is a contact already.
+    AlreadyContact = "already_contact", Code::AlreadyExists, 0;
+    /// One cannot be one's own contact.
+    Yourself = "yourself", Code::InvalidArgument, 0;
+    /// A group has at most 10,000 members.
+    TooManyMembers = "too_many_members", Code::FailedPrecondition, 0;
+    /// This client_msg_id was committed with another request.
+    ClientMsgIdReused = "client_msg_id_reused", Code::AlreadyExists, 0;
+    /// An earlier send of this session to this conversation was refused: repeat that one first.
+    OutOfOrder = "out_of_order", Code::Aborted, 50;
+    /// A mark or page begins past the end of the log.
+    SeqFromFuture = "seq_from_future", Code::OutOfRange, 0;
+    /// The sync cursor is past the end of the own log: start again from 0.
+    CursorFromFuture = "cursor_from_future", Code::OutOfRange, 0;
+    /// Too many calls: wait.
+    RateLimited = "rate_limited", Code::ResourceExhausted, 1_000;
+    /// A queue is full: repeat a little later.
+    Overloaded = "overloaded", Code::ResourceExhausted, 200;
+    /// The disk of the server is full: it reads, and takes nothing.
+    StorageFull = "storage_full", Code::ResourceExhausted, 10_000;
+    /// A part of the server is not reachable: repeat a little later.
+    Unavailable = "unavailable", Code::Unavailable, 500;
+    /// The call took too long; whether it took effect is unknown: repeat it.
+    DeadlineExceeded = "deadline_exceeded", Code::DeadlineExceeded, 500;
+    /// A fault of the server; its log has the details.
+    Internal = "internal", Code::Internal, 0;
+}
+
+impl ErrorCode {
+    /// The code with this stable name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|c| c.as_str() == name)
+    }
+
+    /// The error of this code that says `message`.
+    #[must_use]
+    pub fn with(self, message: impl Into<String>) -> v1::Error {
+        v1::Error {
+            status: self.status() as i32,
+            code: self.as_str().to_owned(),
+            message: message.into(),
+            violations: Vec::new(),
+            retry_after_ms: self.retry_after_ms(),
+        }
+    }
+
+    /// The HTTP status (google.rpc.Code's mapping, but 507 for a full disk and 413 for a body over the limit).
+    #[must_use]
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::StorageFull => 507,
+            Self::BodyTooLarge => 413,
+            _ => http_status(self.status()),
+        }
+    }
+}
+
+/// The HTTP status for a gRPC status, as google.rpc.Code documents it.
+#[must_use]
+pub fn http_status(code: Code) -> u16 {
+    match code {
+        Code::Ok => 200,
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => 400,
+        Code::Unauthenticated => 401,
+        Code::PermissionDenied => 403,
+        Code::NotFound => 404,
+        Code::Aborted | Code::AlreadyExists => 409,
+        Code::ResourceExhausted => 429,
+        Code::Cancelled => 499,
+        Code::Unimplemented => 501,
+        Code::Unavailable => 503,
+        Code::DeadlineExceeded => 504,
+        Code::Unknown | Code::Internal | Code::DataLoss => 500,
+    }
+}
+
+/// A field that is not as it has to be. `field` is the JSON name.
+#[must_use]
+pub fn violation(field: &str, description: impl Into<String>) -> v1::Error {
+    let description = description.into();
+    v1::Error {
+        violations: vec![v1::FieldViolation { field: field.to_owned(), description: description.clone() }],
+        ..ErrorCode::InvalidArgument.with(format!("{field}: {description}"))
+    }
+}
+
+impl std::fmt::Display for v1::Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl std::error::Error for v1::Error {}
+
+impl v1::Error {
+    /// Whether the same call, unchanged, may succeed later.
+    #[must_use]
+    pub fn retryable(&self) -> bool {
+        self.retry_after_ms > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found_again() {
+        for code in ErrorCode::ALL {
+            assert_eq!(ErrorCode::from_name(code.as_str()), Some(*code));
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The bus: carries commands from the gateways to the workers of their partitions. It may lose everything: what it carried and was not
+//! committed is sent again by the clients.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use gogochat_proto::ids::{DeviceId, UserId};
+
+/// A command on its way to the worker of its partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BusCommand {
+    /// `gogochat_proto::partition::partition` of the conversation.
+    pub partition: u32,
+    /// Where the reply goes.
+    pub reply_to: ReplyTo,
+    /// Who.
+    pub user: UserId,
+    /// From which device.
+    pub device: DeviceId,
+    /// "gogochat.v1.ChatService/SendMessage".
+    pub method: String,
+    /// The request message.
+    pub body: Bytes,
+}
+
+/// The return address of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyTo {
+    /// The edge's attachment at the core that took the command; 0 for a call that waits in that core itself.
+    pub attachment: u64,
+    /// The session there, or the waiting call.
+    pub session: u64,
+    /// The client's call id; 0 wants no reply (marks).
+    pub call_id: u32,
+}
+
+/// A way for commands to reach the workers.
+#[async_trait]
+pub trait Bus: Send + Sync + 'static {
+    /// Puts a command on its partition's queue, behind those that were put there before.
+    ///
+    /// # Errors
+    /// The queue is full, or the bus is not reachable.
+    async fn publish(&self, command: BusCommand) -> Result<(), BusError>;
+
+    /// Takes part in consuming: the partitions are shared among all who do.
+    async fn consumer(&self) -> Result<Box<dyn Consumer>, BusError>;
+}
+
+/// One consumer.
+#[async_trait]
+pub trait Consumer: Send {
+    /// Waits for commands and gives what there is, at most `max`; of one partition in their order. `None`: the bus has shut down.
+    async fn next_batch(&mut self, max: usize) -> Option<Vec<BusCommand>>;
+
+    /// The last batch has been committed to the store: it will not be given again.
+    async fn commit(&mut self) -> Result<(), BusError>;
+}
+
+/// Why a command was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BusError {
+    /// The partition's queue is full.
+    #[error("the queue of partition {partition} is full")]
+    Full {
+        /// Which.
+        partition: u32,
+    },
+    /// Not reachable, or shut down.
+    #[error("the bus is unavailable: {0}")]
+    Unavailable(String),
+}

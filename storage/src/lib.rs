@@ -1,0 +1,6 @@
+//! State outside the process: one folder for each seam, the trait beside its implementations.
+
+pub mod bus;
+pub mod discovery;
+pub mod presence;
+pub mod store;
