@@ -1,1 +1,21 @@
-fn main() {}
+//! The binary `gogochat`.
+
+use clap::Parser as _;
+
+mod assemble;
+mod certificate;
+mod command;
+mod config;
+mod page;
+mod status;
+mod telemetry;
+
+fn main() -> std::process::ExitCode {
+    match command::Cli::parse().run() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            telemetry::complain(&error);
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

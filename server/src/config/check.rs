@@ -1,0 +1,105 @@
+//! What `check-config` and every start look at, beyond types: each problem names the key and says what to do.
+
+use std::{fmt, fs, path::Path};
+
+use super::{Config, Role};
+
+/// A key that cannot stay as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// The key's path: "edge.certificate".
+    pub(crate) key: &'static str,
+    /// What is wrong and what to do.
+    pub(crate) advice: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.advice)
+    }
+}
+
+/// Everything that is wrong with a configuration for `serve`.
+pub(crate) fn check(config: &Config) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    if config.roles.is_empty() {
+        problems.add("roles", "no role: give \"edge\", \"core\" or both");
+    }
+    if config.node.is_empty() || !config.node.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.') {
+        problems.add("node", "a node name has letters, digits, '-' and '.' only, as in a certificate");
+    }
+    if config.has(Role::Edge) {
+        edge(config, &mut problems);
+    }
+    if config.has(Role::Core) {
+        core(config, &mut problems);
+    }
+    cluster(config, &mut problems);
+    if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.level) {
+        problems.add("log.level", format!("{error}: give a filter such as \"info\" or \"gogochat_edge=debug,info\""));
+    }
+    problems.0
+}
+
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, key: &'static str, advice: impl Into<String>) {
+        self.0.push(Problem { key, advice: advice.into() });
+    }
+
+    /// The file has to be given and readable.
+    fn file(&mut self, key: &'static str, path: &Path, what: &str) {
+        if path.as_os_str().is_empty() {
+            self.add(key, format!("missing: give {what}"));
+        } else if let Err(error) = fs::read(path) {
+            self.add(key, format!("{}: {error}: give {what}", path.display()));
+        }
+    }
+}
+
+fn edge(config: &Config, problems: &mut Problems) {
+    if config.edge.listen.is_empty() {
+        problems.add("edge.listen", "no address: give at least one, as \"[::]:443\"");
+    }
+    problems.file("edge.certificate", &config.edge.certificate, "the certificate chain as a PEM file");
+    problems.file("edge.key", &config.edge.key, "the certificate's private key as a PEM file");
+    for origin in &config.edge.origins {
+        let ok = origin.parse::<http::Uri>().is_ok_and(|uri| {
+            uri.scheme().is_some() && uri.authority().is_some() && !origin.ends_with('/') && uri.path() == "/"
+        });
+        if !ok {
+            problems.add("edge.origins", format!("{origin:?} is no origin: write scheme and host alone, as \"https://chat.example.org\""));
+        }
+    }
+    let url = &config.edge.webtransport_url;
+    if !url.is_empty() && !(url.starts_with("https://") && url.parse::<http::Uri>().is_ok()) {
+        problems.add("edge.webtransport_url", "write an https URL, as \"https://chat.example.org:443/wt\", or leave it empty");
+    }
+}
+
+fn core(config: &Config, problems: &mut Problems) {
+    if !config.store_url().starts_with("sqlite:") {
+        problems.add("core.store", "this version keeps its data in SQLite: give \"sqlite:PATH\"");
+    }
+    if config.core.bus_queue == 0 {
+        problems.add("core.bus_queue", "must be at least 1");
+    }
+}
+
+fn cluster(config: &Config, problems: &mut Problems) {
+    let (edge, core) = (config.has(Role::Edge), config.has(Role::Core));
+    if edge && !core && config.cluster.core.is_none() {
+        problems.add("cluster.core", "an edge alone needs a core: give { name = \"core-1\", address = \"host:7443\" }");
+    }
+    if core && !edge && config.cluster.listen.is_none() {
+        problems.add("cluster.listen", "a core alone needs an address for its edges, as \"0.0.0.0:7443\"");
+    }
+    let joined = (edge && !core) || config.cluster.listen.is_some();
+    if joined {
+        problems.file("cluster.ca", &config.cluster.ca, "the private CA's certificate (`gogochat certs` makes one)");
+        problems.file("cluster.certificate", &config.cluster.certificate, "this node's certificate (`gogochat certs` makes it)");
+        problems.file("cluster.key", &config.cluster.key, "this node's private key (`gogochat certs` makes it)");
+    }
+}

@@ -1,0 +1,217 @@
+//! The configuration: one struct, each key documented, from defaults, a TOML file, the environment and flags, in this order.
+//!
+//! The environment names a key by its path: `GOGOCHAT__EDGE__LISTEN='["[::]:443"]'`. `docs/configuration.md` is made from the example file
+//! beside this module, and tests hold the example, the documentation and these structs together.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+
+mod check;
+
+pub(crate) use check::{Problem, check};
+
+/// Everything that an operator may set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// What this process does: "edge", "core" or both.
+    pub(crate) roles: Vec<Role>,
+    /// This node's name; with two processes, the name that its node certificate carries.
+    pub(crate) node: String,
+    /// The folder for the store and, with `dev`, the certificate.
+    pub(crate) data: PathBuf,
+    /// How long SIGTERM gives clients and calls to finish, in ms.
+    pub(crate) drain_ms: u64,
+    pub(crate) http: Http,
+    pub(crate) edge: Edge,
+    pub(crate) core: Core,
+    pub(crate) cluster: Cluster,
+    pub(crate) log: Log,
+}
+
+/// A part of the system that a process can play.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// Takes connections.
+    Edge,
+    /// Decides.
+    Core,
+}
+
+/// The listeners in clear: health, metrics, and with the edge role page, REST and WebSocket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Http {
+    /// Addresses. Keep them on loopback or behind a proxy.
+    pub(crate) listen: Vec<SocketAddr>,
+}
+
+/// The listeners with TLS: WebTransport, HTTP/3, HTTP/2, HTTP/1.1 and wss, on the same port of UDP and TCP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Edge {
+    /// Addresses.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// The certificate chain, PEM. Read anew when the file changes.
+    pub(crate) certificate: PathBuf,
+    /// Its private key, PEM.
+    pub(crate) key: PathBuf,
+    /// Where browsers may come from ("https://chat.example.org"). Empty: only from this server's own pages.
+    pub(crate) origins: Vec<String>,
+    /// What the page dials for WebTransport; empty: the page's own host and port when it came over TLS.
+    pub(crate) webtransport_url: String,
+}
+
+/// The core role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Core {
+    /// "sqlite:PATH"; empty: gogochat.db in the data folder.
+    pub(crate) store: String,
+    /// Commands that may wait for a partition's worker.
+    pub(crate) bus_queue: usize,
+    /// Addresses of the public gRPC service, in clear: keep them on loopback or behind a proxy.
+    pub(crate) grpc: Vec<SocketAddr>,
+    /// Lifts the limits by address for loopback, so that a load test can register its users.
+    pub(crate) trust_loopback: bool,
+}
+
+/// Edge and core as processes of their own: mutual TLS with certificates of a private CA (`gogochat certs` makes them).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Cluster {
+    /// Where a core takes edges, when the edge is another process.
+    pub(crate) listen: Option<SocketAddr>,
+    /// The core that an edge attaches to, when it is another process.
+    pub(crate) core: Option<CoreNode>,
+    /// The private CA's certificate, PEM.
+    pub(crate) ca: PathBuf,
+    /// This node's certificate, PEM.
+    pub(crate) certificate: PathBuf,
+    /// Its private key, PEM.
+    pub(crate) key: PathBuf,
+}
+
+/// A core node to attach to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CoreNode {
+    /// The node name in its certificate.
+    pub(crate) name: String,
+    /// Host and port.
+    pub(crate) address: String,
+}
+
+/// Logs, on standard error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// "json" or "text".
+    pub(crate) format: LogFormat,
+    /// A tracing filter: "info", "gogochat_edge=debug,info".
+    pub(crate) level: String,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For a terminal.
+    Text,
+}
+
+impl Config {
+    /// The configuration from `file` (if given) and the environment, over the defaults.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, figment::Error> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        figment.merge(Env::prefixed("GOGOCHAT__").split("__")).extract()
+    }
+
+    /// Whether this process plays `role`.
+    pub(crate) fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    /// The store's URL, with the default filled in.
+    pub(crate) fn store_url(&self) -> String {
+        if self.core.store.is_empty() {
+            format!("sqlite:{}", self.data.join("gogochat.db").display())
+        } else {
+            self.core.store.clone()
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            roles: vec![Role::Edge, Role::Core],
+            node: "gogochat-1".into(),
+            data: "./data".into(),
+            drain_ms: 10_000,
+            http: Http::default(),
+            edge: Edge::default(),
+            core: Core::default(),
+            cluster: Cluster::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))] }
+    }
+}
+
+impl Default for Edge {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::from(([0_u16; 8], 443))],
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
+            origins: Vec::new(),
+            webtransport_url: String::new(),
+        }
+    }
+}
+
+impl Default for Core {
+    fn default() -> Self {
+        Self {
+            store: String::new(),
+            bus_queue: 4_096,
+            grpc: vec![SocketAddr::from(([127, 0, 0, 1], 50051))],
+            trust_loopback: false,
+        }
+    }
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self { listen: None, core: None, ca: PathBuf::new(), certificate: PathBuf::new(), key: PathBuf::new() }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Json, level: "info".into() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! The example file, the structures and the advice agree.
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../docs/gogochat.example.toml");
+
+fn from_toml(text: &str) -> Result<Config, figment::Error> {
+    Figment::from(Serialized::defaults(Config::default())).merge(Toml::string(text)).extract()
+}
+
+#[test]
+fn the_example_says_the_defaults() {
+    assert_eq!(from_toml(EXAMPLE).unwrap(), Config::default());
+}
+
+#[test]
+fn the_example_has_every_key() {
+    let defaults = toml::Value::try_from(Config::default()).unwrap();
+    let mut missing = Vec::new();
+    for (section, value) in defaults.as_table().unwrap() {
+        match value.as_table() {
+            Some(keys) => {
+                let body = EXAMPLE.split(&format!("[{section}]")).nth(1).unwrap_or_default();
+                let body = body.split("\n[").next().unwrap_or_default();
+                missing.extend(keys.keys().filter(|key| !body.contains(&format!("\n{key} ="))).map(|key| format!("{section}.{key}")));
+            }
+            None if !EXAMPLE.contains(&format!("\n{section} =")) => missing.push(section.clone()),
+            None => {}
+        }
+    }
+    // Left out of the structure's default because they are optional.
+    for optional in ["# listen = ", "# core = "] {
+        assert!(EXAMPLE.contains(optional));
+    }
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+#[test]
+fn a_wrong_key_or_value_is_named() {
+    let unknown = from_toml("[edge]\nlistne = []").unwrap_err().to_string();
+    assert!(unknown.contains("listne") && unknown.contains("listen"), "{unknown}");
+    let wrong = from_toml("[core]\nbus_queue = \"many\"").unwrap_err().to_string();
+    assert!(wrong.contains("core.bus_queue"), "{wrong}");
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    #[allow(clippy::result_large_err)]
+    figment::Jail::expect_with(|jail| {
+        jail.create_file("g.toml", "node = \"from-file\"\n[edge]\norigins = [\"https://a\"]")?;
+        jail.set_env("GOGOCHAT__EDGE__LISTEN", "[\"127.0.0.1:9443\"]");
+        jail.set_env("GOGOCHAT_BIN", "not a key");
+        let config = Config::load(Some(Path::new("g.toml")))?;
+        assert_eq!(config.node, "from-file");
+        assert_eq!(config.edge.listen, ["127.0.0.1:9443".parse().unwrap()]);
+        assert_eq!(config.edge.origins, ["https://a"]);
+        jail.set_env("GOGOCHAT__EDGE__LISTNE", "x");
+        assert!(Config::load(None).is_err());
+        Ok(())
+    });
+}
+
+#[test]
+fn each_problem_names_its_key() {
+    let keys = |toml: &str| check(&from_toml(toml).unwrap()).into_iter().map(|p| p.key).collect::<Vec<_>>();
+    assert_eq!(keys(""), ["edge.certificate", "edge.key"]);
+    assert_eq!(keys("roles = []"), ["roles"]);
+    assert_eq!(keys("roles = [\"core\"]\nnode = \"a b\""), ["node", "cluster.listen"]);
+    assert_eq!(keys("roles = [\"core\"]\ncluster.listen = \"127.0.0.1:1\""), ["cluster.ca", "cluster.certificate", "cluster.key"]);
+    assert_eq!(
+        keys("roles = [\"core\", \"edge\"]\nedge.certificate = \"/dev/null\"\nedge.key = \"/dev/null\"\nedge.origins = [\"chat.example.org/\"]\ncore.store = \"postgres:x\"\nlog.level = \"a=b=c\""),
+        ["edge.origins", "core.store", "log.level"]
+    );
+}

@@ -1,0 +1,41 @@
+//! Logs and metrics.
+
+use std::io::Write as _;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+/// Starts logging to standard error.
+///
+/// # Errors
+/// The level is no filter, or logging runs already.
+pub(crate) fn start_logs(log: &Log) -> anyhow::Result<()> {
+    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&log.level)?).with_writer(std::io::stderr);
+    match log.format {
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => builder.with_target(false).try_init(),
+    }
+    .map_err(|error| anyhow::anyhow!("logging: {error}"))
+}
+
+/// Starts counting; the handle renders what has been counted for `/metrics`.
+///
+/// # Errors
+/// Something else counts already.
+pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
+    let recorder = PrometheusBuilder::new().set_buckets(&SECONDS)?.build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder)?;
+    gogochat_core::metrics::describe();
+    gogochat_edge::metrics::describe();
+    Ok(handle)
+}
+
+/// Says on standard error why the program ends: the cause, and what led to it.
+pub(crate) fn complain(error: &anyhow::Error) {
+    let _ = writeln!(std::io::stderr(), "gogochat: {error:#}");
+}
+
+const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
