@@ -6,7 +6,9 @@ mod assemble;
 mod certificate;
 mod command;
 mod config;
+mod node;
 mod page;
+mod settings;
 mod status;
 mod telemetry;
 

@@ -1,0 +1,128 @@
+//! Start-up and shutdown on one page: what a process is made of, in the order in which it begins and ends.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use gogochat_core::Core;
+use gogochat_edge::Edge;
+use gogochat_storage::open::Storage;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::transport::Channel;
+
+use crate::{
+    certificate::Reloadable,
+    config::{Config, Role},
+    node, page, settings,
+    status::{self, Checks},
+    telemetry,
+};
+
+/// Runs what the configuration says until SIGTERM or Ctrl-C, then drains. `ready` is called once everything listens.
+///
+/// # Errors
+/// A part could not start.
+pub(crate) fn run(
+    config: Config,
+    certificate: Option<Arc<Reloadable>>,
+    ready: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(config, certificate, ready))
+}
+
+async fn serve(
+    config: Config,
+    certificate: Option<Arc<Reloadable>>,
+    ready: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let metrics = telemetry::start_metrics()?;
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let mut checks: Checks = Vec::new();
+
+    // 1. The core: store, workers, gRPC for nodes and for the public.
+    let mut core = None;
+    let mut upstream: Option<Channel> = None;
+    if config.has(Role::Core) {
+        let storage = Storage::open(&settings::storage(&config)).await.context("core.store")?;
+        let started = Arc::new(Core::start(settings::core(&config), storage).await?);
+        upstream = Some(node::pipe(started.node_service(), &stop, &tasks)?);
+        if let Some(address) = config.cluster.listen {
+            node::serve(address, &config.cluster, started.node_service(), &stop, &tasks).await?;
+        }
+        for address in &config.core.grpc {
+            node::serve_public(*address, started.public_service(), &stop, &tasks).await?;
+        }
+        let probe = started.clone();
+        checks.push(("core", Arc::new(move || probe.ready())));
+        core = Some(started);
+    }
+
+    // 2. The edge: transports, joined to the core in this process or, over mutual TLS, in another.
+    let mut edge = None;
+    if let Some(certificate) = certificate {
+        let upstream = match (upstream, &config.cluster.core) {
+            (Some(pipe), _) => pipe,
+            (None, Some(core)) => node::connect(core, &config.cluster)?,
+            (None, None) => anyhow::bail!("cluster.core: an edge alone needs a core"),
+        };
+        let started = Edge::bind(settings::edge(&config, &certificate)?, upstream).await?;
+        let probe = started.handle();
+        checks.push(("edge", Arc::new(move || probe.ready())));
+        tasks.spawn(guard(&stop, certificate.watch()));
+        let app = page::router(&settings::content_security_policy(&config))?;
+        edge = Some(started.start(status::router(checks, metrics).merge(app)));
+    } else {
+        // A core alone: health and metrics all the same.
+        node::serve_http(&config.http.listen, status::router(checks, metrics), &stop, &tasks).await?;
+    }
+
+    tracing::info!(node = config.node, roles = ?config.roles, "ready");
+    ready()?;
+    wait_for_signal().await?;
+
+    // 3. The end: clients are told and finish, then what they sent is committed and answered, then nothing listens.
+    let deadline = Duration::from_millis(config.drain_ms);
+    tracing::info!(?deadline, "draining");
+    if let Some(edge) = edge {
+        edge.drain(deadline).await;
+    }
+    if let Some(core) = core {
+        core.drain(deadline).await;
+    }
+    stop.cancel();
+    tasks.close();
+    if tokio::time::timeout(deadline, tasks.wait()).await.is_err() {
+        tracing::warn!("some tasks did not end in time");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// `future`, but no longer than until `stop`.
+async fn guard_inner(stop: CancellationToken, future: impl Future<Output = ()>) {
+    let _ = stop.run_until_cancelled(future).await;
+}
+
+fn guard(stop: &CancellationToken, future: impl Future<Output = ()>) -> impl Future<Output = ()> {
+    guard_inner(stop.clone(), future)
+}
+
+async fn wait_for_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    // A second signal ends the process at once, as the default does.
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(130);
+    });
+    Ok(())
+}

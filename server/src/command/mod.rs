@@ -1,0 +1,43 @@
+//! The command line: one file for each subcommand.
+
+mod certs;
+mod check_config;
+mod dev;
+mod serve;
+
+use clap::{Parser, Subcommand};
+
+/// gogochat: instant messages over QUIC, WebSocket and HTTP, from one binary.
+#[derive(Debug, Parser)]
+#[command(name = "gogochat", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts everything on this machine, with no configuration: page, WebTransport, WebSocket, REST and gRPC on loopback.
+    Dev(dev::Dev),
+    /// Starts what the configuration says: edge, core or both.
+    Serve(serve::Serve),
+    /// Reads a configuration and says what is wrong with it, by file and key.
+    CheckConfig(check_config::CheckConfig),
+    /// Makes a private CA and node certificates, to run edge and core as processes of their own.
+    Certs(certs::Certs),
+}
+
+impl Cli {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// It could not be done; the message says what to change.
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Dev(dev) => dev.run(),
+            Command::Serve(serve) => serve.run(),
+            Command::CheckConfig(check) => check.run(),
+            Command::Certs(certs) => certs.run(),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! `gogochat serve`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::check_config;
+use crate::{assemble, certificate::Reloadable, config::Role, telemetry};
+
+/// Starts what the configuration says.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// The TOML file; docs/gogochat.example.toml has every key.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What this process does, over the configuration: "edge", "core" or "edge,core".
+    #[arg(long, value_delimiter = ',', value_name = "ROLE")]
+    roles: Vec<Role>,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let config = check_config::load(self.config.as_deref(), self.roles)?;
+        telemetry::start_logs(&config.log)?;
+        let certificate =
+            config.has(Role::Edge).then(|| Reloadable::open(&config.edge.certificate, &config.edge.key)).transpose()?;
+        assemble::run(config, certificate, || Ok(()))
+    }
+}
