@@ -119,12 +119,13 @@ impl ErrorCode {
         }
     }
 
-    /// The HTTP status (google.rpc.Code's mapping, but 507 for a full disk and 413 for a body over the limit).
+    /// The HTTP status (google.rpc.Code's mapping, but 507 for a full disk, 413 for a body over the limit and 404 for an unknown method).
     #[must_use]
     pub fn http_status(self) -> u16 {
         match self {
             Self::StorageFull => 507,
             Self::BodyTooLarge => 413,
+            Self::UnknownMethod => 404,
             _ => http_status(self.status()),
         }
     }

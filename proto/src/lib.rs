@@ -5,7 +5,9 @@
 pub mod close;
 pub mod error;
 pub mod frame;
+pub mod http;
 pub mod ids;
+pub mod json;
 pub mod limits;
 pub mod method;
 pub mod partition;

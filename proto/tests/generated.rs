@@ -1,5 +1,7 @@
 //! The committed code in `src/gen` is what the `.proto` files say. `UPDATE=1 cargo test -p gogochat-proto --test generated` writes it anew.
 
+#![allow(clippy::expect_used, reason = "a test's own helpers")]
+
 use std::{fs, path::Path};
 
 use prost_types::FileDescriptorSet;
