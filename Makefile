@@ -31,6 +31,7 @@ check: setup-page setup-tools page
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo deny --all-features --locked check bans licenses sources
+	scripts/prove-rules
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	scripts/check-alone $(CRATES)
 	cd web && npm run check

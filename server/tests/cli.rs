@@ -1,0 +1,89 @@
+//! The command line as an operator meets it: what is wrong is said by file and key, with exit code 1.
+
+use std::{path::Path, process::Command};
+
+const GOGOCHAT: &str = env!("CARGO_BIN_EXE_gogochat");
+
+/// Exit code, standard output, standard error.
+fn gogochat(args: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(GOGOCHAT).args(args).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+fn config(dir: &Path, text: &str) -> String {
+    let file = dir.join("gogochat.toml");
+    std::fs::write(&file, text).unwrap();
+    file.display().to_string()
+}
+
+#[test]
+fn check_config_names_file_key_and_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = config(dir.path(), "[edge]\ncertificate = \"/nowhere.pem\"\norigins = [\"chat.example.org\"]");
+    let (code, _, error) = gogochat(&["check-config", "--config", &file]);
+    assert_eq!(code, Some(1));
+    for part in [
+        file.as_str(),
+        "edge.certificate",
+        "/nowhere.pem",
+        "edge.key: missing",
+        "edge.origins",
+        "https://chat.example.org",
+    ] {
+        assert!(error.contains(part), "{part} in {error}");
+    }
+
+    let file = config(dir.path(), "[http]\nlisten = [\"nowhere\"]");
+    let (code, _, error) = gogochat(&["check-config", "--config", &file]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("http.listen") && error.contains(&file), "{error}");
+
+    let (code, _, error) = gogochat(&["check-config", "--config", "/nowhere.toml"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("/nowhere.toml"), "{error}");
+}
+
+#[test]
+fn certs_make_what_a_two_process_configuration_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("certs");
+    let (code, listed, error) =
+        gogochat(&["certs", "--out", out.to_str().unwrap(), "--node", "core-1", "--node", "edge-1"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert_eq!(listed.lines().count(), 5);
+    let file = config(
+        dir.path(),
+        &format!(
+            "roles = [\"core\"]\nnode = \"core-1\"\n[cluster]\nlisten = \"127.0.0.1:0\"\nca = \"{0}/ca.pem\"\ncertificate = \"{0}/core-1.pem\"\nkey = \"{0}/core-1.key\"",
+            out.display()
+        ),
+    );
+    let (code, said, error) = gogochat(&["check-config", "--config", &file]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(said.contains("core-1 is core"), "{said}");
+}
+
+#[test]
+fn serve_refuses_to_start_half() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = config(dir.path(), "node = \"a\"");
+    let (code, _, error) = gogochat(&["serve", "--config", &file]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("edge.certificate"), "{error}");
+    let (code, _, error) = gogochat(&["serve", "--config", &file, "--roles", "core"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("cluster.listen") && !error.contains("edge.certificate"), "{error}");
+}
+
+#[test]
+fn an_address_in_use_is_named() {
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap().to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let (code, _, error) =
+        gogochat(&["dev", "--data", data, "--http", &address, "--edge", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains(&address), "{error}");
+}
