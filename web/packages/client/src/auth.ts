@@ -1,0 +1,214 @@
+// Who is signed in on this device: accounts, tokens and devices over REST. It needs no session, and no protobuf: the log-in page loads this alone.
+
+import { GogochatError } from "./errors.ts";
+import type { Device, Person } from "./model.ts";
+import { Cell, type Observable } from "./observable.ts";
+
+/** A signed-in device. */
+export interface SignedIn {
+  readonly user: Person;
+  readonly deviceId: string;
+  readonly accessToken: string;
+  readonly accessExpiresMs: number;
+  readonly refreshToken: string;
+  /** What the server's clock is ahead of this one's, milliseconds. */
+  readonly skewMs: number;
+}
+
+/** Where the signed-in device is kept between visits: `localStorage` has this shape. */
+export interface KeyValues {
+  getItem(key: string): string | null;
+  setItem(key: string, value: string): void;
+  removeItem(key: string): void;
+}
+
+/** What Auth may be given. */
+export interface AuthOptions {
+  /** The server, without a slash at the end; empty: the page's own origin. */
+  readonly baseUrl?: string;
+  readonly storage?: KeyValues;
+  readonly fetch?: typeof globalThis.fetch;
+  readonly locks?: LockManager;
+}
+
+/** Signs devices in and out and keeps their tokens fresh, with any number of tabs. */
+export class Auth {
+  /** The signed-in device, or undefined. */
+  readonly signedIn: Observable<SignedIn | undefined>;
+  readonly #signedIn: Cell<SignedIn | undefined>;
+  readonly #base: string;
+  readonly #storage: KeyValues | undefined;
+  readonly #fetch: typeof globalThis.fetch;
+  readonly #locks: LockManager | undefined;
+  #refreshing: Promise<string> | undefined;
+
+  constructor(options: AuthOptions = {}) {
+    this.#base = options.baseUrl ?? "";
+    this.#storage = options.storage ?? globalThis.localStorage;
+    this.#fetch = options.fetch ?? ((input, init) => fetch(input, init));
+    this.#locks = options.locks ?? globalThis.navigator?.locks;
+    this.#signedIn = new Cell(this.#stored());
+    this.signedIn = this.#signedIn;
+    // Another tab refreshed, signed in or signed out.
+    globalThis.addEventListener?.("storage", (event) => {
+      if ((event as StorageEvent).key === KEY) this.#signedIn.set(this.#stored());
+    });
+  }
+
+  /** Creates an account and signs this device in. */
+  async register(name: string, password: string, displayName: string, deviceName: string): Promise<void> {
+    await this.#enter("/v1/accounts", { name, password, displayName, deviceName });
+  }
+
+  /** Signs this device in. */
+  async logIn(name: string, password: string, deviceName: string): Promise<void> {
+    await this.#enter("/v1/sessions", { name, password, deviceName });
+  }
+
+  /** Signs this device out, also when the server cannot be told. */
+  async logOut(): Promise<void> {
+    try {
+      await this.#authorized("DELETE", "/v1/sessions/current");
+    } catch {
+      // The token lapses by itself.
+    }
+    this.forget();
+  }
+
+  /** Forgets the tokens: the server has signed this device out. */
+  forget(): void {
+    this.#storage?.removeItem(KEY);
+    this.#signedIn.set(undefined);
+  }
+
+  /** Changes the password; how many other devices were signed out by that. */
+  async changePassword(currentPassword: string, newPassword: string): Promise<number> {
+    const answer = await this.#authorized("POST", "/v1/account/password", { currentPassword, newPassword });
+    return Number(answer["devicesSignedOut"] ?? 0);
+  }
+
+  /** The devices that are signed in, this one first. */
+  async devices(): Promise<Device[]> {
+    const answer = await this.#authorized("GET", "/v1/devices");
+    const devices = (answer["devices"] ?? []) as Record<string, string | boolean>[];
+    return devices
+      .map((d) => ({
+        id: String(d["id"]),
+        name: String(d["name"] ?? ""),
+        createdMs: Number(d["createdMs"] ?? 0),
+        lastSeenMs: Number(d["lastSeenMs"] ?? 0),
+        current: d["current"] === true,
+      }))
+      .sort((a, b) => Number(b.current) - Number(a.current) || b.lastSeenMs - a.lastSeenMs);
+  }
+
+  /** Signs another device out. */
+  async revokeDevice(deviceId: string): Promise<void> {
+    await this.#authorized("DELETE", `/v1/devices/${encodeURIComponent(deviceId)}`);
+  }
+
+  /**
+   * An access token that is good for a while yet; refreshed first where that is due or when `rejected` is the one at hand.
+   * Rejects with `signed_out` when this device has to log in again, with `offline` when the server cannot be reached.
+   */
+  async token(rejected?: string): Promise<string> {
+    const now = this.#signedIn.get();
+    if (!now) throw new GogochatError("signed_out", "not signed in");
+    if (now.accessToken !== rejected && this.refreshDueMs(now) > 0) return now.accessToken;
+    this.#refreshing ??= this.#refresh(now.accessToken).finally(() => {
+      this.#refreshing = undefined;
+    });
+    return this.#refreshing;
+  }
+
+  /** In how many milliseconds the access token should be refreshed; at most 0 when it is due. */
+  refreshDueMs(signedIn = this.#signedIn.get()): number {
+    if (!signedIn) return Number.POSITIVE_INFINITY;
+    return signedIn.accessExpiresMs - EARLY_MS - (Date.now() + signedIn.skewMs);
+  }
+
+  /** One tab refreshes; the others wait and take what it got. */
+  async #refresh(stale: string): Promise<string> {
+    const work = async (): Promise<string> => {
+      const latest = this.#storage ? this.#stored() : this.#signedIn.get();
+      if (!latest) {
+        this.#signedIn.set(undefined);
+        throw new GogochatError("signed_out", "signed out in another tab");
+      }
+      if (latest.accessToken !== stale && this.refreshDueMs(latest) > 0) {
+        this.#signedIn.set(latest);
+        return latest.accessToken;
+      }
+      try {
+        return await this.#enter("/v1/sessions/refresh", { refreshToken: latest.refreshToken });
+      } catch (error) {
+        if (error instanceof GogochatError && (error.code === "token_invalid" || error.code === "token_reused" || error.code === "token_expired")) {
+          this.forget();
+          throw new GogochatError("signed_out", error.message);
+        }
+        throw error;
+      }
+    };
+    return this.#locks ? this.#locks.request("gogochat.refresh", work) : work();
+  }
+
+  async #enter(path: string, body: object): Promise<string> {
+    const answer = await this.#request("POST", path, body);
+    const user = answer["user"] as Record<string, string>;
+    const signedIn: SignedIn = {
+      user: { id: user["id"] ?? "", name: user["name"] ?? "", displayName: user["displayName"] || (user["name"] ?? "") },
+      deviceId: String(answer["deviceId"]),
+      accessToken: String(answer["accessToken"]),
+      accessExpiresMs: Number(answer["accessExpiresMs"]),
+      refreshToken: String(answer["refreshToken"]),
+      skewMs: Number(answer[SKEW] ?? 0),
+    };
+    this.#storage?.setItem(KEY, JSON.stringify(signedIn));
+    this.#signedIn.set(signedIn);
+    return signedIn.accessToken;
+  }
+
+  async #authorized(method: string, path: string, body?: object): Promise<Record<string, unknown>> {
+    const token = await this.token();
+    try {
+      return await this.#request(method, path, body, token);
+    } catch (error) {
+      if (!(error instanceof GogochatError) || error.code !== "token_expired") throw error;
+      return this.#request(method, path, body, await this.token(token));
+    }
+  }
+
+  async #request(method: string, path: string, body?: object, token?: string): Promise<Record<string, unknown>> {
+    const headers: Record<string, string> = {};
+    if (body) headers["content-type"] = "application/json";
+    if (token) headers["authorization"] = `Bearer ${token}`;
+    let response: Response;
+    let answer: Record<string, unknown>;
+    try {
+      response = await this.#fetch(this.#base + path, { method, headers, ...(body && { body: JSON.stringify(body) }) });
+      answer = (await response.json().catch(() => ({}))) as Record<string, unknown>;
+    } catch {
+      throw new GogochatError("offline", "the server cannot be reached", 1_000);
+    }
+    if (!response.ok) {
+      if (typeof answer["code"] === "string") throw GogochatError.from(answer as { code: string; message: string });
+      throw new GogochatError(response.status >= 500 ? "unavailable" : "internal", `HTTP status ${response.status}`);
+    }
+    const date = Date.parse(response.headers.get("date") ?? "");
+    if (date) answer[SKEW] = date - Date.now();
+    return answer;
+  }
+
+  #stored(): SignedIn | undefined {
+    try {
+      return JSON.parse(this.#storage?.getItem(KEY) ?? "null") ?? undefined;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+const KEY = "gogochat.signed-in";
+const SKEW = " skew";
+/** How long before it lapses an access token is refreshed. */
+const EARLY_MS = 60_000;

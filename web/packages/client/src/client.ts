@@ -1,0 +1,541 @@
+// A signed-in device: the connection, what the device knows, what it sends. The page binds to the observables and calls the verbs.
+
+import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import type { Auth } from "./auth.ts";
+import { type Clock, systemClock, Timer } from "./clock.ts";
+import { Whereabouts } from "./ephemeral.ts";
+import { GogochatError } from "./errors.ts";
+import type { Event } from "./gen/gogochat/v1/event_pb.ts";
+import type { Welcome } from "./gen/gogochat/v1/realtime_pb.ts";
+import { newId } from "./ids.ts";
+import { type ConnectionState, Link } from "./link.ts";
+import type { FetchPage } from "./log.ts";
+import { Marks } from "./marks.ts";
+import * as methods from "./methods.ts";
+import {
+  type Contact,
+  type Conversation,
+  type LogEvent,
+  type Member,
+  type Person,
+  type Presence,
+  toContactState,
+  toConversation,
+  toEvent,
+  toMember,
+  toPerson,
+} from "./model.ts";
+import type { Observable } from "./observable.ts";
+import { Outbox } from "./outbox.ts";
+import { Replica } from "./replica.ts";
+import type { CallOptions, Session } from "./session.ts";
+import type { Storage } from "./storage/storage.ts";
+import { OwnLog, synchronize } from "./sync.ts";
+import type { Timeline } from "./timeline.ts";
+import type { Dial } from "./transport/transport.ts";
+
+/** What a client needs. */
+export interface ClientOptions {
+  readonly auth: Auth;
+  readonly dials: { readonly webtransport?: Dial; readonly websocket: Dial };
+  readonly storage: Storage;
+  /** Name and version, for the server's log. */
+  readonly name?: string;
+  readonly clock?: Clock;
+}
+
+/** A signed-in device. */
+export class Client {
+  readonly me: Person;
+  readonly deviceId: string;
+  readonly connection: Observable<ConnectionState>;
+  /** The most recently active first. */
+  readonly conversations: Observable<readonly Conversation[]>;
+  readonly contacts: Observable<readonly Contact[]>;
+  readonly people: Observable<ReadonlyMap<string, Person>>;
+  /** Conversation id -> the others who are typing there. */
+  readonly typing: Observable<ReadonlyMap<string, readonly string[]>>;
+  readonly presence: Observable<ReadonlyMap<string, Presence>>;
+  readonly #auth: Auth;
+  readonly #clock: Clock;
+  readonly #storage: Storage;
+  readonly #link: Link;
+  readonly #replica: Replica;
+  readonly #own: OwnLog;
+  readonly #outbox: Outbox;
+  readonly #marks: Marks;
+  readonly #whereabouts: Whereabouts;
+  readonly #renewal: Timer;
+  readonly #resync: Timer;
+  readonly #naming: Timer;
+  readonly #strangers = new Set<string>();
+  readonly #refreshing = new Set<string>();
+  readonly #waiting = new Set<(session: Session) => void>();
+  readonly #watchers = new Set<(conversation: Conversation, event: LogEvent) => void>();
+  readonly #unsubscribe: () => void;
+  #open = new Set<string>();
+  #ownSeqNow = 0;
+
+  /** Loads what the device has kept and starts to connect. */
+  static async open(options: ClientOptions): Promise<Client> {
+    const client = new Client(options, await options.storage.load());
+    client.#link.start();
+    return client;
+  }
+
+  private constructor(options: ClientOptions, kept: Awaited<ReturnType<Storage["load"]>>) {
+    const signedIn = options.auth.signedIn.get();
+    if (!signedIn) throw new GogochatError("signed_out", "not signed in");
+    this.me = signedIn.user;
+    this.deviceId = signedIn.deviceId;
+    this.#auth = options.auth;
+    this.#storage = options.storage;
+    const clock = (this.#clock = options.clock ?? systemClock);
+    this.#renewal = new Timer(clock);
+    this.#resync = new Timer(clock);
+    this.#naming = new Timer(clock);
+    this.#marks = new Marks(clock);
+    this.#whereabouts = new Whereabouts(clock, this.me.id);
+    this.#outbox = new Outbox(
+      options.storage,
+      clock,
+      {
+        changed: (id) => this.#replica.touchTimeline(id),
+        committed: (entry, seq, timeMs) =>
+          this.#replica.receive({
+            logId: entry.conversationId,
+            seq,
+            timeMs,
+            senderId: this.me.id,
+            deviceId: this.deviceId,
+            clientMsgId: entry.clientMsgId,
+            body: { kind: "message", text: entry.text },
+          }),
+      },
+      kept.outbox,
+    );
+    this.#replica = new Replica(
+      {
+        storage: options.storage,
+        clock,
+        me: this.me.id,
+        fetchPage: (id) => this.#fetchPage(id),
+        pending: (id) => this.#outbox.entries(id),
+        grown: (conversation, events) => this.#grown(conversation, events),
+        unknown: (id) => this.#refresh(id),
+        strangers: (ids) => this.#learn(ids),
+      },
+      kept,
+    );
+    this.#replica.meet([this.me]);
+    this.#own = new OwnLog(this.#replica, this.me.id, {
+      refresh: (id) => this.#refresh(id),
+      befriended: (id) => void this.#loadPresence([id]),
+    });
+    this.#link = new Link(
+      {
+        dials: options.dials,
+        token: (rejected) => this.#auth.token(rejected),
+        client: options.name ?? "gogochat-web/0.1.0",
+        clock,
+      },
+      {
+        up: (session, welcome) => this.#up(session, welcome),
+        down: () => this.#down(),
+        event: (event) => this.#event(event),
+        ephemeral: (ephemeral) => this.#whereabouts.receive(ephemeral),
+        watermark: (w) => {
+          this.#replica.watermark(w.conversationId, w.userId, Number(w.deliveredSeq), Number(w.readSeq));
+          if (w.userId === this.me.id) void this.#recount(w.conversationId);
+        },
+        resync: () => this.#syncSoon(0),
+        signedOut: () => this.#auth.forget(),
+      },
+    );
+    this.connection = this.#link.state;
+    this.conversations = this.#replica.conversations;
+    this.contacts = this.#replica.contacts;
+    this.people = this.#replica.people;
+    this.typing = this.#whereabouts.typing;
+    this.presence = this.#whereabouts.presence;
+    const ends = [
+      this.#link.state.subscribe(({ status }) => status === "offline" && this.#whereabouts.forget()),
+      // Tokens that this tab or another has fetched: the session goes over to them before the old ones lapse.
+      this.#auth.signedIn.subscribe((now) => {
+        if (now?.deviceId !== this.deviceId) return this.#link.stop();
+        this.#link.renew(now.accessToken);
+        this.#planRenewal();
+      }),
+    ];
+    this.#unsubscribe = () => {
+      for (const end of ends) end();
+    };
+    this.#planRenewal();
+  }
+
+  /** A conversation by its id. */
+  conversation(id: string): Conversation | undefined {
+    return this.#replica.conversation(id);
+  }
+
+  /** The timeline of a conversation; opening it loads its newest page. */
+  timeline(id: string): Timeline {
+    const { timeline, fresh } = this.#replica.timeline(id);
+    this.#open.add(id);
+    if (fresh) void this.#openTimeline(id, timeline);
+    return timeline;
+  }
+
+  /** The members of a conversation; read anew by each call. */
+  members(id: string): Observable<readonly Member[]> {
+    void this.#loadMembers(id).catch(() => {});
+    return this.#replica.members(id);
+  }
+
+  /** Sends a text: kept at once, sent when there is a connection. */
+  send(conversationId: string, text: string): void {
+    const entry = this.#outbox.add(conversationId, text);
+    this.#replica.change(conversationId, { activeMs: entry.timeMs });
+    this.#whereabouts.say(this.#link.session, conversationId, false);
+  }
+
+  /** Sends a failed message again. */
+  retry(conversationId: string, clientMsgId: string): void {
+    this.#outbox.retry(conversationId, clientMsgId);
+  }
+
+  /** Drops a failed message. */
+  discard(conversationId: string, clientMsgId: string): void {
+    this.#outbox.discard(conversationId, clientMsgId);
+  }
+
+  /** The person has seen everything up to here. */
+  markRead(conversationId: string, seq: number): void {
+    const conversation = this.#replica.conversation(conversationId);
+    if (!conversation || seq <= conversation.readSeq) return;
+    const upTo = Math.min(seq, conversation.lastSeq);
+    this.#replica.watermark(conversationId, this.me.id, upTo, upTo);
+    this.#marks.read(conversationId, upTo);
+    void this.#recount(conversationId);
+  }
+
+  /** The person is typing here, or has stopped. */
+  type(conversationId: string, typing: boolean): void {
+    this.#whereabouts.say(this.#link.session, conversationId, typing);
+  }
+
+  /** Messages that are not known to be committed. */
+  get unsent(): number {
+    return this.#outbox.size;
+  }
+
+  /** People whose name begins with the query. */
+  async findPeople(query: string): Promise<Person[]> {
+    const { people } = await this.#call(methods.FindPeople, { query });
+    return people.map(toPerson);
+  }
+
+  /** Asks somebody to be a contact. */
+  async requestContact(person: Person, note: string): Promise<void> {
+    const reply = await this.#call(methods.RequestContact, { userId: person.id, note });
+    const { conversationId } = reply;
+    const state = toContactState(reply.state);
+    this.#replica.putContact({ person, state, note, sinceMs: Date.now(), conversationId });
+    if (conversationId) this.#refresh(conversationId);
+  }
+
+  /** Accepts a request; the direct conversation's id. */
+  async acceptContact(userId: string): Promise<string> {
+    const { conversationId } = await this.#call(methods.AcceptContact, { userId });
+    const contact = this.#replica.contact(userId);
+    if (contact) this.#replica.putContact({ ...contact, state: "accepted", conversationId });
+    await this.#load(conversationId);
+    void this.#loadPresence([userId]);
+    return conversationId;
+  }
+
+  /** Ends a contact, refuses a request or withdraws one. */
+  async removeContact(userId: string): Promise<void> {
+    const conversationId = this.#replica.contact(userId)?.conversationId;
+    await this.#call(methods.RemoveContact, { userId });
+    this.#replica.removeContact(userId);
+    if (conversationId) this.#replica.change(conversationId, { writable: false });
+  }
+
+  /** Makes a group; its id. */
+  async createGroup(title: string, memberIds: readonly string[]): Promise<string> {
+    const request = { clientMsgId: newId(), title, memberIds: [...memberIds] };
+    const { conversationId } = await this.#call(methods.CreateGroup, request);
+    await this.#load(conversationId);
+    return conversationId;
+  }
+
+  /** Adds contacts to a group. */
+  async addMembers(conversationId: string, userIds: readonly string[]): Promise<void> {
+    const request = { conversationId, clientMsgId: newId(), userIds: [...userIds] };
+    await this.#call(methods.AddMembers, request, { key: conversationId });
+    await this.#loadMembers(conversationId);
+  }
+
+  /** Leaves a group. */
+  async leaveGroup(conversationId: string): Promise<void> {
+    await this.#call(methods.LeaveGroup, { conversationId, clientMsgId: newId() }, { key: conversationId });
+    this.#replica.removeConversation(conversationId);
+  }
+
+  /** Calls back for each message of others that arrives. */
+  onMessage(callback: (conversation: Conversation, event: LogEvent) => void): () => void {
+    this.#watchers.add(callback);
+    return () => this.#watchers.delete(callback);
+  }
+
+  /** Whether somebody looks at the page: then a broken connection is noticed within seconds. */
+  set attentive(attentive: boolean) {
+    this.#link.attentive = attentive;
+    if (!attentive) this.#marks.flush();
+  }
+
+  /** The network may be back. */
+  kick(): void {
+    this.#link.kick();
+  }
+
+  /** Disconnects; what was kept stays. */
+  async close(): Promise<void> {
+    this.#marks.flush();
+    this.#unsubscribe();
+    for (const timer of [this.#renewal, this.#resync, this.#naming]) timer.clear();
+    this.#link.stop();
+    await this.#storage.flush();
+    this.#storage.close();
+  }
+
+  /** Disconnects and forgets everything: the device is signed out. */
+  async destroy(): Promise<void> {
+    await this.close();
+    await this.#storage.destroy().catch(() => {});
+  }
+
+  #up(session: Session, welcome: Welcome): void {
+    this.#ownSeqNow = Number(welcome.ownSeq);
+    for (const resolve of this.#waiting) resolve(session);
+    this.#waiting.clear();
+    this.#outbox.connected(session);
+    this.#marks.connected(session);
+    this.#syncSoon(0);
+  }
+
+  #down(): void {
+    this.#outbox.disconnected();
+    this.#marks.disconnected();
+    this.#resync.clear();
+  }
+
+  #event(event: Event): void {
+    if (event.logId === this.me.id) {
+      if (!this.#own.receive(event)) this.#syncSoon(GAP_PATIENCE_MS);
+      return;
+    }
+    this.#replica.receive(toEvent(event));
+  }
+
+  #grown(conversation: Conversation, events: readonly LogEvent[]): void {
+    let others = 0;
+    for (const event of events) {
+      if (event.senderId === this.me.id) {
+        if (event.clientMsgId) this.#outbox.settled(conversation.id, event.clientMsgId);
+        continue;
+      }
+      others = event.seq;
+      this.#whereabouts.stopped(conversation.id, event.senderId);
+      if (event.body.kind !== "message" || event.seq <= conversation.readSeq) continue;
+      for (const watcher of this.#watchers) watcher(conversation, event);
+    }
+    if (others > conversation.deliveredSeq) {
+      this.#marks.delivered(conversation.id, others);
+      this.#replica.change(conversation.id, { deliveredSeq: others });
+    }
+    const moved = events.some(({ body }) => body.kind === "added" || body.kind === "left");
+    if (moved && this.#replica.members(conversation.id).get().length > 0) {
+      void this.#loadMembers(conversation.id).catch(() => {});
+    }
+  }
+
+  #syncSoon(ms: number): void {
+    this.#resync.set(ms, () => void this.#sync());
+  }
+
+  async #sync(): Promise<void> {
+    const session = this.#link.session;
+    if (!session) return;
+    let moved: readonly string[];
+    try {
+      moved = await synchronize(session, this.#replica, this.#own, this.#ownSeqNow);
+    } catch {
+      // A session that ended brings its successor, and that syncs; this one is still there: once more.
+      if (session === this.#link.session) this.#syncSoon(RESYNC_MS);
+      return;
+    }
+    const contacts = this.#replica.contacts.get().filter((contact) => contact.state === "accepted");
+    void this.#loadPresence(contacts.map((contact) => contact.person.id));
+    // What is open first, then the most recent ones, a few at a time; the rest when it is opened.
+    const open = [...this.#open].filter((id) => this.#replica.conversation(id));
+    const rest = moved.filter((id) => !this.#open.has(id)).slice(0, PREFETCH);
+    await Promise.all(open.map((id) => this.#catchUp(id)));
+    for (let i = 0; i < rest.length && session === this.#link.session; i += 4) {
+      await Promise.all(rest.slice(i, i + 4).map((id) => this.#catchUp(id)));
+    }
+  }
+
+  async #catchUp(id: string): Promise<void> {
+    const conversation = this.#replica.conversation(id);
+    if (conversation) await this.#replica.log(id).catchUp(conversation.lastSeq);
+  }
+
+  async #openTimeline(id: string, timeline: Timeline): Promise<void> {
+    const shown = await timeline.open().catch(() => false);
+    await this.#catchUp(id);
+    if (!shown) await timeline.open().catch(() => false);
+    const conversation = this.#replica.conversation(id);
+    const empty = !conversation || this.#replica.log(id).tail < conversation.lastSeq;
+    timeline.opened(empty && !this.#link.session ? "offline" : undefined);
+    if (conversation?.group) await this.#loadMembers(id).catch(() => {});
+  }
+
+  #fetchPage(conversationId: string): FetchPage {
+    return async (from, limit) => {
+      const request: MessageInitShape<(typeof methods.ListEvents)["input"]> = {
+        conversationId,
+        limit,
+        from:
+          "after" in from
+            ? { case: "afterSeq", value: BigInt(from.after) }
+            : { case: "beforeSeq", value: BigInt(from.before) },
+      };
+      const page = await this.#call(methods.ListEvents, request, { aside: true });
+      return { events: page.events.map(toEvent), lastSeq: Number(page.lastSeq) };
+    };
+  }
+
+  async #loadMembers(conversationId: string): Promise<void> {
+    const page = await this.#call(methods.ListMembers, { conversationId, limit: 500 }, { aside: true });
+    const members = page.members.map(toMember).filter((member) => member !== undefined);
+    this.#replica.meet(members.map((member) => member.person));
+    this.#replica.members(conversationId).set(members);
+    this.#replica.lowestMarks(conversationId);
+  }
+
+  async #loadPresence(userIds: readonly string[]): Promise<void> {
+    for (let i = 0; i < userIds.length; i += MAX_PRESENCE) {
+      const ids = userIds.slice(i, i + MAX_PRESENCE);
+      const page = await this.#call(methods.GetPresence, { userIds: ids }).catch(() => undefined);
+      for (const { userId, presence } of page?.presences ?? []) {
+        if (!presence) continue;
+        this.#whereabouts.present(userId, { online: presence.online, lastSeenMs: Number(presence.lastSeenMs) });
+      }
+    }
+  }
+
+  /** Reads a conversation anew, once at a time. */
+  #refresh(id: string): void {
+    if (this.#refreshing.has(id)) return;
+    this.#refreshing.add(id);
+    void this.#load(id)
+      .catch(() => {})
+      .finally(() => this.#refreshing.delete(id));
+  }
+
+  async #load(conversationId: string): Promise<void> {
+    this.#replica.merge(toConversation(await this.#call(methods.GetConversation, { conversationId })));
+    await this.#catchUp(conversationId);
+  }
+
+  /** Counts again what is unread, after a read mark that left something. */
+  async #recount(id: string): Promise<void> {
+    const before = this.#replica.conversation(id);
+    if (!before || before.readSeq >= before.lastSeq) return;
+    const { readSeq, lastSeq } = before;
+    const segment = this.#replica.log(id).newest;
+    if (!segment || segment[0] > readSeq + 1 || segment[1] < lastSeq) return this.#refresh(id);
+    const events = await this.#storage.events(id, readSeq + 1, lastSeq);
+    const unread = events.filter((event) => event.body.kind === "message" && event.senderId !== this.me.id).length;
+    const now = this.#replica.conversation(id);
+    if (now?.readSeq === readSeq && now.lastSeq === lastSeq) this.#replica.change(id, { unread });
+  }
+
+  /** Asks for names, many at a time. */
+  #learn(ids: readonly string[]): void {
+    for (const id of ids) this.#strangers.add(id);
+    if (this.#naming.armed) return;
+    this.#naming.set(NAMING_MS, async () => {
+      const userIds = [...this.#strangers].slice(0, MAX_PEOPLE);
+      const people = await this.#call(methods.GetPeople, { userIds }).catch(() => undefined);
+      for (const id of userIds) this.#strangers.delete(id);
+      if (people) this.#replica.meet(people.people.map(toPerson));
+      if (this.#strangers.size > 0) this.#learn([]);
+    });
+  }
+
+  /** Refreshes the access token in time; whoever waits for it in another tab gets the same. */
+  #planRenewal(): void {
+    const due = this.#auth.refreshDueMs();
+    if (!Number.isFinite(due)) return;
+    this.#renewal.set(Math.min(Math.max(due, RENEW_LEAST_MS), RENEW_MOST_MS), () => {
+      this.#auth.token().then(
+        () => this.#planRenewal(),
+        (error) => {
+          if (!(error instanceof GogochatError) || error.code !== "signed_out") this.#planRenewal();
+        },
+      );
+    });
+  }
+
+  /** Makes a call over this session or the next, and again where that may help. Rejects with `offline` when there is none in time. */
+  async #call<I extends DescMessage, O extends DescMessage>(
+    method: methods.Method<I, O>,
+    request: MessageInitShape<I>,
+    options?: CallOptions,
+  ): Promise<MessageShape<O>> {
+    const deadline = this.#clock.now() + PATIENCE_MS;
+    for (;;) {
+      const session = await this.#session(deadline);
+      try {
+        return await session.call(method, request, options);
+      } catch (error) {
+        const retry = error instanceof GogochatError && error.retryable ? error.retryAfterMs : 0;
+        if (retry === 0 || this.#clock.now() + retry > deadline) throw error;
+        await new Promise<void>((resolve) => this.#clock.after(retry, resolve));
+      }
+    }
+  }
+
+  #session(deadline: number): Promise<Session> {
+    const session = this.#link.session;
+    if (session?.open) return Promise.resolve(session);
+    return new Promise((resolve, reject) => {
+      const cancel = this.#clock.after(Math.max(0, deadline - this.#clock.now()), () => {
+        this.#waiting.delete(take);
+        reject(new GogochatError("offline", "no connection"));
+      });
+      const take = (next: Session) => {
+        cancel();
+        resolve(next);
+      };
+      this.#waiting.add(take);
+    });
+  }
+}
+
+/** How long a call waits for a connection. */
+const PATIENCE_MS = 10_000;
+const GAP_PATIENCE_MS = 300;
+const RESYNC_MS = 2_000;
+/** Conversations whose newest page is fetched before they are opened. */
+const PREFETCH = 50;
+const NAMING_MS = 20;
+/** Ids in one GetPeople. */
+const MAX_PEOPLE = 100;
+/** Ids in one GetPresence. */
+const MAX_PRESENCE = 200;
+const RENEW_LEAST_MS = 5_000;
+const RENEW_MOST_MS = 3_600_000;

@@ -1,0 +1,62 @@
+// The public face: open(...) gives a signed-in device with what it knows and what it can do.
+
+import type { Auth } from "./auth.ts";
+import { Client } from "./client.ts";
+import { MemoryStorage } from "./storage/memory.ts";
+import { openIndexedDb } from "./storage/indexeddb.ts";
+import type { Storage } from "./storage/storage.ts";
+import { type WebSocketFactory, webSocket } from "./transport/websocket.ts";
+import { hasWebTransport, webTransport } from "./transport/webtransport.ts";
+
+export { Auth, type AuthOptions, type KeyValues, type SignedIn } from "./auth.ts";
+export { Client, type ClientOptions } from "./client.ts";
+export { ERROR_CODES, type ErrorCode, GogochatError, type Violation } from "./errors.ts";
+export type { ConnectionState } from "./link.ts";
+export type * from "./model.ts";
+export type { Observable } from "./observable.ts";
+export { openIndexedDb } from "./storage/indexeddb.ts";
+export { MemoryStorage } from "./storage/memory.ts";
+export type { OutboxEntry, Storage } from "./storage/storage.ts";
+export type { Timeline, TimelineItem, TimelineState } from "./timeline.ts";
+export type { Dial, Transport, TransportEvents, TransportKind } from "./transport/transport.ts";
+export { webSocket } from "./transport/websocket.ts";
+export { webTransport } from "./transport/webtransport.ts";
+
+/** Where the server is: `GET /client-config.json`. */
+export interface ServerConfig {
+  /** "https://host:port/wt"; empty: WebSocket alone. */
+  readonly webtransportUrl: string;
+  /** SHA-256 of the server's certificate, hex, when it is signed by nobody; else empty. */
+  readonly certificateHash: string;
+  /** "/ws" on the page's own origin, or an absolute ws: or wss: URL. */
+  readonly websocketUrl: string;
+}
+
+/** What `open` may be given beside the server. */
+export interface OpenOptions {
+  /** Name and version, for the server's log. */
+  readonly name?: string;
+  /** Default: IndexedDB, or memory where there is none. */
+  readonly storage?: Storage;
+  /** Default: the browser's. */
+  readonly WebSocket?: WebSocketFactory;
+}
+
+/** Opens the signed-in device of `auth` against a server. */
+export async function open(auth: Auth, server: ServerConfig, options: OpenOptions = {}): Promise<Client> {
+  const userId = auth.signedIn.get()?.user.id ?? "";
+  const storage = options.storage ?? (await openIndexedDb(userId).catch(() => new MemoryStorage()));
+  const factory = options.WebSocket ?? (WebSocket as WebSocketFactory);
+  const url = new URL(server.websocketUrl, globalThis.location?.href);
+  url.protocol = url.protocol.replace("http", "ws");
+  return Client.open({
+    auth,
+    storage,
+    ...(options.name && { name: options.name }),
+    dials: {
+      ...(server.webtransportUrl &&
+        hasWebTransport && { webtransport: webTransport(server.webtransportUrl, server.certificateHash) }),
+      websocket: webSocket(url.href, factory),
+    },
+  });
+}

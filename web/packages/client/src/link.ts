@@ -1,0 +1,347 @@
+// Keeps one session alive: WebTransport first, WebSocket when that does not open or goes silent, and quietly back.
+// A session is replaced before it is given up wherever that is possible, so that a change of transport costs nothing but a round trip.
+
+import { Backoff, type Clock, Timer } from "./clock.ts";
+import { CloseCode, type CloseInfo, GogochatError } from "./errors.ts";
+import type { Welcome } from "./gen/gogochat/v1/realtime_pb.ts";
+import { Cell, type Observable } from "./observable.ts";
+import { Session, type SessionEvents } from "./session.ts";
+import type { Dial, TransportKind } from "./transport/transport.ts";
+
+/** How the device is connected. */
+export interface ConnectionState {
+  readonly status: "connecting" | "online" | "offline" | "stopped";
+  readonly transport: TransportKind | undefined;
+  /** The last measured round trip, milliseconds. */
+  readonly rttMs: number | undefined;
+  /** How often a broken transport was replaced by the other kind. */
+  readonly switches: number;
+}
+
+/** What a link needs. */
+export interface LinkOptions {
+  /** How to open each kind; without `webtransport` only WebSocket is used. */
+  readonly dials: { readonly webtransport?: Dial; readonly websocket: Dial };
+  /** A valid access token; `rejected` is one that the server would not take. Rejects with `signed_out` when there is none to be had. */
+  token(rejected?: string): Promise<string>;
+  /** Name and version, for the server's log. */
+  readonly client: string;
+  readonly clock: Clock;
+  readonly random?: () => number;
+}
+
+/** What a link reports: all that its sessions do, and their coming and going. */
+export interface LinkEvents extends Pick<SessionEvents, "event" | "ephemeral" | "watermark" | "resync"> {
+  /** Calls go to this session from now on. */
+  up(session: Session, welcome: Welcome): void;
+  /** There is no session. */
+  down(): void;
+  /** The server does not know this device any more. */
+  signedOut(): void;
+}
+
+interface Race {
+  readonly quiet: boolean;
+  readonly sessions: Set<Session>;
+  readonly timers: Timer[];
+  /** Attempts that have not ended. */
+  left: number;
+}
+
+/** The connection of a signed-in device. */
+export class Link {
+  readonly state: Observable<ConnectionState>;
+  readonly #state = new Cell<ConnectionState>({
+    status: "stopped",
+    transport: undefined,
+    rttMs: undefined,
+    switches: 0,
+  });
+  readonly #options: LinkOptions;
+  readonly #events: LinkEvents;
+  readonly #backoff: Backoff;
+  readonly #upgradeBackoff: Backoff;
+  readonly #retry: Timer;
+  readonly #upgrade: Timer;
+  readonly #drain: Timer;
+  #current: Session | undefined;
+  #token = "";
+  #openedAt = 0;
+  #lastKind: TransportKind | undefined;
+  #race: Race | undefined;
+  #webTransportFailed = false;
+  #attentive = true;
+  #running = false;
+
+  constructor(options: LinkOptions, events: LinkEvents) {
+    this.state = this.#state;
+    this.#options = options;
+    this.#events = events;
+    const random = options.random ?? Math.random;
+    this.#backoff = new Backoff(RETRY_FIRST_MS, RETRY_MOST_MS, random);
+    this.#upgradeBackoff = new Backoff(UPGRADE_FIRST_MS, UPGRADE_MOST_MS, random);
+    this.#retry = new Timer(options.clock);
+    this.#upgrade = new Timer(options.clock);
+    this.#drain = new Timer(options.clock);
+  }
+
+  /** The session to call. */
+  get session(): Session | undefined {
+    return this.#current;
+  }
+
+  start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#set({ status: "connecting" });
+    this.#connect();
+  }
+
+  stop(): void {
+    if (!this.#running) return;
+    this.#running = false;
+    for (const timer of [this.#retry, this.#upgrade, this.#drain]) timer.clear();
+    this.#endRace();
+    this.#current?.close();
+    this.#current = undefined;
+    this.#set({ status: "stopped", transport: undefined, rttMs: undefined });
+    this.#events.down();
+  }
+
+  /** The network, or the person, is back: look at once. */
+  kick(): void {
+    if (!this.#running) return;
+    if (this.#current) this.#current.ping();
+    else if (!this.#race) this.#connect();
+  }
+
+  /** Whether somebody looks at the page. */
+  set attentive(attentive: boolean) {
+    this.#attentive = attentive;
+    if (this.#current) this.#current.attentive = attentive;
+    if (attentive) this.kick();
+  }
+
+  /** There is a newer access token: replaces the session before the server ends it with the old one. */
+  renew(token: string): void {
+    if (token !== this.#token && this.#current && !this.#race) this.#start(true, [[this.#current.kind, 0]]);
+  }
+
+  #connect(): void {
+    this.#retry.clear();
+    if (!this.#options.dials.webtransport) return this.#start(false, [["websocket", 0]]);
+    // When WebTransport did not open a moment ago, WebSocket need not wait so long for it.
+    this.#start(false, [
+      ["webtransport", 0],
+      ["websocket", this.#webTransportFailed ? HEAD_START_AGAIN_MS : HEAD_START_MS],
+    ]);
+  }
+
+  /** Starts the kinds after their delays; a kind that fails starts the next at once. The first session to be welcomed wins. */
+  #start(quiet: boolean, plan: [TransportKind, number][]): void {
+    if (this.#race) {
+      if (quiet) return;
+      this.#endRace();
+    }
+    const race: Race = { quiet, sessions: new Set(), timers: [], left: plan.length };
+    this.#race = race;
+    for (const [kind, delay] of plan) {
+      const timer = new Timer(this.#options.clock);
+      race.timers.push(timer);
+      if (delay > 0) timer.set(delay, () => void this.#attempt(race, kind));
+      else void this.#attempt(race, kind);
+    }
+    this.#pending.set(race, plan.filter(([, delay]) => delay > 0).map(([kind]) => kind));
+  }
+
+  /** Kinds of a race that wait for their delay. */
+  readonly #pending = new WeakMap<Race, TransportKind[]>();
+
+  async #attempt(race: Race, kind: TransportKind): Promise<void> {
+    const pending = this.#pending.get(race);
+    const at = pending?.indexOf(kind) ?? -1;
+    if (at >= 0) pending?.splice(at, 1);
+    const dial = this.#options.dials[kind];
+    let token: string;
+    try {
+      token = await this.#options.token();
+    } catch (error) {
+      if (this.#race !== race) return;
+      if (error instanceof GogochatError && error.code === "signed_out") return this.#signOut();
+      return this.#failed(race, kind);
+    }
+    if (this.#race !== race || !dial) return;
+    const session: Session = new Session(dial, token, this.#options.client, this.#options.clock, {
+      welcome: (welcome) => this.#welcomed(race, session, token, welcome),
+      event: (event) => this.#events.event(event),
+      ephemeral: (ephemeral) => this.#events.ephemeral(ephemeral),
+      watermark: (watermark) => this.#events.watermark(watermark),
+      resync: (resync) => this.#events.resync(resync),
+      drain: (deadlineMs) => this.#drained(session, deadlineMs),
+      rtt: (ms) => session === this.#current && this.#set({ rttMs: Math.max(1, Math.round(ms)) }),
+      silent: (silent) => this.#silent(session, silent),
+      closed: (info) => this.#closed(race, session, token, info),
+    });
+    race.sessions.add(session);
+  }
+
+  #welcomed(race: Race, session: Session, token: string, welcome: Welcome): void {
+    if (this.#race !== race) return session.close();
+    race.sessions.delete(session);
+    this.#endRace();
+    this.#retry.clear();
+    const old = this.#current;
+    const forced = !race.quiet;
+    this.#current = session;
+    this.#token = token;
+    this.#openedAt = this.#options.clock.now();
+    session.attentive = this.#attentive;
+    if (session.kind === "webtransport") this.#webTransportFailed = false;
+    const switched = forced && this.#lastKind !== undefined && this.#lastKind !== session.kind;
+    this.#lastKind = session.kind;
+    this.#set({
+      status: "online",
+      transport: session.kind,
+      rttMs: undefined,
+      switches: this.#state.get().switches + (switched ? 1 : 0),
+    });
+    this.#events.up(session, welcome);
+    // Replies to the calls of the old session may still be on their way; what it brings twice is applied once.
+    if (old?.silent) old.close();
+    else if (old) this.#options.clock.after(LINGER_MS, () => old.close());
+    this.#planUpgrade();
+  }
+
+  #closed(race: Race, session: Session, token: string, info: CloseInfo): void {
+    const wasCurrent = session === this.#current;
+    const wasTrying = race.sessions.delete(session) && race === this.#race;
+    if (!wasCurrent && !wasTrying) return;
+    if (info.code === CloseCode.SignedOut) return this.#signOut();
+    if (info.code === CloseCode.TokenInvalid || info.code === CloseCode.TokenExpired) {
+      if (wasCurrent) this.#lose();
+      return this.#refresh(token);
+    }
+    if (wasTrying) return this.#failed(race, session.kind);
+    this.#judge();
+    this.#lose();
+    if (this.#race && !this.#race.quiet) return;
+    this.#endRace();
+    // The first try comes almost at once, but not from all clients of a server at the same moment.
+    this.#retry.set(this.#backoff.next(), () => this.#connect());
+  }
+
+  /** The server would not take this token. */
+  #refresh(token: string): void {
+    this.#endRace();
+    this.#options.token(token).then(
+      () => this.#running && !this.#race && !this.#retry.armed && this.#connect(),
+      (error) => {
+        if (!this.#running) return;
+        if (error instanceof GogochatError && error.code === "signed_out") this.#signOut();
+        else this.#retry.set(this.#backoff.next(), () => this.#connect());
+      },
+    );
+  }
+
+  #failed(race: Race, kind: TransportKind): void {
+    if (kind === "webtransport") this.#webTransportFailed = true;
+    race.left--;
+    const next = this.#pending.get(race)?.[0];
+    if (next) {
+      for (const timer of race.timers) timer.clear();
+      return void this.#attempt(race, next);
+    }
+    if (race.left > 0) return;
+    this.#endRace();
+    if (race.quiet && this.#current) return this.#planUpgrade();
+    if (!this.#current) this.#set({ status: "offline", transport: undefined, rttMs: undefined });
+    this.#retry.set(this.#backoff.next(), () => (this.#current ? this.#replace() : this.#connect()));
+  }
+
+  /** An unanswered ping: the other transport is started beside this one, and the first to answer wins. */
+  #silent(session: Session, silent: boolean): void {
+    if (session !== this.#current) return;
+    if (silent) {
+      this.#judge();
+      return this.#replace();
+    }
+    this.#retry.clear();
+    if (this.#race && !this.#race.quiet) this.#endRace();
+  }
+
+  #replace(): void {
+    if (!this.#current?.silent) return;
+    const { webtransport } = this.#options.dials;
+    if (this.#current.kind === "webtransport") {
+      this.#start(false, [
+        ["websocket", 0],
+        ["webtransport", 1_000],
+      ]);
+    } else {
+      this.#start(false, webtransport ? [["webtransport", 0], ["websocket", 500]] : [["websocket", 0]]);
+    }
+  }
+
+  #drained(session: Session, deadlineMs: number): void {
+    if (session !== this.#current) return;
+    const jitter = Math.min(deadlineMs / 2, DRAIN_SPREAD_MS) * (this.#options.random ?? Math.random)();
+    this.#drain.set(jitter, () => {
+      if (session === this.#current) this.#start(true, [[session.kind, 0]]);
+    });
+  }
+
+  #planUpgrade(): void {
+    const { webtransport } = this.#options.dials;
+    if (!webtransport || !this.#current || this.#current.kind === "webtransport") return this.#upgrade.clear();
+    this.#upgrade.set(this.#upgradeBackoff.next(), () => {
+      if (this.#race) this.#planUpgrade();
+      else this.#start(true, [["webtransport", 0]]);
+    });
+  }
+
+  /** A session that lasted earns its successor short waiting times; one that broke at once does not. */
+  #judge(): void {
+    if (this.#options.clock.now() - this.#openedAt < STABLE_MS) return;
+    this.#backoff.reset();
+    if (this.#current?.kind === "webtransport") this.#upgradeBackoff.reset();
+  }
+
+  #lose(): void {
+    this.#current = undefined;
+    this.#upgrade.clear();
+    this.#drain.clear();
+    this.#set({ status: "connecting", transport: undefined, rttMs: undefined });
+    this.#events.down();
+  }
+
+  #signOut(): void {
+    this.stop();
+    this.#events.signedOut();
+  }
+
+  #endRace(): void {
+    const race = this.#race;
+    this.#race = undefined;
+    for (const timer of race?.timers ?? []) timer.clear();
+    for (const session of race?.sessions ?? []) session.close();
+  }
+
+  #set(change: Partial<ConnectionState>): void {
+    this.#state.set({ ...this.#state.get(), ...change });
+  }
+}
+
+/** What WebTransport has before WebSocket is tried beside it. */
+const HEAD_START_MS = 3_000;
+/** The same when it did not open a moment ago. */
+const HEAD_START_AGAIN_MS = 800;
+const RETRY_FIRST_MS = 300;
+const RETRY_MOST_MS = 20_000;
+/** On WebSocket, how soon and how seldom WebTransport is tried again. */
+const UPGRADE_FIRST_MS = 8_000;
+const UPGRADE_MOST_MS = 300_000;
+/** A connection that lasted so long was a good one. */
+const STABLE_MS = 30_000;
+/** How long a replaced session may still bring replies. */
+const LINGER_MS = 3_000;
+const DRAIN_SPREAD_MS = 5_000;

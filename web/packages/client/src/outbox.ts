@@ -1,0 +1,212 @@
+// Messages on their way. Each is kept until it is known to be committed, sent in its conversation's order, and sent again with the same id
+// after every break: the server answers a repeat with the first commit, so nothing is lost and nothing stands there twice.
+
+import { Backoff, type Clock, Timer } from "./clock.ts";
+import { type ErrorCode, GogochatError } from "./errors.ts";
+import { SendMessage } from "./methods.ts";
+import { newId } from "./ids.ts";
+import type { Session } from "./session.ts";
+import type { OutboxEntry, Storage } from "./storage/storage.ts";
+
+/** What the outbox reports. */
+export interface OutboxEvents {
+  /** The entries of a conversation changed. */
+  changed(conversationId: string): void;
+  /** An entry is committed: its place in the log. */
+  committed(entry: OutboxEntry, seq: number, timeMs: number): void;
+}
+
+interface Item {
+  entry: OutboxEntry;
+  state: "queued" | "in flight" | "failed" | "committed";
+}
+
+interface Lane {
+  items: Item[];
+  inFlight: number;
+  /** A send was refused for now: wait for the replies to those behind it, then begin again from it. */
+  stalled: boolean;
+  readonly backoff: Backoff;
+  readonly timer: Timer;
+}
+
+/** The outbox of a device. */
+export class Outbox {
+  readonly #lanes = new Map<string, Lane>();
+  readonly #storage: Storage;
+  readonly #clock: Clock;
+  readonly #events: OutboxEvents;
+  #session: Session | undefined;
+  #lastN = 0;
+
+  constructor(storage: Storage, clock: Clock, events: OutboxEvents, kept: readonly OutboxEntry[]) {
+    this.#storage = storage;
+    this.#clock = clock;
+    this.#events = events;
+    for (const entry of kept) {
+      this.#lastN = Math.max(this.#lastN, entry.n);
+      this.#lane(entry.conversationId).items.push({ entry, state: entry.error ? "failed" : "queued" });
+    }
+  }
+
+  /** What waits in a conversation, in the order of sending. */
+  entries(conversationId: string): readonly OutboxEntry[] {
+    return this.#lanes.get(conversationId)?.items.map((item) => item.entry) ?? [];
+  }
+
+  /** How many messages are not known to be committed, failed ones left out. */
+  get size(): number {
+    let size = 0;
+    for (const lane of this.#lanes.values()) {
+      size += lane.items.filter((item) => item.state === "queued" || item.state === "in flight").length;
+    }
+    return size;
+  }
+
+  /** Puts a message on its way. */
+  add(conversationId: string, text: string): OutboxEntry {
+    // A second tab has a numbering of its own: the time keeps the two apart and in order.
+    this.#lastN = Math.max(this.#lastN + 1, Date.now() * 1_000);
+    const entry: OutboxEntry = {
+      n: this.#lastN,
+      conversationId,
+      clientMsgId: newId(),
+      text,
+      timeMs: Date.now(),
+    };
+    this.#storage.put("outbox", entry.clientMsgId, entry);
+    const lane = this.#lane(conversationId);
+    lane.items.push({ entry, state: "queued" });
+    this.#events.changed(conversationId);
+    this.#pump(lane);
+    return entry;
+  }
+
+  /** Sends a failed message again, behind what waits now. */
+  retry(conversationId: string, clientMsgId: string): void {
+    const lane = this.#lane(conversationId);
+    const item = lane.items.find((i) => i.entry.clientMsgId === clientMsgId && i.state === "failed");
+    if (!item) return;
+    lane.items = [...lane.items.filter((i) => i !== item), item];
+    this.#lastN = Math.max(this.#lastN + 1, Date.now() * 1_000);
+    this.#change(item, { n: this.#lastN, error: undefined }, "queued");
+    this.#pump(lane);
+  }
+
+  /** Drops a failed message. */
+  discard(conversationId: string, clientMsgId: string): void {
+    const lane = this.#lane(conversationId);
+    const item = lane.items.find((i) => i.entry.clientMsgId === clientMsgId);
+    if (item?.state === "failed") this.#remove(lane, item);
+  }
+
+  /** The entry's event has come by the log: it needs no keeping any more. */
+  settled(conversationId: string, clientMsgId: string): void {
+    const lane = this.#lanes.get(conversationId);
+    const item = lane?.items.find((i) => i.entry.clientMsgId === clientMsgId);
+    if (lane && item) this.#remove(lane, item);
+  }
+
+  /** Everything that has no reply is sent again by the new session, in order: a repeat is recognised by its id. */
+  connected(session: Session): void {
+    this.#session = session;
+    for (const lane of this.#lanes.values()) {
+      for (const item of lane.items) if (item.state === "in flight") item.state = "queued";
+      lane.inFlight = 0;
+      lane.stalled = false;
+      lane.timer.clear();
+      this.#pump(lane);
+    }
+  }
+
+  disconnected(): void {
+    this.#session = undefined;
+  }
+
+  #pump(lane: Lane): void {
+    const session = this.#session;
+    if (!session || lane.stalled) return;
+    for (const item of lane.items) {
+      if (lane.inFlight >= WINDOW) return;
+      if (item.state !== "queued") continue;
+      item.state = "in flight";
+      lane.inFlight++;
+      void this.#send(session, lane, item);
+    }
+  }
+
+  async #send(session: Session, lane: Lane, item: Item): Promise<void> {
+    const { conversationId, clientMsgId, text } = item.entry;
+    try {
+      const reply = await session.call(SendMessage, { conversationId, clientMsgId, text }, { key: conversationId });
+      lane.backoff.reset();
+      if (item.state === "in flight" || item.state === "queued") {
+        item.state = "committed";
+        this.#events.committed(item.entry, Number(reply.seq), Number(reply.timeMs));
+      }
+      if (session === this.#session) this.#returned(lane);
+    } catch (error) {
+      // A session that was replaced says nothing: its successor sends the same.
+      if (session !== this.#session || item.state !== "in flight") return;
+      if (error instanceof GogochatError && error.retryable) {
+        item.state = "queued";
+        if (error.code !== "connection_lost") this.#stall(lane, error.retryAfterMs);
+      } else {
+        this.#fail(item, error instanceof GogochatError ? error.code : "internal");
+      }
+      this.#returned(lane);
+    }
+  }
+
+  #returned(lane: Lane): void {
+    lane.inFlight--;
+    this.#pump(lane);
+  }
+
+  #stall(lane: Lane, retryAfterMs: number): void {
+    if (lane.stalled) return;
+    lane.stalled = true;
+    const again = () => {
+      if (lane.inFlight > 0) return lane.timer.set(POLL_MS, again);
+      lane.stalled = false;
+      this.#pump(lane);
+    };
+    lane.timer.set(Math.max(retryAfterMs, lane.backoff.next()), again);
+  }
+
+  #fail(item: Item, error: ErrorCode): void {
+    this.#change(item, { error }, "failed");
+  }
+
+  #change(item: Item, change: Partial<OutboxEntry>, state: Item["state"]): void {
+    item.entry = { ...item.entry, ...change };
+    item.state = state;
+    this.#storage.put("outbox", item.entry.clientMsgId, item.entry);
+    this.#events.changed(item.entry.conversationId);
+  }
+
+  #remove(lane: Lane, item: Item): void {
+    lane.items = lane.items.filter((i) => i !== item);
+    this.#storage.delete("outbox", item.entry.clientMsgId);
+    this.#events.changed(item.entry.conversationId);
+  }
+
+  #lane(conversationId: string): Lane {
+    let lane = this.#lanes.get(conversationId);
+    if (!lane) {
+      lane = {
+        items: [],
+        inFlight: 0,
+        stalled: false,
+        backoff: new Backoff(100, 10_000),
+        timer: new Timer(this.#clock),
+      };
+      this.#lanes.set(conversationId, lane);
+    }
+    return lane;
+  }
+}
+
+/** Sends of one conversation without a reply. */
+const WINDOW = 32;
+const POLL_MS = 50;

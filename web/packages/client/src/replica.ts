@@ -1,0 +1,285 @@
+// What this device knows: conversations with their logs, contacts, people. Every change is kept in storage and shown by observables.
+
+import type { Clock } from "./clock.ts";
+import { type FetchPage, Log } from "./log.ts";
+import type { Contact, Conversation, LogEvent, Member, Person } from "./model.ts";
+import { Cell, Lazy, type Observable } from "./observable.ts";
+import { type OutboxEntry, OWN_SEQ, type Snapshot, type Storage } from "./storage/storage.ts";
+import { Timeline } from "./timeline.ts";
+
+/** What a replica needs and reports. */
+export interface ReplicaOptions {
+  readonly storage: Storage;
+  readonly clock: Clock;
+  /** This user's id. */
+  readonly me: string;
+  fetchPage(conversationId: string): FetchPage;
+  pending(conversationId: string): readonly OutboxEntry[];
+  /** Events were added at the end of a conversation. */
+  grown(conversation: Conversation, events: readonly LogEvent[]): void;
+  /** An event of a conversation that is not here. */
+  unknown(conversationId: string): void;
+  /** People whose names are not here. */
+  strangers(ids: readonly string[]): void;
+}
+
+/** The state of a device. */
+export class Replica {
+  /** The most recently active first. */
+  readonly conversations: Observable<readonly Conversation[]>;
+  readonly contacts: Observable<readonly Contact[]>;
+  readonly people: Observable<ReadonlyMap<string, Person>>;
+  readonly #list: Lazy<readonly Conversation[]>;
+  readonly #contactList: Lazy<readonly Contact[]>;
+  readonly #peopleMap: Lazy<ReadonlyMap<string, Person>>;
+  readonly #options: ReplicaOptions;
+  readonly #conversations = new Map<string, Conversation>();
+  readonly #contacts = new Map<string, Contact>();
+  readonly #people = new Map<string, Person>();
+  readonly #logs = new Map<string, Log>();
+  readonly #timelines = new Map<string, Timeline>();
+  readonly #members = new Map<string, Cell<readonly Member[]>>();
+  #ownSeq: number | undefined;
+
+  constructor(options: ReplicaOptions, kept: Snapshot) {
+    this.#options = options;
+    this.#ownSeq = kept.ownSeq;
+    for (const { conversation, segments } of kept.conversations) {
+      this.#conversations.set(conversation.id, conversation);
+      this.#logs.set(conversation.id, this.#makeLog(conversation.id, segments));
+    }
+    for (const contact of kept.contacts) this.#contacts.set(contact.person.id, contact);
+    for (const person of kept.people) this.#people.set(person.id, person);
+    this.conversations = this.#list = new Lazy<readonly Conversation[]>(() =>
+      [...this.#conversations.values()].sort((a, b) => b.activeMs - a.activeMs || (a.id < b.id ? 1 : -1)),
+    );
+    this.contacts = this.#contactList = new Lazy<readonly Contact[]>(() =>
+      [...this.#contacts.values()].sort((a, b) => a.person.displayName.localeCompare(b.person.displayName)),
+    );
+    this.people = this.#peopleMap = new Lazy<ReadonlyMap<string, Person>>(() => new Map(this.#people));
+  }
+
+  /** The cursor on the user's own log; undefined on a new device. */
+  get ownSeq(): number | undefined {
+    return this.#ownSeq;
+  }
+
+  set ownSeq(seq: number) {
+    this.#ownSeq = seq;
+    this.#options.storage.put("meta", OWN_SEQ, seq);
+  }
+
+  conversation(id: string): Conversation | undefined {
+    return this.#conversations.get(id);
+  }
+
+  log(id: string): Log {
+    let log = this.#logs.get(id);
+    if (!log) this.#logs.set(id, (log = this.#makeLog(id, [])));
+    return log;
+  }
+
+  /** The timeline of a conversation, made when it is first asked for. */
+  timeline(id: string): { timeline: Timeline; fresh: boolean } {
+    let timeline = this.#timelines.get(id);
+    const fresh = !timeline;
+    if (!timeline) {
+      const { storage, me, pending } = this.#options;
+      timeline = new Timeline(this.log(id), storage, id, me, () => this.#firstSeq(id), () => pending(id));
+      this.#timelines.set(id, timeline);
+    }
+    return { timeline, fresh };
+  }
+
+  /** The outbox of a conversation changed. */
+  touchTimeline(id: string): void {
+    this.#timelines.get(id)?.touch();
+  }
+
+  /** The members of a conversation, as far as they were loaded. */
+  members(id: string): Cell<readonly Member[]> {
+    let members = this.#members.get(id);
+    if (!members) this.#members.set(id, (members = new Cell<readonly Member[]>([])));
+    return members;
+  }
+
+  /** Takes what the server says of a conversation. What this device knows better (its own newer marks, a later event) stays. */
+  merge(server: Conversation): void {
+    const old = this.#conversations.get(server.id);
+    if (server.peer) this.meet([server.peer]);
+    if (!old) return this.#put(server);
+    const readSeq = Math.max(old.readSeq, server.readSeq);
+    const behind = server.lastSeq < old.lastSeq;
+    const newer = behind ? old : server;
+    const unread = readSeq >= newer.lastSeq ? 0 : old.readSeq > server.readSeq ? Math.min(old.unread, server.unread) : newer.unread;
+    this.#put({
+      ...server,
+      readSeq,
+      unread,
+      lastSeq: newer.lastSeq,
+      lastEvent: newer.lastEvent,
+      activeMs: Math.max(newer.activeMs, old.activeMs),
+      deliveredSeq: Math.max(old.deliveredSeq, server.deliveredSeq),
+      othersDeliveredSeq: Math.max(old.othersDeliveredSeq, server.othersDeliveredSeq),
+      othersReadSeq: Math.max(old.othersReadSeq, server.othersReadSeq),
+    });
+  }
+
+  /** Changes a conversation that is here. */
+  change(id: string, change: Partial<Conversation>): void {
+    const old = this.#conversations.get(id);
+    if (!old) return;
+    for (const key of Object.keys(change) as (keyof Conversation)[]) {
+      if (old[key] !== change[key]) return this.#put({ ...old, ...change });
+    }
+  }
+
+  /** This user is no member any more. */
+  removeConversation(id: string): void {
+    if (!this.#conversations.delete(id)) return;
+    this.#logs.delete(id);
+    this.#options.storage.delete("conversations", id);
+    this.#list.touch();
+  }
+
+  /** Takes an event of a conversation, live or from an acknowledgement. */
+  receive(event: LogEvent): void {
+    this.log(event.logId).receive(event);
+    if (!this.#conversations.has(event.logId)) this.#options.unknown(event.logId);
+  }
+
+  /** A member's marks moved. */
+  watermark(id: string, userId: string, deliveredSeq: number, readSeq: number): void {
+    const conversation = this.#conversations.get(id);
+    if (!conversation) return;
+    const delivered = Math.max(deliveredSeq, readSeq);
+    if (userId === this.#options.me) {
+      return this.change(id, {
+        readSeq: Math.max(conversation.readSeq, readSeq),
+        deliveredSeq: Math.max(conversation.deliveredSeq, delivered),
+        ...(readSeq >= conversation.lastSeq && { unread: 0 }),
+      });
+    }
+    if (!conversation.group) return this.#others(conversation, delivered, readSeq);
+    const cell = this.#members.get(id);
+    if (!cell || cell.get().length === 0) return;
+    const members = cell.get().map((member) =>
+      member.person.id === userId
+        ? {
+            ...member,
+            deliveredSeq: Math.max(member.deliveredSeq, delivered),
+            readSeq: Math.max(member.readSeq, readSeq),
+          }
+        : member,
+    );
+    cell.set(members);
+    this.lowestMarks(id);
+  }
+
+  /** In a group, the ticks follow the slowest member. */
+  lowestMarks(id: string): void {
+    const conversation = this.#conversations.get(id);
+    const others = this.members(id).get().filter((member) => member.person.id !== this.#options.me);
+    if (!conversation?.group || others.length === 0 || others.length + 1 < conversation.memberCount) return;
+    const lowest = (mark: (member: Member) => number) => Math.min(...others.map(mark));
+    this.#others(conversation, lowest((m) => m.deliveredSeq), lowest((m) => m.readSeq));
+  }
+
+  putContact(contact: Contact): void {
+    this.meet([contact.person]);
+    this.#contacts.set(contact.person.id, contact);
+    this.#options.storage.put("contacts", contact.person.id, contact);
+    this.#contactList.touch();
+  }
+
+  contact(userId: string): Contact | undefined {
+    return this.#contacts.get(userId);
+  }
+
+  removeContact(userId: string): void {
+    if (!this.#contacts.delete(userId)) return;
+    this.#options.storage.delete("contacts", userId);
+    this.#contactList.touch();
+  }
+
+  /** Learns people's names. */
+  meet(people: readonly Person[]): void {
+    for (const person of people) {
+      const old = this.#people.get(person.id);
+      if (old && old.name === person.name && old.displayName === person.displayName) continue;
+      this.#people.set(person.id, person);
+      this.#options.storage.put("people", person.id, person);
+      this.#peopleMap.touch();
+    }
+  }
+
+  #others(conversation: Conversation, delivered: number, read: number): void {
+    this.change(conversation.id, {
+      othersDeliveredSeq: Math.max(conversation.othersDeliveredSeq, delivered),
+      othersReadSeq: Math.max(conversation.othersReadSeq, read),
+    });
+  }
+
+  #put(conversation: Conversation): void {
+    this.#conversations.set(conversation.id, conversation);
+    this.#keep(conversation);
+    if (conversation.lastEvent) this.#askNames([conversation.lastEvent]);
+    this.#list.touch();
+  }
+
+  #keep(conversation: Conversation): void {
+    const segments = this.log(conversation.id).segments;
+    this.#options.storage.put("conversations", conversation.id, { conversation, segments });
+  }
+
+  #firstSeq(id: string): number {
+    return Math.max(1, this.#conversations.get(id)?.fromSeq ?? 1);
+  }
+
+  #makeLog(id: string, segments: Log["segments"]): Log {
+    return new Log(segments, () => this.#firstSeq(id), this.#options.fetchPage(id), this.#options.clock, {
+      added: (events, where) => this.#added(id, events, where),
+    });
+  }
+
+  #added(id: string, events: readonly LogEvent[], where: "newest" | "anew" | "older"): void {
+    for (const event of events) this.#options.storage.put("events", [id, event.seq], event);
+    this.#askNames(events);
+    this.#timelines.get(id)?.added(events, where);
+    const conversation = this.#conversations.get(id);
+    if (!conversation) return;
+    if (where === "older") return this.#keep(conversation);
+    this.#put(grow(conversation, events, this.#options.me));
+    const grown = this.#conversations.get(id);
+    if (grown) this.#options.grown(grown, events);
+  }
+
+  #askNames(events: readonly LogEvent[]): void {
+    const ids = new Set<string>();
+    for (const { senderId, body } of events) {
+      ids.add(senderId);
+      if (body.kind === "left") ids.add(body.userId);
+      if (body.kind === "created" || body.kind === "added") for (const user of body.memberIds.slice(0, NAMED)) ids.add(user);
+    }
+    const strangers = [...ids].filter((user) => user !== "" && !this.#people.has(user));
+    if (strangers.length > 0) this.#options.strangers(strangers);
+  }
+}
+
+/** A conversation after events at its end. Only what its head does not count yet is counted. */
+function grow(old: Conversation, events: readonly LogEvent[], me: string): Conversation {
+  let { lastSeq, unread, memberCount, lastEvent } = old;
+  for (const event of events) {
+    if (event.seq <= lastSeq) continue;
+    lastSeq = event.seq;
+    if (event.body.kind === "message" && event.senderId !== me && event.seq > old.readSeq) unread++;
+    if (event.body.kind === "added") memberCount += event.body.count;
+    if (event.body.kind === "left") memberCount--;
+  }
+  const last = events.at(-1);
+  if (last && last.seq >= (lastEvent?.seq ?? 0)) lastEvent = last;
+  return { ...old, lastSeq, unread, memberCount, lastEvent, activeMs: Math.max(old.activeMs, lastEvent?.timeMs ?? 0) };
+}
+
+/** How many names a line about members shows. */
+const NAMED = 5;

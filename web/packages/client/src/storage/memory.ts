@@ -1,0 +1,58 @@
+// Records in memory: where there is no IndexedDB, and in tests.
+
+import type { LogEvent } from "../model.ts";
+import { type Key, OWN_SEQ, type Records, type Snapshot, type Storage } from "./storage.ts";
+
+/** Keeps records as long as the page lives. */
+export class MemoryStorage implements Storage {
+  readonly #kinds = new Map<keyof Records, Map<Key, unknown>>();
+  readonly #events = new Map<string, Map<number, LogEvent>>();
+
+  async load(): Promise<Snapshot> {
+    const all = <K extends keyof Records>(kind: K) => [...this.#kind(kind).values()] as Records[K][];
+    return {
+      ownSeq: this.#kind("meta").get(OWN_SEQ) as number | undefined,
+      conversations: all("conversations"),
+      contacts: all("contacts"),
+      people: all("people"),
+      outbox: all("outbox").sort((a, b) => a.n - b.n),
+    };
+  }
+
+  put<K extends keyof Records>(kind: K, key: Key, value: Records[K]): void {
+    if (!Array.isArray(key)) return void this.#kind(kind).set(key, value);
+    const [logId, seq] = key;
+    let log = this.#events.get(logId);
+    if (!log) this.#events.set(logId, (log = new Map()));
+    log.set(seq, value as LogEvent);
+  }
+
+  delete(kind: keyof Records, key: Key): void {
+    this.#kind(kind).delete(key);
+  }
+
+  async events(logId: string, from: number, to: number): Promise<LogEvent[]> {
+    const log = this.#events.get(logId);
+    const found: LogEvent[] = [];
+    for (let seq = from; log && seq <= to; seq++) {
+      const event = log.get(seq);
+      if (event) found.push(event);
+    }
+    return found;
+  }
+
+  async flush(): Promise<void> {}
+
+  async destroy(): Promise<void> {
+    this.#kinds.clear();
+    this.#events.clear();
+  }
+
+  close(): void {}
+
+  #kind(kind: keyof Records): Map<Key, unknown> {
+    let records = this.#kinds.get(kind);
+    if (!records) this.#kinds.set(kind, (records = new Map()));
+    return records;
+  }
+}

@@ -1,0 +1,68 @@
+// What a device keeps between visits. Everything here can be fetched again but the outbox.
+
+import type { ErrorCode } from "../errors.ts";
+import type { Contact, Conversation, LogEvent, Person } from "../model.ts";
+
+/** The events from..to of a log, both included, are on the device. */
+export type Segment = readonly [from: number, to: number];
+
+/** A conversation and what of its log is on the device. */
+export interface ConversationRecord {
+  readonly conversation: Conversation;
+  /** Ascending, apart by at least one missing event. */
+  readonly segments: readonly Segment[];
+}
+
+/** A message that is not known to be committed yet. */
+export interface OutboxEntry {
+  /** The order of sending on this device. */
+  readonly n: number;
+  readonly conversationId: string;
+  /** The same on every repeat. */
+  readonly clientMsgId: string;
+  readonly text: string;
+  /** When it was written, by this device's clock. */
+  readonly timeMs: number;
+  /** Why the server will not take it; undefined while there is hope. */
+  readonly error?: ErrorCode | undefined;
+}
+
+/** What was kept. */
+export interface Snapshot {
+  /** The cursor on the user's own log; undefined on a new device. */
+  readonly ownSeq: number | undefined;
+  readonly conversations: readonly ConversationRecord[];
+  readonly contacts: readonly Contact[];
+  readonly people: readonly Person[];
+  readonly outbox: readonly OutboxEntry[];
+}
+
+/** The kinds of records and their values. */
+export interface Records {
+  meta: number;
+  conversations: ConversationRecord;
+  contacts: Contact;
+  people: Person;
+  outbox: OutboxEntry;
+  events: LogEvent;
+}
+
+/** The key of a record; of an event, its log and seq. */
+export type Key = string | number | [string, number];
+
+/** Keeps records. Writes of one turn of the event loop are one transaction: what belongs together is there together or not at all. */
+export interface Storage {
+  load(): Promise<Snapshot>;
+  put<K extends keyof Records>(kind: K, key: Key, value: Records[K]): void;
+  delete(kind: keyof Records, key: Key): void;
+  /** The events from..to of a log, both included, ascending; those that are missing are left out. */
+  events(logId: string, from: number, to: number): Promise<LogEvent[]>;
+  /** Waits until everything is written. */
+  flush(): Promise<void>;
+  /** Forgets everything and closes. */
+  destroy(): Promise<void>;
+  close(): void;
+}
+
+/** The key in `meta` of the cursor on the user's own log. */
+export const OWN_SEQ = "ownSeq";

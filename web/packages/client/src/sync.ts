@@ -1,0 +1,145 @@
+// Catching up: the user's own log from its cursor, then each conversation that moved. Run once for every new session.
+
+import { GogochatError } from "./errors.ts";
+import type { Event } from "./gen/gogochat/v1/event_pb.ts";
+import type { SyncResponse } from "./gen/gogochat/v1/sync_pb.ts";
+import * as methods from "./methods.ts";
+import { toContact, toConversation, toHead, toPerson } from "./model.ts";
+import type { Replica } from "./replica.ts";
+import type { Session } from "./session.ts";
+
+/** What a change in the user's own log asks for. */
+export interface OwnEvents {
+  /** A conversation has to be read anew. */
+  refresh(conversationId: string): void;
+  /** Somebody became a contact. */
+  befriended(userId: string): void;
+}
+
+/** The user's own log, applied in order. */
+export class OwnLog {
+  readonly #replica: Replica;
+  readonly #me: string;
+  readonly #events: OwnEvents;
+
+  constructor(replica: Replica, me: string, events: OwnEvents) {
+    this.#replica = replica;
+    this.#me = me;
+    this.#events = events;
+  }
+
+  /** Applies the next event; false when one before it is missing. */
+  receive(event: Event): boolean {
+    const seq = Number(event.seq);
+    const have = this.#replica.ownSeq;
+    // Before the first Sync of a new device the cursor is not known yet; that Sync covers it.
+    if (have === undefined || seq <= have) return true;
+    if (seq > have + 1) return false;
+    this.#replica.ownSeq = seq;
+    this.#apply(event);
+    return true;
+  }
+
+  #apply({ body, timeMs }: Event): void {
+    const sinceMs = Number(timeMs);
+    switch (body.case) {
+      case "contactRequested": {
+        const { from, to, note } = body.value;
+        const mine = from?.id === this.#me;
+        const person = mine ? to : from;
+        if (!person) return;
+        this.#replica.putContact({
+          person: toPerson(person),
+          state: mine ? "requested" : "incoming",
+          note,
+          sinceMs,
+          conversationId: "",
+        });
+        return;
+      }
+      case "contactAccepted": {
+        const { peer, conversationId } = body.value;
+        if (!peer) return;
+        const note = this.#replica.contact(peer.id)?.note ?? "";
+        this.#replica.putContact({ person: toPerson(peer), state: "accepted", note, sinceMs, conversationId });
+        this.#events.refresh(conversationId);
+        this.#events.befriended(peer.id);
+        return;
+      }
+      case "contactRemoved": {
+        const { peerId } = body.value;
+        const conversationId = this.#replica.contact(peerId)?.conversationId;
+        this.#replica.removeContact(peerId);
+        if (conversationId) this.#replica.change(conversationId, { writable: false });
+        return;
+      }
+      case "conversationJoined":
+        return this.#events.refresh(body.value.conversationId);
+      case "conversationLeft":
+        return this.#replica.removeConversation(body.value.conversationId);
+      default:
+        return;
+    }
+  }
+}
+
+/**
+ * Brings the replica up to date over a session; the ids of the conversations that moved, the most recently active first.
+ * Rejects when the session ends meanwhile.
+ */
+export async function synchronize(
+  session: Session,
+  replica: Replica,
+  own: OwnLog,
+  ownSeqNow: number,
+): Promise<readonly string[]> {
+  if (replica.ownSeq === undefined) {
+    await loadContacts(session, replica);
+    replica.ownSeq = ownSeqNow;
+  }
+  const moved = new Set<string>();
+  const known = replica.conversations.get().slice(0, MAX_KNOWN).map(toHead);
+  let pageToken = "";
+  for (;;) {
+    let page: SyncResponse;
+    const ownSeq = replica.ownSeq ?? 0;
+    try {
+      const request = { ownSeq: BigInt(ownSeq), known, pageToken };
+      page = await session.call(methods.Sync, request, { aside: true });
+    } catch (error) {
+      // The server has lost what this device knows (it was restored from a backup): begin again.
+      if (!(error instanceof GogochatError) || error.code !== "cursor_from_future") throw error;
+      await loadContacts(session, replica);
+      replica.ownSeq = ownSeqNow;
+      continue;
+    }
+    for (const conversation of page.conversations) {
+      replica.merge(toConversation(conversation));
+      moved.add(conversation.id);
+    }
+    for (const id of page.gone) replica.removeConversation(id);
+    for (const event of page.ownEvents) own.receive(event);
+    pageToken = page.nextPageToken;
+    const stuck = replica.ownSeq === ownSeq;
+    if (pageToken === "" && (!page.ownMore || stuck)) return [...moved];
+  }
+}
+
+async function loadContacts(session: Session, replica: Replica): Promise<void> {
+  const gone = new Set(replica.contacts.get().map((contact) => contact.person.id));
+  let pageToken = "";
+  do {
+    const page = await session.call(methods.ListContacts, { limit: 500, pageToken }, { aside: true });
+    for (const raw of page.contacts) {
+      const contact = toContact(raw);
+      if (!contact) continue;
+      replica.putContact(contact);
+      gone.delete(contact.person.id);
+    }
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  for (const id of gone) replica.removeContact(id);
+}
+
+/** Heads in one Sync. */
+const MAX_KNOWN = 1_000;
