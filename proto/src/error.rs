@@ -3,11 +3,11 @@
 use crate::v1;
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $code:literal, $status:expr, $retry_ms:literal;)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $code:literal, $status:expr, $retry_ms:literal;)*) => {
         /// What went wrong, by its stable code.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum ErrorCode {
-            $($(#[$doc])* $name,)*
+            $($(#[doc = $doc])+ $name,)*
         }
 
         impl ErrorCode {
@@ -18,6 +18,12 @@ macro_rules! codes {
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $code,)* }
+            }
+
+            /// What it means, in a sentence or two.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)* }
             }
 
             /// The gRPC status code.

@@ -10,6 +10,7 @@ pub mod ids;
 pub mod json;
 pub mod limits;
 pub mod method;
+pub mod openapi;
 pub mod partition;
 
 pub use generated::{node::v1 as node, v1};
