@@ -1,0 +1,99 @@
+//! A signed-in device: its tokens, and new ones when they lapse.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use gogochat_proto::v1;
+use tokio::sync::Mutex;
+
+use crate::{Rest, RestError};
+
+/// The tokens of one device. Shared by whatever acts for it, so that each refresh token is used once.
+#[derive(Debug)]
+pub struct Account {
+    rest: Arc<Rest>,
+    user: v1::Person,
+    device_id: String,
+    tokens: Mutex<v1::Session>,
+}
+
+impl Account {
+    /// Creates an account and signs in.
+    ///
+    /// # Errors
+    /// As [`Rest::register`].
+    pub async fn register(rest: Arc<Rest>, name: &str, password: &str, device: &str) -> Result<Self, RestError> {
+        let session = rest.register(name, password, device).await?;
+        Ok(Self::from_session(rest, session))
+    }
+
+    /// Signs in.
+    ///
+    /// # Errors
+    /// As [`Rest::log_in`].
+    pub async fn log_in(rest: Arc<Rest>, name: &str, password: &str, device: &str) -> Result<Self, RestError> {
+        let session = rest.log_in(name, password, device).await?;
+        Ok(Self::from_session(rest, session))
+    }
+
+    /// Goes on with tokens that were kept.
+    #[must_use]
+    pub fn from_session(rest: Arc<Rest>, session: v1::Session) -> Self {
+        let user = session.user.clone().unwrap_or_default();
+        Self { rest, user, device_id: session.device_id.clone(), tokens: Mutex::new(session) }
+    }
+
+    /// Who is signed in.
+    #[must_use]
+    pub fn user(&self) -> &v1::Person {
+        &self.user
+    }
+
+    /// The device that is signed in.
+    #[must_use]
+    pub fn device_id(&self) -> &str {
+        &self.device_id
+    }
+
+    /// An access token that is good for a while; a new one when the last is about to lapse.
+    ///
+    /// # Errors
+    /// As [`Rest::refresh`].
+    pub async fn token(&self) -> Result<String, RestError> {
+        let mut tokens = self.tokens.lock().await;
+        if tokens.access_expires_ms > 0 && tokens.access_expires_ms - now_ms() < MARGIN.as_millis() as i64 {
+            *tokens = self.rest.refresh(&tokens.refresh_token).await?;
+        }
+        Ok(tokens.access_token.clone())
+    }
+
+    /// A new access token in place of one that the server calls expired. When another caller has fetched one meanwhile, that one.
+    ///
+    /// # Errors
+    /// As [`Rest::refresh`].
+    pub async fn token_after(&self, expired: &str) -> Result<String, RestError> {
+        let mut tokens = self.tokens.lock().await;
+        if tokens.access_token == expired {
+            *tokens = self.rest.refresh(&tokens.refresh_token).await?;
+        }
+        Ok(tokens.access_token.clone())
+    }
+
+    /// Signs the device out.
+    ///
+    /// # Errors
+    /// As [`Rest::log_out`].
+    pub async fn log_out(&self) -> Result<(), RestError> {
+        let tokens = self.tokens.lock().await;
+        self.rest.log_out(&tokens.access_token).await
+    }
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+/// Clocks differ, and opening a session takes time.
+const MARGIN: Duration = Duration::from_secs(10);
