@@ -2,5 +2,6 @@
 
 pub mod bus;
 pub mod discovery;
+pub mod open;
 pub mod presence;
 pub mod store;

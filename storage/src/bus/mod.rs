@@ -1,6 +1,8 @@
 //! The bus: carries commands from the gateways to the workers of their partitions. It may lose everything: what it carried and was not
 //! committed is sent again by the clients.
 
+pub mod channel;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use gogochat_proto::ids::{DeviceId, UserId};
@@ -44,6 +46,9 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Takes part in consuming: the partitions are shared among all who do.
     async fn consumer(&self) -> Result<Box<dyn Consumer>, BusError>;
+
+    /// Takes no more commands. Consumers are given what is left, then `None`.
+    async fn close(&self);
 }
 
 /// One consumer.

@@ -1,5 +1,7 @@
 //! Discovery: which nodes there are.
 
+pub mod static_list;
+
 use async_trait::async_trait;
 use tokio::sync::watch;
 

@@ -1,5 +1,7 @@
 //! Presence: who is connected. It may lose everything: heartbeats bring it back.
 
+pub mod memory;
+
 use async_trait::async_trait;
 use gogochat_proto::ids::UserId;
 

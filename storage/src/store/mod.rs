@@ -3,9 +3,15 @@
 //! Two kinds of writes. [`Store::commit`] takes everything that appends to a log or moves a mark, in batches: one transaction, one fsync,
 //! and every decision (may they? was it sent before? which seq?) is taken inside it. Accounts and devices have methods of their own.
 
+mod commit;
+mod sql;
+pub mod sqlite;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
+
+pub use sql::SqlStore;
 
 /// SHA-256 of a token or of a request.
 pub type Hash = [u8; 32];
@@ -90,6 +96,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether the store answers and can write; for readiness.
     async fn check(&self) -> Result<(), StoreError>;
+
+    /// Finishes what has begun and closes; every later call is [`StoreError::Unavailable`].
+    async fn close(&self);
 }
 
 /// Why the store did not do it.

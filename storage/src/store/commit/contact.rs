@@ -1,0 +1,147 @@
+//! Contacts: asking, accepting, ending. Both sides' rows change together, and both own logs say so.
+
+use gogochat_proto::ids::{LogId, UserId};
+
+use super::{
+    keys::pair,
+    payload,
+    state::{Contact, Entry, Kind, Log, State},
+};
+use crate::store::{Committed, ContactState, Done, Event, Millis, Outcome, Refusal, SubscriptionChange};
+
+pub(super) fn request(
+    state: &mut State,
+    from: UserId,
+    to: UserId,
+    note: String,
+    conversation: LogId,
+    now: Millis,
+) -> Outcome {
+    match state.contact(from, to).map(|contact| contact.state) {
+        Some(ContactState::Accepted) => return Err(Refusal::AlreadyContact),
+        Some(ContactState::Incoming) => return become_contacts(state, from, to, conversation, now),
+        Some(ContactState::Requested) => return Ok(Committed { done: Done::Requested, ..Default::default() }),
+        None => {}
+    }
+    let (Some(asker), Some(asked)) = (state.people.get(&from).cloned(), state.people.get(&to).cloned()) else {
+        return Err(Refusal::NotFound);
+    };
+    if from == to {
+        return Err(Refusal::NotFound);
+    }
+    set(state, from, to, ContactState::Requested, &note, now, None);
+    set(state, to, from, ContactState::Incoming, &note, now, None);
+    let payload = payload::contact_requested(asker, asked, note);
+    let events = [from, to]
+        .into_iter()
+        .filter_map(|user| state.append(user.into(), Entry::system(from, now, payload.clone())))
+        .collect();
+    Ok(Committed { done: Done::Requested, events, mark: None })
+}
+
+/// A repeat finds the two contacts already, and says so without an event.
+pub(super) fn accept(state: &mut State, user: UserId, from: UserId, conversation: LogId, now: Millis) -> Outcome {
+    match state.contact(user, from) {
+        Some(Contact { state: ContactState::Incoming, .. }) => become_contacts(state, user, from, conversation, now),
+        Some(Contact { state: ContactState::Accepted, conversation: Some(conversation), .. }) => {
+            Ok(Committed { done: Done::Accepted { conversation: *conversation }, ..Default::default() })
+        }
+        _ => Err(Refusal::NotFound),
+    }
+}
+
+pub(super) fn remove(state: &mut State, user: UserId, peer: UserId, now: Millis) -> Outcome {
+    state.contact(user, peer).ok_or(Refusal::NotFound)?;
+    for (one, other) in [(user, peer), (peer, user)] {
+        state.contacts.entry((one, other)).or_default().set(None);
+    }
+    if let Some(log) = state.directs.get(&pair(user, peer)).copied()
+        && state.log(log).is_some_and(|log| log.writable)
+        && let Some(log) = state.change_log(log)
+    {
+        log.writable = false;
+    }
+    let events = [(user, peer), (peer, user)]
+        .into_iter()
+        .filter_map(|(one, other)| state.append(one.into(), Entry::system(user, now, payload::contact_removed(other))))
+        .collect();
+    Ok(Committed { done: Done::Nothing, events, mark: None })
+}
+
+/// Makes two users contacts, the first by their own doing, with the direct conversation that they had or a new one.
+fn become_contacts(state: &mut State, user: UserId, peer: UserId, new: LogId, now: Millis) -> Outcome {
+    let (Some(own), Some(other)) = (state.people.get(&user).cloned(), state.people.get(&peer).cloned()) else {
+        return Err(Refusal::NotFound);
+    };
+    let had = state.directs.get(&pair(user, peer)).copied();
+    if had.is_none() && state.log(new).is_some() {
+        return Err(Refusal::ClientMsgIdReused);
+    }
+    let conversation = had.unwrap_or(new);
+    let mut events = Vec::new();
+    match had {
+        // They are members still, and their sessions hear it.
+        Some(_) => {
+            if let Some(log) = state.change_log(conversation) {
+                log.writable = true;
+            }
+        }
+        None => events.extend(create_direct(state, user, peer, conversation, now)),
+    }
+    for (one, other, person) in [(user, peer, other), (peer, user, own)] {
+        let note = state.contact(one, other).map_or_else(String::new, |contact| contact.note.clone());
+        set(state, one, other, ContactState::Accepted, &note, now, Some(conversation));
+        let accepted = payload::contact_accepted(person, conversation);
+        events.extend(state.append(one.into(), Entry::system(user, now, accepted)));
+        if had.is_none() {
+            events.extend(joined(state, one, conversation, 1, user, now));
+        }
+    }
+    Ok(Committed { done: Done::Accepted { conversation }, events, mark: None })
+}
+
+fn create_direct(state: &mut State, user: UserId, peer: UserId, log: LogId, now: Millis) -> Option<Event> {
+    let members = pair(user, peer);
+    let row = Log {
+        kind: Kind::Direct,
+        last_seq: 0,
+        last_ms: now,
+        member_count: 2,
+        writable: true,
+        title: None,
+        pair: Some(members),
+    };
+    state.logs.entry(log).or_default().set(Some(row));
+    state.directs.insert(members, log);
+    state.join(log, user, 1, now);
+    state.join(log, peer, 1, now);
+    state.append(log, Entry::system(user, now, payload::conversation_created(None, &[user, peer])))
+}
+
+/// Tells a user, in their own log, that they are a member from `from_seq` on.
+pub(super) fn joined(
+    state: &mut State,
+    user: UserId,
+    log: LogId,
+    from_seq: i64,
+    sender: UserId,
+    now: Millis,
+) -> Option<Event> {
+    let payload = payload::conversation_joined(log, from_seq);
+    let mut event = state.append(user.into(), Entry::system(sender, now, payload))?;
+    event.subscription = Some(SubscriptionChange::Subscribe { log, from_seq: from_seq - 1 });
+    Some(event)
+}
+
+fn set(
+    state: &mut State,
+    user: UserId,
+    peer: UserId,
+    contact: ContactState,
+    note: &str,
+    since_ms: Millis,
+    conversation: Option<LogId>,
+) {
+    let contact = Contact { state: contact, note: note.into(), since_ms, conversation };
+    state.contacts.entry((user, peer)).or_default().set(Some(contact));
+}

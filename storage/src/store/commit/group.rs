@@ -1,0 +1,135 @@
+//! Groups: creating, adding members, leaving.
+
+use std::collections::HashSet;
+
+use gogochat_proto::{
+    ids::{LogId, UserId},
+    limits::MAX_MEMBERS,
+};
+
+use super::{
+    contact::joined,
+    payload,
+    state::{Entry, Kind, Log, State},
+};
+use crate::store::{Committed, ContactState, Done, Origin, Outcome, Refusal, SubscriptionChange};
+
+pub(super) fn create(state: &mut State, log: LogId, origin: &Origin, title: String, others: &[UserId]) -> Outcome {
+    let sender = origin.sender;
+    let own = LogId::from(sender);
+    if let Some(sent) = state.sent_before(own, origin)? {
+        let conversation = sent.target.ok_or(Refusal::ClientMsgIdReused)?;
+        return Ok(Committed { done: Done::Created { conversation }, ..Default::default() });
+    }
+    state.log(own).ok_or(Refusal::NotFound)?;
+    if state.log(log).is_some() {
+        return Err(Refusal::ClientMsgIdReused);
+    }
+    let mut members = vec![sender];
+    members.extend(contacts_among(state, sender, others, |user| user == sender)?);
+    if members.len() > MAX_MEMBERS {
+        return Err(Refusal::TooManyMembers);
+    }
+
+    let created = payload::conversation_created(Some(&title), &members);
+    let row = Log {
+        kind: Kind::Group,
+        last_seq: 0,
+        last_ms: origin.now,
+        member_count: members.len() as i64,
+        writable: true,
+        title: Some(title),
+        pair: None,
+    };
+    state.logs.entry(log).or_default().set(Some(row));
+    let mut events: Vec<_> = state.append(log, Entry::sent(origin, created)).into_iter().collect();
+    for member in members {
+        state.join(log, member, 1, origin.now);
+        events.extend(joined(state, member, log, 1, sender, origin.now));
+    }
+    state.remember(own, origin, 0, 0, Some(log));
+    Ok(Committed { done: Done::Created { conversation: log }, events, mark: None })
+}
+
+pub(super) fn add(state: &mut State, log: LogId, origin: &Origin, users: &[UserId]) -> Outcome {
+    let sender = origin.sender;
+    if let Some(sent) = state.sent_before(log, origin)? {
+        let member_count = state.log(log).map_or(0, |log| log.member_count);
+        let done = added(sent.added, member_count);
+        return Ok(Committed { done, ..Default::default() });
+    }
+    let before = group_of_member(state, log, sender)?.member_count;
+    let new = contacts_among(state, sender, users, |user| state.member(log, user).is_some())?;
+    let member_count = before + new.len() as i64;
+    if member_count > MAX_MEMBERS as i64 {
+        return Err(Refusal::TooManyMembers);
+    }
+    let done = added(new.len() as i64, member_count);
+    if new.is_empty() {
+        state.remember(log, origin, 0, 0, None);
+        return Ok(Committed { done, ..Default::default() });
+    }
+
+    let event = state.append(log, Entry::sent(origin, payload::members_added(&new))).ok_or(Refusal::NotAMember)?;
+    if let Some(row) = state.change_log(log) {
+        row.member_count = member_count;
+    }
+    state.remember(log, origin, event.seq, new.len() as i64, None);
+    let from_seq = event.seq;
+    let mut events = vec![event];
+    for user in new {
+        state.join(log, user, from_seq, origin.now);
+        events.extend(joined(state, user, log, from_seq, sender, origin.now));
+    }
+    Ok(Committed { done, events, mark: None })
+}
+
+pub(super) fn leave(state: &mut State, log: LogId, origin: &Origin) -> Outcome {
+    let sender = origin.sender;
+    if state.sent_before(log, origin)?.is_some() {
+        return Ok(Committed::default());
+    }
+    group_of_member(state, log, sender)?;
+
+    let left = Entry::sent(origin, payload::member_left(sender));
+    let event = state.append(log, left).ok_or(Refusal::NotAMember)?;
+    state.members.entry((log, sender)).or_default().set(None);
+    if let Some(row) = state.change_log(log) {
+        row.member_count -= 1;
+    }
+    state.remember(log, origin, event.seq, 0, None);
+    let mut events = vec![event];
+    let own = Entry::system(sender, origin.now, payload::conversation_left(log));
+    if let Some(mut event) = state.append(sender.into(), own) {
+        event.subscription = Some(SubscriptionChange::Unsubscribe { log });
+        events.push(event);
+    }
+    Ok(Committed { done: Done::Nothing, events, mark: None })
+}
+
+fn group_of_member(state: &State, log: LogId, user: UserId) -> Result<&Log, Refusal> {
+    let row = state.log_of_member(log, user)?;
+    if row.kind == Kind::Group { Ok(row) } else { Err(Refusal::NotAGroup) }
+}
+
+/// Of `users`, each once and those that are `known` left out; refused when one of them is no contact of `user`.
+fn contacts_among(
+    state: &State,
+    user: UserId,
+    users: &[UserId],
+    known: impl Fn(UserId) -> bool,
+) -> Result<Vec<UserId>, Refusal> {
+    let mut seen = HashSet::new();
+    let new: Vec<_> = users.iter().copied().filter(|one| !known(*one) && seen.insert(*one)).collect();
+    let accepted =
+        |one: &UserId| state.contact(user, *one).is_some_and(|contact| contact.state == ContactState::Accepted);
+    match new.iter().find(|one| !accepted(one)) {
+        Some(stranger) => Err(Refusal::NotAContact(*stranger)),
+        None => Ok(new),
+    }
+}
+
+fn added(added: i64, member_count: i64) -> Done {
+    let count = |number| usize::try_from(number).unwrap_or(0);
+    Done::Added { added: count(added), member_count: count(member_count) }
+}

@@ -1,0 +1,94 @@
+//! Which rows a batch may touch.
+
+use std::collections::BTreeSet;
+
+use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
+
+use crate::store::{Command, Origin};
+
+/// The keys of rows, sorted, so that transactions which lock rows lock them in one order.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    pub(super) logs: BTreeSet<LogId>,
+    pub(super) pairs: BTreeSet<Pair>,
+    pub(super) members: BTreeSet<(LogId, UserId)>,
+    pub(super) sent: BTreeSet<SentKey>,
+    pub(super) contacts: BTreeSet<(UserId, UserId)>,
+    pub(super) people: BTreeSet<UserId>,
+}
+
+/// Two users, the lower id first.
+pub(super) type Pair = (UserId, UserId);
+
+/// What a device committed under a name.
+pub(super) type SentKey = (LogId, UserId, DeviceId, ClientMsgId);
+
+/// The pair of two users.
+pub(super) fn pair(one: UserId, other: UserId) -> Pair {
+    (one.min(other), one.max(other))
+}
+
+/// The key under which a command in a log is remembered.
+pub(super) fn sent_key(log: LogId, origin: &Origin) -> SentKey {
+    (log, origin.sender, origin.device, origin.client_msg_id)
+}
+
+impl Keys {
+    /// The rows of a batch.
+    pub(super) fn of(batch: &[Command]) -> Self {
+        let mut keys = Self::default();
+        batch.iter().for_each(|command| keys.add(command));
+        keys
+    }
+
+    fn add(&mut self, command: &Command) {
+        match command {
+            Command::Append { log, origin, .. } => self.add_sent_by_member(*log, origin),
+            Command::Mark { log, user, .. } => self.add_member(*log, *user),
+            Command::RequestContact { from, to, conversation, .. } => self.add_contact(*from, *to, Some(*conversation)),
+            Command::AcceptContact { user, from, conversation, .. } => {
+                self.add_contact(*user, *from, Some(*conversation));
+            }
+            Command::RemoveContact { user, peer, .. } => self.add_contact(*user, *peer, None),
+            Command::CreateGroup { log, origin, members, .. } => {
+                let own = LogId::from(origin.sender);
+                self.logs.extend([*log, own]);
+                self.sent.insert(sent_key(own, origin));
+                self.add_contacts_of(origin.sender, members);
+            }
+            Command::AddMembers { log, origin, users } => {
+                self.add_sent_by_member(*log, origin);
+                self.members.extend(users.iter().map(|user| (*log, *user)));
+                self.add_contacts_of(origin.sender, users);
+            }
+            Command::LeaveGroup { log, origin } => {
+                self.add_sent_by_member(*log, origin);
+                self.logs.insert(origin.sender.into());
+            }
+        }
+    }
+
+    fn add_member(&mut self, log: LogId, user: UserId) {
+        self.logs.insert(log);
+        self.members.insert((log, user));
+    }
+
+    fn add_sent_by_member(&mut self, log: LogId, origin: &Origin) {
+        self.add_member(log, origin.sender);
+        self.sent.insert(sent_key(log, origin));
+    }
+
+    fn add_contact(&mut self, one: UserId, other: UserId, conversation: Option<LogId>) {
+        self.contacts.extend([(one, other), (other, one)]);
+        self.pairs.insert(pair(one, other));
+        self.logs.extend([LogId::from(one), other.into()]);
+        self.logs.extend(conversation);
+        self.people.extend([one, other]);
+    }
+
+    /// For telling contacts, in their own logs, of a group.
+    fn add_contacts_of(&mut self, user: UserId, others: &[UserId]) {
+        self.contacts.extend(others.iter().map(|other| (user, *other)));
+        self.logs.extend(others.iter().copied().map(LogId::from));
+    }
+}

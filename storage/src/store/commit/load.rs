@@ -1,0 +1,111 @@
+//! Loads the rows of a batch: one statement a table, for up to 256 keys each.
+
+use gogochat_proto::{ids::UserId, v1};
+use sea_orm::{ConnectionTrait, Value};
+
+use super::{
+    keys::Keys,
+    state::{Cell, Contact, Kind, Log, Member, Sent, State},
+};
+use crate::store::{
+    StoreError,
+    sql::{Db, Row, SqlId, state},
+};
+
+/// Loads them, locked against other transactions where the database needs to be told.
+pub(super) async fn load<C: ConnectionTrait>(db: &Db<'_, C>, mut keys: Keys) -> Result<State, StoreError> {
+    let lock = db.dialect.lock;
+    let mut loaded = State::default();
+
+    let pairs = keys.pairs.iter().map(two).collect();
+    for row in db.rows_in("SELECT id, user_a, user_b FROM log WHERE", ["user_a", "user_b"], pairs, "").await? {
+        let log = row.id(0)?;
+        loaded.directs.insert((row.id(1)?, row.id(2)?), log);
+        keys.logs.insert(log);
+    }
+
+    let logs = keys.logs.iter().map(|log| [log.value()]).collect();
+    for row in db.rows_in(&format!("SELECT {LOG} FROM log WHERE"), ["id"], logs, lock).await? {
+        loaded.logs.insert(row.id(0)?, Cell::stored(read_log(&row)?));
+    }
+
+    let members = keys.members.iter().map(two).collect();
+    for row in db.rows_in(&format!("SELECT {MEMBER} FROM member WHERE"), ["log_id", "user_id"], members, lock).await? {
+        loaded.members.insert((row.id(0)?, row.id(1)?), Cell::stored(read_member(&row)?));
+    }
+
+    let sent = keys.sent.iter().map(|key| [key.0.value(), key.1.value(), key.2.value(), key.3.value()]).collect();
+    let columns = ["log_id", "sender_id", "device_id", "client_msg_id"];
+    for row in db.rows_in(&format!("SELECT {SENT} FROM sent WHERE"), columns, sent, "").await? {
+        loaded.sent.insert((row.id(0)?, row.id(1)?, row.id(2)?, row.id(3)?), Cell::stored(read_sent(&row)?));
+    }
+
+    let contacts = keys.contacts.iter().map(two).collect();
+    let columns = ["user_id", "peer_id"];
+    for row in db.rows_in(&format!("SELECT {CONTACT} FROM contact WHERE"), columns, contacts, lock).await? {
+        loaded.contacts.insert((row.id(0)?, row.id(1)?), Cell::stored(read_contact(&row)?));
+    }
+
+    let people = keys.people.iter().map(|user| [user.value()]).collect();
+    for row in db.rows_in("SELECT id, name, display_name FROM account WHERE", ["id"], people, "").await? {
+        let id: UserId = row.id(0)?;
+        let person = v1::Person { id: id.to_string(), name: row.text(1)?, display_name: row.text(2)? };
+        loaded.people.insert(id, person);
+    }
+    Ok(loaded)
+}
+
+fn two<A: SqlId, B: SqlId>(key: &(A, B)) -> [Value; 2] {
+    [key.0.value(), key.1.value()]
+}
+
+fn read_log(row: &Row) -> Result<Log, StoreError> {
+    Ok(Log {
+        kind: match row.int(1)? {
+            0 => Kind::Own,
+            1 => Kind::Direct,
+            2 => Kind::Group,
+            other => return Err(StoreError::Failed(format!("a log is of kind {other}"))),
+        },
+        last_seq: row.int(2)?,
+        last_ms: row.int(3)?,
+        member_count: row.int(4)?,
+        writable: row.int(5)? != 0,
+        title: row.text_or_null(6)?,
+        pair: row.id_or_null(7)?.zip(row.id_or_null(8)?),
+    })
+}
+
+fn read_member(row: &Row) -> Result<Member, StoreError> {
+    Ok(Member {
+        joined_ms: row.int(2)?,
+        from_seq: row.int(3)?,
+        delivered: row.int(4)?,
+        read: row.int(5)?,
+        fresh: false,
+    })
+}
+
+fn read_sent(row: &Row) -> Result<Sent, StoreError> {
+    Ok(Sent {
+        request_hash: row.hash(4)?,
+        seq: row.int(5)?,
+        time_ms: row.int(6)?,
+        added: row.int(7)?,
+        target: row.id_or_null(8)?,
+    })
+}
+
+fn read_contact(row: &Row) -> Result<Contact, StoreError> {
+    Ok(Contact {
+        state: state(row.int(2)?)?,
+        note: row.text(3)?,
+        since_ms: row.int(4)?,
+        conversation: row.id_or_null(5)?,
+    })
+}
+
+const LOG: &str = "id, kind, last_seq, last_ms, member_count, writable, title, user_a, user_b";
+const MEMBER: &str = "log_id, user_id, joined_ms, from_seq, delivered_seq, read_seq";
+const SENT: &str = "log_id, sender_id, device_id, client_msg_id, request_hash, seq, time_ms, added, target";
+const CONTACT: &str = "user_id, peer_id, state, note, since_ms, log_id";

@@ -1,0 +1,63 @@
+//! The events that the store itself writes.
+
+use bytes::Bytes;
+use gogochat_proto::{
+    ids::{LogId, UserId},
+    v1::{self, event::Body},
+};
+use prost::Message;
+
+pub(super) fn conversation_created(title: Option<&str>, members: &[UserId]) -> Bytes {
+    let kind = if title.is_some() { v1::ConversationKind::Group } else { v1::ConversationKind::Direct };
+    encode(Body::ConversationCreated(v1::ConversationCreated {
+        kind: kind.into(),
+        title: title.unwrap_or_default().into(),
+        member_ids: named(members),
+        member_count: count(members),
+    }))
+}
+
+pub(super) fn members_added(members: &[UserId]) -> Bytes {
+    encode(Body::MembersAdded(v1::MembersAdded { member_ids: named(members), count: count(members) }))
+}
+
+pub(super) fn member_left(user: UserId) -> Bytes {
+    encode(Body::MemberLeft(v1::MemberLeft { user_id: user.to_string() }))
+}
+
+pub(super) fn contact_requested(from: v1::Person, to: v1::Person, note: String) -> Bytes {
+    encode(Body::ContactRequested(v1::ContactRequested { from: Some(from), to: Some(to), note }))
+}
+
+pub(super) fn contact_accepted(peer: v1::Person, conversation: LogId) -> Bytes {
+    let conversation_id = conversation.to_string();
+    encode(Body::ContactAccepted(v1::ContactAccepted { peer: Some(peer), conversation_id }))
+}
+
+pub(super) fn contact_removed(peer: UserId) -> Bytes {
+    encode(Body::ContactRemoved(v1::ContactRemoved { peer_id: peer.to_string() }))
+}
+
+pub(super) fn conversation_joined(conversation: LogId, from_seq: i64) -> Bytes {
+    let conversation_id = conversation.to_string();
+    encode(Body::ConversationJoined(v1::ConversationJoined { conversation_id, from_seq }))
+}
+
+pub(super) fn conversation_left(conversation: LogId) -> Bytes {
+    encode(Body::ConversationLeft(v1::ConversationLeft { conversation_id: conversation.to_string() }))
+}
+
+fn encode(body: Body) -> Bytes {
+    v1::Event { body: Some(body), ..Default::default() }.encode_to_vec().into()
+}
+
+fn named(members: &[UserId]) -> Vec<String> {
+    members.iter().take(MAX_NAMED).map(UserId::to_string).collect()
+}
+
+fn count(members: &[UserId]) -> i32 {
+    i32::try_from(members.len()).unwrap_or(i32::MAX)
+}
+
+/// Members that an event names, so that it fits a frame.
+const MAX_NAMED: usize = 100;

@@ -1,0 +1,202 @@
+//! The rows of a batch in memory: as they were loaded, and what the commands make of them.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use gogochat_proto::{
+    ids::{ClientMsgId, DeviceId, LogId, UserId},
+    v1,
+};
+
+use super::keys::{Pair, SentKey, sent_key};
+use crate::store::{ContactState, Event, Hash, Millis, Origin, Refusal};
+
+/// The rows of a batch.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) logs: HashMap<LogId, Cell<Log>>,
+    pub(super) directs: HashMap<Pair, LogId>,
+    pub(super) members: HashMap<(LogId, UserId), Cell<Member>>,
+    pub(super) sent: HashMap<SentKey, Cell<Sent>>,
+    pub(super) contacts: HashMap<(UserId, UserId), Cell<Contact>>,
+    pub(super) people: HashMap<UserId, v1::Person>,
+    /// New events.
+    pub(super) events: Vec<Event>,
+}
+
+/// A row that may be there, or have been there.
+#[derive(Debug)]
+pub(super) struct Cell<T> {
+    /// What it is now; `None` when it was deleted.
+    pub(super) now: Option<T>,
+    /// Whether the store has a row with this key.
+    pub(super) stored: bool,
+    /// Whether the store has to learn of it.
+    pub(super) changed: bool,
+}
+
+/// A log's row.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) kind: Kind,
+    pub(super) last_seq: i64,
+    pub(super) last_ms: Millis,
+    pub(super) member_count: i64,
+    pub(super) writable: bool,
+    pub(super) title: Option<String>,
+    pub(super) pair: Option<Pair>,
+}
+
+/// What a log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Own,
+    Direct,
+    Group,
+}
+
+/// A member's row.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) joined_ms: Millis,
+    pub(super) from_seq: i64,
+    pub(super) delivered: i64,
+    pub(super) read: i64,
+    /// Joined in this batch.
+    pub(super) fresh: bool,
+}
+
+/// What was committed under a name.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) request_hash: Hash,
+    pub(super) seq: i64,
+    pub(super) time_ms: Millis,
+    pub(super) added: i64,
+    pub(super) target: Option<LogId>,
+}
+
+/// One side of a contact.
+#[derive(Debug)]
+pub(super) struct Contact {
+    pub(super) state: ContactState,
+    pub(super) note: String,
+    pub(super) since_ms: Millis,
+    pub(super) conversation: Option<LogId>,
+}
+
+/// An event to be, without its place.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) sender: UserId,
+    pub(super) name: Option<(DeviceId, ClientMsgId)>,
+    pub(super) time_ms: Millis,
+    pub(super) payload: Bytes,
+}
+
+impl Entry {
+    /// What a device sent.
+    pub(super) fn sent(origin: &Origin, payload: Bytes) -> Self {
+        let name = Some((origin.device, origin.client_msg_id));
+        Self { sender: origin.sender, name, time_ms: origin.now, payload }
+    }
+
+    /// What the system writes because of what `sender` did.
+    pub(super) fn system(sender: UserId, time_ms: Millis, payload: Bytes) -> Self {
+        Self { sender, name: None, time_ms, payload }
+    }
+}
+
+impl<T> Cell<T> {
+    /// As it was loaded.
+    pub(super) fn stored(row: T) -> Self {
+        Self { now: Some(row), stored: true, changed: false }
+    }
+}
+
+impl<T> Default for Cell<T> {
+    fn default() -> Self {
+        Self { now: None, stored: false, changed: false }
+    }
+}
+
+impl<T> Cell<T> {
+    /// Puts a row there or takes it away.
+    pub(super) fn set(&mut self, row: Option<T>) {
+        self.now = row;
+        self.changed = true;
+    }
+
+    /// The row, to be changed.
+    fn change(&mut self) -> Option<&mut T> {
+        self.changed |= self.now.is_some();
+        self.now.as_mut()
+    }
+}
+
+impl State {
+    pub(super) fn log(&self, log: LogId) -> Option<&Log> {
+        self.logs.get(&log)?.now.as_ref()
+    }
+
+    pub(super) fn change_log(&mut self, log: LogId) -> Option<&mut Log> {
+        self.logs.get_mut(&log)?.change()
+    }
+
+    pub(super) fn member(&self, log: LogId, user: UserId) -> Option<&Member> {
+        self.members.get(&(log, user))?.now.as_ref()
+    }
+
+    pub(super) fn change_member(&mut self, log: LogId, user: UserId) -> Option<&mut Member> {
+        self.members.get_mut(&(log, user))?.change()
+    }
+
+    pub(super) fn contact(&self, user: UserId, peer: UserId) -> Option<&Contact> {
+        self.contacts.get(&(user, peer))?.now.as_ref()
+    }
+
+    /// The log, if the user is a member.
+    pub(super) fn log_of_member(&self, log: LogId, user: UserId) -> Result<&Log, Refusal> {
+        self.member(log, user).ok_or(Refusal::NotAMember)?;
+        self.log(log).ok_or(Refusal::NotAMember)
+    }
+
+    /// What was committed in `log` under the origin's name, if anything was.
+    pub(super) fn sent_before(&self, log: LogId, origin: &Origin) -> Result<Option<&Sent>, Refusal> {
+        match self.sent.get(&sent_key(log, origin)).and_then(|cell| cell.now.as_ref()) {
+            Some(sent) if sent.request_hash != origin.request_hash => Err(Refusal::ClientMsgIdReused),
+            sent => Ok(sent),
+        }
+    }
+
+    /// Remembers a command for ever.
+    pub(super) fn remember(&mut self, log: LogId, origin: &Origin, seq: i64, added: i64, target: Option<LogId>) {
+        let sent = Sent { request_hash: origin.request_hash, seq, time_ms: origin.now, added, target };
+        self.sent.entry(sent_key(log, origin)).or_default().set(Some(sent));
+    }
+
+    /// Makes somebody a member of a log from `from_seq` on; the marks begin just below.
+    pub(super) fn join(&mut self, log: LogId, user: UserId, from_seq: i64, joined_ms: Millis) {
+        let member = Member { joined_ms, from_seq, delivered: from_seq - 1, read: from_seq - 1, fresh: true };
+        self.members.entry((log, user)).or_default().set(Some(member));
+    }
+
+    /// Appends an event at the end of a log; `None` when there is no such log.
+    pub(super) fn append(&mut self, log: LogId, entry: Entry) -> Option<Event> {
+        let row = self.change_log(log)?;
+        row.last_seq += 1;
+        row.last_ms = entry.time_ms;
+        let event = Event {
+            log,
+            seq: row.last_seq,
+            time_ms: entry.time_ms,
+            sender: entry.sender,
+            device: entry.name.map(|name| name.0),
+            client_msg_id: entry.name.map(|name| name.1),
+            payload: entry.payload,
+            subscription: None,
+        };
+        self.events.push(event.clone());
+        Some(event)
+    }
+}

@@ -1,0 +1,156 @@
+//! Writes what a batch changed, in the order of keys, many rows a statement.
+
+use std::{collections::HashMap, hash::Hash};
+
+use gogochat_proto::ids::{LogId, UserId};
+use prost::encoding::decode_key;
+use sea_orm::{ConnectionTrait, Value};
+
+use super::{
+    keys::SentKey,
+    state::{Cell, Contact, Kind, Log, Member, Sent, State},
+};
+use crate::store::{
+    Event, StoreError,
+    sql::{Db, SqlId, state_number},
+};
+
+/// Writes it.
+pub(super) async fn write<C: ConnectionTrait>(db: &Db<'_, C>, state: State) -> Result<(), StoreError> {
+    write_logs(db, changed(state.logs)).await?;
+    write_members(db, changed(state.members)).await?;
+    write_contacts(db, changed(state.contacts)).await?;
+    write_sent(db, changed(state.sent)).await?;
+    write_events(db, state.events).await
+}
+
+/// The rows to write, sorted.
+fn changed<K: Ord + Hash, T>(cells: HashMap<K, Cell<T>>) -> Vec<(K, Cell<T>)> {
+    let mut changed: Vec<_> = cells.into_iter().filter(|(_, cell)| cell.changed).collect();
+    changed.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    changed
+}
+
+async fn write_logs<C: ConnectionTrait>(db: &Db<'_, C>, logs: Vec<(LogId, Cell<Log>)>) -> Result<(), StoreError> {
+    let rows = logs.into_iter().filter_map(|(id, cell)| {
+        let log = cell.now?;
+        let kind = match log.kind {
+            Kind::Own => 0_i64,
+            Kind::Direct => 1,
+            Kind::Group => 2,
+        };
+        Some([
+            id.value(),
+            kind.into(),
+            log.last_seq.into(),
+            log.last_ms.into(),
+            log.member_count.into(),
+            i64::from(log.writable).into(),
+            log.title.into(),
+            log.pair.map(|pair| pair.0).value(),
+            log.pair.map(|pair| pair.1).value(),
+        ])
+    });
+    let columns = ["id", "kind", "last_seq", "last_ms", "member_count", "writable", "title", "user_a", "user_b"];
+    let upsert = (db.dialect.upsert)(&["id"], &["last_seq", "last_ms", "member_count", "writable"]);
+    db.insert("log", columns, rows.collect(), &upsert).await
+}
+
+async fn write_members<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    members: Vec<((LogId, UserId), Cell<Member>)>,
+) -> Result<(), StoreError> {
+    let (mut gone, mut new, mut moved) = (Vec::new(), Vec::new(), Vec::new());
+    for ((log, user), cell) in members {
+        let fresh = cell.now.as_ref().is_none_or(|member| member.fresh);
+        if cell.stored && fresh {
+            gone.push([log.value(), user.value()]);
+        }
+        let Some(member) = cell.now else { continue };
+        let row: [Value; 6] = [
+            log.value(),
+            user.value(),
+            member.joined_ms.into(),
+            member.from_seq.into(),
+            member.delivered.into(),
+            member.read.into(),
+        ];
+        if fresh { &mut new } else { &mut moved }.push(row);
+    }
+    let key = ["log_id", "user_id"];
+    let columns = ["log_id", "user_id", "joined_ms", "from_seq", "delivered_seq", "read_seq"];
+    // Marks alone, so that a mark that moves touches no index.
+    let upsert = (db.dialect.upsert)(&key, &["delivered_seq", "read_seq"]);
+    db.delete_in("member", key, gone).await?;
+    db.insert("member", columns, new, "").await?;
+    db.insert("member", columns, moved, &upsert).await
+}
+
+async fn write_contacts<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    contacts: Vec<((UserId, UserId), Cell<Contact>)>,
+) -> Result<(), StoreError> {
+    let (mut gone, mut rows) = (Vec::new(), Vec::new());
+    for ((user, peer), cell) in contacts {
+        let Some(contact) = cell.now else {
+            gone.push([user.value(), peer.value()]);
+            continue;
+        };
+        rows.push([
+            user.value(),
+            peer.value(),
+            state_number(contact.state).into(),
+            contact.note.into(),
+            contact.since_ms.into(),
+            contact.conversation.value(),
+        ]);
+    }
+    let key = ["user_id", "peer_id"];
+    let columns = ["user_id", "peer_id", "state", "note", "since_ms", "log_id"];
+    let upsert = (db.dialect.upsert)(&key, &["state", "note", "since_ms", "log_id"]);
+    db.delete_in("contact", key, gone).await?;
+    db.insert("contact", columns, rows, &upsert).await
+}
+
+async fn write_sent<C: ConnectionTrait>(db: &Db<'_, C>, sent: Vec<(SentKey, Cell<Sent>)>) -> Result<(), StoreError> {
+    let rows = sent.into_iter().filter_map(|((log, sender, device, name), cell)| {
+        let sent = cell.now?;
+        Some([
+            log.value(),
+            sender.value(),
+            device.value(),
+            name.value(),
+            sent.request_hash.to_vec().into(),
+            sent.seq.into(),
+            sent.time_ms.into(),
+            sent.added.into(),
+            sent.target.value(),
+        ])
+    });
+    let columns =
+        ["log_id", "sender_id", "device_id", "client_msg_id", "request_hash", "seq", "time_ms", "added", "target"];
+    db.insert("sent", columns, rows.collect(), "").await
+}
+
+async fn write_events<C: ConnectionTrait>(db: &Db<'_, C>, mut events: Vec<Event>) -> Result<(), StoreError> {
+    events.sort_unstable_by_key(|event| (event.log, event.seq));
+    let rows = events.into_iter().map(|event| {
+        [
+            event.log.value(),
+            event.seq.into(),
+            body(&event.payload).into(),
+            event.time_ms.into(),
+            event.sender.value(),
+            event.device.value(),
+            event.client_msg_id.value(),
+            Vec::from(event.payload).into(),
+        ]
+    });
+    let columns = ["log_id", "seq", "body", "time_ms", "sender_id", "device_id", "client_msg_id", "payload"];
+    db.insert("event", columns, rows.collect(), "").await
+}
+
+/// The number of the first field that an encoded message has set; 0 when there is none.
+fn body(mut payload: &[u8]) -> i64 {
+    decode_key(&mut payload).map_or(0, |(number, _)| i64::from(number))
+}

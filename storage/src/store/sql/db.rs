@@ -1,0 +1,155 @@
+//! A connection or transaction, and the few things that databases say differently.
+
+use sea_orm::{ConnectionTrait, DbErr, SqlErr, Statement, TransactionOptions, Value};
+
+use super::Row;
+use crate::store::StoreError;
+
+/// How one database differs from the others.
+#[derive(Debug)]
+pub(in crate::store) struct Dialect {
+    /// How a writing transaction begins.
+    pub(in crate::store) write: TransactionOptions,
+    /// What follows a SELECT whose rows the transaction will change.
+    pub(in crate::store) lock: &'static str,
+    /// What follows a table's definition.
+    pub(in crate::store) table: &'static str,
+    /// What turns an INSERT into an update of the named columns where the key columns exist already.
+    pub(in crate::store) upsert: fn(keys: &[&str], update: &[&str]) -> String,
+    /// The right side of `(a, b) IN`, for `rows` rows of `width` placeholders.
+    pub(in crate::store) row_list: fn(rows: usize, width: usize) -> String,
+    /// What an error means to the caller.
+    pub(in crate::store) error: fn(DbErr) -> StoreError,
+}
+
+/// Statements on a connection or in a transaction.
+#[derive(Debug)]
+pub(in crate::store) struct Db<'c, C> {
+    pub(in crate::store) conn: &'c C,
+    pub(in crate::store) dialect: &'static Dialect,
+}
+
+impl<C: ConnectionTrait> Db<'_, C> {
+    fn statement(&self, sql: impl Into<String>, values: Vec<Value>) -> Statement {
+        Statement::from_sql_and_values(self.conn.get_database_backend(), sql, values)
+    }
+
+    pub(in crate::store) async fn rows(
+        &self,
+        sql: impl Into<String>,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let rows = self.conn.query_all_raw(self.statement(sql, values)).await.map_err(self.dialect.error)?;
+        Ok(rows.into_iter().map(Row).collect())
+    }
+
+    pub(in crate::store) async fn row(
+        &self,
+        sql: impl Into<String>,
+        values: Vec<Value>,
+    ) -> Result<Option<Row>, StoreError> {
+        let row = self.conn.query_one_raw(self.statement(sql, values)).await.map_err(self.dialect.error)?;
+        Ok(row.map(Row))
+    }
+
+    /// How many rows it changed.
+    pub(in crate::store) async fn execute(
+        &self,
+        sql: impl Into<String>,
+        values: Vec<Value>,
+    ) -> Result<u64, StoreError> {
+        let done = self.conn.execute_raw(self.statement(sql, values)).await.map_err(self.dialect.error)?;
+        Ok(done.rows_affected())
+    }
+
+    /// Inserts a row; `false` when a unique key has it already.
+    pub(in crate::store) async fn insert_new(
+        &self,
+        sql: impl Into<String>,
+        values: Vec<Value>,
+    ) -> Result<bool, StoreError> {
+        match self.conn.execute_raw(self.statement(sql, values)).await {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => Ok(false),
+            Err(error) => Err((self.dialect.error)(error)),
+        }
+    }
+
+    /// Runs statements that take no values.
+    pub(in crate::store) async fn script(&self, sql: &str) -> Result<(), StoreError> {
+        self.conn.execute_unprepared(sql).await.map(drop).map_err(self.dialect.error)
+    }
+
+    /// The rows whose `columns` are among `keys`: `SELECT ... WHERE` is `head`, `tail` follows the condition.
+    pub(in crate::store) async fn rows_in<const N: usize>(
+        &self,
+        head: &str,
+        columns: [&str; N],
+        keys: Vec<[Value; N]>,
+        tail: &str,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut rows = Vec::new();
+        for (condition, values) in self.keys_in(columns, keys) {
+            rows.append(&mut self.rows(format!("{head} {condition} {tail}"), values).await?);
+        }
+        Ok(rows)
+    }
+
+    /// Deletes the rows of a table whose `columns` are among `keys`.
+    pub(in crate::store) async fn delete_in<const N: usize>(
+        &self,
+        table: &str,
+        columns: [&str; N],
+        keys: Vec<[Value; N]>,
+    ) -> Result<(), StoreError> {
+        for (condition, values) in self.keys_in(columns, keys) {
+            self.execute(format!("DELETE FROM {table} WHERE {condition}"), values).await?;
+        }
+        Ok(())
+    }
+
+    /// The condition that columns are among `keys`, in as many parts as it takes. The number of placeholders is one of a few, the last
+    /// key repeated, so that the database finds the statement prepared.
+    fn keys_in<const N: usize>(&self, columns: [&str; N], keys: Vec<[Value; N]>) -> Vec<(String, Vec<Value>)> {
+        let mut parts = Vec::new();
+        for chunk in keys.chunks(CHUNKS[0]) {
+            let size = CHUNKS.into_iter().rev().find(|size| *size >= chunk.len()).unwrap_or(CHUNKS[0]);
+            let last = chunk.last().into_iter().cycle().take(size - chunk.len());
+            let values = chunk.iter().chain(last).flatten().cloned().collect();
+            let condition = if N == 1 {
+                format!("{} IN ({})", columns.join(""), placeholders(size))
+            } else {
+                format!("({}) IN {}", columns.join(", "), (self.dialect.row_list)(size, N))
+            };
+            parts.push((condition, values));
+        }
+        parts
+    }
+
+    /// Inserts rows, many a statement. `tail` may be an upsert. As in `keys_in` few sizes of statement are used.
+    pub(in crate::store) async fn insert<const N: usize>(
+        &self,
+        table: &str,
+        columns: [&str; N],
+        rows: Vec<[Value; N]>,
+        tail: &str,
+    ) -> Result<(), StoreError> {
+        let columns = columns.join(", ");
+        let row = format!("({})", placeholders(N));
+        let mut rows = rows.into_iter();
+        while let Some(size) = CHUNKS.into_iter().find(|size| *size <= rows.len()) {
+            let values = rows.by_ref().take(size).flatten().collect();
+            let list = vec![row.as_str(); size].join(", ");
+            self.execute(format!("INSERT INTO {table} ({columns}) VALUES {list} {tail}"), values).await?;
+        }
+        Ok(())
+    }
+}
+
+/// `?, ?, ?`
+pub(in crate::store) fn placeholders(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
+/// Sizes of many-row statements, falling, the last 1. The largest times the widest row stays below SQLite's 32,766 values.
+const CHUNKS: [usize; 5] = [256, 64, 16, 4, 1];

@@ -1,0 +1,56 @@
+//! The schema's versions.
+
+use sea_orm::ConnectionTrait;
+
+use super::Db;
+use crate::store::StoreError;
+
+/// Why the store could not be brought to this program's schema.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum MigrateError {
+    /// A newer program has written it.
+    #[error(
+        "the store's schema is version {found}, newer than version {known}, the newest that this program knows: \
+         run the newer program, or restore a backup made before the upgrade"
+    )]
+    Newer {
+        /// The store's.
+        found: i64,
+        /// This program's.
+        known: i64,
+    },
+    /// Reading or writing it failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Brings the schema to the newest version; inside a transaction where the database can.
+pub(in crate::store) async fn migrate<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), MigrateError> {
+    db.script("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL, checked_ms BIGINT NOT NULL)")
+        .await?;
+    let row = db.row("SELECT MAX(version) FROM schema_version", vec![]).await?;
+    let found = row.map_or(Ok(None), |row| row.int_or_null(0))?;
+    let known = MIGRATIONS.len() as i64;
+    let from = found.unwrap_or(0);
+    if from > known {
+        return Err(MigrateError::Newer { found: from, known });
+    }
+    for migration in MIGRATIONS.iter().skip(usize::try_from(from).unwrap_or(0)) {
+        db.script(&migration.replace("{table}", db.dialect.table)).await?;
+    }
+    match found {
+        None => {
+            db.execute("INSERT INTO schema_version (version, checked_ms) VALUES (?, 0)", vec![known.into()]).await?
+        }
+        Some(_) => db.execute("UPDATE schema_version SET version = ?", vec![known.into()]).await?,
+    };
+    Ok(())
+}
+
+/// Writes a row and so finds out whether writing works.
+pub(super) async fn check<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), StoreError> {
+    db.execute("UPDATE schema_version SET checked_ms = checked_ms + 1", vec![]).await.map(drop)
+}
+
+/// Version n is made from version n - 1 by statement list n, counted from 1.
+const MIGRATIONS: [&str; 1] = [include_str!("../migrations/1.sql")];

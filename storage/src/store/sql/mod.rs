@@ -1,0 +1,16 @@
+//! The store in SQL, the same on every database that sea-orm reaches. What differs between them is a [`Dialect`].
+
+mod accounts;
+mod contacts;
+mod conversations;
+pub(super) mod db;
+mod devices;
+mod events;
+pub(crate) mod migrate;
+mod row;
+mod store;
+
+pub(super) use contacts::{state, state_number};
+pub(super) use db::{Db, Dialect};
+pub(super) use row::{Row, SqlId};
+pub use store::SqlStore;

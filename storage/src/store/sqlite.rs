@@ -1,0 +1,153 @@
+//! SQLite, in one file: the default, which needs no service.
+//!
+//! One connection writes (SQLite has one writer at a time in any case) and a few read, each seeing the last committed state. A commit is
+//! on disk when it returns: WAL with synchronous=FULL syncs the log at every commit (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
+
+use std::{path::Path, time::Duration};
+
+use sea_orm::{
+    DbErr, RuntimeErr, SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions, TransactionTrait,
+    sqlx::{
+        self, ConnectOptions, Connection,
+        pool::PoolOptions,
+        sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous},
+    },
+};
+
+use super::{
+    StoreError,
+    sql::{Db, Dialect, SqlStore, db::placeholders, migrate},
+};
+
+pub use super::sql::migrate::MigrateError;
+
+/// Opens the store in the file at `path`, which is made when it is not there, and brings its schema to the newest version.
+///
+/// # Errors
+/// The file cannot be used, or a newer program has written it.
+pub async fn open(path: &Path) -> Result<SqlStore, MigrateError> {
+    let unavailable = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
+    prepare(path).map_err(unavailable)?;
+    let writer = pool(1, options(path)).await?;
+    let writer = SqlxSqliteConnector::from_sqlx_sqlite_pool(writer);
+
+    let transaction = writer.begin_with_options(DIALECT.write).await.map_err(error)?;
+    migrate::migrate(&Db { conn: &transaction, dialect: &DIALECT }).await?;
+    transaction.commit().await.map_err(error)?;
+
+    let reader = pool(READERS, options(path).pragma("query_only", "ON")).await?;
+    Ok(SqlStore::new(writer, SqlxSqliteConnector::from_sqlx_sqlite_pool(reader), &DIALECT))
+}
+
+/// Makes the folder, and the file, for nobody else to read: it holds password hashes and messages.
+fn prepare(path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut file = std::fs::OpenOptions::new();
+    file.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+    file.open(path).map(drop)
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
+        .pragma("cache_size", (-CACHE_KIB).to_string())
+        .statement_cache_capacity(STATEMENTS)
+        .row_buffer_size(ROW_BUFFER)
+        .disable_statement_logging()
+}
+
+async fn pool(connections: u32, options: SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
+    PoolOptions::<Sqlite>::new()
+        .max_connections(connections)
+        .min_connections(connections)
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        // A transaction that SQLite itself took back (a full disk) leaves the driver counting it as open: such a connection is replaced.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+        .connect_with(options)
+        .await
+        .map_err(|cause| error(DbErr::Conn(RuntimeErr::SqlxError(cause.into()))))
+}
+
+/// What is SQLite's own.
+static DIALECT: Dialect = Dialect {
+    // A transaction that reads first and would write later could find that another has written: take the write lock at once.
+    write: TransactionOptions {
+        isolation_level: None,
+        access_mode: None,
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+    },
+    lock: "",
+    table: "WITHOUT ROWID",
+    upsert,
+    row_list,
+    error,
+};
+
+fn upsert(keys: &[&str], update: &[&str]) -> String {
+    let update: Vec<_> = update.iter().map(|column| format!("{column} = excluded.{column}")).collect();
+    format!("ON CONFLICT ({}) DO UPDATE SET {}", keys.join(", "), update.join(", "))
+}
+
+fn row_list(rows: usize, width: usize) -> String {
+    let row = format!("({})", placeholders(width));
+    format!("(VALUES {})", vec![row.as_str(); rows].join(", "))
+}
+
+fn error(error: DbErr) -> StoreError {
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause))
+    | DbErr::Query(RuntimeErr::SqlxError(cause))
+    | DbErr::Conn(RuntimeErr::SqlxError(cause))) = &error
+    else {
+        return match error {
+            DbErr::ConnectionAcquire(_) => StoreError::Unavailable(error.to_string()),
+            _ => StoreError::Failed(error.to_string()),
+        };
+    };
+    let code = match &**cause {
+        sqlx::Error::Database(database) => database.code().and_then(|code| code.parse::<i32>().ok()),
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+            return StoreError::Unavailable(error.to_string());
+        }
+        _ => None,
+    };
+    match code {
+        Some(IOERR_SHMSIZE) => StoreError::Full,
+        Some(code) if code & 0xff == FULL => StoreError::Full,
+        Some(code) if UNAVAILABLE.contains(&(code & 0xff)) => StoreError::Unavailable(error.to_string()),
+        _ => StoreError::Failed(error.to_string()),
+    }
+}
+
+// Result codes: https://www.sqlite.org/rescode.html. The lowest byte of an extended code is the primary one.
+const FULL: i32 = 13;
+/// The shared memory beside the file could not be made larger.
+const IOERR_SHMSIZE: i32 = 4874;
+/// BUSY, LOCKED, READONLY, IOERR, CANTOPEN, PROTOCOL.
+const UNAVAILABLE: [i32; 6] = [5, 6, 8, 10, 14, 15];
+
+/// How long a connection waits for another process's lock.
+const BUSY: Duration = Duration::from_secs(5);
+/// How long a caller waits for a connection.
+const ACQUIRE: Duration = Duration::from_secs(10);
+/// Connections that read.
+const READERS: u32 = 4;
+/// Pages in the write-ahead log (4 KiB each) at which the writer moves them to the file.
+const CHECKPOINT_PAGES: u32 = 4_000;
+/// Page cache of one connection.
+const CACHE_KIB: i32 = 16 * 1024;
+/// Prepared statements of one connection.
+const STATEMENTS: usize = 200;
+/// Rows that may wait between SQLite's thread and the task.
+const ROW_BUFFER: usize = 512;
