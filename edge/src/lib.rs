@@ -1,1 +1,222 @@
-//!
+//! The edge: what clients connect to. WebTransport, WebSocket and HTTP carry sessions; the core behind decides everything. The edge holds no durable state and
+//! decodes no chat payload.
+
+mod config;
+mod connection;
+mod fanout;
+mod listen;
+pub mod metrics;
+mod registry;
+mod routes;
+mod session;
+mod transport;
+mod upstream;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::Router;
+use gogochat_proto::{
+    close::CloseCode,
+    v1::{self, server_frame},
+};
+use tokio::time::MissedTickBehavior;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::transport::Channel;
+
+use self::{
+    connection::Hub, fanout::Dispatch, listen::Sockets, registry::Registry, routes::Shared, upstream::Upstream,
+};
+
+pub use self::{
+    config::{EdgeConfig, Limits},
+    listen::BindError,
+};
+
+/// An edge whose sockets are bound, before it serves: its addresses are known.
+pub struct Bound {
+    sockets: Sockets,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+}
+
+/// A running edge. Dropped, it ends at once; see [`Edge::drain`].
+pub struct Edge {
+    shared: Arc<Shared>,
+    endpoints: Vec<quinn::Endpoint>,
+    http: Vec<SocketAddr>,
+    edge: Vec<SocketAddr>,
+    stop: CancellationToken,
+}
+
+/// Looks at an edge.
+#[derive(Clone)]
+pub struct Handle {
+    hub: Arc<Hub>,
+}
+
+impl Edge {
+    /// Binds the sockets. `core` leads to the core's NodeService, over the in-process pipe or mutual TLS.
+    ///
+    /// # Errors
+    /// An address cannot be listened on, or TLS cannot be set up.
+    #[allow(clippy::unused_async, reason = "sockets are registered with the runtime that it runs on")]
+    pub async fn bind(config: EdgeConfig, core: Channel) -> Result<Bound, BindError> {
+        let sockets = Sockets::bind(&config)?;
+        let hub = Arc::new(Hub {
+            registry: Registry::default(),
+            upstream: Upstream::new(core, config.node.clone()),
+            limits: config.limits,
+            tasks: TaskTracker::new(),
+            draining: AtomicBool::new(false),
+        });
+        let edge_port = sockets.edge_addresses().first().map(SocketAddr::port);
+        Ok(Bound { sockets, shared: Arc::new(Shared { hub, config, edge_port }), stop: CancellationToken::new() })
+    }
+
+    /// Binds and serves: [`Self::bind`] and [`Bound::start`].
+    ///
+    /// # Errors
+    /// See [`Self::bind`].
+    pub async fn start(config: EdgeConfig, core: Channel, app: Router) -> Result<Self, BindError> {
+        Ok(Self::bind(config, core).await?.start(app))
+    }
+
+    /// The addresses of HTTP in clear.
+    #[must_use]
+    pub fn http_addresses(&self) -> &[SocketAddr] {
+        &self.http
+    }
+
+    /// The addresses of TLS (TCP) and QUIC (UDP).
+    #[must_use]
+    pub fn edge_addresses(&self) -> &[SocketAddr] {
+        &self.edge
+    }
+
+    /// Something to look at this edge with.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle { hub: self.shared.hub.clone() }
+    }
+
+    /// Takes no new sessions, tells every client to go elsewhere, lets calls under way finish, and closes what is left at the deadline.
+    pub async fn drain(self, deadline: Duration) {
+        let hub = &self.shared.hub;
+        let end = tokio::time::Instant::now() + deadline;
+        hub.draining.store(true, Ordering::Relaxed);
+        let notice = v1::Drain { deadline_ms: i32::try_from(deadline.as_millis()).unwrap_or(i32::MAX) };
+        for peer in hub.registry.all() {
+            peer.outlet.send(server_frame::Frame::Drain(notice.clone()), None);
+        }
+        let everybody_left = async {
+            while hub.registry.len() > 0 {
+                tokio::time::sleep(DRAIN_STEP).await;
+            }
+        };
+        let _ = tokio::time::timeout_at(end, everybody_left).await;
+        let calls_finished = async {
+            while hub.registry.all().iter().any(|peer| peer.session.lock().calls_in_flight() > 0) {
+                tokio::time::sleep(DRAIN_STEP).await;
+            }
+        };
+        let _ = tokio::time::timeout(DRAIN_CALLS, calls_finished).await;
+        for peer in hub.registry.all() {
+            peer.outlet.close(CloseCode::Draining);
+        }
+        self.stop.cancel();
+        hub.tasks.close();
+        let _ = tokio::time::timeout(DRAIN_CLOSE, hub.tasks.wait()).await;
+        for endpoint in &self.endpoints {
+            endpoint.close(0x100_u32.into(), b"");
+            let _ = tokio::time::timeout(DRAIN_CLOSE, endpoint.wait_idle()).await;
+        }
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Bound {
+    /// The addresses of HTTP in clear.
+    #[must_use]
+    pub fn http_addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.http_addresses()
+    }
+
+    /// The addresses of TLS (TCP) and QUIC (UDP).
+    #[must_use]
+    pub fn edge_addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.edge_addresses()
+    }
+
+    /// Something to look at the edge with.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle { hub: self.shared.hub.clone() }
+    }
+
+    /// Serves. What HTTP asks for and the edge does not know goes to `app`.
+    #[must_use]
+    pub fn start(self, app: Router) -> Edge {
+        let Self { sockets, shared, stop } = self;
+        let hub = &shared.hub;
+        let dispatch = Dispatch::start(hub.clone());
+        hub.tasks.spawn(hub.upstream.clone().run(dispatch, stop.clone()));
+        hub.tasks.spawn(sweep(hub.clone(), stop.clone()));
+        let (http, edge) = (sockets.http_addresses(), sockets.edge_addresses());
+        let router = routes::router(shared.clone(), app);
+        let endpoints = sockets.serve(&shared, &router, &stop);
+        Edge { shared, endpoints, http, edge, stop }
+    }
+}
+
+impl Handle {
+    /// Whether the edge takes sessions.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn ready(&self) -> Result<(), String> {
+        if self.hub.draining.load(Ordering::Relaxed) {
+            return Err("draining".to_owned());
+        }
+        if !self.hub.upstream.is_attached() {
+            return Err("no core is attached".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Sessions at the moment.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.hub.registry.len()
+    }
+
+    /// Waits until a core is attached.
+    pub async fn attached(&self) {
+        self.hub.upstream.attached().await;
+    }
+}
+
+async fn sweep(hub: Arc<Hub>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        hub.sweep().await;
+    }
+}
+
+const SWEEP: Duration = Duration::from_secs(1);
+const DRAIN_STEP: Duration = Duration::from_millis(20);
+/// Past the deadline: for calls under way.
+const DRAIN_CALLS: Duration = Duration::from_secs(1);
+const DRAIN_CLOSE: Duration = Duration::from_secs(3);

@@ -37,6 +37,8 @@ limits! {
     MAX_MARKS: usize = 1_000;
     /// Calls of one session that wait for their reply.
     MAX_CALLS_IN_FLIGHT: usize = 256;
+    /// Further streams for calls that a WebTransport session may have open at once.
+    MAX_CALL_STREAMS: usize = 12;
     /// Shortest and longest user name, in characters.
     NAME: RangeInclusive<usize> = 3..=32;
     /// Shortest and longest password, in characters.

@@ -1,0 +1,69 @@
+//! What an edge is told at its start.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use rustls::server::ResolvesServerCert;
+
+/// The settings of an [`crate::Edge`].
+#[derive(Clone)]
+pub struct EdgeConfig {
+    /// The node's name, told to the core.
+    pub node: String,
+    /// Addresses for HTTP and WebSocket in clear (TCP).
+    pub http: Vec<SocketAddr>,
+    /// Addresses for HTTPS and wss (TCP) and for HTTP/3 and WebTransport (UDP), on the same port.
+    pub edge: Vec<SocketAddr>,
+    /// Gives the certificate at each handshake, so that it can be renewed while the edge runs.
+    pub certificate: Arc<dyn ResolvesServerCert>,
+    /// Origins that browsers may come from, exactly as they send them: "https://chat.example.org". Requests without Origin are not from pages and pass.
+    pub allowed_origins: Vec<String>,
+    /// The URL of WebTransport for `/client-config.json`; `None`: the name that the page was asked for by, and the port of the first edge address.
+    pub webtransport_url: Option<String>,
+    /// SHA-256 of the certificate in hexadecimal for `serverCertificateHashes`, or empty where the certificate is one that browsers trust.
+    pub certificate_hash: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Bounds of what clients may take up.
+    pub limits: Limits,
+}
+
+impl std::fmt::Debug for EdgeConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EdgeConfig")
+            .field("node", &self.node)
+            .field("http", &self.http)
+            .field("edge", &self.edge)
+            .field("allowed_origins", &self.allowed_origins)
+            .field("webtransport_url", &self.webtransport_url)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bounds of what clients may take up.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Sessions of this edge; the next is closed with `unavailable`.
+    pub sessions: usize,
+    /// Streams in each direction that a QUIC connection may have open at once. quinn keeps memory for each.
+    pub streams: u32,
+    /// Bytes of datagrams that wait in a QUIC connection, in each direction; the oldest go first.
+    pub datagram_buffer: usize,
+    /// Bytes in a session's queue from which events are dropped.
+    pub queue_bytes: usize,
+    /// Frames in a session's queue from which events are dropped.
+    pub queue_frames: usize,
+    /// Bytes in a session's queue, replies included, at which it is closed with `slow_consumer`.
+    pub queue_max_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 100_000,
+            streams: 16,
+            datagram_buffer: 16 * 1024,
+            queue_bytes: 256 * 1024,
+            queue_frames: 1_024,
+            queue_max_bytes: 4 * 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! A client's connection from its first frame to its last: authenticate, wire, serve.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::Bytes;
+use gogochat_proto::{
+    close::CloseCode,
+    error::ErrorCode,
+    frame, limits,
+    node::{self, edge_item::Item, invoke_request::Caller},
+    v1::{self, client_frame, server_frame},
+};
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    config::Limits,
+    metrics as names,
+    registry::{Peer, Registry},
+    session::{
+        Output,
+        calls::{Lane, Pending},
+        wire::{self, Format},
+    },
+    transport::{CallStream, Incoming, Link, close_code},
+    upstream::{Away, Upstream},
+};
+
+/// What all connections share.
+pub(crate) struct Hub {
+    /// Who is here.
+    pub(crate) registry: Registry,
+    /// The way to the core.
+    pub(crate) upstream: Arc<Upstream>,
+    /// Bounds.
+    pub(crate) limits: Limits,
+    /// Every task of connections and calls.
+    pub(crate) tasks: TaskTracker,
+    /// No new sessions are taken.
+    pub(crate) draining: AtomicBool,
+}
+
+impl Hub {
+    /// Serves a client until it or the edge ends the session.
+    pub(crate) async fn serve(self: Arc<Self>, mut link: Link) {
+        if self.draining.load(Ordering::Relaxed) {
+            return link.finish(Some(CloseCode::Draining)).await;
+        }
+        if self.registry.len() >= self.limits.sessions {
+            return link.finish(Some(CloseCode::Unavailable)).await;
+        }
+        let kind = link.kind();
+        let peer = self.registry.admit(link.outlet().clone(), link.address(), kind, Instant::now());
+        metrics::gauge!(names::SESSIONS, "transport" => kind).increment(1.0);
+        let code = self.converse(&peer, &mut link).await;
+        self.leave(&peer);
+        metrics::gauge!(names::SESSIONS, "transport" => kind).decrement(1.0);
+        let reason = code.map_or("gone", CloseCode::reason);
+        metrics::counter!(names::CLOSED, "transport" => kind, "code" => reason).increment(1);
+        tracing::debug!(session = peer.id, kind, reason, "a session has ended");
+        link.finish(code).await;
+    }
+
+    /// Takes what comes, until the session has to end with a code, or the client is gone.
+    async fn converse(self: &Arc<Self>, peer: &Arc<Peer>, link: &mut Link) -> Option<CloseCode> {
+        // Dropped with the session, and their tasks with them.
+        let mut streams = JoinSet::new();
+        loop {
+            let hold = peer.session.lock().is_opening();
+            let result = match link.next(hold).await {
+                Incoming::Frame(frame) => self.receive(peer, frame, Lane::Main).await,
+                Incoming::Datagram(datagram) => self.datagram(peer, datagram).await,
+                Incoming::CallStream(stream) => {
+                    while streams.try_join_next().is_some() {}
+                    if streams.len() >= limits::MAX_CALL_STREAMS {
+                        return Some(CloseCode::TooManyStreams);
+                    }
+                    streams.spawn(self.clone().serve_calls(peer.clone(), stream));
+                    Ok(())
+                }
+                Incoming::Idle(unfinished) => {
+                    peer.session.lock().set_unfinished(unfinished, Instant::now());
+                    Ok(())
+                }
+                Incoming::Broken(code) => Err(code),
+                Incoming::Ended(code) => return Some(code),
+                Incoming::Gone => return None,
+            };
+            if let Err(code) = result {
+                return Some(code);
+            }
+        }
+    }
+
+    async fn receive(
+        self: &Arc<Self>,
+        peer: &Arc<Peer>,
+        frame: client_frame::Frame,
+        lane: Lane,
+    ) -> Result<(), CloseCode> {
+        metrics::counter!(names::FRAMES_IN).increment(1);
+        let output = peer.session.lock().receive(frame, lane, Instant::now())?;
+        if let Some(output) = output {
+            self.perform(peer, output).await;
+        }
+        Ok(())
+    }
+
+    /// Only what may be lost comes as a datagram.
+    async fn datagram(self: &Arc<Self>, peer: &Arc<Peer>, datagram: Bytes) -> Result<(), CloseCode> {
+        match frame::client_frame(datagram).map_err(close_code)? {
+            frame @ client_frame::Frame::Ephemeral(_) if peer.session.lock().is_live() => {
+                self.receive(peer, frame, Lane::Main).await
+            }
+            // It may have overtaken Hello.
+            client_frame::Frame::Ephemeral(_) => Ok(()),
+            _ => Err(CloseCode::ProtocolError),
+        }
+    }
+
+    /// Does what a session wants done.
+    pub(crate) async fn perform(self: &Arc<Self>, peer: &Arc<Peer>, output: Output) {
+        match output {
+            Output::Open(access_token) => self.upstream.tell(open(peer, access_token, None)),
+            Output::Ordered(call) => {
+                let id = call.id;
+                let command = node::Command {
+                    session: peer.id,
+                    call_id: id,
+                    method: call.method,
+                    key: call.key,
+                    body: call.body,
+                };
+                metrics::counter!(names::CALLS, "lane" => "ordered").increment(1);
+                if let Err(Away) = self.upstream.command(command).await {
+                    refuse(peer, id, &ErrorCode::Unavailable.with("the core is not reachable"));
+                }
+            }
+            Output::Unordered(call, method) => {
+                metrics::counter!(names::CALLS, "lane" => "unordered").increment(1);
+                self.tasks.spawn(self.clone().invoke(peer.clone(), call, method.public));
+            }
+            Output::Refuse(id, lane, error) => {
+                reply(peer, &lane, v1::Reply { id, body: Bytes::new(), error: Some(error) }, None)
+            }
+            Output::Marks(marks) => self.upstream.offer(Item::Marks(node::MarksUp { session: peer.id, marks })),
+            Output::Ephemeral(log, ephemeral) => {
+                if peer.follows(log) {
+                    let ephemeral = node::EphemeralUp { session: peer.id, log_id: log.to_bytes(), ephemeral };
+                    self.upstream.offer(Item::Ephemeral(ephemeral));
+                }
+            }
+            Output::Send(frame) => {
+                peer.outlet.send(frame, None);
+            }
+        }
+    }
+
+    async fn invoke(self: Arc<Self>, peer: Arc<Peer>, call: v1::Call, public: bool) {
+        let principal = peer.session.lock().principal();
+        let caller = principal.map(|principal| Caller::Principal(node_principal(principal)));
+        debug_assert!(caller.is_some() || public, "a session that is not live calls nothing");
+        let request =
+            node::InvokeRequest { method: call.method, body: call.body, caller, address: peer.address.to_string() };
+        let (body, error) = match self.upstream.invoke(request).await {
+            Ok(node::InvokeReply { body, error }) => (body, error),
+            Err(error) => (Bytes::new(), Some(error)),
+        };
+        finish(&peer, v1::Reply { id: call.id, body, error });
+    }
+
+    /// Serves a further stream of a client: calls come, replies go, and the session's own stream has precedence.
+    async fn serve_calls(self: Arc<Self>, peer: Arc<Peer>, mut stream: CallStream) {
+        let result = self.calls(&peer, &mut stream).await;
+        match result {
+            Ok(()) => _ = stream.send.finish(),
+            Err(StreamEnd::Session(code)) => peer.outlet.close(code),
+            Err(StreamEnd::Stream) => {
+                let code = crate::transport::capsule::http_code(CloseCode::Timeout);
+                let _ = (stream.send.reset(code), stream.recv.stop(code));
+            }
+        }
+    }
+
+    async fn calls(self: &Arc<Self>, peer: &Arc<Peer>, stream: &mut CallStream) -> Result<(), StreamEnd> {
+        let (replies, mut answered) = mpsc::channel(CALLS_PER_STREAM);
+        let mut decoder = frame::Decoder::default();
+        let mut waiting = 0;
+        let mut open = true;
+        let mut unfinished: Option<Instant> = None;
+        while open || waiting > 0 {
+            while waiting < CALLS_PER_STREAM
+                && let Some(bytes) = decoder.next().map_err(|error| StreamEnd::Session(close_code(error)))?
+            {
+                unfinished = None;
+                let frame = frame::client_frame(bytes).map_err(|error| StreamEnd::Session(close_code(error)))?;
+                if !matches!(frame, client_frame::Frame::Call(_)) {
+                    return Err(StreamEnd::Session(CloseCode::ProtocolError));
+                }
+                waiting += 1;
+                self.receive(peer, frame, Lane::Stream(replies.clone())).await.map_err(StreamEnd::Session)?;
+            }
+            let reading = open && waiting < CALLS_PER_STREAM;
+            let limit = if decoder.is_partial() { limits::FRAME_TIMEOUT } else { IDLE_STREAM };
+            let since = *unfinished.get_or_insert_with(Instant::now);
+            tokio::select! {
+                Some(reply) = answered.recv(), if waiting > 0 => {
+                    waiting -= 1;
+                    unfinished = None;
+                    match tokio::time::timeout(IDLE_STREAM, stream.send.write_chunk(reply)).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(_)) | Err(_) => return Err(StreamEnd::Stream),
+                    }
+                }
+                chunk = stream.recv.read_chunk(MAX_CHUNK, true), if reading => match chunk {
+                    Ok(Some(chunk)) => {
+                        // The time counts from a frame's first byte, not from its last.
+                        if !decoder.is_partial() {
+                            unfinished = None;
+                        }
+                        decoder.push(&chunk.bytes);
+                    }
+                    Ok(None) if decoder.is_partial() => return Err(StreamEnd::Session(CloseCode::ProtocolError)),
+                    Ok(None) => open = false,
+                    Err(_) => return Err(StreamEnd::Stream),
+                },
+                () = tokio::time::sleep_until((since + limit).into()), if reading && (waiting == 0 || decoder.is_partial()) => {
+                    return Err(if decoder.is_partial() {
+                        StreamEnd::Session(CloseCode::Timeout)
+                    } else {
+                        StreamEnd::Stream
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn leave(&self, peer: &Arc<Peer>) {
+        let (principal, opening, marks) = {
+            let mut session = peer.session.lock();
+            (session.principal(), session.is_opening(), session.last_marks(Instant::now()))
+        };
+        if !marks.is_empty() {
+            self.upstream.offer(Item::Marks(node::MarksUp { session: peer.id, marks }));
+        }
+        self.registry.remove(peer, principal, |log| self.upstream.tell(Item::Uninterest(log.to_bytes())));
+        if principal.is_some() || opening {
+            self.upstream.tell(Item::Close(node::SessionClose { session: peer.id }));
+        }
+    }
+
+    /// Looks at every session's clock, once a second.
+    pub(crate) async fn sweep(self: &Arc<Self>) {
+        let now = Instant::now();
+        let attached = self.upstream.is_attached();
+        let (mut bytes, mut frames) = (0, 0);
+        for (index, peer) in self.registry.all().into_iter().enumerate() {
+            if index % 1_024 == 1_023 {
+                tokio::task::yield_now().await;
+            }
+            let backlog = peer.outlet.backlog(now);
+            bytes += backlog.bytes;
+            frames += backlog.frames;
+            if backlog.stalled.is_some_and(|stalled| stalled >= STALLED) && peer.session.lock().is_live() {
+                peer.outlet.close(CloseCode::SlowConsumer);
+            }
+            let (ticked, overdue) = {
+                let mut session = peer.session.lock();
+                (session.tick(attached, now), session.overdue_calls(now))
+            };
+            for id in overdue {
+                refuse(&peer, id, &ErrorCode::DeadlineExceeded.with("the core did not answer in time"));
+            }
+            match ticked {
+                Err(code) => peer.outlet.close(code),
+                Ok(outputs) => {
+                    for output in outputs {
+                        self.perform(&peer, output).await;
+                    }
+                }
+            }
+        }
+        metrics::gauge!(names::QUEUED_BYTES).set(bytes as f64);
+        metrics::gauge!(names::QUEUED_FRAMES).set(frames as f64);
+    }
+}
+
+/// Why a stream for calls ends early.
+enum StreamEnd {
+    /// The whole session has to end.
+    Session(CloseCode),
+    /// This stream alone.
+    Stream,
+}
+
+/// Asks the core to open a session.
+pub(crate) fn open(peer: &Peer, access_token: String, principal: Option<node::Principal>) -> Item {
+    Item::Open(node::SessionOpen { session: peer.id, access_token, address: peer.address.to_string(), principal })
+}
+
+/// A principal between nodes.
+pub(crate) fn node_principal(principal: crate::session::Principal) -> node::Principal {
+    node::Principal { user_id: principal.user.to_bytes(), device_id: principal.device.to_bytes() }
+}
+
+/// Passes a reply on to the call that waits for it; one that nobody waits for is dropped.
+pub(crate) fn finish(peer: &Peer, answer: v1::Reply) {
+    let pending = peer.session.lock().finish(answer.id);
+    if let Some(Pending { method, lane, .. }) = pending {
+        reply(peer, &lane, answer, Some(method));
+    }
+}
+
+/// Answers a call that was not sent on, or whose fate is unknown.
+pub(crate) fn refuse(peer: &Peer, id: u32, error: &v1::Error) {
+    let pending = peer.session.lock().refuse(id);
+    if let Some(Pending { lane, .. }) = pending {
+        reply(peer, &lane, v1::Reply { id, body: Bytes::new(), error: Some(error.clone()) }, None);
+    }
+}
+
+fn reply(peer: &Peer, lane: &Lane, answer: v1::Reply, method: Option<&'static gogochat_proto::method::Method>) {
+    let frame = server_frame::Frame::Reply(answer);
+    match lane {
+        Lane::Main => _ = peer.outlet.send(frame, method),
+        // There is a place for each call that waits; it fails only when the stream is gone.
+        Lane::Stream(replies) => _ = replies.try_send(wire::encode(Format::Stream, frame, method)),
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+}
+
+/// A pipe that took nothing for so long.
+const STALLED: Duration = Duration::from_secs(30);
+/// Calls of one further stream that wait for their reply; more are read when some were answered.
+const CALLS_PER_STREAM: usize = 16;
+/// A further stream on which nothing happens.
+const IDLE_STREAM: Duration = Duration::from_secs(30);
+const MAX_CHUNK: usize = 16 * 1024;

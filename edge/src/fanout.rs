@@ -1,0 +1,304 @@
+//! What the core says, and whom it concerns here.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use gogochat_proto::{
+    close::CloseCode,
+    error::ErrorCode,
+    ids::{DeviceId, LogId, UserId},
+    limits::HEARTBEAT,
+    node::{self, core_item, edge_item::Item},
+    v1::{self, server_frame},
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    connection::{Hub, finish, node_principal, now_ms, open, refuse},
+    metrics as names,
+    registry::{Delivery, Peer},
+    session::{
+        Principal,
+        queue::{Class, Pushed},
+        wire::Shared,
+    },
+    upstream::Downstream,
+};
+
+/// Takes what the core says. Fan-out goes through a queue of its own, so that no reply waits behind a large group.
+pub(crate) struct Dispatch {
+    hub: Arc<Hub>,
+    fanout: mpsc::Sender<Down>,
+}
+
+/// What is delivered to many.
+#[derive(Debug)]
+enum Down {
+    Event(node::Fanout),
+    Ephemeral(node::EphemeralDown),
+}
+
+impl Dispatch {
+    /// Starts the task that delivers. It ends when the dispatch is dropped.
+    pub(crate) fn start(hub: Arc<Hub>) -> Arc<Self> {
+        let (fanout, waiting) = mpsc::channel(WAITING);
+        hub.tasks.spawn(deliver(hub.clone(), waiting));
+        Arc::new(Self { hub, fanout })
+    }
+
+    fn opened(&self, opened: &node::SessionOpened) {
+        let Some(peer) = self.hub.registry.peer(opened.session) else {
+            // It left while the core was being asked.
+            return self.hub.upstream.tell(Item::Close(node::SessionClose { session: opened.session }));
+        };
+        let Some(principal) = opened.principal.as_ref().and_then(principal) else {
+            tracing::error!(session = opened.session, "the core opened a session for nobody");
+            return peer.outlet.close(CloseCode::Unavailable);
+        };
+        // It asked, or the stream to the core was opened anew, of which it needs to know nothing.
+        let asked = {
+            let mut session = peer.session.lock();
+            let asked = session.token().is_some();
+            let expires = expiry(opened.expires_ms);
+            if !session.opened(principal, expires) {
+                drop(session);
+                return peer.outlet.close(CloseCode::TokenInvalid);
+            }
+            asked
+        };
+        self.hub.registry.identify(&peer, principal);
+        if asked {
+            metrics::counter!(names::OPENED, "transport" => peer.kind).increment(1);
+            let welcome = v1::Welcome {
+                session_id: peer.id.to_string(),
+                user_id: principal.user.to_string(),
+                device_id: principal.device.to_string(),
+                own_seq: opened.own_seq,
+                heartbeat_ms: HEARTBEAT.as_millis() as i32,
+                time_ms: now_ms(),
+            };
+            peer.outlet.send(server_frame::Frame::Welcome(welcome), None);
+        }
+        self.reconcile(&peer, principal, opened);
+        peer.outlet.wake();
+    }
+
+    /// Subscribes the session to its user's logs, and to no others.
+    fn reconcile(&self, peer: &Arc<Peer>, principal: Principal, opened: &node::SessionOpened) {
+        let mut wanted: Vec<(LogId, i64)> = vec![(principal.user.into(), opened.own_seq)];
+        wanted.extend(
+            opened
+                .subscriptions
+                .iter()
+                .filter_map(|subscription| Some((LogId::from_slice(&subscription.log_id)?, subscription.from_seq))),
+        );
+        wanted.sort_unstable();
+        for log in peer.logs() {
+            if wanted.binary_search_by_key(&log, |(log, _)| *log).is_err() {
+                unsubscribe(&self.hub, peer, log);
+            }
+        }
+        for (log, from_seq) in wanted {
+            subscribe(&self.hub, peer, log, from_seq);
+        }
+    }
+
+    fn refused(&self, refused: &node::SessionRefused) {
+        if let Some(peer) = self.hub.registry.peer(refused.session) {
+            let code = refused.error.as_ref().and_then(|error| ErrorCode::from_name(&error.code));
+            peer.outlet.close(match code {
+                Some(ErrorCode::TokenExpired) => CloseCode::TokenExpired,
+                Some(ErrorCode::RateLimited) => CloseCode::RateLimited,
+                Some(ErrorCode::TokenInvalid | ErrorCode::Unauthenticated | ErrorCode::PermissionDenied) => {
+                    CloseCode::TokenInvalid
+                }
+                _ => CloseCode::Unavailable,
+            });
+        }
+    }
+
+    fn revoke(&self, revoke: &node::Revoke) {
+        let Some(user) = UserId::from_slice(&revoke.user_id) else { return };
+        let device = DeviceId::from_slice(&revoke.device_id);
+        let spared = DeviceId::from_slice(&revoke.except_device_id);
+        let code = u16::try_from(revoke.close_code).ok().and_then(CloseCode::from_code).unwrap_or(CloseCode::SignedOut);
+        for peer in self.hub.registry.user(user) {
+            let Some(principal) = peer.session.lock().principal() else { continue };
+            let hit = match device {
+                Some(device) => principal.device == device,
+                None => Some(principal.device) != spared,
+            };
+            if hit {
+                peer.outlet.close(code);
+            }
+        }
+    }
+}
+
+impl Downstream for Dispatch {
+    fn attached(&self) -> Vec<Item> {
+        let mut items = Vec::new();
+        for peer in self.hub.registry.all() {
+            let session = peer.session.lock();
+            if let Some(principal) = session.principal() {
+                items.push(open(&peer, String::new(), Some(node_principal(principal))));
+            }
+            if let Some(token) = session.token() {
+                items.push(open(&peer, token.to_owned(), None));
+            }
+        }
+        let interests = self.hub.registry.interests();
+        items.extend(interests.into_iter().map(|(log, have)| interest(log, have)));
+        items
+    }
+
+    async fn item(&self, item: core_item::Item) {
+        match item {
+            core_item::Item::Opened(opened) => self.opened(&opened),
+            core_item::Item::Refused(refused) => self.refused(&refused),
+            core_item::Item::Result(node::Result { session, call_id, body, error }) => {
+                if let Some(peer) = self.hub.registry.peer(session) {
+                    finish(&peer, v1::Reply { id: call_id, body, error });
+                }
+            }
+            // When the queue is full, the stream waits, and the core's queue for this edge fills.
+            core_item::Item::Fanout(event) => _ = self.fanout.send(Down::Event(event)).await,
+            core_item::Item::Ephemeral(ephemeral) => _ = self.fanout.send(Down::Ephemeral(ephemeral)).await,
+            core_item::Item::Revoke(revoke) => self.revoke(&revoke),
+            core_item::Item::DrainMs(ms) => tracing::info!(ms, "the core is going away"),
+        }
+    }
+
+    fn detached(&self) {
+        let error = ErrorCode::Unavailable.with("the core was lost; whether the call took effect is not known");
+        for peer in self.hub.registry.all() {
+            let calls = peer.session.lock().ordered_calls();
+            for id in calls {
+                refuse(&peer, id, &error);
+            }
+        }
+    }
+}
+
+async fn deliver(hub: Arc<Hub>, mut waiting: mpsc::Receiver<Down>) {
+    let mut to = Vec::new();
+    while let Some(down) = waiting.recv().await {
+        match down {
+            Down::Event(event) => deliver_event(&hub, &event, &mut to).await,
+            Down::Ephemeral(ephemeral) => deliver_ephemeral(&hub, &ephemeral, &mut to).await,
+        }
+        if to.capacity() > KEPT_CAPACITY {
+            to = Vec::new();
+        }
+    }
+}
+
+async fn deliver_event(hub: &Hub, event: &node::Fanout, to: &mut Vec<Arc<Peer>>) {
+    let Some(log) = LogId::from_slice(&event.log_id) else { return };
+    match hub.registry.deliver(log, event.seq, Instant::now(), to) {
+        Delivery::Deliver => {}
+        Delivery::Ignore | Delivery::Wait => return,
+        Delivery::Gap(have) => {
+            metrics::counter!(names::GAPS).increment(1);
+            return hub.upstream.tell(interest(log, have));
+        }
+    }
+    // A log's id is its user's where it subscribes and unsubscribes.
+    let user = UserId::from(log.uuid());
+    if let Some(gone) = LogId::from_slice(&event.unsubscribe) {
+        for peer in hub.registry.user(user) {
+            unsubscribe(hub, &peer, gone);
+        }
+    }
+    let frame = Shared::new(&event.frame);
+    let class = Class::Event { log, seq: event.seq };
+    let (mut dropped, mut resyncs) = (0, 0);
+    metrics::counter!(names::DELIVERED).increment(to.len() as u64);
+    metrics::counter!(names::DELIVERED_BYTES).increment((to.len() * event.frame.len()) as u64);
+    for (index, peer) in to.drain(..).enumerate() {
+        match peer.outlet.send_shared(&frame, class) {
+            Pushed::Dropped { resync } => {
+                dropped += 1;
+                resyncs += u64::from(resync);
+            }
+            Pushed::Queued | Pushed::Replaced | Pushed::Overflow => {}
+        }
+        // A large group must not keep a thread from its other work.
+        if index % 128 == 127 {
+            tokio::task::yield_now().await;
+        }
+    }
+    if dropped > 0 {
+        metrics::counter!(names::DROPPED, "kind" => "event").increment(dropped);
+        metrics::counter!(names::RESYNCS).increment(resyncs);
+    }
+    if let Some(subscription) = &event.subscribe
+        && let Some(new) = LogId::from_slice(&subscription.log_id)
+    {
+        for peer in hub.registry.user(user) {
+            subscribe(hub, &peer, new, subscription.from_seq);
+        }
+    }
+}
+
+async fn deliver_ephemeral(hub: &Hub, ephemeral: &node::EphemeralDown, to: &mut Vec<Arc<Peer>>) {
+    let Some(log) = LogId::from_slice(&ephemeral.log_id) else { return };
+    hub.registry.followers(log, to);
+    let frame = Shared::new(&ephemeral.frame);
+    let subject = UserId::from_slice(&ephemeral.subject);
+    let keep = ephemeral.kind() == node::EphemeralKind::Watermark;
+    let class = Class::Ephemeral {
+        log,
+        subject: subject.map(|user| *user.as_bytes()).unwrap_or_default(),
+        kind: ephemeral.kind,
+        keep,
+    };
+    let mut dropped = 0;
+    for (index, peer) in to.drain(..).enumerate() {
+        let is_subject = || peer.session.lock().principal().is_some_and(|principal| Some(principal.user) == subject);
+        if ephemeral.skip_subject && is_subject() {
+            continue;
+        }
+        let pushed =
+            if keep { peer.outlet.send_shared(&frame, class) } else { peer.outlet.send_ephemeral(&frame, class) };
+        dropped += u64::from(matches!(pushed, Pushed::Dropped { .. }));
+        if index % 128 == 127 {
+            tokio::task::yield_now().await;
+        }
+    }
+    if dropped > 0 {
+        metrics::counter!(names::DROPPED, "kind" => "ephemeral").increment(dropped);
+    }
+}
+
+fn subscribe(hub: &Hub, peer: &Arc<Peer>, log: LogId, from_seq: i64) {
+    hub.registry.subscribe(peer, log, from_seq, |have| hub.upstream.tell(interest(log, have)));
+}
+
+fn unsubscribe(hub: &Hub, peer: &Peer, log: LogId) {
+    hub.registry.unsubscribe(peer, log, |log| hub.upstream.tell(Item::Uninterest(log.to_bytes())));
+}
+
+fn interest(log: LogId, have_seq: i64) -> Item {
+    Item::Interest(node::Interest { log_id: log.to_bytes(), have_seq })
+}
+
+fn principal(principal: &node::Principal) -> Option<Principal> {
+    Some(Principal {
+        user: UserId::from_slice(&principal.user_id)?,
+        device: DeviceId::from_slice(&principal.device_id)?,
+    })
+}
+
+fn expiry(expires_ms: i64) -> Option<Instant> {
+    let left = u64::try_from(expires_ms.checked_sub(now_ms())?).unwrap_or(0);
+    (expires_ms > 0).then(|| Instant::now() + Duration::from_millis(left.min(MAX_LIFE_MS)))
+}
+
+/// Fan-out that waits to be delivered.
+const WAITING: usize = 4_096;
+const KEPT_CAPACITY: usize = 4_096;
+/// A year: an Instant cannot hold any time.
+const MAX_LIFE_MS: u64 = 365 * 24 * 3_600_000;

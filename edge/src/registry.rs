@@ -1,0 +1,242 @@
+//! Who is here, and which logs they follow.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use dashmap::{DashMap, Entry};
+use gogochat_proto::ids::{LogId, UserId};
+use parking_lot::Mutex;
+
+use crate::{
+    session::{Principal, Session},
+    transport::outlet::Outlet,
+};
+
+/// A connected client.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// The session's number on this edge.
+    pub(crate) id: u64,
+    /// The client's address.
+    pub(crate) address: std::net::IpAddr,
+    /// "ws", "wss" or "wt".
+    pub(crate) kind: &'static str,
+    /// Its session.
+    pub(crate) session: Mutex<Session>,
+    /// The way out to it.
+    pub(crate) outlet: Arc<Outlet>,
+    /// The logs it follows, sorted; `None` once it has gone and may follow none.
+    logs: Mutex<Option<Vec<LogId>>>,
+}
+
+/// Everything that is known of sessions and logs.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    next: AtomicU64,
+    peers: DashMap<u64, Arc<Peer>>,
+    users: DashMap<UserId, Vec<u64>>,
+    logs: DashMap<LogId, Log>,
+}
+
+#[derive(Debug)]
+struct Log {
+    /// Everything up to here has come.
+    have: i64,
+    /// When the core was asked to replay what is missing.
+    asked: Option<Instant>,
+    followers: Vec<Follower>,
+}
+
+#[derive(Debug)]
+struct Follower {
+    peer: Arc<Peer>,
+    have: i64,
+}
+
+/// What to do with an event.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// It goes to the peers that were gathered.
+    Deliver,
+    /// Nobody needs it.
+    Ignore,
+    /// Events before it are missing: ask for what comes after this seq.
+    Gap(i64),
+    /// Events before it are missing, and were asked for.
+    Wait,
+}
+
+impl Peer {
+    /// Whether it follows the log.
+    pub(crate) fn follows(&self, log: LogId) -> bool {
+        self.logs.lock().as_ref().is_some_and(|logs| logs.binary_search(&log).is_ok())
+    }
+
+    /// The logs it follows.
+    pub(crate) fn logs(&self) -> Vec<LogId> {
+        self.logs.lock().clone().unwrap_or_default()
+    }
+}
+
+impl Registry {
+    /// Takes in a client that has just connected.
+    pub(crate) fn admit(
+        &self,
+        outlet: Arc<Outlet>,
+        address: std::net::IpAddr,
+        kind: &'static str,
+        now: Instant,
+    ) -> Arc<Peer> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+        let session = Mutex::new(Session::new(now));
+        let peer = Arc::new(Peer { id, address, kind, session, outlet, logs: Mutex::new(Some(Vec::new())) });
+        self.peers.insert(id, peer.clone());
+        peer
+    }
+
+    /// Its user is known now.
+    pub(crate) fn identify(&self, peer: &Peer, principal: Principal) {
+        let logs = peer.logs.lock();
+        if logs.is_none() {
+            return;
+        }
+        let mut ids = self.users.entry(principal.user).or_default();
+        if !ids.contains(&peer.id) {
+            ids.push(peer.id);
+        }
+    }
+
+    /// A client has gone. `last` is called, in order with other changes of that log, for each log that nobody follows any more.
+    pub(crate) fn remove(&self, peer: &Peer, principal: Option<Principal>, mut last: impl FnMut(LogId)) {
+        self.peers.remove(&peer.id);
+        // From here on nothing is added.
+        let logs = peer.logs.lock().take();
+        if let Some(principal) = principal
+            && let Entry::Occupied(mut entry) = self.users.entry(principal.user)
+        {
+            entry.get_mut().retain(|id| *id != peer.id);
+            if entry.get().is_empty() {
+                entry.remove();
+            }
+        }
+        for log in logs.into_iter().flatten() {
+            self.unfollow(peer, log, &mut last);
+        }
+    }
+
+    /// Has a client follow a log from after `from_seq`. `ask` is called, in order with other changes of that log, when the core has to send what comes after a
+    /// seq.
+    pub(crate) fn subscribe(&self, peer: &Arc<Peer>, log: LogId, from_seq: i64, ask: impl FnOnce(i64)) {
+        // Held to the end: it either is there when the client goes, and is taken away, or is not added any more.
+        let mut logs = peer.logs.lock();
+        let Some(logs) = logs.as_mut() else { return };
+        let Err(place) = logs.binary_search(&log) else { return };
+        logs.insert(place, log);
+        let follower = Follower { peer: peer.clone(), have: from_seq };
+        match self.logs.entry(log) {
+            Entry::Vacant(entry) => {
+                let log = entry.insert(Log { have: from_seq, asked: None, followers: vec![follower] });
+                ask(log.have);
+            }
+            Entry::Occupied(mut entry) => {
+                // What came between is replayed, for this one alone.
+                if from_seq < entry.get().have {
+                    ask(from_seq);
+                }
+                entry.get_mut().followers.push(follower);
+            }
+        }
+    }
+
+    /// Has a client no longer follow a log; `last` as in [`Self::remove`].
+    pub(crate) fn unsubscribe(&self, peer: &Peer, log: LogId, last: impl FnMut(LogId)) {
+        {
+            let mut logs = peer.logs.lock();
+            let Some(logs) = logs.as_mut() else { return };
+            let Ok(place) = logs.binary_search(&log) else { return };
+            logs.remove(place);
+        }
+        self.unfollow(peer, log, last);
+    }
+
+    /// Decides about an event and gathers who gets it.
+    pub(crate) fn deliver(&self, log: LogId, seq: i64, now: Instant, to: &mut Vec<Arc<Peer>>) -> Delivery {
+        to.clear();
+        let Some(mut log) = self.logs.get_mut(&log) else { return Delivery::Ignore };
+        let log = log.value_mut();
+        if seq > log.have + 1 {
+            if log.asked.is_some_and(|asked| now.saturating_duration_since(asked) < ASK_AGAIN) {
+                return Delivery::Wait;
+            }
+            log.asked = Some(now);
+            return Delivery::Gap(log.have);
+        }
+        if seq == log.have + 1 {
+            log.have = seq;
+            log.asked = None;
+        }
+        for follower in log.followers.iter_mut().filter(|follower| follower.have < seq) {
+            follower.have = seq;
+            to.push(follower.peer.clone());
+        }
+        if to.is_empty() { Delivery::Ignore } else { Delivery::Deliver }
+    }
+
+    /// Gathers who follows a log.
+    pub(crate) fn followers(&self, log: LogId, to: &mut Vec<Arc<Peer>>) {
+        to.clear();
+        if let Some(log) = self.logs.get(&log) {
+            to.extend(log.followers.iter().map(|follower| follower.peer.clone()));
+        }
+    }
+
+    /// The session of this number.
+    pub(crate) fn peer(&self, id: u64) -> Option<Arc<Peer>> {
+        self.peers.get(&id).map(|peer| peer.clone())
+    }
+
+    /// The sessions of a user.
+    pub(crate) fn user(&self, user: UserId) -> Vec<Arc<Peer>> {
+        let ids = self.users.get(&user).map(|ids| ids.clone()).unwrap_or_default();
+        ids.into_iter().filter_map(|id| self.peer(id)).collect()
+    }
+
+    /// Everybody.
+    pub(crate) fn all(&self) -> Vec<Arc<Peer>> {
+        self.peers.iter().map(|peer| peer.clone()).collect()
+    }
+
+    /// How many are here.
+    pub(crate) fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Every log that somebody follows, and what has come of it.
+    pub(crate) fn interests(&self) -> Vec<(LogId, i64)> {
+        self.logs.iter().map(|log| (*log.key(), log.have)).collect()
+    }
+
+    fn unfollow(&self, peer: &Peer, log: LogId, mut last: impl FnMut(LogId)) {
+        let Entry::Occupied(mut entry) = self.logs.entry(log) else { return };
+        let followers = &mut entry.get_mut().followers;
+        if let Some(index) = followers.iter().position(|follower| follower.peer.id == peer.id) {
+            followers.swap_remove(index);
+        }
+        if followers.is_empty() {
+            last(log);
+            entry.remove();
+        }
+    }
+}
+
+/// A replay that has not come by then is asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

@@ -1,0 +1,186 @@
+//! What HTTP serves here, the same over every version: WebSocket, REST, what a page has to know, and the application that the server adds.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{ConnectInfo, Request, State},
+    response::Response,
+    routing::{any, get},
+};
+use gogochat_proto::{
+    error::ErrorCode,
+    http::{error_to_json, route},
+    limits::MAX_BODY,
+    node::{InvokeRequest, invoke_request::Caller},
+    openapi, v1,
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use crate::{
+    config::EdgeConfig,
+    connection::Hub,
+    metrics as names,
+    transport::{Link, websocket},
+};
+
+/// What the handlers share.
+pub(crate) struct Shared {
+    /// The connections.
+    pub(crate) hub: Arc<Hub>,
+    /// The settings.
+    pub(crate) config: EdgeConfig,
+    /// The port of the first edge address.
+    pub(crate) edge_port: Option<u16>,
+}
+
+/// The router of every listener; what it does not know goes to `app`.
+pub(crate) fn router(shared: Arc<Shared>, app: Router) -> Router {
+    let mut router = Router::new()
+        .route("/ws", any(websocket))
+        .route("/v1/{*path}", any(rest))
+        .route("/client-config.json", get(client_config))
+        .route("/openapi.json", get(|| async { ([JSON], openapi::json()) }));
+    for (path, kind, bytes) in openapi::PAGE {
+        router = router.route(path, get(|| async { ([(header::CONTENT_TYPE, *kind)], *bytes) }));
+    }
+    router.with_state(shared).fallback_service(app)
+}
+
+async fn websocket(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    let (response, accepted) = match websocket::accept(request, &shared.config.allowed_origins) {
+        Ok(accepted) => accepted,
+        Err(refusal) => {
+            let reason = refusal.status().as_u16().to_string();
+            metrics::counter!(names::REFUSED, "transport" => "ws", "reason" => reason).increment(1);
+            return refusal;
+        }
+    };
+    let hub = shared.hub.clone();
+    hub.tasks.clone().spawn(async move {
+        // Fails when the client has gone meanwhile.
+        let link = tokio::time::timeout(UPGRADE_TIMEOUT, accepted.link(address, hub.limits)).await;
+        if let Ok(Ok(link)) = link {
+            hub.serve(Link::WebSocket(Box::new(link))).await;
+        }
+    });
+    response
+}
+
+async fn rest(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    match call(&shared.hub, address, request).await {
+        Ok(body) => respond(StatusCode::OK, body),
+        Err(RestError::Call(error)) => {
+            let (status, body) = error_to_json(&error);
+            let mut response = respond(status_code(status), body);
+            if error.retryable() {
+                let seconds = error.retry_after_ms.max(0).cast_unsigned().div_ceil(1_000);
+                response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            }
+            response
+        }
+        Err(RestError::Route(error)) => {
+            let (_, body) = error_to_json(&error.error());
+            let mut response = respond(status_code(error.status()), body);
+            if let gogochat_proto::http::RouteError::WrongVerb { allow } = &error
+                && let Ok(allow) = HeaderValue::from_str(allow)
+            {
+                response.headers_mut().insert(header::ALLOW, allow);
+            }
+            response
+        }
+    }
+}
+
+enum RestError {
+    Call(v1::Error),
+    Route(gogochat_proto::http::RouteError),
+}
+
+impl From<v1::Error> for RestError {
+    fn from(error: v1::Error) -> Self {
+        Self::Call(error)
+    }
+}
+
+async fn call(hub: &Hub, address: SocketAddr, request: Request) -> Result<Vec<u8>, RestError> {
+    let (parts, body) = request.into_parts();
+    let route = route(&parts.method, parts.uri.path()).map_err(RestError::Route)?;
+    let body = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, MAX_BODY))
+        .await
+        .map_err(|_| ErrorCode::DeadlineExceeded.with("the body did not come in time"))?
+        .map_err(|_| ErrorCode::BodyTooLarge.with(format!("a body has at most {MAX_BODY} bytes")))?;
+    let body = route.request(parts.uri.query(), &body)?;
+    metrics::counter!(names::CALLS, "lane" => "rest").increment(1);
+    let request = InvokeRequest {
+        method: route.method().name.clone(),
+        body,
+        caller: bearer(&parts.headers).map(Caller::AccessToken),
+        address: address.ip().to_canonical().to_string(),
+    };
+    let reply = hub.upstream.invoke(request).await?;
+    if let Some(error) = reply.error {
+        return Err(error.into());
+    }
+    Ok(route.response(&reply.body).map_err(|_| ErrorCode::Internal.with("the core's answer cannot be read"))?)
+}
+
+/// The token of `Authorization: Bearer` (RFC 6750 section 2.1).
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+async fn client_config(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let config = &shared.config;
+    let url = config.webtransport_url.clone().or_else(|| {
+        let host = host(&request)?;
+        Some(format!("https://{host}:{}/wt", shared.edge_port?))
+    });
+    let body = json!({
+        "webtransportUrl": url.unwrap_or_default(),
+        "certificateHash": (config.certificate_hash)(),
+        "websocketUrl": "/ws",
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    let mut response = respond(StatusCode::OK, body.to_string().into_bytes());
+    // The certificate of `dev` changes.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The name that the page was asked for by, without port.
+fn host(request: &Request) -> Option<String> {
+    let authority = match request.headers().get(header::HOST) {
+        Some(host) => host.to_str().ok()?.parse::<http::uri::Authority>().ok()?,
+        None => request.uri().authority()?.clone(),
+    };
+    Some(authority.host().to_owned())
+}
+
+fn respond(status: StatusCode, json: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(json));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(JSON.0, HeaderValue::from_static(JSON.1));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn status_code(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+const JSON: (header::HeaderName, &str) = (header::CONTENT_TYPE, "application/json");
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);

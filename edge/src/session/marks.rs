@@ -1,0 +1,103 @@
+//! Marks on their way up: newest wins, at most one batch a second.
+
+use std::{collections::HashMap, time::Instant};
+
+use gogochat_proto::{
+    ids::LogId,
+    limits::{MARKS_INTERVAL, MAX_MARKS},
+    node, v1,
+};
+
+/// The marks that wait to go up.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    waiting: HashMap<LogId, (i64, i64)>,
+    sent: Option<Instant>,
+}
+
+/// A mark names no conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct InvalidMarks;
+
+impl Marks {
+    /// Takes a client's marks and gives those that are to go up at once: with a read mark everything that waits goes, when nothing went in the last second.
+    pub(crate) fn add(&mut self, marks: &[v1::Mark], now: Instant) -> Result<Vec<node::MarkUp>, InvalidMarks> {
+        if marks.len() > MAX_MARKS {
+            return Err(InvalidMarks);
+        }
+        let mut urgent = false;
+        for mark in marks {
+            let log: LogId = mark.conversation_id.parse().map_err(|_| InvalidMarks)?;
+            let (delivered, read) = self.waiting.entry(log).or_default();
+            urgent |= mark.read_seq > *read;
+            *delivered = (*delivered).max(mark.delivered_seq);
+            *read = (*read).max(mark.read_seq);
+        }
+        let full = self.waiting.len() > MAX_MARKS;
+        Ok(if full || (urgent && self.is_due(now)) { self.take(now) } else { Vec::new() })
+    }
+
+    /// What is to go up by now.
+    pub(crate) fn tick(&mut self, now: Instant) -> Vec<node::MarkUp> {
+        if self.waiting.is_empty() || !self.is_due(now) { Vec::new() } else { self.take(now) }
+    }
+
+    /// Everything that waits, at the session's end.
+    pub(crate) fn take(&mut self, now: Instant) -> Vec<node::MarkUp> {
+        self.sent = Some(now);
+        std::mem::take(&mut self.waiting)
+            .into_iter()
+            .map(|(log, (delivered_seq, read_seq))| node::MarkUp { log_id: log.to_bytes(), delivered_seq, read_seq })
+            .collect()
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.sent.is_none_or(|sent| now.saturating_duration_since(sent) >= MARKS_INTERVAL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn mark(log: LogId, delivered_seq: i64, read_seq: i64) -> v1::Mark {
+        v1::Mark { conversation_id: log.to_string(), delivered_seq, read_seq }
+    }
+
+    #[test]
+    fn delivered_marks_wait_and_coalesce() {
+        let (start, log) = (Instant::now(), LogId::new_v7());
+        let mut marks = Marks::default();
+        for seq in 1..=50 {
+            assert!(marks.add(&[mark(log, seq, 0)], start).unwrap().is_empty());
+        }
+        // An older one takes nothing back.
+        marks.add(&[mark(log, 3, 0)], start).unwrap();
+        let up = marks.tick(start);
+        assert_eq!((up.len(), up[0].delivered_seq, up[0].read_seq), (1, 50, 0));
+        assert!(marks.tick(start + Duration::from_secs(5)).is_empty());
+    }
+
+    #[test]
+    fn a_read_mark_goes_at_once_but_not_twice_a_second() {
+        let (start, log) = (Instant::now(), LogId::new_v7());
+        let mut marks = Marks::default();
+        assert_eq!(marks.add(&[mark(log, 1, 1)], start).unwrap().len(), 1);
+        let soon = start + Duration::from_millis(300);
+        assert!(marks.add(&[mark(log, 2, 2)], soon).unwrap().is_empty());
+        assert!(marks.tick(soon).is_empty());
+        assert_eq!(marks.tick(start + MARKS_INTERVAL)[0].read_seq, 2);
+    }
+
+    #[test]
+    fn the_limit_and_past_it() {
+        let now = Instant::now();
+        let many: Vec<_> = (0..=MAX_MARKS).map(|_| mark(LogId::new_v7(), 1, 0)).collect();
+        assert!(Marks::default().add(&many[1..], now).is_ok());
+        assert_eq!(Marks::default().add(&many, now), Err(InvalidMarks));
+        let wrong = v1::Mark { conversation_id: "x".into(), delivered_seq: 1, read_seq: 0 };
+        assert_eq!(Marks::default().add(&[wrong], now), Err(InvalidMarks));
+    }
+}

@@ -1,0 +1,274 @@
+//! A session without I/O: what comes, and the clock, go in; what is to be done comes out.
+
+pub(crate) mod bucket;
+pub(crate) mod calls;
+mod heartbeat;
+mod marks;
+pub(crate) mod queue;
+pub(crate) mod wire;
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use gogochat_proto::{
+    close::CloseCode,
+    error::ErrorCode,
+    ids::{DeviceId, LogId, UserId},
+    limits::{FRAME_TIMEOUT, HELLO_TIMEOUT},
+    method::{self, Method},
+    node,
+    v1::{self, client_frame, ephemeral, server_frame},
+};
+use prost::Message as _;
+
+use self::{
+    bucket::Bucket,
+    calls::{Calls, Lane, Pending, Refused},
+    heartbeat::{Beat, Heartbeat},
+    marks::Marks,
+};
+
+/// Who a session speaks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Principal {
+    /// The user.
+    pub(crate) user: UserId,
+    /// The device.
+    pub(crate) device: DeviceId,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// Have the core open the session with this token.
+    Open(String),
+    /// Send a call on, in order.
+    Ordered(v1::Call),
+    /// Send a call on by itself.
+    Unordered(v1::Call, &'static Method),
+    /// Answer a call with an error.
+    Refuse(u32, Lane, v1::Error),
+    /// Send marks on.
+    Marks(Vec<node::MarkUp>),
+    /// Send typing on, if the session is subscribed to the log.
+    Ephemeral(LogId, Bytes),
+    /// Send a frame to the client.
+    Send(server_frame::Frame),
+}
+
+/// One client's session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    phase: Phase,
+    heartbeat: Heartbeat,
+    /// Since when a frame has been begun and not finished.
+    unfinished: Option<Instant>,
+    calls: Calls,
+    marks: Marks,
+    ephemerals: Bucket,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Nothing was said yet.
+    New { since: Instant },
+    /// Hello was said, and the core is being asked.
+    Opening { since: Instant, token: String },
+    /// Live; a token that was presented anew is being asked about.
+    Live { principal: Principal, expires: Option<Instant>, renewal: Option<String> },
+}
+
+impl Session {
+    /// A transport has opened.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            phase: Phase::New { since: now },
+            heartbeat: Heartbeat::new(now),
+            unfinished: None,
+            calls: Calls::default(),
+            marks: Marks::default(),
+            ephemerals: Bucket::new(EPHEMERALS_A_SECOND, EPHEMERALS_AT_ONCE, now),
+        }
+    }
+
+    /// A frame came.
+    ///
+    /// # Errors
+    /// The session has to end.
+    pub(crate) fn receive(
+        &mut self,
+        frame: client_frame::Frame,
+        lane: Lane,
+        now: Instant,
+    ) -> Result<Option<Output>, CloseCode> {
+        self.heartbeat.heard(now);
+        match (frame, &mut self.phase) {
+            (client_frame::Frame::Hello(hello), Phase::New { .. }) => {
+                self.phase = Phase::Opening { since: now, token: hello.access_token.clone() };
+                Ok(Some(Output::Open(hello.access_token)))
+            }
+            (client_frame::Frame::Hello(hello), Phase::Live { renewal, .. }) => {
+                *renewal = Some(hello.access_token.clone());
+                Ok(Some(Output::Open(hello.access_token)))
+            }
+            (_, Phase::New { .. } | Phase::Opening { .. }) => Err(CloseCode::ProtocolError),
+            (client_frame::Frame::Call(call), Phase::Live { .. }) => self.call(call, lane, now),
+            (client_frame::Frame::Marks(marks), Phase::Live { .. }) => {
+                let up = self.marks.add(&marks.marks, now).map_err(|_| CloseCode::ProtocolError)?;
+                Ok((!up.is_empty()).then_some(Output::Marks(up)))
+            }
+            (client_frame::Frame::Ephemeral(ephemeral), Phase::Live { .. }) => self.ephemeral(ephemeral, now),
+            (client_frame::Frame::Ping(ping), Phase::Live { .. }) => {
+                Ok(Some(Output::Send(server_frame::Frame::Pong(v1::Pong { nonce: ping.nonce }))))
+            }
+            (client_frame::Frame::Pong(_), Phase::Live { .. }) => Ok(None),
+        }
+    }
+
+    /// Whether what was read so far ends within a frame.
+    pub(crate) fn set_unfinished(&mut self, unfinished: bool, now: Instant) {
+        self.unfinished = unfinished.then(|| self.unfinished.unwrap_or(now));
+    }
+
+    /// The core has opened the session. `false`: for somebody else than it was open for.
+    pub(crate) fn opened(&mut self, principal: Principal, expires: Option<Instant>) -> bool {
+        if let Phase::Live { principal: before, .. } = &self.phase
+            && *before != principal
+        {
+            return false;
+        }
+        self.phase = Phase::Live { principal, expires, renewal: None };
+        true
+    }
+
+    /// Looks at the clock, once a second. `attached`: the core is there.
+    ///
+    /// # Errors
+    /// The session has to end.
+    pub(crate) fn tick(&mut self, attached: bool, now: Instant) -> Result<Vec<Output>, CloseCode> {
+        let since = |then: Instant| now.saturating_duration_since(then);
+        if self.unfinished.is_some_and(|begun| since(begun) >= FRAME_TIMEOUT) {
+            return Err(CloseCode::Timeout);
+        }
+        match &self.phase {
+            Phase::New { since: opened } if since(*opened) >= HELLO_TIMEOUT => return Err(CloseCode::Timeout),
+            Phase::Opening { since: asked, .. } => {
+                let limit = if attached { OPEN_TIMEOUT } else { AWAY_TIMEOUT };
+                if since(*asked) >= limit {
+                    return Err(CloseCode::Unavailable);
+                }
+            }
+            Phase::Live { expires: Some(expires), .. } if *expires <= now => return Err(CloseCode::TokenExpired),
+            Phase::New { .. } | Phase::Live { .. } => {}
+        }
+        let mut outputs = Vec::new();
+        match self.heartbeat.tick(now) {
+            Beat::Fine => {}
+            Beat::Ping(nonce) => outputs.push(Output::Send(server_frame::Frame::Ping(v1::Ping { nonce }))),
+            Beat::Dead => return Err(CloseCode::Silent),
+        }
+        let marks = self.marks.tick(now);
+        if !marks.is_empty() {
+            outputs.push(Output::Marks(marks));
+        }
+        Ok(outputs)
+    }
+
+    /// Whether the core is being asked and nothing more may be read for the moment.
+    pub(crate) fn is_opening(&self) -> bool {
+        matches!(self.phase, Phase::Opening { .. })
+    }
+
+    /// Whether the client may call.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Live { .. })
+    }
+
+    /// Who the session speaks for, once it is live.
+    pub(crate) fn principal(&self) -> Option<Principal> {
+        match &self.phase {
+            Phase::Live { principal, .. } => Some(*principal),
+            Phase::New { .. } | Phase::Opening { .. } => None,
+        }
+    }
+
+    /// The token that the core has been asked about and has not answered.
+    pub(crate) fn token(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::New { .. } => None,
+            Phase::Opening { token, .. } => Some(token),
+            Phase::Live { renewal, .. } => renewal.as_deref(),
+        }
+    }
+
+    /// A reply has come.
+    pub(crate) fn finish(&mut self, id: u32) -> Option<Pending> {
+        self.calls.finish(id)
+    }
+
+    /// A call was not sent on, or its fate is unknown.
+    pub(crate) fn refuse(&mut self, id: u32) -> Option<Pending> {
+        self.calls.refuse(id)
+    }
+
+    /// The ordered calls that wait for a reply, in order.
+    pub(crate) fn ordered_calls(&self) -> Vec<u32> {
+        self.calls.ordered()
+    }
+
+    /// The ordered calls that have waited too long.
+    pub(crate) fn overdue_calls(&self, now: Instant) -> Vec<u32> {
+        self.calls.overdue(CALL_TIMEOUT, now)
+    }
+
+    /// Calls that wait for their reply.
+    pub(crate) fn calls_in_flight(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// The marks that have not gone up yet, at the session's end.
+    pub(crate) fn last_marks(&mut self, now: Instant) -> Vec<node::MarkUp> {
+        self.marks.take(now)
+    }
+
+    fn call(&mut self, call: v1::Call, lane: Lane, now: Instant) -> Result<Option<Output>, CloseCode> {
+        let Some(method) = method::find(&call.method) else {
+            let error = ErrorCode::UnknownMethod.with("there is no such method");
+            return Ok(Some(Output::Refuse(call.id, lane, error)));
+        };
+        if self.calls.is_tangled() {
+            return Err(CloseCode::Unavailable);
+        }
+        match self.calls.begin(&call, method, lane.clone(), now) {
+            Ok(()) if method.ordered => Ok(Some(Output::Ordered(call))),
+            Ok(()) => Ok(Some(Output::Unordered(call, method))),
+            Err(Refused::Close(code)) => Err(code),
+            Err(Refused::Error(error)) => Ok(Some(Output::Refuse(call.id, lane, error))),
+        }
+    }
+
+    fn ephemeral(&mut self, ephemeral: v1::Ephemeral, now: Instant) -> Result<Option<Output>, CloseCode> {
+        // Presence is the server's to tell.
+        if !matches!(ephemeral.kind, Some(ephemeral::Kind::Typing(_))) {
+            return Err(CloseCode::ProtocolError);
+        }
+        let log = ephemeral.conversation_id.parse().map_err(|_| CloseCode::ProtocolError)?;
+        if !self.ephemerals.take(now) {
+            return Ok(None);
+        }
+        let ephemeral = v1::Ephemeral { user_id: String::new(), ..ephemeral };
+        Ok(Some(Output::Ephemeral(log, ephemeral.encode_to_vec().into())))
+    }
+}
+
+/// The core was asked to open the session and is there, yet does not answer.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+/// The core is away.
+const AWAY_TIMEOUT: Duration = Duration::from_secs(2);
+/// From a call of the ordered lane to its reply.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const EPHEMERALS_A_SECOND: f32 = 20.0;
+const EPHEMERALS_AT_ONCE: f32 = 40.0;
+
+#[cfg(test)]
+mod tests;

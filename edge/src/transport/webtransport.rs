@@ -1,0 +1,266 @@
+//! A WebTransport session on an HTTP/3 connection (draft-ietf-webtrans-http3): its handshake, its live stream, its datagrams, its end.
+
+use std::{
+    future::poll_fn,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use gogochat_proto::{close::CloseCode, frame};
+use h3::server::RequestStream;
+use http::{HeaderMap, Request, Response, StatusCode};
+
+use super::{
+    CallStream, Incoming, PAUSE_READING,
+    capsule::{self, Capsules},
+    close_code,
+    h3_backend::BidiStream,
+    outlet::{Outlet, Pipe},
+    streams::{Arrival, Inbox, Sessions, Stream},
+    websocket::origin_allowed,
+};
+use crate::{
+    config::Limits,
+    session::{bucket::Bucket, wire::Format},
+};
+
+/// A stream of an HTTP/3 request.
+pub(crate) type H3Stream = RequestStream<BidiStream<Bytes>, Bytes>;
+
+/// A client over WebTransport.
+pub(crate) struct WebTransportLink {
+    connection: quinn::Connection,
+    sessions: Arc<Sessions>,
+    id: u64,
+    inbox: Arc<Inbox>,
+    /// The CONNECT stream: capsules, and the session's end.
+    control: H3Stream,
+    capsules: Capsules,
+    outlet: Arc<Outlet>,
+    live: Option<quinn::RecvStream>,
+    decoder: frame::Decoder,
+    datagrams: Bucket,
+    idle: bool,
+}
+
+/// Answers a CONNECT request for WebTransport; `None` when it was refused.
+pub(crate) async fn accept(
+    request: &Request<()>,
+    mut control: H3Stream,
+    connection: quinn::Connection,
+    sessions: Arc<Sessions>,
+    allowed_origins: &[String],
+    limits: Limits,
+) -> Option<WebTransportLink> {
+    let refusal = if !origin_allowed(request.headers(), allowed_origins) {
+        Some(StatusCode::FORBIDDEN)
+    } else if request.uri().path() != PATH {
+        Some(StatusCode::NOT_FOUND)
+    } else if sessions.len() >= MAX_SESSIONS {
+        Some(StatusCode::TOO_MANY_REQUESTS)
+    } else {
+        None
+    };
+    if let Some(status) = refusal {
+        let mut response = Response::new(());
+        *response.status_mut() = status;
+        control.send_response(response).await.ok()?;
+        control.finish().await.ok()?;
+        return None;
+    }
+    let mut response = Response::builder().status(StatusCode::OK).header("sec-webtransport-http3-draft", "draft02");
+    if offers_protocol(request.headers()) {
+        response = response.header("wt-protocol", format!("\"{PROTOCOL}\""));
+    }
+    let id = quic_id(&control);
+    control.send_response(response.body(()).ok()?).await.ok()?;
+    let mut prefix = BytesMut::new();
+    capsule::put_varint(&mut prefix, id / 4);
+    let pipe = Pipe::Quic { connection: connection.clone(), datagram_prefix: prefix.freeze(), stream: None };
+    Some(WebTransportLink {
+        inbox: sessions.open(id),
+        connection,
+        sessions,
+        id,
+        control,
+        capsules: Capsules::default(),
+        outlet: Outlet::new(Format::Stream, pipe, limits),
+        live: None,
+        decoder: frame::Decoder::default(),
+        datagrams: Bucket::new(DATAGRAMS_A_SECOND, DATAGRAMS_AT_ONCE, Instant::now()),
+        idle: false,
+    })
+}
+
+enum Event {
+    Control(Option<Bytes>),
+    Arrival(Arrival),
+    Live(Option<Bytes>),
+    Other,
+}
+
+impl WebTransportLink {
+    /// The way out.
+    pub(crate) fn outlet(&self) -> &Arc<Outlet> {
+        &self.outlet
+    }
+
+    /// The client's address.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.connection.remote_address().ip().to_canonical()
+    }
+
+    /// The next of what comes.
+    pub(crate) async fn next(&mut self, hold: bool) -> Incoming {
+        loop {
+            if let Some(code) = self.outlet.ending() {
+                return Incoming::Ended(code);
+            }
+            if self.outlet.is_broken() {
+                return Incoming::Gone;
+            }
+            if !hold && let Some(incoming) = self.decode() {
+                return incoming;
+            }
+            match self.event(hold).await {
+                Event::Control(None) => return Incoming::Gone,
+                Event::Control(Some(bytes)) => match self.capsules.push(&bytes) {
+                    Ok(false) => {}
+                    Ok(true) => return Incoming::Gone,
+                    Err(capsule::InvalidCapsule) => return Incoming::Broken(CloseCode::ProtocolError),
+                },
+                Event::Arrival(Arrival::Datagram(datagram)) => {
+                    if self.datagrams.take(Instant::now()) {
+                        return Incoming::Datagram(datagram);
+                    }
+                    metrics::counter!(crate::metrics::DATAGRAMS_SHED).increment(1);
+                }
+                Event::Arrival(Arrival::Stream(stream)) => {
+                    if let Some(incoming) = self.stream(stream) {
+                        return incoming;
+                    }
+                }
+                Event::Live(Some(bytes)) => {
+                    self.decoder.push(&bytes);
+                    self.idle = false;
+                }
+                // Without its live stream a session is over.
+                Event::Live(None) => return Incoming::Gone,
+                Event::Other if hold => return Incoming::Idle(false),
+                Event::Other => {}
+            }
+        }
+    }
+
+    /// Sends what waits and closes the session with the code.
+    pub(crate) async fn finish(mut self, code: Option<CloseCode>) {
+        if let Some(code) = code {
+            self.outlet.close(code);
+        }
+        let closing = async {
+            if code.is_some() {
+                // A client that does not read its stream still reads the capsule.
+                let _ = tokio::time::timeout(FLUSH_TIMEOUT, poll_fn(|context| self.outlet.poll_flush(context))).await;
+            }
+            if let Some(mut live) = self.outlet.take_stream() {
+                let _ = live.finish();
+            }
+            let code = code.unwrap_or(CloseCode::Done);
+            if self.control.send_data(capsule::close_session(code)).await.is_err()
+                || self.control.finish().await.is_err()
+            {
+                return;
+            }
+            // The other side ends its direction once it has read the capsule.
+            while let Ok(Some(_)) = self.control.recv_data().await {}
+        };
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+        if let Some(mut live) = self.live.take() {
+            let _ = live.stop(super::streams::SESSION_GONE);
+        }
+        if self.sessions.close(self.id) {
+            // Browsers would leave the connection open.
+            self.connection.close(H3_NO_ERROR, b"");
+        }
+    }
+
+    async fn event(&mut self, hold: bool) -> Event {
+        let Self { control, inbox, live, outlet, .. } = self;
+        let reading = !hold && outlet.backlog(Instant::now()).bytes < PAUSE_READING;
+        let blocked = outlet.is_blocked();
+        tokio::select! {
+            data = control.recv_data() => {
+                Event::Control(data.ok().flatten().map(|mut data| data.copy_to_bytes(data.remaining())))
+            }
+            arrival = inbox.next() => Event::Arrival(arrival),
+            chunk = read(live), if reading && live.is_some() => Event::Live(chunk),
+            () = poll_fn(|context| outlet.poll_flush(context)), if blocked => Event::Other,
+            () = outlet.woken() => Event::Other,
+        }
+    }
+
+    fn decode(&mut self) -> Option<Incoming> {
+        match self.decoder.next().and_then(|bytes| bytes.map(frame::client_frame).transpose()) {
+            Ok(Some(frame)) => Some(Incoming::Frame(frame)),
+            Ok(None) if self.idle => None,
+            Ok(None) => {
+                self.idle = true;
+                Some(Incoming::Idle(self.decoder.is_partial()))
+            }
+            Err(error) => Some(Incoming::Broken(close_code(error))),
+        }
+    }
+
+    /// The first bidirectional stream is the live one, further ones are for calls; unidirectional ones have no use.
+    fn stream(&mut self, stream: Stream) -> Option<Incoming> {
+        match stream {
+            Stream { recv, send: Some(send) } if self.live.is_none() => {
+                let _ = send.set_priority(LIVE_PRIORITY);
+                self.live = Some(recv);
+                self.outlet.set_stream(send);
+                None
+            }
+            Stream { recv, send: Some(send) } => Some(Incoming::CallStream(CallStream { recv, send })),
+            stream @ Stream { send: None, .. } => {
+                stream.reset(capsule::http_code(CloseCode::ProtocolError));
+                None
+            }
+        }
+    }
+}
+
+async fn read(live: &mut Option<quinn::RecvStream>) -> Option<Bytes> {
+    let chunk = live.as_mut()?.read_chunk(MAX_CHUNK, true).await;
+    chunk.ok().flatten().map(|chunk| chunk.bytes)
+}
+
+fn quic_id(control: &H3Stream) -> u64 {
+    control.id().into_inner()
+}
+
+/// Whether our sub-protocol is among those that the client names: a list of quoted strings (RFC 9651 section 3.1).
+fn offers_protocol(headers: &HeaderMap) -> bool {
+    headers
+        .get_all("wt-available-protocols")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|protocol| protocol.trim().trim_matches('"') == PROTOCOL)
+}
+
+/// Where WebTransport is.
+const PATH: &str = "/wt";
+const PROTOCOL: &str = "gogochat.v1.proto";
+/// On one QUIC connection.
+const MAX_SESSIONS: usize = 4;
+/// Above everything else on the connection: a page of history never delays a message.
+const LIVE_PRIORITY: i32 = 10;
+const DATAGRAMS_A_SECOND: f32 = 100.0;
+const DATAGRAMS_AT_ONCE: f32 = 200.0;
+const MAX_CHUNK: usize = 16 * 1024;
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// H3_NO_ERROR (RFC 9114 section 8.1).
+const H3_NO_ERROR: quinn::VarInt = quinn::VarInt::from_u32(0x100);
