@@ -1,1 +1,228 @@
+//! Every decision: who may do what, in which order, committed once, and whom to tell.
 //!
+//! From the ground up, no arrow back: `authorize, auth, log, fanout <- account, social, chat, sync, presence <- gateway <- ` this page.
+
+mod account;
+mod auth;
+mod authorize;
+mod chat;
+mod clock;
+mod command;
+mod config;
+mod failure;
+mod fanout;
+mod gateway;
+mod log;
+pub mod metrics;
+mod presence;
+mod social;
+mod sync;
+mod text;
+
+use std::{sync::Arc, time::Duration};
+
+use gogochat_proto::{method::DESCRIPTORS, node::node_service_server::NodeServiceServer};
+use gogochat_storage::{bus::BusError, open::Storage, store::Store};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+use tonic::service::Routes;
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use self::{
+    account::Account,
+    auth::Auth,
+    chat::{Chat, worker::Worker},
+    fanout::Hub,
+    gateway::{
+        Gateway, Ground, Node, Services,
+        public::{self, Public},
+    },
+    metrics::Metrics,
+    presence::Presence,
+    social::Social,
+    sync::Sync,
+};
+pub use self::{
+    auth::HashError,
+    config::{Argon2Cost, CoreConfig, Rate, Rates},
+};
+
+/// A running core. Dropping it ends its tasks.
+pub struct Core {
+    gateway: Arc<Gateway>,
+    health: HealthReporter,
+    state: Arc<Mutex<Result<(), String>>>,
+    tasks: TaskTracker,
+    stop: DropGuard,
+}
+
+/// Why a core did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The password parameters cannot be used.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// The bus gives nothing.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+}
+
+impl Core {
+    /// Starts a core on what is open: its worker, its presence, its housekeeping.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(config: CoreConfig, storage: Storage) -> Result<Self, StartError> {
+        let Storage { store, bus, presence: directory } = storage;
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let metrics = Arc::new(Metrics::default());
+
+        let auth = Arc::new(Auth::new(store.clone(), &config)?);
+        let hub = Arc::new(Hub::new(config.waiting_calls, metrics.clone()));
+
+        let (presence, moves) = Presence::new(store.clone(), directory, hub.clone(), metrics.clone(), &config);
+        let presence = Arc::new(presence);
+        spawn(&tasks, &stop, presence.clone().run(moves));
+        let services = Services {
+            account: Account::new(store.clone(), auth.clone(), hub.clone(), &config),
+            social: Social::new(store.clone()),
+            chat: Chat::new(store.clone()),
+            sync: Sync::new(store.clone()),
+            presence,
+        };
+
+        let state = Arc::new(Mutex::new(Ok(())));
+        let worker = Worker::new(store.clone(), hub.clone(), metrics.clone(), gateway::ordered(), config.batch_max);
+        let (teller, settled) = mpsc::channel(SETTLED);
+        let worker = worker.run(bus.consumer().await?, teller, stop.clone());
+        let working = state.clone();
+        tasks.spawn(async move {
+            worker.await;
+            *working.lock() = Err("the chat worker has ended".to_owned());
+        });
+        // It ends with its worker, when everything was told.
+        tasks.spawn(chat::worker::tell(hub.clone(), settled));
+        spawn(&tasks, &stop, housekeeping(store.clone(), auth.clone(), hub.clone(), metrics.clone(), state.clone()));
+
+        let ground = Ground { services, auth, store, bus, hub, metrics, stop: stop.clone(), tasks: tasks.clone() };
+        let gateway = Arc::new(Gateway::new(ground, &config));
+        Ok(Self { gateway, health: HealthReporter::new(), state, tasks, stop: stop.drop_guard() })
+    }
+
+    /// What edges attach to and invoke: to be served over the pipe inside the process or mutual TLS, nowhere else.
+    #[must_use]
+    pub fn node_service(&self) -> Routes {
+        Routes::new(NodeServiceServer::new(Node(self.gateway.clone())).max_decoding_message_size(MAX_NODE_MESSAGE))
+    }
+
+    /// What clients call by gRPC with a bearer token, with health and reflection.
+    #[must_use]
+    pub fn public_service(&self) -> Routes {
+        let gateway = &self.gateway;
+        let health = tonic_health::pb::health_server::HealthServer::new(
+            tonic_health::server::HealthService::from_health_reporter(self.health.clone()),
+        );
+        let mut routes = Routes::new(health)
+            .add_service(Public::<public::AccountService>::new(gateway.clone()))
+            .add_service(Public::<public::SocialService>::new(gateway.clone()))
+            .add_service(Public::<public::ChatService>::new(gateway.clone()))
+            .add_service(Public::<public::SyncService>::new(gateway.clone()));
+        let reflection = || {
+            let builder = tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                .with_service_name("grpc.health.v1.Health");
+            public::NAMES.iter().fold(builder, |builder, name| builder.with_service_name(*name))
+        };
+        match (reflection().build_v1(), reflection().build_v1alpha()) {
+            (Ok(v1), Ok(v1alpha)) => routes = routes.add_service(v1).add_service(v1alpha),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!(%error, "no reflection: the descriptors do not decode")
+            }
+        }
+        routes
+    }
+
+    /// Whether it can serve, as of the last look a moment ago.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn ready(&self) -> Result<(), String> {
+        if self.gateway.is_draining() {
+            return Err("draining".to_owned());
+        }
+        self.state.lock().clone()
+    }
+
+    /// Goes away in good order: edges are told, commands are refused from here on, what was taken is committed and answered, and the
+    /// answers are handed to the edges. Whatever is not done by the deadline is left: nobody was promised it.
+    pub async fn drain(&self, deadline: Duration) {
+        self.gateway.begin_drain(deadline);
+        for name in public::NAMES.iter().copied().chain([""]) {
+            self.health.set_service_status(name, ServingStatus::NotServing).await;
+        }
+        let hub = &self.gateway.hub;
+        let finish = async {
+            hub.progress.idle().await;
+            hub.progress.fence().await;
+            for attachment in hub.attachments() {
+                attachment.outbox.empty().await;
+            }
+        };
+        if tokio::time::timeout(deadline, finish).await.is_err() {
+            tracing::warn!(commands = hub.progress.in_flight(), "not everything was finished by the deadline");
+        }
+    }
+
+    /// Ends every task and waits for their end.
+    pub async fn stop(self) {
+        let Self { gateway, tasks, stop, .. } = self;
+        drop(gateway);
+        drop(stop);
+        tasks.close();
+        tasks.wait().await;
+    }
+}
+
+fn spawn(tasks: &TaskTracker, stop: &CancellationToken, task: impl Future<Output = ()> + Send + 'static) {
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        stop.run_until_cancelled(task).await;
+    });
+}
+
+/// Looks whether the store answers, and forgets what has had its effect.
+async fn housekeeping(
+    store: Arc<dyn Store>,
+    auth: Arc<Auth>,
+    hub: Arc<Hub>,
+    metrics: Arc<Metrics>,
+    state: Arc<Mutex<Result<(), String>>>,
+) {
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for round in 0_u64.. {
+        look.tick().await;
+        metrics.bus_depth.set(hub.progress.in_flight() as f64);
+        if round.is_multiple_of(SWEEP_ROUNDS) {
+            auth.sweep();
+        }
+        let checked = store.check().await.map_err(|error| error.to_string());
+        let mut state = state.lock();
+        if !matches!(&*state, Err(reason) if reason.starts_with("the chat worker")) {
+            *state = checked;
+        }
+    }
+}
+
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+const SWEEP_ROUNDS: u64 = 30;
+/// Settled batches that may wait to be told: past it the worker waits, and its bus fills.
+const SETTLED: usize = 4;
+/// An edge's batch: what it had waiting.
+const MAX_NODE_MESSAGE: usize = 16 * 1024 * 1024;

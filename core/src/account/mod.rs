@@ -1,0 +1,209 @@
+//! Accounts: who one is, and from which devices.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use gogochat_proto::{
+    error::ErrorCode,
+    ids::{DeviceId, UserId},
+    limits::MAX_TITLE,
+    v1,
+};
+use gogochat_storage::store::{NewDevice, NewUser, Rotation, Store, User};
+
+use crate::{
+    auth::{Auth, Issued},
+    authorize::Caller,
+    clock::now_ms,
+    config::CoreConfig,
+    failure,
+    fanout::Hub,
+    log::{page::Room, person},
+    text,
+};
+
+/// The account service.
+pub(crate) struct Account {
+    store: Arc<dyn Store>,
+    auth: Arc<Auth>,
+    hub: Arc<Hub>,
+    refresh_grace: Duration,
+}
+
+impl Account {
+    pub(crate) fn new(store: Arc<dyn Store>, auth: Arc<Auth>, hub: Arc<Hub>, config: &CoreConfig) -> Self {
+        Self { store, auth, hub, refresh_grace: config.refresh_grace }
+    }
+
+    pub(crate) async fn register(
+        &self,
+        request: v1::RegisterRequest,
+        address: Option<IpAddr>,
+    ) -> Result<v1::Session, v1::Error> {
+        let name = text::user_name(&request.name)?;
+        let password = text::new_password("password", &request.password)?;
+        let display_name = match request.display_name.trim() {
+            "" => name.clone(),
+            given => text::line("displayName", given, MAX_TITLE)?,
+        };
+        let device_name = device_name(&request.device_name)?;
+        self.auth.limits.register(address, &name)?;
+        let taken = || ErrorCode::NameTaken.with("the name belongs to somebody else");
+        if self.store.user_by_name(&name).await.map_err(failure::store)?.is_some() {
+            return Err(taken());
+        }
+        let password_hash = self.auth.passwords.hash(password).await?;
+        let now = now_ms();
+        let user = NewUser { id: UserId::new_v7(), name, display_name, password_hash, created_ms: now };
+        let issued = self.auth.issue(now);
+        let device = new_device(user.id, device_name, &issued, now);
+        let id = device.id;
+        if !self.store.create_user(user.clone(), device).await.map_err(failure::store)? {
+            return Err(taken());
+        }
+        Ok(session(&user, id, issued))
+    }
+
+    pub(crate) async fn log_in(
+        &self,
+        request: v1::LogInRequest,
+        address: Option<IpAddr>,
+    ) -> Result<v1::Session, v1::Error> {
+        let device_name = device_name(&request.device_name)?;
+        // What can be no name is nobody's, and costs as much.
+        let name = text::user_name(&request.name).unwrap_or_default();
+        self.auth.limits.log_in(address, &name)?;
+        let user = if name.is_empty() { None } else { self.store.user_by_name(&name).await.map_err(failure::store)? };
+        let password = text::given_password(&request.password);
+        let right = self.auth.passwords.verify(password, user.as_ref().map(|u| u.password_hash.as_str())).await?;
+        let user = user.filter(|_| right).ok_or_else(wrong_credentials)?;
+        let now = now_ms();
+        let issued = self.auth.issue(now);
+        let device = new_device(user.id, device_name, &issued, now);
+        let id = device.id;
+        self.store.create_device(device).await.map_err(failure::store)?;
+        Ok(session(&user, id, issued))
+    }
+
+    pub(crate) async fn refresh(&self, request: v1::RefreshRequest) -> Result<v1::Session, v1::Error> {
+        let hash = self.auth.refresh_hash(&request.refresh_token)?;
+        let now = now_ms();
+        let issued = self.auth.issue(now);
+        let grace = i64::try_from(self.refresh_grace.as_millis()).unwrap_or(i64::MAX);
+        match self.store.rotate_tokens(&hash, issued.kept, now, grace).await.map_err(failure::store)? {
+            Rotation::Rotated(device) => {
+                let user = self.user(device.user).await?;
+                Ok(session(&user, device.id, issued))
+            }
+            Rotation::Reused { user, device } => {
+                self.sign_out(user, device);
+                Err(ErrorCode::TokenReused.with("this refresh token was used before; the device has been signed out"))
+            }
+            Rotation::Expired | Rotation::Unknown => {
+                Err(ErrorCode::TokenInvalid.with("the refresh token is unknown, lapsed or was revoked"))
+            }
+        }
+    }
+
+    pub(crate) async fn log_out(&self, caller: Caller) -> Result<v1::LogOutResponse, v1::Error> {
+        self.store.revoke_device(caller.user, caller.device).await.map_err(failure::store)?;
+        self.sign_out(caller.user, caller.device);
+        Ok(v1::LogOutResponse {})
+    }
+
+    pub(crate) async fn get(&self, caller: Caller) -> Result<v1::Account, v1::Error> {
+        let user = self.user(caller.user).await?;
+        Ok(v1::Account { user: Some(person(&user)), device_id: caller.device.to_string(), created_ms: user.created_ms })
+    }
+
+    pub(crate) async fn change_password(
+        &self,
+        caller: Caller,
+        request: v1::ChangePasswordRequest,
+    ) -> Result<v1::ChangePasswordResponse, v1::Error> {
+        let new = text::new_password("newPassword", &request.new_password)?;
+        let user = self.user(caller.user).await?;
+        self.auth.limits.account(&user.name)?;
+        let current = text::given_password(&request.current_password);
+        if !self.auth.passwords.verify(current, Some(&user.password_hash)).await? {
+            return Err(wrong_credentials());
+        }
+        let new = self.auth.passwords.hash(new).await?;
+        let revoked = self
+            .store
+            .change_password(user.id, &user.password_hash, &new, caller.device)
+            .await
+            .map_err(failure::store)?
+            // Another device has changed it in this moment.
+            .ok_or_else(wrong_credentials)?;
+        for device in &revoked {
+            self.auth.note_revoked(*device);
+        }
+        self.hub.revoke(user.id, None, Some(caller.device));
+        Ok(v1::ChangePasswordResponse { devices_signed_out: i32::try_from(revoked.len()).unwrap_or(i32::MAX) })
+    }
+
+    pub(crate) async fn list_devices(&self, caller: Caller) -> Result<v1::ListDevicesResponse, v1::Error> {
+        let devices = self.store.devices(caller.user).await.map_err(failure::store)?;
+        let mut room = Room::page();
+        let devices = devices.into_iter().map(|device| v1::Device {
+            id: device.id.to_string(),
+            current: device.id == caller.device,
+            name: device.name,
+            created_ms: device.created_ms,
+            last_seen_ms: device.last_seen_ms,
+        });
+        Ok(v1::ListDevicesResponse { devices: devices.take_while(|device| room.take(device)).collect() })
+    }
+
+    pub(crate) async fn revoke_device(
+        &self,
+        caller: Caller,
+        request: v1::RevokeDeviceRequest,
+    ) -> Result<v1::RevokeDeviceResponse, v1::Error> {
+        let device = failure::id("deviceId", &request.device_id)?;
+        if !self.store.revoke_device(caller.user, device).await.map_err(failure::store)? {
+            return Err(ErrorCode::NotFound.with("you have no such device"));
+        }
+        self.sign_out(caller.user, device);
+        Ok(v1::RevokeDeviceResponse {})
+    }
+
+    fn sign_out(&self, user: UserId, device: DeviceId) {
+        self.auth.note_revoked(device);
+        self.hub.revoke(user, Some(device), None);
+    }
+
+    async fn user(&self, id: UserId) -> Result<User, v1::Error> {
+        let users = self.store.users(&[id]).await.map_err(failure::store)?;
+        users.into_iter().next().ok_or_else(|| ErrorCode::TokenInvalid.with("the account is gone"))
+    }
+}
+
+fn session(user: &User, device: DeviceId, issued: Issued) -> v1::Session {
+    v1::Session {
+        user: Some(person(user)),
+        device_id: device.to_string(),
+        access_token: issued.access,
+        access_expires_ms: issued.kept.access_expires_ms,
+        refresh_token: issued.refresh,
+        refresh_expires_ms: issued.kept.refresh_expires_ms,
+    }
+}
+
+fn new_device(user: UserId, name: String, issued: &Issued, now: i64) -> NewDevice {
+    NewDevice { id: DeviceId::new_v7(), user, name, tokens: issued.kept, created_ms: now }
+}
+
+fn device_name(given: &str) -> Result<String, v1::Error> {
+    if given.trim().is_empty() {
+        return Ok(NAMELESS.to_owned());
+    }
+    text::line("deviceName", given, MAX_TITLE)
+}
+
+fn wrong_credentials() -> v1::Error {
+    ErrorCode::WrongCredentials.with("name or password is wrong")
+}
+
+/// What the list shows for a device that gave no name.
+const NAMELESS: &str = "device";

@@ -1,0 +1,147 @@
+//! Who is it? Tokens, passwords and how often one may try them.
+
+mod password;
+mod rate;
+mod token;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use gogochat_proto::{
+    error::ErrorCode,
+    ids::{DeviceId, UserId},
+    v1,
+};
+use gogochat_storage::store::{Device, Hash, Millis, Store, Tokens};
+use parking_lot::Mutex;
+
+pub use self::password::HashError;
+pub(crate) use self::{password::Passwords, rate::Limits};
+use crate::{authorize::Caller, clock::now_ms, config::CoreConfig, failure};
+
+/// Tells who calls.
+pub(crate) struct Auth {
+    store: Arc<dyn Store>,
+    access_ttl: Duration,
+    refresh_ttl: Duration,
+    revoked: Mutex<HashMap<DeviceId, Millis>>,
+    /// Password hashes.
+    pub(crate) passwords: Passwords,
+    /// How often one may try.
+    pub(crate) limits: Limits,
+}
+
+/// New tokens of a device: the client's, and what is kept of them.
+pub(crate) struct Issued {
+    /// For calls and sessions.
+    pub(crate) access: String,
+    /// For new tokens.
+    pub(crate) refresh: String,
+    /// What is kept.
+    pub(crate) kept: Tokens,
+}
+
+impl Auth {
+    pub(crate) fn new(store: Arc<dyn Store>, config: &CoreConfig) -> Result<Self, HashError> {
+        Ok(Self {
+            store,
+            access_ttl: config.access_ttl,
+            refresh_ttl: config.refresh_ttl,
+            revoked: Mutex::default(),
+            passwords: Passwords::new(config.argon2, config.hash_queue)?,
+            limits: Limits::new(&config.rates, config.exempt_loopback),
+        })
+    }
+
+    /// The device that an access token belongs to, at this moment.
+    ///
+    /// # Errors
+    /// `unauthenticated` without one, `token_expired`, `token_invalid`.
+    pub(crate) async fn authenticate(&self, access: &str) -> Result<Device, v1::Error> {
+        if access.is_empty() {
+            return Err(ErrorCode::Unauthenticated.with("no access token"));
+        }
+        let hash = token::hash(token::Kind::Access, access).ok_or_else(invalid)?;
+        let device = self.store.device_by_access(&hash).await.map_err(failure::store)?.ok_or_else(invalid)?;
+        unexpired(device)
+    }
+
+    /// The device of a session that an edge opens anew, if it is still signed in.
+    ///
+    /// # Errors
+    /// `token_expired`, `token_invalid`.
+    pub(crate) async fn still_there(&self, caller: Caller) -> Result<Device, v1::Error> {
+        let device = self.store.device(caller.device).await.map_err(failure::store)?;
+        unexpired(device.filter(|device| device.user == caller.user).ok_or_else(invalid)?)
+    }
+
+    /// New tokens.
+    pub(crate) fn issue(&self, now: Millis) -> Issued {
+        let (access, access_hash) = token::new(token::Kind::Access);
+        let (refresh, refresh_hash) = token::new(token::Kind::Refresh);
+        let kept = Tokens {
+            access: access_hash,
+            access_expires_ms: after(now, self.access_ttl),
+            refresh: refresh_hash,
+            refresh_expires_ms: after(now, self.refresh_ttl),
+        };
+        Issued { access, refresh, kept }
+    }
+
+    /// What is kept of a refresh token.
+    ///
+    /// # Errors
+    /// `token_invalid` when it is none.
+    pub(crate) fn refresh_hash(&self, refresh: &str) -> Result<Hash, v1::Error> {
+        token::hash(token::Kind::Refresh, refresh).ok_or_else(invalid)
+    }
+
+    /// Notes that a device was signed out, for those calls of its that are still on their way.
+    pub(crate) fn note_revoked(&self, device: DeviceId) {
+        self.revoked.lock().insert(device, now_ms());
+    }
+
+    /// Refuses a caller whose device was signed out a moment ago.
+    ///
+    /// # Errors
+    /// `token_invalid`.
+    pub(crate) fn refuse_revoked(&self, caller: Caller) -> Result<(), v1::Error> {
+        if self.revoked.lock().contains_key(&caller.device) { Err(invalid()) } else { Ok(()) }
+    }
+
+    /// Forgets what has had its effect. To be called now and then.
+    pub(crate) fn sweep(&self) {
+        self.limits.sweep();
+        let before = now_ms() - REVOKED_KEPT_MS;
+        self.revoked.lock().retain(|_, when| *when > before);
+    }
+}
+
+fn unexpired(device: Device) -> Result<Device, v1::Error> {
+    if device.access_expires_ms <= now_ms() {
+        return Err(ErrorCode::TokenExpired.with("the access token has expired"));
+    }
+    Ok(device)
+}
+
+fn invalid() -> v1::Error {
+    ErrorCode::TokenInvalid.with("the token is malformed, unknown or was revoked")
+}
+
+fn after(now: Millis, ttl: Duration) -> Millis {
+    now.saturating_add(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// A caller of a principal, as an edge asserts it.
+///
+/// # Errors
+/// `unauthenticated` when its ids are none.
+pub(crate) fn caller(principal: &gogochat_proto::node::Principal) -> Result<Caller, v1::Error> {
+    let user = UserId::from_slice(&principal.user_id);
+    let device = DeviceId::from_slice(&principal.device_id);
+    user.zip(device)
+        .map(|(user, device)| Caller { user, device })
+        .ok_or_else(|| ErrorCode::Unauthenticated.with("not a principal"))
+}
+
+/// An edge closes a revoked device's sessions within moments; calls that it sent before it knew are refused for this long.
+const REVOKED_KEPT_MS: Millis = 5 * 60 * 1000;

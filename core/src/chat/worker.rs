@@ -1,0 +1,266 @@
+//! The worker: takes what waits on the bus, commits it in one transaction, then answers, then tells. While a commit is in flight the next
+//! batch gathers on the bus; while a batch is answered and told the next one commits.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use gogochat_proto::{error::ErrorCode, ids::ClientMsgId, v1};
+use gogochat_storage::{
+    bus::{BusCommand, Consumer, ReplyTo},
+    store::{Command, Committed, Done, Event, MovedMark, Outcome, Store, StoreError},
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    lane::{Lane, Lanes, Turn},
+    marks::{LateMarks, Marks},
+};
+use crate::{authorize::Caller, clock::now_ms, command::Ordered, failure, fanout::Hub, metrics::Metrics};
+
+/// Commits what the bus brings.
+pub(crate) struct Worker {
+    store: Arc<dyn Store>,
+    hub: Arc<Hub>,
+    metrics: Arc<Metrics>,
+    methods: HashMap<&'static str, &'static Ordered>,
+    batch_max: usize,
+    lanes: Lanes,
+    late_marks: LateMarks,
+    swept: Instant,
+}
+
+/// A batch that is settled: whom to answer and what to tell.
+pub(crate) struct Settled {
+    batch: u64,
+    commands: usize,
+    answers: Vec<(ReplyTo, Result<Bytes, v1::Error>)>,
+    marks: Vec<MovedMark>,
+    events: Vec<Event>,
+}
+
+/// A command that goes to the store, and how its answer is made.
+struct Pending {
+    reply_to: ReplyTo,
+    kind: Kind,
+    reply: fn(&Done) -> Result<Bytes, v1::Error>,
+}
+
+/// What has to be remembered of a command in case the store does not take it.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Later ones of its lane wait for it.
+    InLane(Lane, ClientMsgId),
+    /// Nobody repeats marks that ask for no reply.
+    Marks(Marks),
+    /// Nothing.
+    Plain,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        hub: Arc<Hub>,
+        metrics: Arc<Metrics>,
+        methods: HashMap<&'static str, &'static Ordered>,
+        batch_max: usize,
+    ) -> Self {
+        Self {
+            store,
+            hub,
+            metrics,
+            methods,
+            batch_max,
+            lanes: Lanes::new(MAX_LANES),
+            late_marks: LateMarks::default(),
+            swept: Instant::now(),
+        }
+    }
+
+    /// Works until the bus shuts down, or `stop`. What is settled goes to `teller`, in order.
+    pub(crate) async fn run(
+        mut self,
+        mut consumer: Box<dyn Consumer>,
+        teller: mpsc::Sender<Settled>,
+        stop: CancellationToken,
+    ) {
+        while let Some(Some(batch)) = stop.run_until_cancelled(consumer.next_batch(self.batch_max)).await {
+            let settled = self.settle(batch).await;
+            if let Err(error) = consumer.commit().await {
+                // It may come again, and finds itself committed.
+                tracing::warn!(%error, "the bus did not note a batch as done");
+            }
+            if teller.send(settled).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn settle(&mut self, batch: Vec<BusCommand>) -> Settled {
+        let mut settled = Settled {
+            batch: self.hub.progress.begin(),
+            commands: batch.len(),
+            answers: Vec::with_capacity(batch.len()),
+            marks: Vec::new(),
+            events: Vec::with_capacity(batch.len()),
+        };
+        let now = now_ms();
+        let mut commands = Vec::with_capacity(batch.len());
+        let mut pending = Vec::with_capacity(batch.len());
+        for marks in self.late_marks.take(self.batch_max) {
+            commands.push(marks.command());
+            pending.push(Pending { reply_to: NOBODY, kind: Kind::Marks(marks), reply: |_| Ok(Bytes::new()) });
+        }
+        for command in batch {
+            let reply_to = command.reply_to.clone();
+            match self.read(command, now) {
+                Ok((command, waits)) => {
+                    commands.push(command);
+                    pending.push(waits);
+                }
+                Err(error) => settled.answers.push((reply_to, Err(error))),
+            }
+        }
+        for (pending, outcome) in pending.iter().zip(self.commit(commands).await) {
+            self.take(&mut settled, pending, outcome);
+        }
+        self.sweep();
+        settled
+    }
+
+    fn read(&mut self, command: BusCommand, now: i64) -> Result<(Command, Pending), v1::Error> {
+        let method = self
+            .methods
+            .get(command.method.as_str())
+            .ok_or_else(|| ErrorCode::UnknownMethod.with("there is no such ordered method"))?;
+        let caller = Caller { user: command.user, device: command.device };
+        let reply_to = command.reply_to;
+        let command = (method.command)(command.body, caller, now)?;
+        let kind = kind(&command, caller, &reply_to);
+        if let Kind::InLane(lane, id) = kind
+            && self.lanes.come(lane, id) == Turn::OutOfOrder
+        {
+            return Err(ErrorCode::OutOfOrder.with("an earlier command was refused: repeat that one first"));
+        }
+        Ok((command, Pending { reply_to, kind, reply: method.reply }))
+    }
+
+    /// The outcome of each command, or why it has none.
+    async fn commit(&self, commands: Vec<Command>) -> Vec<Result<Outcome, StoreError>> {
+        let count = commands.len();
+        if count == 0 {
+            return Vec::new();
+        }
+        let single = (count > 1).then(|| commands.clone());
+        match self.transaction(commands).await {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(StoreError::Failed(reason)) if let Some(commands) = single => {
+                // One of them cannot be committed: it must not take the others with it.
+                tracing::error!(reason, count, "a batch failed; its commands go one by one");
+                let mut outcomes = Vec::with_capacity(count);
+                for command in commands {
+                    outcomes.push(match self.transaction(vec![command]).await {
+                        Ok(one) => one.into_iter().next().ok_or_else(|| StoreError::Failed("no outcome".into())),
+                        Err(error) => Err(error),
+                    });
+                }
+                outcomes
+            }
+            Err(error) => vec![Err(error); count],
+        }
+    }
+
+    async fn transaction(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, StoreError> {
+        let count = commands.len();
+        self.metrics.batch.record(count as f64);
+        let began = Instant::now();
+        let result = self.store.commit(commands).await.and_then(|outcomes| match outcomes.len() == count {
+            true => Ok(outcomes),
+            false => Err(StoreError::Failed(format!("{} outcomes for {count} commands", outcomes.len()))),
+        });
+        self.metrics.commit_seconds.record(began.elapsed());
+        match &result {
+            Ok(_) => self.metrics.commits.increment(1),
+            Err(error) => {
+                tracing::warn!(%error, count, "a batch was not committed");
+                self.metrics.commit_failures.increment(1);
+            }
+        }
+        result
+    }
+
+    fn take(&mut self, settled: &mut Settled, pending: &Pending, outcome: Result<Outcome, StoreError>) {
+        let answer = match outcome {
+            Ok(Ok(Committed { done, events, mark })) => {
+                settled.events.extend(events);
+                settled.marks.extend(mark);
+                (pending.reply)(&done)
+            }
+            Ok(Err(refusal)) => Err(failure::refusal(refusal)),
+            Err(error) => {
+                let error = failure::stored(&error);
+                if error.retryable() {
+                    match pending.kind {
+                        Kind::InLane(lane, id) => self.lanes.refused(lane, id, Instant::now()),
+                        Kind::Marks(marks) if pending.reply_to.call_id == 0 => self.late_marks.keep(marks),
+                        _ => {}
+                    }
+                }
+                Err(error)
+            }
+        };
+        settled.answers.push((pending.reply_to.clone(), answer));
+    }
+
+    fn sweep(&mut self) {
+        if self.lanes.len() > 0 && self.swept.elapsed() > SWEEP {
+            self.swept = Instant::now();
+            let hub = &self.hub;
+            self.lanes.sweep(self.swept, |lane| hub.is_open(lane.attachment, lane.session));
+        }
+    }
+}
+
+fn kind(command: &Command, caller: Caller, reply_to: &ReplyTo) -> Kind {
+    // Calls by REST and gRPC come one by one: they have no lane.
+    let in_lane = |log, id| match reply_to.attachment {
+        0 => Kind::Plain,
+        attachment => Kind::InLane(Lane { attachment, session: reply_to.session, log }, id),
+    };
+    match command {
+        Command::Append { log, origin, .. }
+        | Command::AddMembers { log, origin, .. }
+        | Command::LeaveGroup { log, origin } => in_lane(*log, origin.client_msg_id),
+        Command::CreateGroup { origin, .. } => in_lane(origin.sender.into(), origin.client_msg_id),
+        Command::Mark { log, delivered, read, .. } => {
+            Kind::Marks(Marks { log: *log, caller, delivered: *delivered, read: *read })
+        }
+        Command::RequestContact { .. } | Command::AcceptContact { .. } | Command::RemoveContact { .. } => Kind::Plain,
+    }
+}
+
+/// Answers and tells what was settled: acknowledgements of a batch before its fan-out.
+pub(crate) async fn tell(hub: Arc<Hub>, mut settled: mpsc::Receiver<Settled>) {
+    while let Some(Settled { batch, commands, answers, marks, events }) = settled.recv().await {
+        for (to, answer) in answers {
+            hub.answer(&to, answer);
+        }
+        for event in &events {
+            hub.publish(event);
+        }
+        for mark in &marks {
+            hub.publish_mark(mark);
+        }
+        hub.progress.told(batch);
+        hub.progress.moved(-i64::try_from(commands).unwrap_or(i64::MAX));
+    }
+}
+
+/// The return address of what nobody waits for.
+const NOBODY: ReplyTo = ReplyTo { attachment: u64::MAX, session: 0, call_id: 0 };
+const MAX_LANES: usize = 1 << 18;
+const SWEEP: Duration = Duration::from_secs(30);

@@ -1,0 +1,101 @@
+//! What an operator can choose about a core.
+
+use std::time::Duration;
+
+/// The settings of a core. The defaults are those of production.
+#[derive(Debug, Clone)]
+pub struct CoreConfig {
+    /// How long an access token is good for.
+    pub access_ttl: Duration,
+    /// How long a refresh token is good for.
+    pub refresh_ttl: Duration,
+    /// A refresh token may be exchanged again this long after its first exchange: the answer may have been lost on the way.
+    pub refresh_grace: Duration,
+    /// What a password hash costs.
+    pub argon2: Argon2Cost,
+    /// Hashes that may wait for a core of the processor; past it, calls are refused as `overloaded`.
+    pub hash_queue: usize,
+    /// Callers from loopback addresses are not limited by address, nor in contact requests: for development and load tests.
+    pub exempt_loopback: bool,
+    /// How often one may try.
+    pub rates: Rates,
+    /// Commands in one transaction, at most.
+    pub batch_max: usize,
+    /// What may wait for one edge before its attachment is closed, in items.
+    pub outbox_items: usize,
+    /// What may wait for one edge before its attachment is closed, in bytes.
+    pub outbox_bytes: usize,
+    /// Ordered calls by REST or gRPC that may wait for their commit at once.
+    pub waiting_calls: usize,
+    /// How long such a call waits.
+    pub call_deadline: Duration,
+    /// A user whose last session ended counts as online for so long: a reload is no departure.
+    pub presence_grace: Duration,
+    /// A session whose node has gone silent counts for so long.
+    pub presence_ttl: Duration,
+}
+
+/// Argon2id parameters (RFC 9106 section 3.1).
+#[derive(Debug, Clone, Copy)]
+pub struct Argon2Cost {
+    /// Memory in KiB.
+    pub memory_kib: u32,
+    /// Passes.
+    pub passes: u32,
+    /// Lanes.
+    pub lanes: u32,
+}
+
+/// Limits on attempts.
+#[derive(Debug, Clone, Copy)]
+pub struct Rates {
+    /// Registrations from one address (an IPv6 /64 counts as one).
+    pub register_by_address: Rate,
+    /// Attempts to log in from one address.
+    pub log_in_by_address: Rate,
+    /// Attempts to register, log in as, or change the password of one name, whether there is such a user or not.
+    pub by_account: Rate,
+    /// Contact requests by one user.
+    pub contact_requests: Rate,
+}
+
+/// So many at once, and so many a minute after that.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    /// At once.
+    pub burst: u32,
+    /// A minute.
+    pub per_minute: u32,
+}
+
+impl Default for CoreConfig {
+    fn default() -> Self {
+        Self {
+            access_ttl: Duration::from_secs(3_600),
+            refresh_ttl: Duration::from_secs(60 * 24 * 3_600),
+            refresh_grace: Duration::from_secs(30),
+            argon2: Argon2Cost { memory_kib: 19 * 1024, passes: 2, lanes: 1 },
+            hash_queue: 256,
+            exempt_loopback: false,
+            rates: Rates::default(),
+            batch_max: 1_000,
+            outbox_items: 65_536,
+            outbox_bytes: 64 * 1024 * 1024,
+            waiting_calls: 4_096,
+            call_deadline: Duration::from_secs(10),
+            presence_grace: Duration::from_secs(10),
+            presence_ttl: Duration::from_secs(45),
+        }
+    }
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            register_by_address: Rate { burst: 10, per_minute: 10 },
+            log_in_by_address: Rate { burst: 30, per_minute: 30 },
+            by_account: Rate { burst: 10, per_minute: 10 },
+            contact_requests: Rate { burst: 200, per_minute: 20 },
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! One edge's attachment: its sessions, what waits for it, and which logs have to be replayed to it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use gogochat_proto::{ids::LogId, node::core_item::Item};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::outbox::Outbox;
+use crate::authorize::Caller;
+
+/// An edge, attached.
+pub(crate) struct Attachment {
+    /// Unique over all cores.
+    pub(crate) id: u64,
+    /// What waits for it.
+    pub(crate) outbox: Arc<Outbox>,
+    /// Cancelled when it ends.
+    pub(crate) ended: CancellationToken,
+    sessions: Mutex<HashMap<u64, Session>>,
+    replays: Mutex<VecDeque<LogId>>,
+    replay_waits: Notify,
+}
+
+/// A session of an edge, as the core knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Session {
+    /// Being opened.
+    Opening,
+    /// Open.
+    Open {
+        /// Whose.
+        caller: Caller,
+        /// From where.
+        address: Option<IpAddr>,
+    },
+    /// Its device was signed out; the edge is about to close it.
+    Revoked {
+        /// Whose it was.
+        caller: Caller,
+    },
+}
+
+impl Attachment {
+    pub(crate) fn new(id: u64, outbox: Outbox, ended: CancellationToken) -> Self {
+        Self {
+            id,
+            outbox: Arc::new(outbox),
+            ended,
+            sessions: Mutex::default(),
+            replays: Mutex::default(),
+            replay_waits: Notify::new(),
+        }
+    }
+
+    /// Queues an item; an attachment whose queue is full ends.
+    pub(crate) fn push(&self, item: Item) {
+        if self.outbox.push(item).is_err() && !self.ended.is_cancelled() {
+            self.ended.cancel();
+        }
+    }
+
+    /// A session is being opened. `false`: its number is in use.
+    pub(crate) fn begin(&self, session: u64) -> bool {
+        let mut sessions = self.sessions.lock();
+        if sessions.contains_key(&session) {
+            return false;
+        }
+        sessions.insert(session, Session::Opening);
+        true
+    }
+
+    /// A session is open, and the edge is told: from here on its commands are taken. `false`: it was closed meanwhile.
+    pub(crate) fn opened(&self, session: u64, caller: Caller, address: Option<IpAddr>, item: Item) -> bool {
+        let mut sessions = self.sessions.lock();
+        match sessions.get_mut(&session) {
+            Some(state @ Session::Opening) => {
+                *state = Session::Open { caller, address };
+                self.push(item);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A session is gone.
+    pub(crate) fn close(&self, session: u64) -> Option<Session> {
+        self.sessions.lock().remove(&session)
+    }
+
+    /// A session.
+    pub(crate) fn session(&self, session: u64) -> Option<Session> {
+        self.sessions.lock().get(&session).copied()
+    }
+
+    /// Marks the open sessions of matching callers as revoked.
+    pub(crate) fn revoke(&self, matches: impl Fn(Caller) -> bool) {
+        for session in self.sessions.lock().values_mut() {
+            if let Session::Open { caller, .. } = *session
+                && matches(caller)
+            {
+                *session = Session::Revoked { caller };
+            }
+        }
+    }
+
+    /// Takes every session, at the end.
+    pub(crate) fn take_sessions(&self) -> HashMap<u64, Session> {
+        std::mem::take(&mut self.sessions.lock())
+    }
+
+    /// A log has to be replayed. (It waits here at most once, as its interest says.)
+    pub(crate) fn want_replay(&self, log: LogId) {
+        self.replays.lock().push_back(log);
+        self.replay_waits.notify_one();
+    }
+
+    /// The next log to be replayed.
+    pub(crate) async fn next_replay(&self) -> LogId {
+        loop {
+            if let Some(log) = self.replays.lock().pop_front() {
+                return log;
+            }
+            self.replay_waits.notified().await;
+        }
+    }
+}

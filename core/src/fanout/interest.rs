@@ -1,0 +1,280 @@
+//! How far one edge has been sent one log: pure, so that the join of replay and live can be tested in every order.
+//!
+//! The rule: what is live is sent only when it follows what was sent last. Everything else comes from the store, in order, until the
+//! two meet. Nothing is kept in memory meanwhile: what was committed can be read.
+
+/// Where an edge stands with a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// A session is being opened that will want this log; nothing is sent yet, but what is published is noted, so that the
+    /// replay can be spared when nothing came between.
+    Announced {
+        /// The log's end as the store had it after the announcement, once that was read.
+        seen: Option<i64>,
+        /// The last that was published since.
+        top: i64,
+    },
+    /// Everything up to `last` was sent.
+    Live {
+        /// The last that was sent.
+        last: i64,
+    },
+    /// Everything up to `last` was sent; what follows is being read from the store, at least up to `top`.
+    Replaying {
+        /// The last that was sent.
+        last: i64,
+        /// The last that was published.
+        top: i64,
+    },
+}
+
+/// What to do with an event that was just published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Published {
+    /// Send it.
+    Send,
+    /// It was sent, or the replay will come to it.
+    Skip,
+    /// There is something missing before it: begin a replay.
+    Replay,
+}
+
+impl State {
+    /// A session is being opened.
+    pub(crate) fn announced() -> Self {
+        Self::Announced { seen: None, top: 0 }
+    }
+
+    /// The edge asks for what comes after `have`, for the first time.
+    pub(crate) fn asked(have: i64) -> Self {
+        Self::Replaying { last: have, top: have }
+    }
+
+    /// The store had the log's end at `end`, read after the announcement. `false`: more was published by now, read again.
+    pub(crate) fn read(&mut self, end: i64) -> bool {
+        match self {
+            Self::Announced { seen, top } => {
+                *seen = Some(end);
+                *top <= end
+            }
+            Self::Live { last } => *last <= end,
+            Self::Replaying { last, top } => *last <= end && *top <= end,
+        }
+    }
+
+    /// The edge asks for what comes after `have`. `true`: a replay has to begin.
+    pub(crate) fn ask(&mut self, have: i64) -> bool {
+        match *self {
+            Self::Announced { seen: Some(seen), top } if seen <= have && top <= have => {
+                *self = Self::Live { last: have };
+                false
+            }
+            Self::Live { last } if last == have => false,
+            Self::Announced { .. } | Self::Live { .. } => {
+                *self = Self::asked(have);
+                true
+            }
+            // The replay that runs goes on from there.
+            Self::Replaying { last, top } => {
+                *self = Self::Replaying { last: last.min(have), top };
+                false
+            }
+        }
+    }
+
+    /// An event was published.
+    pub(crate) fn publish(&mut self, seq: i64) -> Published {
+        match self {
+            Self::Live { last } if seq <= *last => Published::Skip,
+            Self::Live { last } if seq == *last + 1 => {
+                *last = seq;
+                Published::Send
+            }
+            Self::Live { last } => {
+                *self = Self::Replaying { last: *last, top: seq };
+                Published::Replay
+            }
+            Self::Announced { top, .. } | Self::Replaying { top, .. } => {
+                *top = seq.max(*top);
+                Published::Skip
+            }
+        }
+    }
+
+    /// Where a replay has to read on; `None`: there is none to do.
+    pub(crate) fn replay_from(self) -> Option<i64> {
+        match self {
+            Self::Replaying { last, .. } => Some(last),
+            Self::Announced { .. } | Self::Live { .. } => None,
+        }
+    }
+
+    /// A replay has sent what comes after `from`, up to `to`; `end`: the store had no more. `true`: live from here.
+    pub(crate) fn replayed(&mut self, from: i64, to: i64, end: bool) -> bool {
+        let Self::Replaying { last, top } = self else { return true };
+        // The edge may have asked anew meanwhile, for more: then this page does not count.
+        if *last == from {
+            *last = to;
+        }
+        if end && *last == to && *top <= to {
+            *self = Self::Live { last: to };
+            return true;
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A log, its publisher and one edge, in any interleaving of their steps.
+    #[derive(Debug, Default)]
+    struct World {
+        committed: i64,
+        published: i64,
+        state: Option<State>,
+        /// Pages that a replay has read and not sent yet: (from, to, end).
+        read: Option<(i64, i64, bool)>,
+        replaying: bool,
+        /// The last that the edge got; it drops what it has, and must never see a gap.
+        edge: i64,
+    }
+
+    impl World {
+        fn step(&mut self, step: u8) {
+            match step {
+                0 => self.committed += 1,
+                1 => self.publish(),
+                2 => self.ask(self.edge),
+                3 => self.read(),
+                4 => self.send(),
+                5 => {
+                    self.state = self.state.or(Some(State::announced()));
+                    let end = self.committed;
+                    if let Some(state) = &mut self.state {
+                        state.read(end);
+                    }
+                }
+                // The edge has forgotten all it had, or this is another edge.
+                _ => {
+                    self.edge = self.edge.min(i64::from(step) % 7);
+                    self.ask(self.edge);
+                }
+            }
+        }
+
+        fn publish(&mut self) {
+            if self.published == self.committed {
+                return;
+            }
+            self.published += 1;
+            let seq = self.published;
+            if let Some(state) = &mut self.state {
+                match state.publish(seq) {
+                    Published::Send => self.deliver(seq),
+                    Published::Skip => {}
+                    Published::Replay => self.replaying = true,
+                }
+            }
+        }
+
+        fn ask(&mut self, have: i64) {
+            match &mut self.state {
+                None => {
+                    self.state = Some(State::asked(have));
+                    self.replaying = true;
+                }
+                Some(state) => self.replaying |= state.ask(have),
+            }
+        }
+
+        fn read(&mut self) {
+            if self.replaying
+                && self.read.is_none()
+                && let Some(from) = self.state.and_then(State::replay_from)
+            {
+                let to = (from + 3).min(self.committed).max(from);
+                self.read = Some((from, to, to >= self.committed));
+            }
+        }
+
+        fn send(&mut self) {
+            if let Some((from, to, end)) = self.read.take() {
+                for seq in from + 1..=to {
+                    self.deliver(seq);
+                }
+                if self.state.as_mut().is_some_and(|state| state.replayed(from, to, end)) {
+                    self.replaying = false;
+                }
+            }
+        }
+
+        fn deliver(&mut self, seq: i64) {
+            if seq > self.edge {
+                assert_eq!(seq, self.edge + 1, "a gap: {self:?}");
+                self.edge = seq;
+            }
+        }
+
+        /// Everything settles: all is published and every replay runs to its end.
+        fn settle(&mut self) {
+            self.ask(self.edge);
+            for _ in 0..1_000 {
+                self.publish();
+                self.read();
+                self.send();
+            }
+            assert_eq!(self.edge, self.committed, "not everything came: {self:?}");
+            assert!(matches!(self.state, Some(State::Live { last }) if last == self.committed), "{self:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+        #[test]
+        fn nothing_is_lost_or_out_of_order(steps in prop::collection::vec(0..12_u8, 0..200)) {
+            let mut world = World::default();
+            for step in steps {
+                world.step(step);
+            }
+            world.settle();
+        }
+    }
+
+    #[test]
+    fn an_announced_log_needs_no_replay_when_nothing_came_between() {
+        let mut state = State::announced();
+        assert!(state.read(5));
+        assert!(!state.ask(5));
+        assert_eq!(state, State::Live { last: 5 });
+        assert_eq!(state.publish(6), Published::Send);
+        assert_eq!(state.publish(6), Published::Skip);
+    }
+
+    #[test]
+    fn an_announced_log_is_replayed_when_something_did_or_the_edge_has_less() {
+        let mut state = State::announced();
+        assert!(state.read(5));
+        assert_eq!(state.publish(6), Published::Skip);
+        assert!(!state.read(5), "the session's view is out of date");
+        assert!(state.ask(5));
+
+        let mut state = State::announced();
+        assert!(state.read(5));
+        assert!(state.ask(3));
+        assert!(State::announced().ask(0), "the end was never read");
+    }
+
+    #[test]
+    fn a_gap_in_what_is_published_is_read_from_the_store() {
+        let mut state = State::Live { last: 2 };
+        assert_eq!(state.publish(5), Published::Replay);
+        assert_eq!(state.replay_from(), Some(2));
+        assert!(!state.replayed(2, 4, true), "5 was published");
+        assert!(state.replayed(4, 5, true));
+        assert_eq!(state, State::Live { last: 5 });
+    }
+}

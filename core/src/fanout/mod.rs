@@ -1,0 +1,274 @@
+//! Whom to tell: which edges hear which logs, and how far each has been sent.
+
+mod attachment;
+mod interest;
+mod outbox;
+mod progress;
+mod replay;
+mod waiters;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dashmap::{DashMap, Entry};
+use gogochat_proto::{
+    close::CloseCode,
+    ids::{DeviceId, LogId, UserId},
+    node::{self, EphemeralKind, core_item::Item},
+    v1::{self, server_frame::Frame},
+};
+use gogochat_storage::{
+    bus::ReplyTo,
+    store::{Event, MovedMark, SubscriptionChange},
+};
+use prost::Message as _;
+
+pub(crate) use self::{
+    attachment::{Attachment, Session},
+    outbox::{Batches, Outbox},
+    replay::replay,
+    waiters::Waiting,
+};
+use self::{
+    interest::{Published, State},
+    progress::Progress,
+    waiters::Waiters,
+};
+use crate::{authorize::Caller, log, metrics::Metrics};
+
+/// The edges, and what each has been sent.
+pub(crate) struct Hub {
+    attachments: DashMap<u64, Arc<Attachment>>,
+    logs: DashMap<LogId, Vec<Interest>>,
+    waiters: Arc<Waiters>,
+    metrics: Arc<Metrics>,
+    /// How far the workers have got.
+    pub(crate) progress: Progress,
+}
+
+struct Interest {
+    attachment: Arc<Attachment>,
+    state: State,
+}
+
+impl Hub {
+    /// `waiting_calls`: how many calls may wait in this core.
+    pub(crate) fn new(waiting_calls: usize, metrics: Arc<Metrics>) -> Self {
+        Self {
+            attachments: DashMap::new(),
+            logs: DashMap::new(),
+            waiters: Arc::new(Waiters::new(waiting_calls)),
+            metrics,
+            progress: Progress::default(),
+        }
+    }
+
+    /// An edge is there.
+    pub(crate) fn attach(&self, attachment: Arc<Attachment>) {
+        self.attachments.insert(attachment.id, attachment);
+        self.metrics.attachments.set(self.attachments.len() as f64);
+    }
+
+    /// An edge is gone, and with it all it was interested in.
+    pub(crate) fn detach(&self, id: u64) {
+        self.attachments.remove(&id);
+        self.logs.retain(|_, interests| {
+            interests.retain(|interest| interest.attachment.id != id);
+            !interests.is_empty()
+        });
+        self.metrics.attachments.set(self.attachments.len() as f64);
+    }
+
+    /// Every edge there is.
+    pub(crate) fn attachments(&self) -> Vec<Arc<Attachment>> {
+        self.attachments.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// A session is being opened that will want its user's own log: from now on it is noted whether anything comes.
+    pub(crate) fn announce(&self, attachment: &Arc<Attachment>, own: LogId) {
+        let mut interests = self.logs.entry(own).or_default();
+        if !interests.iter().any(|interest| interest.attachment.id == attachment.id) {
+            interests.push(Interest { attachment: attachment.clone(), state: State::announced() });
+        }
+    }
+
+    /// Runs `open` if nothing was published in the own log since its end was read at `end`, so that the session's view is the latest and
+    /// every change of it comes after. `None`: something was, read again.
+    pub(crate) fn confirm<T>(&self, attachment: u64, own: LogId, end: i64, open: impl FnOnce() -> T) -> Option<T> {
+        let mut interests = self.logs.get_mut(&own)?;
+        let interest = interests.iter_mut().find(|interest| interest.attachment.id == attachment)?;
+        interest.state.read(end).then(open)
+    }
+
+    /// The session that an own log was announced for will not ask.
+    pub(crate) fn unannounce(&self, attachment: u64, own: LogId) {
+        self.remove(own, |interest| {
+            interest.attachment.id == attachment && matches!(interest.state, State::Announced { .. })
+        });
+    }
+
+    /// An edge has sessions that hear this log, and everything up to `have`.
+    pub(crate) fn ask(&self, attachment: &Arc<Attachment>, log: LogId, have: i64) {
+        let mut interests = self.logs.entry(log).or_default();
+        let replay = match interests.iter_mut().find(|interest| interest.attachment.id == attachment.id) {
+            Some(interest) => interest.state.ask(have),
+            None => {
+                interests.push(Interest { attachment: attachment.clone(), state: State::asked(have) });
+                true
+            }
+        };
+        drop(interests);
+        if replay {
+            attachment.want_replay(log);
+        }
+    }
+
+    /// An edge has no session any more that hears this log.
+    pub(crate) fn unask(&self, attachment: u64, log: LogId) {
+        self.remove(log, |interest| interest.attachment.id == attachment);
+    }
+
+    fn remove(&self, log: LogId, which: impl Fn(&Interest) -> bool) {
+        if let Entry::Occupied(mut entry) = self.logs.entry(log) {
+            entry.get_mut().retain(|interest| !which(interest));
+            if entry.get().is_empty() {
+                entry.remove();
+            }
+        }
+    }
+
+    /// Whether any edge hears this log.
+    pub(crate) fn is_heard(&self, log: LogId) -> bool {
+        self.logs.contains_key(&log)
+    }
+
+    /// A committed event, on to every edge that hears its log. Those that are not up to it read it from the store.
+    pub(crate) fn publish(&self, event: &Event) {
+        let Some(mut interests) = self.logs.get_mut(&event.log) else { return };
+        let mut item = None;
+        for interest in interests.iter_mut() {
+            match interest.state.publish(event.seq) {
+                Published::Send => {
+                    let item = item.get_or_insert_with(|| fanout(event, log::frame(event), event.subscription));
+                    interest.attachment.push(Item::Fanout(item.clone()));
+                    self.metrics.fanout.increment(1);
+                }
+                Published::Skip => {}
+                Published::Replay => interest.attachment.want_replay(event.log),
+            }
+        }
+    }
+
+    /// Marks that moved: on to the members, or to the user's own sessions alone.
+    pub(crate) fn publish_mark(&self, mark: &MovedMark) {
+        let log = if mark.shared { mark.log } else { LogId::from(mark.user) };
+        if !self.is_heard(log) {
+            return;
+        }
+        let frame = Frame::Watermark(v1::Watermark {
+            conversation_id: mark.log.to_string(),
+            user_id: mark.user.to_string(),
+            delivered_seq: mark.delivered,
+            read_seq: mark.read,
+        });
+        self.ephemeral(log, mark.user, false, EphemeralKind::Watermark, frame);
+    }
+
+    /// Something that is not kept, to all who hear a log, the user it is about perhaps left out.
+    pub(crate) fn ephemeral(&self, log: LogId, subject: UserId, skip_subject: bool, kind: EphemeralKind, frame: Frame) {
+        let Some(interests) = self.logs.get(&log) else { return };
+        let item = node::EphemeralDown {
+            log_id: log.to_bytes(),
+            subject: subject.to_bytes(),
+            skip_subject,
+            kind: kind.into(),
+            frame: v1::ServerFrame::from(frame).encode_to_vec().into(),
+        };
+        for interest in interests.iter().filter(|interest| !matches!(interest.state, State::Announced { .. })) {
+            let item = Item::Ephemeral(item.clone());
+            if kind == EphemeralKind::Watermark {
+                interest.attachment.push(item);
+            } else if !interest.attachment.outbox.push_or_shed(item) {
+                self.metrics.shed.increment(1);
+            }
+        }
+    }
+
+    /// Signs sessions out: the edges close them, and what still comes from them is refused. `device`: that one alone; else every one but `except`.
+    pub(crate) fn revoke(&self, user: UserId, device: Option<DeviceId>, except: Option<DeviceId>) {
+        let matches = |caller: Caller| {
+            caller.user == user && device.is_none_or(|d| caller.device == d) && except != Some(caller.device)
+        };
+        let code = CloseCode::SignedOut;
+        for attachment in self.attachments() {
+            attachment.revoke(matches);
+            attachment.push(Item::Revoke(node::Revoke {
+                user_id: user.to_bytes(),
+                device_id: device.map(DeviceId::to_bytes).unwrap_or_default(),
+                except_device_id: except.map(DeviceId::to_bytes).unwrap_or_default(),
+                close_code: u32::from(code.code()),
+                reason: code.reason().to_owned(),
+            }));
+        }
+    }
+
+    /// A call that waits in this core.
+    ///
+    /// # Errors
+    /// `overloaded` when too many do.
+    pub(crate) fn wait(&self) -> Result<Waiting, v1::Error> {
+        self.waiters.wait()
+    }
+
+    /// Answers a command at its return address, if anyone is still there.
+    pub(crate) fn answer(&self, to: &ReplyTo, answer: Result<Bytes, v1::Error>) {
+        if let Err(error) = &answer {
+            self.metrics.refused(&error.code);
+        }
+        if to.attachment == 0 {
+            self.waiters.answer(to.session, answer);
+        } else if to.call_id != 0
+            && let Some(attachment) = self.attachments.get(&to.attachment)
+        {
+            attachment.push(result(to.session, to.call_id, answer));
+        }
+    }
+
+    /// Whether a session is still open.
+    pub(crate) fn is_open(&self, attachment: u64, session: u64) -> bool {
+        self.attachments.get(&attachment).is_some_and(|a| matches!(a.session(session), Some(Session::Open { .. })))
+    }
+
+    fn replay_from(&self, attachment: u64, log: LogId) -> Option<i64> {
+        let interests = self.logs.get(&log)?;
+        interests.iter().find(|interest| interest.attachment.id == attachment)?.state.replay_from()
+    }
+
+    fn replayed(&self, attachment: u64, log: LogId, from: i64, to: i64, end: bool) -> bool {
+        let Some(mut interests) = self.logs.get_mut(&log) else { return true };
+        interests
+            .iter_mut()
+            .find(|interest| interest.attachment.id == attachment)
+            .is_none_or(|interest| interest.state.replayed(from, to, end))
+    }
+}
+
+/// The answer to a session's command.
+pub(crate) fn result(session: u64, call_id: u32, answer: Result<Bytes, v1::Error>) -> Item {
+    let (body, error) = match answer {
+        Ok(body) => (body, None),
+        Err(error) => (Bytes::new(), Some(error)),
+    };
+    Item::Result(node::Result { session, call_id, body, error })
+}
+
+fn fanout(event: &Event, frame: Bytes, change: Option<SubscriptionChange>) -> node::Fanout {
+    let (subscribe, unsubscribe) = match change {
+        Some(SubscriptionChange::Subscribe { log, from_seq }) => {
+            (Some(node::Subscription { log_id: log.to_bytes(), from_seq }), Bytes::new())
+        }
+        Some(SubscriptionChange::Unsubscribe { log }) => (None, log.to_bytes()),
+        None => (None, Bytes::new()),
+    };
+    node::Fanout { log_id: event.log.to_bytes(), seq: event.seq, frame, subscribe, unsubscribe }
+}

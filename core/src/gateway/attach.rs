@@ -1,0 +1,218 @@
+//! Attach: what an edge sends, in its order.
+
+use std::{net::IpAddr, sync::Arc, time::Duration, time::Instant};
+
+use bytes::Bytes;
+use gogochat_proto::{
+    error::ErrorCode,
+    ids::{LogId, UserId},
+    node::{self, EdgeBatch, EphemeralKind, edge_item::Item},
+    v1::{self, ephemeral::Kind, server_frame::Frame},
+};
+use gogochat_storage::bus::ReplyTo;
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+
+use super::{
+    Gateway,
+    dispatch::{self, Route},
+};
+use crate::{
+    authorize::Caller,
+    chat::{self, Lane, Lanes, LateMarks, Marks, Turn},
+    command::{Address, encode},
+    fanout::{Attachment, Session, result},
+};
+
+/// Reads one edge's stream.
+pub(crate) struct Reader {
+    gateway: Arc<Gateway>,
+    attachment: Arc<Attachment>,
+    opens: mpsc::Sender<node::SessionOpen>,
+    lanes: Lanes,
+    late_marks: LateMarks,
+}
+
+impl Reader {
+    pub(crate) fn new(
+        gateway: Arc<Gateway>,
+        attachment: Arc<Attachment>,
+        opens: mpsc::Sender<node::SessionOpen>,
+    ) -> Self {
+        Self { gateway, attachment, opens, lanes: Lanes::new(MAX_LANES), late_marks: LateMarks::default() }
+    }
+
+    /// Reads until the edge ends the stream or breaks its rules.
+    pub(crate) async fn run(mut self, mut inbound: Streaming<EdgeBatch>) {
+        let mut hello = false;
+        let mut retry = tokio::time::interval(LATE_MARKS_EVERY);
+        retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let batch = tokio::select! {
+                batch = inbound.message() => batch,
+                _ = retry.tick(), if !self.late_marks.is_empty() => {
+                    self.repeat_marks().await;
+                    continue;
+                }
+            };
+            let batch = match batch {
+                Ok(Some(batch)) => batch,
+                Ok(None) => return,
+                Err(status) => {
+                    tracing::debug!(attachment = self.attachment.id, %status, "an edge's stream broke");
+                    return;
+                }
+            };
+            for item in batch.items.into_iter().filter_map(|item| item.item) {
+                if let (false, Item::Hello(edge)) = (hello, &item) {
+                    tracing::info!(edge = edge.node, version = edge.version, "an edge attached");
+                    hello = true;
+                    continue;
+                }
+                if !hello {
+                    self.attachment.outbox.close(Status::invalid_argument("the first item has to be the hello"));
+                    return;
+                }
+                self.take(item).await;
+            }
+        }
+    }
+
+    async fn take(&mut self, item: Item) {
+        match item {
+            Item::Hello(_) => {}
+            Item::Open(open) => self.open(open),
+            Item::Close(close) => self.close(close.session),
+            Item::Command(command) => self.command(command).await,
+            Item::Interest(interest) => {
+                if let Some(log) = LogId::from_slice(&interest.log_id) {
+                    self.gateway.hub.ask(&self.attachment, log, interest.have_seq.max(0));
+                }
+            }
+            Item::Uninterest(log) => {
+                if let Some(log) = LogId::from_slice(&log) {
+                    self.gateway.hub.unask(self.attachment.id, log);
+                }
+            }
+            Item::Marks(marks) => self.marks(marks).await,
+            Item::Ephemeral(ephemeral) => self.ephemeral(&ephemeral),
+        }
+    }
+
+    fn open(&self, open: node::SessionOpen) {
+        let session = open.session;
+        if !self.attachment.begin(session) {
+            tracing::warn!(attachment = self.attachment.id, session, "an edge opens a session twice");
+            return;
+        }
+        if self.opens.try_send(open).is_err() {
+            self.attachment.close(session);
+            let error = Some(ErrorCode::Overloaded.with("too many sessions are being opened"));
+            self.attachment.push(node::core_item::Item::Refused(node::SessionRefused { session, error }));
+        }
+    }
+
+    fn close(&mut self, session: u64) {
+        self.lanes.end(self.attachment.id, session);
+        if let Some(closed) = self.attachment.close(session) {
+            self.gateway.left(&self.attachment, session, closed);
+        }
+    }
+
+    async fn command(&mut self, command: node::Command) {
+        let (session, call_id) = (command.session, command.call_id);
+        if let Err(error) = self.try_command(command).await {
+            self.gateway.metrics.refused(&error.code);
+            self.attachment.push(result(session, call_id, Err(error)));
+        }
+    }
+
+    async fn try_command(&mut self, command: node::Command) -> Result<(), v1::Error> {
+        let (caller, address) = self.caller(command.session)?;
+        let entry = dispatch::find(&command.method)?;
+        let Route::Ordered(method) = entry.route else {
+            return Err(ErrorCode::UnknownMethod.with("this method is not one of the ordered lane"));
+        };
+        let body = command.body;
+        let to = self.gateway.check(method, caller, address, Some(&command.key), body.clone())?;
+        let lane = to.client_msg_id.map(|id| {
+            let log = to.conversation.unwrap_or_else(|| caller.user.into());
+            (Lane { attachment: self.attachment.id, session: command.session, log }, id)
+        });
+        if let Some((lane, id)) = lane
+            && self.lanes.come(lane, id) == Turn::OutOfOrder
+        {
+            return Err(ErrorCode::OutOfOrder.with("an earlier command was refused: repeat that one first"));
+        }
+        let reply_to = ReplyTo { attachment: self.attachment.id, session: command.session, call_id: command.call_id };
+        let published = self.gateway.publish(command.method, caller, reply_to, to, body).await;
+        if let (Err(error), Some((lane, id))) = (&published, lane)
+            && error.retryable()
+        {
+            self.lanes.refused(lane, id, Instant::now());
+        }
+        published
+    }
+
+    fn caller(&self, session: u64) -> Result<(Caller, Option<IpAddr>), v1::Error> {
+        match self.attachment.session(session) {
+            Some(Session::Open { caller, address }) => Ok((caller, address)),
+            Some(Session::Revoked { .. }) => Err(ErrorCode::TokenInvalid.with("the device was signed out")),
+            Some(Session::Opening) | None => Err(ErrorCode::Unauthenticated.with("the session is not open")),
+        }
+    }
+
+    async fn marks(&mut self, up: node::MarksUp) {
+        let Ok((caller, _)) = self.caller(up.session) else { return };
+        for mark in up.marks {
+            if let Some(log) = LogId::from_slice(&mark.log_id) {
+                let (delivered, read) = (mark.delivered_seq.max(0), mark.read_seq.max(0));
+                self.mark(Marks { log, caller, delivered, read }).await;
+            }
+        }
+    }
+
+    async fn mark(&mut self, marks: Marks) {
+        let body = encode(&v1::MarkRequest {
+            conversation_id: marks.log.to_string(),
+            delivered_seq: marks.delivered,
+            read_seq: marks.read,
+        });
+        let to = Address { conversation: Some(marks.log), client_msg_id: None };
+        let reply_to = ReplyTo { attachment: self.attachment.id, session: 0, call_id: 0 };
+        if self.gateway.publish(chat::commands::MARK.to_owned(), marks.caller, reply_to, to, body).await.is_err() {
+            self.late_marks.keep(marks);
+        }
+    }
+
+    async fn repeat_marks(&mut self) {
+        for marks in self.late_marks.take(LATE_MARKS_AT_ONCE) {
+            self.mark(marks).await;
+        }
+    }
+
+    fn ephemeral(&self, up: &node::EphemeralUp) {
+        let Ok((caller, _)) = self.caller(up.session) else { return };
+        let Some(log) = LogId::from_slice(&up.log_id) else { return };
+        if let Some(frame) = typing(caller.user, log, up.ephemeral.clone()) {
+            self.gateway.hub.ephemeral(log, caller.user, true, EphemeralKind::Typing, frame);
+        }
+    }
+}
+
+/// Typing alone comes from clients.
+fn typing(user: UserId, log: LogId, ephemeral: Bytes) -> Option<Frame> {
+    let kind = v1::Ephemeral::decode(ephemeral).ok()?.kind?;
+    matches!(kind, Kind::Typing(_)).then(|| {
+        Frame::Ephemeral(v1::Ephemeral {
+            conversation_id: log.to_string(),
+            user_id: user.to_string(),
+            kind: Some(kind),
+        })
+    })
+}
+
+const MAX_LANES: usize = 1 << 16;
+const LATE_MARKS_EVERY: Duration = Duration::from_millis(250);
+const LATE_MARKS_AT_ONCE: usize = 1_000;

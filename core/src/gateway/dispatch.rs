@@ -1,0 +1,154 @@
+//! The one table of methods, for sessions, REST and gRPC alike: what each is called, who may, and who carries it out.
+
+use std::{collections::HashMap, net::IpAddr, sync::LazyLock};
+
+use bytes::Bytes;
+use gogochat_proto::{error::ErrorCode, v1};
+use prost::Message;
+
+use super::Services;
+use crate::{
+    authorize::{Access, Caller, access},
+    chat,
+    command::{Ordered, encode},
+    failure::decode,
+    social,
+};
+
+/// A method of the table.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    /// "gogochat.v1.ChatService/SendMessage".
+    pub(crate) name: &'static str,
+    /// Who may call it.
+    pub(crate) access: Access,
+    /// Who carries it out.
+    pub(crate) route: Route,
+}
+
+/// Who carries a method out.
+#[derive(Clone, Copy)]
+pub(crate) enum Route {
+    /// A service, at once.
+    Unary(Unary),
+    /// The worker, in order.
+    Ordered(&'static Ordered),
+}
+
+macro_rules! unary {
+    ($($method:ident = $name:literal;)*) => {
+        /// Methods that a service answers at once.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Unary { $($method,)* }
+
+        const UNARY: &[(&str, Unary)] = &[$(($name, Unary::$method),)*];
+    };
+}
+
+unary! {
+    Register = "gogochat.v1.AccountService/Register";
+    LogIn = "gogochat.v1.AccountService/LogIn";
+    Refresh = "gogochat.v1.AccountService/Refresh";
+    LogOut = "gogochat.v1.AccountService/LogOut";
+    GetAccount = "gogochat.v1.AccountService/GetAccount";
+    ChangePassword = "gogochat.v1.AccountService/ChangePassword";
+    ListDevices = "gogochat.v1.AccountService/ListDevices";
+    RevokeDevice = "gogochat.v1.AccountService/RevokeDevice";
+    FindPeople = "gogochat.v1.SocialService/FindPeople";
+    GetPeople = "gogochat.v1.SocialService/GetPeople";
+    ListContacts = "gogochat.v1.SocialService/ListContacts";
+    GetPresence = "gogochat.v1.SocialService/GetPresence";
+    ListConversations = "gogochat.v1.ChatService/ListConversations";
+    GetConversation = "gogochat.v1.ChatService/GetConversation";
+    ListMembers = "gogochat.v1.ChatService/ListMembers";
+    ListEvents = "gogochat.v1.ChatService/ListEvents";
+    Sync = "gogochat.v1.SyncService/Sync";
+}
+
+static ORDERED: [&[Ordered]; 2] = [&social::commands::ORDERED, &chat::commands::ORDERED];
+
+static TABLE: LazyLock<HashMap<&'static str, Entry>> = LazyLock::new(|| {
+    let unary = UNARY.iter().map(|(name, method)| (*name, Route::Unary(*method)));
+    let ordered = ORDERED.iter().copied().flatten().map(|method| (method.name, Route::Ordered(method)));
+    unary
+        .chain(ordered)
+        .filter_map(|(name, route)| Some((name, Entry { name, access: access(name)?, route })))
+        .collect()
+});
+
+/// The method of this name.
+///
+/// # Errors
+/// `unknown_method`.
+pub(crate) fn find(name: &str) -> Result<&'static Entry, v1::Error> {
+    TABLE.get(name).ok_or_else(|| {
+        let shown: String = name.chars().filter(|c| !c.is_control()).take(100).collect();
+        ErrorCode::UnknownMethod.with(format!("there is no method {shown}"))
+    })
+}
+
+/// The ordered methods, for the worker.
+pub(crate) fn ordered() -> HashMap<&'static str, &'static Ordered> {
+    ORDERED.iter().copied().flatten().map(|method| (method.name, method)).collect()
+}
+
+/// Has a service answer a call. `caller` is there wherever the method is for the signed-in alone.
+pub(crate) async fn call(
+    services: &Services,
+    method: Unary,
+    caller: Option<Caller>,
+    address: Option<IpAddr>,
+    body: Bytes,
+) -> Result<Bytes, v1::Error> {
+    let Services { account, social, chat, sync, presence } = services;
+    let signed_in = || caller.ok_or_else(|| ErrorCode::Unauthenticated.with("no access token"));
+    match method {
+        Unary::Register => reply(account.register(decode(body)?, address).await),
+        Unary::LogIn => reply(account.log_in(decode(body)?, address).await),
+        Unary::Refresh => reply(account.refresh(decode(body)?).await),
+        Unary::LogOut => {
+            decode::<v1::LogOutRequest>(body)?;
+            reply(account.log_out(signed_in()?).await)
+        }
+        Unary::GetAccount => {
+            decode::<v1::GetAccountRequest>(body)?;
+            reply(account.get(signed_in()?).await)
+        }
+        Unary::ChangePassword => reply(account.change_password(signed_in()?, decode(body)?).await),
+        Unary::ListDevices => {
+            decode::<v1::ListDevicesRequest>(body)?;
+            reply(account.list_devices(signed_in()?).await)
+        }
+        Unary::RevokeDevice => reply(account.revoke_device(signed_in()?, decode(body)?).await),
+        Unary::FindPeople => reply(social.find_people(decode(body)?).await),
+        Unary::GetPeople => reply(social.get_people(decode(body)?).await),
+        Unary::ListContacts => reply(social.list_contacts(signed_in()?, decode(body)?).await),
+        Unary::GetPresence => reply(presence.get(signed_in()?, decode(body)?).await),
+        Unary::ListConversations => reply(chat.list_conversations(signed_in()?, decode(body)?).await),
+        Unary::GetConversation => reply(chat.get_conversation(signed_in()?, decode(body)?).await),
+        Unary::ListMembers => reply(chat.list_members(signed_in()?, decode(body)?).await),
+        Unary::ListEvents => reply(chat.list_events(signed_in()?, decode(body)?).await),
+        Unary::Sync => reply(sync.sync(signed_in()?, decode(body)?).await),
+    }
+}
+
+fn reply(answer: Result<impl Message, v1::Error>) -> Result<Bytes, v1::Error> {
+    answer.map(|reply| encode(&reply))
+}
+
+#[cfg(test)]
+mod tests {
+    use gogochat_proto::method;
+
+    use super::*;
+
+    #[test]
+    fn every_method_of_the_contract_is_carried_out_the_way_it_travels() {
+        for method in method::all() {
+            let entry = find(&method.name).unwrap();
+            assert_eq!(matches!(entry.route, Route::Ordered(_)), method.ordered, "{}", method.name);
+        }
+        assert_eq!(TABLE.len(), method::all().count());
+        assert_eq!(find("gogochat.v1.ChatService/Nothing").err().unwrap().code, "unknown_method");
+    }
+}

@@ -1,0 +1,76 @@
+//! Calls: for which order does not matter, or that wait for their commit here.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use gogochat_proto::{error::ErrorCode, limits::MAX_BODY, v1};
+
+use super::{
+    Gateway,
+    dispatch::{self, Route},
+};
+use crate::authorize::{Access, Caller};
+
+/// How a caller is known.
+pub(crate) enum Credentials {
+    /// An edge vouches for a session that a core has opened.
+    Principal(Caller),
+    /// An access token, or an empty one.
+    Token(String),
+}
+
+impl Gateway {
+    /// Answers a call of any method.
+    ///
+    /// # Errors
+    /// `unknown_method`, `body_too_large`, `unauthenticated` and the like, and the method's own.
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        body: Bytes,
+        credentials: Credentials,
+        address: Option<IpAddr>,
+    ) -> Result<Bytes, v1::Error> {
+        let answer = self.try_call(method, body, credentials, address).await;
+        if let Err(error) = &answer {
+            self.metrics.refused(&error.code);
+        }
+        answer
+    }
+
+    async fn try_call(
+        &self,
+        method: &str,
+        body: Bytes,
+        credentials: Credentials,
+        address: Option<IpAddr>,
+    ) -> Result<Bytes, v1::Error> {
+        let entry = dispatch::find(method)?;
+        self.metrics.call(entry.name);
+        if body.len() > MAX_BODY {
+            return Err(ErrorCode::BodyTooLarge.with("the body is over 64 KiB"));
+        }
+        let caller = match entry.access {
+            Access::Public => None,
+            Access::SignedIn => Some(self.identify(credentials).await?),
+        };
+        match (entry.route, caller) {
+            (Route::Unary(unary), caller) => dispatch::call(&self.services, unary, caller, address, body).await,
+            (Route::Ordered(ordered), Some(caller)) => self.call_ordered(entry, ordered, caller, address, body).await,
+            (Route::Ordered(_), None) => Err(ErrorCode::Unauthenticated.with("no access token")),
+        }
+    }
+
+    async fn identify(&self, credentials: Credentials) -> Result<Caller, v1::Error> {
+        match credentials {
+            Credentials::Principal(caller) => {
+                self.auth.refuse_revoked(caller)?;
+                Ok(caller)
+            }
+            Credentials::Token(token) => {
+                let device = self.auth.authenticate(&token).await?;
+                Ok(Caller { user: device.user, device: device.id })
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Opening sessions: who is it, what do they hear, and from where.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use gogochat_proto::{
+    error::ErrorCode,
+    ids::{LogId, UserId},
+    node::{self, core_item::Item},
+    v1,
+};
+use gogochat_storage::store::{Device, Membership};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::{Gateway, publish::draining};
+use crate::{
+    auth,
+    authorize::Caller,
+    clock::now_ms,
+    failure,
+    fanout::{Attachment, Session},
+};
+
+/// Opens what an attachment's reader passes on, some at once.
+pub(crate) async fn opener(
+    gateway: Arc<Gateway>,
+    attachment: Arc<Attachment>,
+    opens: mpsc::Receiver<node::SessionOpen>,
+) {
+    let opened = ReceiverStream::new(opens).map(|open| gateway.open(&attachment, open)).buffer_unordered(AT_ONCE);
+    attachment.ended.run_until_cancelled(opened.for_each(|()| async {})).await;
+}
+
+impl Gateway {
+    async fn open(&self, attachment: &Arc<Attachment>, open: node::SessionOpen) {
+        let session = open.session;
+        if let Err(error) = self.try_open(attachment, open).await {
+            self.metrics.refused(&error.code);
+            attachment.close(session);
+            attachment.push(Item::Refused(node::SessionRefused { session, error: Some(error) }));
+        }
+    }
+
+    async fn try_open(&self, attachment: &Arc<Attachment>, open: node::SessionOpen) -> Result<(), v1::Error> {
+        if self.is_draining() {
+            return Err(draining());
+        }
+        let device = match &open.principal {
+            Some(principal) => self.auth.still_there(auth::caller(principal)?).await?,
+            None => self.auth.authenticate(&open.access_token).await?,
+        };
+        let own = LogId::from(device.user);
+        for _ in 0..ATTEMPTS {
+            self.hub.announce(attachment, own);
+            // The own log's end first: what came before it the memberships show, and what comes after it is replayed.
+            let end = self.store.last_seq(own).await.map_err(failure::store)?.unwrap_or(0);
+            let memberships = self.store.memberships(device.user).await.map_err(failure::store)?;
+            if let Some(entered) =
+                self.hub.confirm(attachment.id, own, end, || enter(attachment, &open, &device, end, &memberships))
+            {
+                return self.entered(attachment, open.session, entered, &device, memberships);
+            }
+        }
+        self.hub.unannounce(attachment.id, own);
+        Err(ErrorCode::Overloaded.with("the account changes too quickly"))
+    }
+
+    fn entered(
+        &self,
+        attachment: &Attachment,
+        session: u64,
+        entered: bool,
+        device: &Device,
+        memberships: Vec<Membership>,
+    ) -> Result<(), v1::Error> {
+        let caller = Caller { user: device.user, device: device.id };
+        if !entered {
+            // The edge has closed it meanwhile.
+            self.hub.unannounce(attachment.id, caller.user.into());
+            return Ok(());
+        }
+        // A revocation that did not find this session yet has left its note.
+        self.auth.refuse_revoked(caller)?;
+        let directs: Vec<(LogId, UserId)> = memberships.into_iter().filter_map(|m| Some((m.log, m.peer?))).collect();
+        let stale = now_ms() - device.last_seen_ms > SEEN_FRESH_MS;
+        self.services.presence.came(caller, (attachment.id, session), directs, stale.then_some(caller.device));
+        Ok(())
+    }
+
+    /// A session was closed, by its edge or with it.
+    pub(crate) fn left(&self, attachment: &Attachment, session: u64, closed: Session) {
+        if let Session::Open { caller, .. } | Session::Revoked { caller } = closed {
+            self.services.presence.went(caller, (attachment.id, session));
+            self.hub.unannounce(attachment.id, caller.user.into());
+        }
+    }
+}
+
+/// Takes the session's commands from here on, and tells the edge so. `false`: it has closed it meanwhile.
+fn enter(
+    attachment: &Attachment,
+    open: &node::SessionOpen,
+    device: &Device,
+    end: i64,
+    memberships: &[Membership],
+) -> bool {
+    let caller = Caller { user: device.user, device: device.id };
+    let opened = node::SessionOpened {
+        session: open.session,
+        principal: Some(node::Principal { user_id: device.user.to_bytes(), device_id: device.id.to_bytes() }),
+        own_seq: end,
+        subscriptions: memberships
+            .iter()
+            .map(|m| node::Subscription { log_id: m.log.to_bytes(), from_seq: m.last_seq })
+            .collect(),
+        expires_ms: device.access_expires_ms,
+    };
+    attachment.opened(open.session, caller, open.address.parse().ok(), Item::Opened(opened))
+}
+
+const AT_ONCE: usize = 32;
+/// How often a session's view is read again because something came between.
+const ATTEMPTS: usize = 16;
+/// When a device was last seen is not written more often than this.
+const SEEN_FRESH_MS: i64 = 5 * 60 * 1000;

@@ -1,0 +1,129 @@
+//! The way of an ordered command onto the bus.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use gogochat_proto::{error::ErrorCode, ids::LogId, partition::partition, v1};
+use gogochat_storage::bus::{BusCommand, BusError, ReplyTo};
+
+use super::{Gateway, dispatch::Entry};
+use crate::{
+    authorize::Caller,
+    command::{Address, Ordered},
+    social::commands::REQUEST_CONTACT,
+};
+
+impl Gateway {
+    /// Checks an ordered command as far as can be done before it is committed.
+    ///
+    /// # Errors
+    /// What the method refuses, `key_mismatch`, `rate_limited`.
+    pub(crate) fn check(
+        &self,
+        method: &Ordered,
+        caller: Caller,
+        address: Option<IpAddr>,
+        key: Option<&str>,
+        body: Bytes,
+    ) -> Result<Address, v1::Error> {
+        let to = (method.address)(body)?;
+        if let Some(key) = key {
+            let matches = match to.conversation {
+                Some(log) => key.parse() == Ok(log),
+                None => key.is_empty() || key.parse() == Ok(caller.user),
+            };
+            if !matches {
+                return Err(ErrorCode::KeyMismatch.with("the key is not the conversation_id of the request"));
+            }
+        }
+        if method.name == REQUEST_CONTACT && !self.auth.limits.exempts(address) {
+            self.auth.limits.contact_request(caller.user)?;
+        }
+        Ok(to)
+    }
+
+    /// Puts a command on the bus.
+    ///
+    /// # Errors
+    /// `overloaded`, `unavailable`: both may be repeated.
+    pub(crate) async fn publish(
+        &self,
+        method: String,
+        caller: Caller,
+        reply_to: ReplyTo,
+        to: Address,
+        body: Bytes,
+    ) -> Result<(), v1::Error> {
+        if self.is_draining() {
+            return Err(draining());
+        }
+        let log = to.conversation.unwrap_or_else(|| LogId::from(caller.user));
+        let command = BusCommand {
+            partition: partition_of(log),
+            reply_to,
+            user: caller.user,
+            device: caller.device,
+            method,
+            body,
+        };
+        self.hub.progress.moved(1);
+        self.bus.publish(command).await.map_err(|error| {
+            self.hub.progress.moved(-1);
+            refused(&error)
+        })?;
+        self.metrics.commands.increment(1);
+        Ok(())
+    }
+
+    /// An ordered command that came as a call: waits for its commit.
+    ///
+    /// # Errors
+    /// The command's own, or `deadline_exceeded`: whether it took effect is unknown.
+    pub(crate) async fn call_ordered(
+        &self,
+        entry: &Entry,
+        method: &Ordered,
+        caller: Caller,
+        address: Option<IpAddr>,
+        body: Bytes,
+    ) -> Result<Bytes, v1::Error> {
+        let to = self.check(method, caller, address, None, body.clone())?;
+        let mut waiting = self.hub.wait()?;
+        let reply_to = ReplyTo { attachment: 0, session: waiting.call, call_id: 1 };
+        self.publish(entry.name.to_owned(), caller, reply_to, to, body).await?;
+        tokio::time::timeout(self.call_deadline, waiting.answer())
+            .await
+            .unwrap_or_else(|_| Err(ErrorCode::DeadlineExceeded.with("the commit takes too long; repeat the call")))
+    }
+}
+
+pub(crate) fn draining() -> v1::Error {
+    ErrorCode::Unavailable.with("the server is going away")
+}
+
+fn refused(error: &BusError) -> v1::Error {
+    match error {
+        BusError::Full { .. } => ErrorCode::Overloaded.with("too many commands wait"),
+        BusError::Unavailable(reason) => {
+            tracing::warn!(reason, "the bus is unavailable");
+            ErrorCode::Unavailable.with("the bus is not reachable")
+        }
+    }
+}
+
+/// Any node computes the same from the id's text, which is the key that a client gives.
+fn partition_of(log: LogId) -> u32 {
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    partition(log.uuid().as_hyphenated().encode_lower(&mut text).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_partition_is_that_of_the_key() {
+        let log = LogId::new_v7();
+        assert_eq!(partition_of(log), partition(log.to_string().as_bytes()));
+    }
+}

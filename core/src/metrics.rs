@@ -1,0 +1,73 @@
+//! What a core counts. [`describe`] lists every name with its meaning.
+
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+
+/// Tells the recorder what each metric means. To be called once, after a recorder was installed and before a core starts.
+pub fn describe() {
+    describe_counter!("gogochat_core_commits_total", "Transactions of the chat worker");
+    describe_counter!("gogochat_core_commit_failures_total", "Transactions that the store did not take");
+    describe_histogram!("gogochat_core_commit_seconds", "From handing a batch to the store to its outcome");
+    describe_histogram!("gogochat_core_batch_commands", "Commands in one transaction");
+    describe_gauge!("gogochat_core_bus_depth", "Commands that were taken and wait for their answer");
+    describe_counter!("gogochat_core_commands_total", "Commands put on the bus");
+    describe_counter!("gogochat_core_refused_total", "Commands and calls refused, by code");
+    describe_counter!("gogochat_core_calls_total", "Unary calls, by method");
+    describe_gauge!("gogochat_core_attachments", "Edges attached");
+    describe_gauge!("gogochat_core_sessions", "Open sessions");
+    describe_counter!("gogochat_core_slow_edges_total", "Attachments closed because the edge read too slowly");
+    describe_counter!("gogochat_core_fanout_frames_total", "Events sent to edges live");
+    describe_counter!("gogochat_core_replayed_frames_total", "Events sent to edges from the store");
+    describe_counter!("gogochat_core_shed_total", "Typing and presence frames dropped for a busy edge");
+    describe_counter!("gogochat_core_presence_lost_total", "Comings and goings that presence was too busy to take");
+}
+
+/// Handles to what is counted on hot paths.
+pub(crate) struct Metrics {
+    pub(crate) commits: Counter,
+    pub(crate) commit_failures: Counter,
+    pub(crate) commit_seconds: Histogram,
+    pub(crate) batch: Histogram,
+    pub(crate) bus_depth: Gauge,
+    pub(crate) commands: Counter,
+    pub(crate) attachments: Gauge,
+    pub(crate) sessions: Gauge,
+    pub(crate) slow_edges: Counter,
+    pub(crate) fanout: Counter,
+    pub(crate) replayed: Counter,
+    pub(crate) shed: Counter,
+    pub(crate) presence_lost: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            commits: counter!("gogochat_core_commits_total"),
+            commit_failures: counter!("gogochat_core_commit_failures_total"),
+            commit_seconds: histogram!("gogochat_core_commit_seconds"),
+            batch: histogram!("gogochat_core_batch_commands"),
+            bus_depth: gauge!("gogochat_core_bus_depth"),
+            commands: counter!("gogochat_core_commands_total"),
+            attachments: gauge!("gogochat_core_attachments"),
+            sessions: gauge!("gogochat_core_sessions"),
+            slow_edges: counter!("gogochat_core_slow_edges_total"),
+            fanout: counter!("gogochat_core_fanout_frames_total"),
+            replayed: counter!("gogochat_core_replayed_frames_total"),
+            shed: counter!("gogochat_core_shed_total"),
+            presence_lost: counter!("gogochat_core_presence_lost_total"),
+        }
+    }
+}
+
+impl Metrics {
+    /// A call or command was refused. Codes are few: the label stays bounded.
+    pub(crate) fn refused(&self, code: &str) {
+        counter!("gogochat_core_refused_total", "code" => code.to_owned()).increment(1);
+    }
+
+    /// A unary call of a known method.
+    pub(crate) fn call(&self, method: &'static str) {
+        counter!("gogochat_core_calls_total", "method" => method).increment(1);
+    }
+}

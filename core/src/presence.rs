@@ -1,0 +1,235 @@
+//! Who is connected: told to contacts in their direct conversations, never stored.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use gogochat_proto::{
+    error::{ErrorCode, violation},
+    ids::{DeviceId, LogId, UserId},
+    node::EphemeralKind,
+    v1::{self, ephemeral::Kind, server_frame::Frame},
+};
+use gogochat_storage::{
+    presence::{Presence as Directory, SessionKey, Status},
+    store::{Millis, Store},
+};
+use parking_lot::Mutex;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior},
+};
+
+use crate::{
+    authorize::Caller,
+    clock::now_ms,
+    config::CoreConfig,
+    failure::{self, id},
+    fanout::Hub,
+    metrics::Metrics,
+};
+
+/// The presence service.
+pub(crate) struct Presence {
+    store: Arc<dyn Store>,
+    directory: Arc<dyn Directory>,
+    hub: Arc<Hub>,
+    metrics: Arc<Metrics>,
+    moves: mpsc::Sender<Move>,
+    /// Sessions open at this core, whose presence it keeps fresh.
+    open: Mutex<std::collections::HashMap<SessionKey, UserId>>,
+    grace: Duration,
+    ttl: Duration,
+}
+
+/// A session came or went.
+pub(crate) struct Move {
+    user: UserId,
+    session: SessionKey,
+    /// Where a coming is told: the user's direct conversations, with the other in each.
+    came: Option<Vec<(LogId, UserId)>>,
+    /// To be noted as seen.
+    device: Option<DeviceId>,
+}
+
+impl Presence {
+    /// The service, and the receiver that [`Self::run`] works off.
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        directory: Arc<dyn Directory>,
+        hub: Arc<Hub>,
+        metrics: Arc<Metrics>,
+        config: &CoreConfig,
+    ) -> (Self, mpsc::Receiver<Move>) {
+        let (moves, received) = mpsc::channel(MOVES);
+        let (grace, ttl) = (config.presence_grace, config.presence_ttl);
+        (Self { store, directory, hub, metrics, moves, open: Mutex::default(), grace, ttl }, received)
+    }
+
+    /// A session was opened.
+    pub(crate) fn came(
+        &self,
+        caller: Caller,
+        session: SessionKey,
+        directs: Vec<(LogId, UserId)>,
+        seen: Option<DeviceId>,
+    ) {
+        self.count(|open| open.insert(session, caller.user));
+        self.note(Move { user: caller.user, session, came: Some(directs), device: seen });
+    }
+
+    /// A session is gone.
+    pub(crate) fn went(&self, caller: Caller, session: SessionKey) {
+        if self.count(|open| open.remove(&session)).is_some() {
+            self.note(Move { user: caller.user, session, came: None, device: Some(caller.device) });
+        }
+    }
+
+    fn count<T>(&self, change: impl FnOnce(&mut std::collections::HashMap<SessionKey, UserId>) -> T) -> T {
+        let mut open = self.open.lock();
+        let changed = change(&mut open);
+        self.metrics.sessions.set(open.len() as f64);
+        changed
+    }
+
+    fn note(&self, change: Move) {
+        // Presence may lose everything: the refresh brings sessions back, and the time to live ends them.
+        if self.moves.try_send(change).is_err() {
+            self.metrics.presence_lost.increment(1);
+        }
+    }
+
+    /// The presence of contacts.
+    pub(crate) async fn get(
+        &self,
+        caller: Caller,
+        request: v1::GetPresenceRequest,
+    ) -> Result<v1::GetPresenceResponse, v1::Error> {
+        if request.user_ids.len() > MAX_ASKED {
+            return Err(violation("userIds", format!("at most {MAX_ASKED}")));
+        }
+        let asked = request.user_ids.iter().map(|text| id("userIds", text)).collect::<Result<Vec<UserId>, _>>()?;
+        let contacts = self.store.accepted_contacts(caller.user, &asked).await.map_err(failure::store)?;
+        let statuses = self.directory.get(&contacts, now_ms()).await.map_err(|error| {
+            tracing::warn!(%error, "presence is unknown");
+            ErrorCode::Unavailable.with("presence is unknown at the moment")
+        })?;
+        let presences = contacts.iter().zip(statuses).map(|(user, status)| v1::UserPresence {
+            user_id: user.to_string(),
+            presence: Some(v1::Presence { online: status.online, last_seen_ms: status.last_seen_ms }),
+        });
+        Ok(v1::GetPresenceResponse { presences: presences.collect() })
+    }
+
+    /// Works off what came and went, and keeps what is there fresh. Ends with its future.
+    pub(crate) async fn run(self: Arc<Self>, mut moves: mpsc::Receiver<Move>) {
+        // All wait equally long, so they come due in the order in which they went.
+        let mut leaving: VecDeque<(Instant, UserId, SessionKey)> = VecDeque::new();
+        let mut seen: Vec<(DeviceId, Millis)> = Vec::new();
+        let mut refresh = tokio::time::interval(self.ttl / 3);
+        refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut flush = tokio::time::interval(SEEN_EVERY);
+        flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let due = leaving.front().map(|(due, ..)| *due);
+            tokio::select! {
+                change = moves.recv() => {
+                    let Some(change) = change else { return };
+                    if let Some(device) = change.device && seen.len() < MOVES {
+                        seen.push((device, now_ms()));
+                    }
+                    match change.came {
+                        Some(directs) => self.online(change.user, change.session, &directs).await,
+                        None => leaving.push_back((Instant::now() + self.grace, change.user, change.session)),
+                    }
+                }
+                () = until(due) => {
+                    if let Some((_, user, session)) = leaving.pop_front() {
+                        self.offline(user, session).await;
+                    }
+                }
+                _ = refresh.tick() => self.refresh().await,
+                _ = flush.tick(), if !seen.is_empty() => {
+                    if let Err(error) = self.store.touch_devices(&std::mem::take(&mut seen)).await {
+                        tracing::debug!(%error, "when devices were seen was not noted");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn online(&self, user: UserId, session: SessionKey, directs: &[(LogId, UserId)]) {
+        let now = now_ms();
+        if !self.is_open(session) {
+            return;
+        }
+        match self.directory.online(user, session, now, self.ttl_ms()).await {
+            Ok(true) => self.tell(user, directs, Status { online: true, last_seen_ms: now }).await,
+            Ok(false) => {}
+            Err(error) => tracing::debug!(%error, "a coming was not noted"),
+        }
+    }
+
+    /// Its session ended a while ago. Until now it counted, so that a reload was no departure.
+    async fn offline(&self, user: UserId, session: SessionKey) {
+        let now = now_ms();
+        match self.directory.offline(user, session, now).await {
+            Ok(true) => {
+                let memberships = self.store.memberships(user).await.unwrap_or_default();
+                let directs: Vec<_> = memberships.into_iter().filter_map(|m| Some((m.log, m.peer?))).collect();
+                self.tell(user, &directs, Status { online: false, last_seen_ms: now }).await;
+            }
+            Ok(false) => {}
+            Err(error) => tracing::debug!(%error, "a departure was not noted"),
+        }
+    }
+
+    async fn refresh(&self) {
+        let open: Vec<(SessionKey, UserId)> = self.open.lock().iter().map(|(key, user)| (*key, *user)).collect();
+        let now = now_ms();
+        for (session, user) in open {
+            if self.is_open(session)
+                && let Err(error) = self.directory.online(user, session, now, self.ttl_ms()).await
+            {
+                tracing::debug!(%error, "presence was not refreshed");
+                return;
+            }
+        }
+    }
+
+    /// Tells the contacts of a user in those direct conversations that anyone hears.
+    async fn tell(&self, user: UserId, directs: &[(LogId, UserId)], status: Status) {
+        let heard: Vec<_> = directs.iter().filter(|(log, _)| self.hub.is_heard(*log)).collect();
+        if heard.is_empty() {
+            return;
+        }
+        let peers: Vec<UserId> = heard.iter().map(|(_, peer)| *peer).collect();
+        let contacts = self.store.accepted_contacts(user, &peers).await.unwrap_or_default();
+        for (log, _) in heard.into_iter().filter(|(_, peer)| contacts.contains(peer)) {
+            let frame = Frame::Ephemeral(v1::Ephemeral {
+                conversation_id: log.to_string(),
+                user_id: user.to_string(),
+                kind: Some(Kind::Presence(v1::Presence { online: status.online, last_seen_ms: status.last_seen_ms })),
+            });
+            self.hub.ephemeral(*log, user, true, EphemeralKind::Presence, frame);
+        }
+    }
+
+    fn is_open(&self, session: SessionKey) -> bool {
+        self.open.lock().contains_key(&session)
+    }
+
+    fn ttl_ms(&self) -> i64 {
+        i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+const MOVES: usize = 65_536;
+const MAX_ASKED: usize = 200;
+/// How often what was seen is written.
+const SEEN_EVERY: Duration = Duration::from_secs(10);
