@@ -5,6 +5,7 @@
 
 #![allow(clippy::expect_used, reason = "a test's own helpers")]
 
+#[path = "breaking/compare.rs"]
 mod compare;
 
 use std::{fs, path::Path};
