@@ -4,6 +4,9 @@ import { GogochatError } from "./errors.ts";
 import type { Device, Person } from "./model.ts";
 import { Cell, type Observable } from "./observable.ts";
 
+export { type ErrorCode, GogochatError } from "./errors.ts";
+export type { Device, Person } from "./model.ts";
+
 /** A signed-in device. */
 export interface SignedIn {
   readonly user: Person;

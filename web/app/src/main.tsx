@@ -1,0 +1,43 @@
+// The page begins here: log in, or the conversations, which are fetched only then.
+
+import { Auth } from "@gogochat/client/auth";
+import { createEffect, createSignal, lazy, on, Show, Suspense } from "solid-js";
+import { render } from "solid-js/web";
+import { use } from "./state/bind.ts";
+import { applyPrefs } from "./state/prefs.ts";
+import { ShellSkeleton } from "./ui/ShellSkeleton.tsx";
+import { LogIn } from "./views/LogIn.tsx";
+import "./style/index.css";
+
+const auth = new Auth();
+const Shell = lazy(() => import("./views/Shell.tsx"));
+
+function App() {
+  const signedIn = use(auth.signedIn);
+  const deviceId = () => signedIn()?.deviceId;
+  const [leaving, setLeaving] = createSignal(false);
+  const [lost, setLost] = createSignal(false);
+  // Signed out by somebody else: say so. By the person: they know.
+  createEffect(
+    on(deviceId, (now, before) => {
+      if (before && !now) setLost(!leaving());
+      if (now) {
+        setLost(false);
+        setLeaving(false);
+      }
+    }),
+  );
+  return (
+    <Show when={deviceId()} keyed fallback={<LogIn auth={auth} lost={lost()} />}>
+      {(id) => (
+        <Suspense fallback={<ShellSkeleton />}>
+          <Shell auth={auth} deviceId={id} onLeave={() => setLeaving(true)} />
+        </Suspense>
+      )}
+    </Show>
+  );
+}
+
+await applyPrefs();
+const root = document.getElementById("app");
+if (root) render(() => <App />, root);

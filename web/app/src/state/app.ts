@@ -1,0 +1,62 @@
+// What every view of a signed-in device may use.
+
+import type { Auth, Client, Conversation, Person } from "@gogochat/client";
+import { type Accessor, createContext, createMemo, createSignal, useContext } from "solid-js";
+import { t } from "../i18n/index.ts";
+import { use } from "./bind.ts";
+
+/** The signed-in device and what the page derives from it. */
+export interface AppState {
+  readonly auth: Auth;
+  readonly client: Client;
+  readonly conversations: Accessor<readonly Conversation[]>;
+  /** A conversation by its id. */
+  conversation(id: string): Conversation | undefined;
+  /** What a person is called. */
+  nameOf(userId: string): string;
+  /** What a conversation is called. */
+  titleOf(conversation: Conversation): string;
+  online(userId: string | undefined): boolean;
+  readonly typing: Accessor<ReadonlyMap<string, readonly string[]>>;
+  readonly toast: Accessor<string | undefined>;
+  showToast(text: string | undefined): void;
+  /** Signs this device out. */
+  leave(): void;
+}
+
+const Context = createContext<AppState>();
+export const AppProvider = Context.Provider;
+
+/** The state of the enclosing Shell. */
+export function useApp(): AppState {
+  const app = useContext(Context);
+  if (!app) throw new Error("outside of Shell");
+  return app;
+}
+
+/** Derives the page's state from a client. */
+export function createAppState(auth: Auth, client: Client, leave: () => void): AppState {
+  const conversations = use(client.conversations);
+  const byId = createMemo(() => new Map(conversations().map((c) => [c.id, c])));
+  const people = use(client.people);
+  const presence = use(client.presence);
+  const [toast, showToast] = createSignal<string>();
+  const nameOf = (userId: string) => people().get(userId)?.displayName ?? t().somebody;
+  return {
+    auth,
+    client,
+    conversations,
+    conversation: (id) => byId().get(id),
+    nameOf,
+    titleOf: (c) => (c.group ? c.title : personName(c.peer, nameOf)),
+    online: (userId) => userId !== undefined && presence().get(userId)?.online === true,
+    typing: use(client.typing),
+    toast,
+    showToast,
+    leave,
+  };
+}
+
+function personName(person: Person | undefined, nameOf: (id: string) => string): string {
+  return person ? (person.displayName || nameOf(person.id)) : t().somebody;
+}

@@ -1,0 +1,39 @@
+// Where the person is: kept in the address, so that Back works and a reload comes back to the same place.
+
+import { createSignal } from "solid-js";
+
+/** The left pane. */
+export type Section = "chats" | "contacts" | "settings";
+
+/** A place in the page. */
+export interface Route {
+  readonly section: Section;
+  /** The open conversation. */
+  readonly conversation: string | undefined;
+}
+
+const [route, setRoute] = createSignal<Route>(parse(location.hash));
+addEventListener("hashchange", () => setRoute(parse(location.hash)));
+
+export { route };
+
+/** Goes somewhere. */
+export function go(section: Section, conversation?: string): void {
+  const hash = conversation ? `#/${section}/${conversation}` : `#/${section}`;
+  if (location.hash !== hash) location.hash = hash;
+}
+
+function parse(hash: string): Route {
+  const [, section, conversation] = hash.split("/");
+  return {
+    section: section === "contacts" || section === "settings" ? section : "chats",
+    conversation: conversation || undefined,
+  };
+}
+
+const narrowQuery = matchMedia("(max-width: 699px)");
+const [narrow, setNarrow] = createSignal(narrowQuery.matches);
+narrowQuery.addEventListener("change", () => setNarrow(narrowQuery.matches));
+
+/** Whether there is room for one pane alone. */
+export { narrow };

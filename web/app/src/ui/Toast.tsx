@@ -1,0 +1,40 @@
+// One short word at a time, said to screen readers too; it goes by itself.
+
+import { createEffect, on, onCleanup, Show } from "solid-js";
+import { t } from "../i18n/index.ts";
+import { useApp } from "../state/app.ts";
+import { use } from "../state/bind.ts";
+
+export function Toast() {
+  const app = useApp();
+  const connection = use(app.client.connection);
+  createEffect(
+    on(
+      () => connection().switches,
+      (_, before) => {
+        if (before !== undefined) app.showToast(t().nothingLost);
+      },
+    ),
+  );
+  createEffect(() => {
+    if (!app.toast()) return;
+    const timer = setTimeout(() => app.showToast(undefined), SHOWN_MS);
+    onCleanup(() => clearTimeout(timer));
+  });
+  return (
+    <div class="toasts" role="status" aria-live="polite">
+      <Show when={app.toast()}>
+        {(text) => (
+          <div class="toast" data-testid="toast">
+            <span>{text()}</span>
+            <button type="button" onClick={() => app.showToast(undefined)}>
+              {t().ok}
+            </button>
+          </div>
+        )}
+      </Show>
+    </div>
+  );
+}
+
+const SHOWN_MS = 6_000;

@@ -1,0 +1,271 @@
+// Finding people, answering requests, the contacts.
+
+import type { Contact, Person } from "@gogochat/client";
+import { createMemo, createResource, createSignal, For, type JSX, Match, Show, Switch } from "solid-js";
+import { t } from "../i18n/index.ts";
+import { useApp } from "../state/app.ts";
+import { use } from "../state/bind.ts";
+import { go } from "../state/route.ts";
+import { Avatar } from "../ui/Avatar.tsx";
+import { codeOf, say } from "../ui/errors.ts";
+import { Field } from "../ui/Field.tsx";
+import { Icon } from "../ui/Icon.tsx";
+
+export function Contacts() {
+  const app = useApp();
+  const contacts = use(app.client.contacts);
+  const [query, setQuery] = createSignal("");
+  const wanted = () => query().trim().toLowerCase();
+  const having = (state: Contact["state"]) => createMemo(() => contacts().filter((contact) => contact.state === state));
+  const incoming = having("incoming");
+  const requested = having("requested");
+  const accepted = having("accepted");
+  return (
+    <>
+      <header>
+        <div class="head">
+          <h1>{t().contacts}</h1>
+        </div>
+        <label class="search">
+          <Icon name="search" />
+          <input
+            type="search"
+            value={query()}
+            onInput={(event) => setQuery(event.currentTarget.value)}
+            placeholder={t().findPeople}
+            aria-label={t().findPeople}
+            autocapitalize="none"
+            data-testid="find"
+          />
+        </label>
+      </header>
+      <div class="rows" data-testid="contacts">
+        <Show when={wanted() !== ""} fallback={<>
+          <Section title={t().requests} each={incoming()}>
+            {(contact) => <Request contact={contact} />}
+          </Section>
+          <Section title={t().waiting} each={requested()}>
+            {(contact) => <Asked contact={contact} />}
+          </Section>
+          <Section title={t().yourContacts} each={accepted()}>
+            {(contact) => <Accepted contact={contact} />}
+          </Section>
+          <Show when={contacts().length === 0}>
+            <div class="empty">
+              <h2>{t().noContacts}</h2>
+              <p>{t().noContactsHint}</p>
+            </div>
+          </Show>
+        </>}>
+          <Found query={wanted()} />
+        </Show>
+      </div>
+    </>
+  );
+}
+
+function Section(props: { title: string; each: readonly Contact[]; children: (contact: Contact) => JSX.Element }) {
+  return (
+    <Show when={props.each.length > 0}>
+      <h3>{props.title}</h3>
+      <ul class="people">
+        <For each={props.each}>{(contact) => <li>{props.children(contact)}</li>}</For>
+      </ul>
+    </Show>
+  );
+}
+
+function Found(props: { query: string }) {
+  const app = useApp();
+  const contacts = use(app.client.contacts);
+  const [found, { refetch }] = createResource(
+    () => (props.query.length >= 2 ? props.query : undefined),
+    async (query): Promise<{ people: Person[]; error?: string }> => {
+      // A moment's rest, so that not every key asks the server.
+      await new Promise((resolve) => setTimeout(resolve, TYPING_MS));
+      if (query !== props.query) return { people: [] };
+      return app.client.findPeople(query).then(
+        (people) => ({ people: people.filter((person) => person.id !== app.client.me.id) }),
+        (failure) => ({ people: [], error: say(codeOf(failure)) }),
+      );
+    },
+  );
+  const known = (person: Person) => contacts().find((contact) => contact.person.id === person.id);
+  return (
+    <Switch fallback={<p class="hint late">{t().loading}</p>}>
+      <Match when={props.query.length < 2}>
+        <p class="hint">{t().findHint}</p>
+      </Match>
+      <Match when={found.latest?.error}>
+        {(error) => (
+          <div class="empty" role="alert">
+            <p>{error()}</p>
+            <button type="button" class="soft" onClick={() => void refetch()}>
+              {t().retry}
+            </button>
+          </div>
+        )}
+      </Match>
+      <Match when={(found.latest?.people.length ?? 0) > 0}>
+        <ul class="people">
+          <For each={found.latest?.people}>
+            {(person) => (
+              <li>
+                <Show when={known(person)} fallback={<Ask person={person} />}>
+                  {(contact) => (
+                    <Switch>
+                      <Match when={contact().state === "incoming"}>
+                        <Request contact={contact()} />
+                      </Match>
+                      <Match when={contact().state === "requested"}>
+                        <Asked contact={contact()} />
+                      </Match>
+                      <Match when={contact().state === "accepted"}>
+                        <Accepted contact={contact()} />
+                      </Match>
+                    </Switch>
+                  )}
+                </Show>
+              </li>
+            )}
+          </For>
+        </ul>
+      </Match>
+      <Match when={found.state === "ready"}>
+        <p class="hint">{t().nobody}</p>
+      </Match>
+    </Switch>
+  );
+}
+
+function Line(props: { person: Person; note?: string; children?: JSX.Element }) {
+  const app = useApp();
+  return (
+    <div class="person" data-testid="contact" data-name={props.person.name}>
+      <Avatar id={props.person.id} name={props.person.displayName} online={app.online(props.person.id)} />
+      <div>
+        <b>
+          <bdi>{props.person.displayName}</bdi>
+        </b>
+        <p>
+          <bdi>{props.note || `@${props.person.name}`}</bdi>
+        </p>
+      </div>
+      {props.children}
+    </div>
+  );
+}
+
+function Ask(props: { person: Person }) {
+  const app = useApp();
+  const [open, setOpen] = createSignal(false);
+  const [note, setNote] = createSignal("");
+  const action = useAction(() => app.client.requestContact(props.person, note().trim()));
+  return (
+    <>
+      <Line person={props.person}>
+        <Show when={!open()}>
+          <button type="button" class="soft" data-testid="add" onClick={() => setOpen(true)}>
+            {t().add}
+          </button>
+        </Show>
+      </Line>
+      <Show when={open()}>
+        <form
+          class="ask"
+          onSubmit={(event) => {
+            event.preventDefault();
+            void action.run();
+          }}
+        >
+          <Field
+            label={`${t().note} (${t().optional})`}
+            name="note"
+            value={note()}
+            onInput={setNote}
+            maxLength={200}
+            placeholder={t().notePlaceholder}
+            error={action.error()}
+          />
+          <button type="submit" class="primary" disabled={action.busy()} data-testid="ask">
+            {t().ask}
+          </button>
+        </form>
+      </Show>
+    </>
+  );
+}
+
+function Request(props: { contact: Contact }) {
+  const app = useApp();
+  const id = props.contact.person.id;
+  const accept = useAction(async () => go("chats", await app.client.acceptContact(id)));
+  const refuse = useAction(() => app.client.removeContact(id));
+  return (
+    <>
+      <Line person={props.contact.person} note={props.contact.note} />
+      <div class="answers">
+        <button type="button" class="primary" disabled={accept.busy()} data-testid="accept" onClick={() => void accept.run()}>
+          {t().accept}
+        </button>
+        <button type="button" class="soft" disabled={refuse.busy()} data-testid="refuse" onClick={() => void refuse.run()}>
+          {t().refuse}
+        </button>
+      </div>
+      <Fault text={accept.error() ?? refuse.error()} />
+    </>
+  );
+}
+
+function Asked(props: { contact: Contact }) {
+  const app = useApp();
+  const withdraw = useAction(() => app.client.removeContact(props.contact.person.id));
+  return (
+    <>
+      <Line person={props.contact.person} note={t().asked}>
+        <button type="button" class="soft" disabled={withdraw.busy()} onClick={() => void withdraw.run()}>
+          {t().withdraw}
+        </button>
+      </Line>
+      <Fault text={withdraw.error()} />
+    </>
+  );
+}
+
+function Accepted(props: { contact: Contact }) {
+  return (
+    <button type="button" class="plain" data-testid="open-contact" onClick={() => go("chats", props.contact.conversationId)}>
+      <Line person={props.contact.person} />
+    </button>
+  );
+}
+
+function Fault(props: { text: string | undefined }) {
+  return (
+    <Show when={props.text}>
+      <p class="error" role="alert">
+        {props.text}
+      </p>
+    </Show>
+  );
+}
+
+/** Something that takes a while and may fail. */
+function useAction(work: () => Promise<unknown>) {
+  const [busy, setBusy] = createSignal(false);
+  const [error, setError] = createSignal<string>();
+  const run = async () => {
+    setBusy(true);
+    setError(undefined);
+    try {
+      await work();
+    } catch (failure) {
+      setError(say(codeOf(failure)));
+    } finally {
+      setBusy(false);
+    }
+  };
+  return { busy, error, run };
+}
+
+const TYPING_MS = 200;

@@ -1,0 +1,123 @@
+// About the open conversation: the other, or the members of a group.
+
+import type { Conversation, Person } from "@gogochat/client";
+import { createMemo, createSignal, For, Show } from "solid-js";
+import { t } from "../i18n/index.ts";
+import { useApp } from "../state/app.ts";
+import { use } from "../state/bind.ts";
+import { go } from "../state/route.ts";
+import { Avatar } from "../ui/Avatar.tsx";
+import { Confirm } from "../ui/Confirm.tsx";
+import { Icon } from "../ui/Icon.tsx";
+import { AddMembers } from "./AddMembers.tsx";
+
+export function Panel(props: { conversation: Conversation; onClose: () => void }) {
+  return (
+    <aside class="panel" aria-label={t().details} data-testid="panel">
+      <header>
+        <h2>{t().details}</h2>
+        <button type="button" class="icon" aria-label={t().close} onClick={props.onClose}>
+          <Icon name="close" />
+        </button>
+      </header>
+      <div class="panel-body">
+        <Show when={props.conversation.group} fallback={<Other conversation={props.conversation} />}>
+          <Members conversation={props.conversation} onLeft={props.onClose} />
+        </Show>
+      </div>
+    </aside>
+  );
+}
+
+function Other(props: { conversation: Conversation }) {
+  const app = useApp();
+  const contacts = use(app.client.contacts);
+  const [asking, setAsking] = createSignal(false);
+  const peer = () => props.conversation.peer;
+  const isContact = () => contacts().some((c) => c.person.id === peer()?.id && c.state === "accepted");
+  return (
+    <Show when={peer()}>
+      {(person) => (
+        <>
+          <PersonLine person={person()} />
+          <Show when={isContact()}>
+            <button type="button" class="danger" onClick={() => setAsking(true)}>
+              {t().removeContact}
+            </button>
+          </Show>
+          <Show when={asking()}>
+            <Confirm
+              title={t().removeContact}
+              text={t().removeContactAsk}
+              action={t().removeContact}
+              run={() => app.client.removeContact(person().id)}
+              onClose={() => setAsking(false)}
+            />
+          </Show>
+        </>
+      )}
+    </Show>
+  );
+}
+
+function Members(props: { conversation: Conversation; onLeft: () => void }) {
+  const app = useApp();
+  const id = props.conversation.id;
+  const members = use(app.client.members(id));
+  const [adding, setAdding] = createSignal(false);
+  const [leaving, setLeaving] = createSignal(false);
+  const people = createMemo(() => members().map((member) => member.person));
+  const leave = async () => {
+    await app.client.leaveGroup(id);
+    go("chats");
+  };
+  return (
+    <>
+      <h3>
+        {t().groupMembers} <span class="count">{props.conversation.memberCount}</span>
+      </h3>
+      <div class="actions">
+        <button type="button" class="soft" data-testid="add-people" onClick={() => setAdding(true)}>
+          <Icon name="addPerson" /> {t().addPeople}
+        </button>
+      </div>
+      <ul class="people">
+        <For each={people()}>
+          {(person) => (
+            <li>
+              <PersonLine person={person} />
+            </li>
+          )}
+        </For>
+      </ul>
+      <Show when={people().length > 0 && people().length < props.conversation.memberCount}>
+        <p class="hint">{t().shownOf(people().length, props.conversation.memberCount)}</p>
+      </Show>
+      <button type="button" class="danger" data-testid="leave" onClick={() => setLeaving(true)}>
+        <Icon name="leave" /> {t().leaveGroup}
+      </button>
+      <Show when={adding()}>
+        <AddMembers conversationId={id} present={people()} onClose={() => setAdding(false)} />
+      </Show>
+      <Show when={leaving()}>
+        <Confirm title={t().leaveGroup} text={t().leaveAsk} action={t().leaveGroup} run={leave} onClose={() => setLeaving(false)} />
+      </Show>
+    </>
+  );
+}
+
+/** A person with their name and presence. */
+export function PersonLine(props: { person: Person }) {
+  const app = useApp();
+  return (
+    <div class="person" data-testid="person" data-name={props.person.name}>
+      <Avatar id={props.person.id} name={props.person.displayName} online={app.online(props.person.id)} small />
+      <div>
+        <b>
+          <bdi>{props.person.displayName}</bdi>
+        </b>
+        <p>@{props.person.name}</p>
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,243 @@
+// The account, this browser's choices, the devices.
+
+import { createResource, createSignal, For, type JSX, Show } from "solid-js";
+import { LANGUAGES, type Language, language, t } from "../i18n/index.ts";
+import { useApp } from "../state/app.ts";
+import { notify, setLanguage, setNotify, setTheme, type Theme, theme } from "../state/prefs.ts";
+import { Confirm } from "../ui/Confirm.tsx";
+import { codeOf, say } from "../ui/errors.ts";
+import { Field } from "../ui/Field.tsx";
+import { moment } from "../ui/time.ts";
+import { PersonLine } from "./Panel.tsx";
+
+export function Settings() {
+  const app = useApp();
+  const [leaving, setLeaving] = createSignal(false);
+  const leave = () => (app.client.unsent > 0 ? setLeaving(true) : app.leave());
+  return (
+    <>
+      <header>
+        <div class="head">
+          <h1>{t().settings}</h1>
+        </div>
+      </header>
+      <div class="rows settings">
+        <section aria-label={t().account}>
+          <PersonLine person={app.client.me} />
+          <button type="button" class="soft" data-testid="log-out" onClick={leave}>
+            {t().logOut}
+          </button>
+        </section>
+        <section>
+          <h3>{t().appearance}</h3>
+          <Choice
+            label={t().theme}
+            value={theme()}
+            options={{ system: t().themeSystem, light: t().themeLight, dark: t().themeDark }}
+            onChange={(next) => setTheme(next as Theme)}
+            testid="theme"
+          />
+          <Choice
+            label={t().language}
+            value={language()}
+            options={LANGUAGES}
+            onChange={(next) => void setLanguage(next as Language)}
+            testid="language"
+          />
+        </section>
+        <Notifications />
+        <Devices />
+        <Password />
+      </div>
+      <Show when={leaving()}>
+        <Confirm
+          title={t().logOut}
+          text={t().logOutUnsent(app.client.unsent)}
+          action={t().logOut}
+          run={() => app.leave()}
+          onClose={() => setLeaving(false)}
+        />
+      </Show>
+    </>
+  );
+}
+
+function Choice(props: {
+  label: string;
+  value: string;
+  options: Readonly<Record<string, string>>;
+  onChange: (value: string) => void;
+  testid: string;
+}) {
+  return (
+    <fieldset class="choice">
+      <legend>{props.label}</legend>
+      <div>
+        <For each={Object.entries(props.options)}>
+          {([value, label]) => (
+            <label>
+              <input
+                type="radio"
+                name={props.testid}
+                value={value}
+                checked={props.value === value}
+                onChange={() => props.onChange(value)}
+                data-testid={`${props.testid}-${value}`}
+              />
+              <span>{label}</span>
+            </label>
+          )}
+        </For>
+      </div>
+    </fieldset>
+  );
+}
+
+function Notifications() {
+  const able = typeof Notification === "function";
+  const [permission, setPermission] = createSignal(able ? Notification.permission : "denied");
+  const change = async (on: boolean) => {
+    if (on && permission() === "default") setPermission(await Notification.requestPermission());
+    setNotify(on && permission() === "granted");
+  };
+  return (
+    <section>
+      <h3>{t().notifications}</h3>
+      <Choice
+        label={permission() === "denied" ? t().notificationsBlocked : t().notificationsHint}
+        value={notify() && permission() === "granted" ? "on" : "off"}
+        options={{ on: t().notificationsOn, off: t().notificationsOff }}
+        onChange={(next) => void change(next === "on")}
+        testid="notify"
+      />
+    </section>
+  );
+}
+
+function Devices() {
+  const app = useApp();
+  const [devices, { refetch }] = createResource(() => app.auth.devices().catch((failure) => say(codeOf(failure))));
+  const [failure, setFailure] = createSignal<string>();
+  const list = () => {
+    const now = devices.latest;
+    return Array.isArray(now) ? now : [];
+  };
+  const fault = () => failure() ?? (typeof devices.latest === "string" ? devices.latest : undefined);
+  const signOut = async (id: string) => {
+    setFailure(undefined);
+    try {
+      await app.auth.revokeDevice(id);
+    } catch (error) {
+      setFailure(say(codeOf(error)));
+    }
+    await refetch();
+  };
+  return (
+    <section data-testid="devices">
+      <h3>{t().devices}</h3>
+      <Show when={fault()}>
+        <p class="error" role="alert">
+          {fault()}{" "}
+          <button type="button" class="link" onClick={() => void refetch()}>
+            {t().retry}
+          </button>
+        </p>
+      </Show>
+      <ul class="people">
+        <For each={list()}>
+          {(device) => (
+            <li class="device" data-testid="device" data-current={device.current}>
+              <div>
+                <b>
+                  <bdi>{device.name || device.id.slice(0, 8)}</bdi>
+                </b>
+                <p>{device.current ? t().thisDevice : t().lastActive(moment(device.lastSeenMs || device.createdMs))}</p>
+              </div>
+              <Show when={!device.current}>
+                <button
+                  type="button"
+                  class="soft"
+                  aria-label={t().signOutOf(device.name)}
+                  data-testid="revoke"
+                  onClick={() => void signOut(device.id)}
+                >
+                  {t().signOutDevice}
+                </button>
+              </Show>
+            </li>
+          )}
+        </For>
+      </ul>
+    </section>
+  );
+}
+
+function Password() {
+  const app = useApp();
+  const [open, setOpen] = createSignal(false);
+  const [current, setCurrent] = createSignal("");
+  const [next, setNext] = createSignal("");
+  const [busy, setBusy] = createSignal(false);
+  const [error, setError] = createSignal<string>();
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault();
+    setBusy(true);
+    setError(undefined);
+    try {
+      const signedOut = await app.auth.changePassword(current(), next());
+      app.showToast(t().passwordChanged(signedOut));
+      setOpen(false);
+      setCurrent("");
+      setNext("");
+    } catch (failure) {
+      setError(say(codeOf(failure)));
+    } finally {
+      setBusy(false);
+    }
+  };
+  const fields = (): JSX.Element => (
+    <form class="stack" onSubmit={submit}>
+      <input type="text" name="username" autocomplete="username" value={app.client.me.name} hidden readOnly />
+      <Field
+        label={t().currentPassword}
+        name="current"
+        type="password"
+        value={current()}
+        onInput={setCurrent}
+        autocomplete="current-password"
+        required
+        error={error()}
+      />
+      <Field
+        label={t().newPassword}
+        name="next"
+        type="password"
+        value={next()}
+        onInput={setNext}
+        autocomplete="new-password"
+        required
+        minLength={8}
+        maxLength={128}
+        hint={t().passwordHint}
+      />
+      <button type="submit" class="primary" disabled={busy()} data-testid="save-password">
+        {t().changePassword}
+      </button>
+    </form>
+  );
+  return (
+    <section>
+      <h3>{t().password}</h3>
+      <Show
+        when={open()}
+        fallback={
+          <button type="button" class="soft" data-testid="change-password" onClick={() => setOpen(true)}>
+            {t().changePassword}
+          </button>
+        }
+      >
+        {fields()}
+      </Show>
+    </section>
+  );
+}

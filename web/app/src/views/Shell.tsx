@@ -1,0 +1,125 @@
+// The page of a signed-in device: rail, left pane, conversation.
+
+import { type Auth, type Client, open, type ServerConfig } from "@gogochat/client";
+import { createSignal, Match, onCleanup, onMount, Show, Switch } from "solid-js";
+import { t } from "../i18n/index.ts";
+import { type AppState, AppProvider, createAppState } from "../state/app.ts";
+import { watchAttention } from "../state/attention.ts";
+import { forgetDrafts } from "../state/drafts.ts";
+import { watchKeys } from "../state/keys.ts";
+import { narrow, route } from "../state/route.ts";
+import { ShellSkeleton } from "../ui/ShellSkeleton.tsx";
+import { Toast } from "../ui/Toast.tsx";
+import { Chat } from "./Chat.tsx";
+import { ChatList } from "./ChatList.tsx";
+import { Contacts } from "./Contacts.tsx";
+import { Jump } from "./Jump.tsx";
+import { Nothing } from "./Nothing.tsx";
+import { Rail } from "./Rail.tsx";
+import { Settings } from "./Settings.tsx";
+import { Shortcuts } from "./Shortcuts.tsx";
+
+export default function Shell(props: { auth: Auth; deviceId: string; onLeave: () => void }) {
+  const [client, setClient] = createSignal<Client>();
+  const [failed, setFailed] = createSignal(false);
+  let leaving = false;
+  let gone = false;
+  const start = async () => {
+    setFailed(false);
+    try {
+      const opened = await open(props.auth, await serverConfig());
+      if (gone) await opened.close();
+      else setClient(opened);
+    } catch {
+      setFailed(true);
+    }
+  };
+  const leave = async () => {
+    leaving = true;
+    props.onLeave();
+    await props.auth.logOut();
+  };
+  onMount(() => void start());
+  onCleanup(() => {
+    gone = true;
+    // Also when another device has signed this one out: nothing of the account stays behind.
+    if (leaving || !props.auth.signedIn.get()) {
+      forgetDrafts();
+      void client()?.destroy();
+    } else {
+      void client()?.close();
+    }
+  });
+  return (
+    <Switch fallback={<ShellSkeleton />}>
+      <Match when={client()}>{(ready) => <SignedIn auth={props.auth} client={ready()} leave={() => void leave()} />}</Match>
+      <Match when={failed()}>
+        <main class="login">
+          <div class="card empty" role="alert">
+            <h1>{t().errors.offline}</h1>
+            <button type="button" class="primary" onClick={() => void start()}>
+              {t().retry}
+            </button>
+          </div>
+        </main>
+      </Match>
+    </Switch>
+  );
+}
+
+function SignedIn(props: { auth: Auth; client: Client; leave: () => void }) {
+  const app: AppState = createAppState(props.auth, props.client, props.leave);
+  const [dialog, setDialog] = createSignal<"jump" | "shortcuts">();
+  watchAttention(app);
+  watchKeys(app, { jump: () => setDialog("jump"), help: () => setDialog("shortcuts") });
+  const inChat = () => route().conversation !== undefined;
+  return (
+    <AppProvider value={app}>
+      <div class="shell" classList={{ narrow: narrow(), "in-chat": inChat() }}>
+        <Show when={!narrow() || !inChat()}>
+          <Rail onShortcuts={() => setDialog("shortcuts")} />
+          <section class="list" data-testid="pane">
+            <Switch fallback={<ChatList />}>
+              <Match when={route().section === "contacts"}>
+                <Contacts />
+              </Match>
+              <Match when={route().section === "settings"}>
+                <Settings />
+              </Match>
+            </Switch>
+          </section>
+        </Show>
+        <Show when={!narrow() || inChat()}>
+          <main class="main">
+            <Show when={route().conversation} keyed fallback={<Nothing />}>
+              {(id) => <Chat id={id} />}
+            </Show>
+          </main>
+        </Show>
+      </div>
+      <Show when={dialog() === "jump"}>
+        <Jump onClose={() => setDialog(undefined)} />
+      </Show>
+      <Show when={dialog() === "shortcuts"}>
+        <Shortcuts onClose={() => setDialog(undefined)} />
+      </Show>
+      <Toast />
+    </AppProvider>
+  );
+}
+
+/** Where the server is. It stays known for when the page is opened without a connection. */
+async function serverConfig(): Promise<ServerConfig> {
+  const key = "gogochat.server";
+  try {
+    const response = await fetch("/client-config.json", { cache: "no-store" });
+    if (!response.ok) throw new Error(`HTTP status ${response.status}`);
+    const config: ServerConfig = await response.json();
+    localStorage.setItem(key, JSON.stringify(config));
+    return config;
+  } catch (error) {
+    const kept = localStorage.getItem(key);
+    if (kept) return JSON.parse(kept);
+    throw error;
+  }
+}

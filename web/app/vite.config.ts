@@ -1,0 +1,30 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vite";
+import solid from "vite-plugin-solid";
+
+const client = fileURLToPath(new URL("../packages/client/src", import.meta.url));
+
+export default defineConfig({
+  plugins: [solid()],
+  resolve: {
+    alias: [
+      { find: /^@gogochat\/client$/, replacement: `${client}/index.ts` },
+      { find: /^@gogochat\/client\/auth$/, replacement: `${client}/auth.ts` },
+    ],
+  },
+  build: {
+    target: ["chrome120", "firefox128", "safari17"],
+    // The page's policy allows no inline script: preloads need none in these browsers.
+    modulePreload: { polyfill: false },
+    manifest: true,
+    // Every asset is a file of its own, so that `img-src 'self'` suffices.
+    assetsInlineLimit: 0,
+  },
+  server: {
+    proxy: {
+      "/v1": "http://localhost:8080",
+      "/client-config.json": "http://localhost:8080",
+      "/ws": { target: "ws://localhost:8080", ws: true },
+    },
+  },
+});
