@@ -313,7 +313,7 @@ impl<B: Buf> quic::SendStream<B> for SendStream<B> {
         while let Some(writing) = &mut self.writing {
             let bytes = match writing {
                 Writing::Frame(frame) => (**frame).chunk(),
-                Writing::Settings(bytes) => bytes.as_ref(),
+                Writing::Settings(bytes) => &**bytes,
             };
             if bytes.is_empty() {
                 self.writing = None;
