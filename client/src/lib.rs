@@ -12,22 +12,21 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::sync::Arc;
 //!
-//! use gogochat_client::{Account, Dialer, Rest, Session, Target, Transport, Trust};
+//! use gogochat_client::{Account, Client, Dialer, Options, Path, Rest, Target, Trust};
 //!
 //! let target: Target = "https://127.0.0.1:8443".parse()?;
 //! let dialer = Dialer::new(Trust::System)?;
 //! let rest = Arc::new(Rest::new(dialer.clone(), target.clone()));
 //! let account = Account::log_in(rest, "ada", "correct horse", "laptop").await?;
-//! let token = account.token().await?;
-//! let (session, mut told) = Session::connect(&dialer, &target, Transport::WebTransport, &token).await?;
-//! while let Some(told) = told.recv().await {
-//!     println!("{told:?}");
+//! let (client, mut updates) = Client::start(&dialer, Arc::new(account), Options::new(target, Path::Auto));
+//! while let Some(update) = updates.recv().await {
+//!     println!("{update:?}");
 //! }
-//! println!("{}", session.closed().await);
 //! # Ok(()) }
 //! ```
 
 mod account;
+mod client;
 mod connection;
 mod dialer;
 mod error;
@@ -40,6 +39,7 @@ mod tls;
 pub use gogochat_proto as proto;
 
 pub use account::Account;
+pub use client::{Backoff, Client, Cursors, Options, Path, PostError, Update};
 pub use connection::Connection;
 pub use dialer::{Dialer, DialerOptions};
 pub use error::{CallError, Closed, ConnectError, RestError};

@@ -93,6 +93,12 @@ impl Peer {
         session
     }
 
+    /// From here on QUIC goes unanswered.
+    pub fn close_udp(&self) {
+        self.endpoint.close(0_u32.into(), b"");
+        self.endpoint.set_server_config(None);
+    }
+
     pub fn dialer(&self) -> Dialer {
         Dialer::new(Trust::AnyOnLoopback).unwrap()
     }

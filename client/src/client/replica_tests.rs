@@ -1,0 +1,301 @@
+use std::collections::BTreeMap;
+
+use gogochat_proto::ids::UserId;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A replica and the server's side of it, in simulated time.
+struct Sim {
+    now: Instant,
+    me: LogId,
+    replica: Replica,
+    calls: Vec<v1::Call>,
+    marks: Vec<v1::Mark>,
+    updates: Vec<Update>,
+}
+
+impl Sim {
+    fn new(backfill: bool, cursors: Cursors) -> Self {
+        let settings = Settings { backfill, delivered: true, patience: 15 * SECOND };
+        let replica = Replica::new(settings, cursors);
+        let (now, me) = (Instant::now(), UserId::new_v7().into());
+        Self { now, me, replica, calls: Vec::new(), marks: Vec::new(), updates: Vec::new() }
+    }
+
+    fn open(&mut self, own_seq: i64) {
+        let welcome = v1::Welcome { user_id: self.me.to_string(), own_seq, ..v1::Welcome::default() };
+        self.replica.opened(self.now, &welcome);
+        self.collect();
+    }
+
+    fn collect(&mut self) {
+        while let Some(output) = self.replica.output() {
+            match output {
+                Output::Frame(Frame::Call(call)) => self.calls.push(call),
+                Output::Frame(Frame::Marks(marks)) => self.marks.extend(marks.marks),
+                Output::Frame(_) | Output::Lossy(_) => {}
+                Output::Update(update) => self.updates.push(update),
+            }
+        }
+    }
+
+    fn frame(&mut self, frame: server_frame::Frame) {
+        self.replica.frame(self.now, frame);
+        self.collect();
+    }
+
+    fn event(&mut self, log: LogId, seq: i64, body: Option<Body>) {
+        self.frame(server_frame::Frame::Event(event(log, seq, body)));
+    }
+
+    /// The oldest unanswered call of this method, and its request.
+    fn take<T: Message + Default>(&mut self, method: &str) -> (u32, T) {
+        let index = self.calls.iter().position(|call| call.method == method).expect(method);
+        let call = self.calls.remove(index);
+        (call.id, T::decode(call.body).unwrap())
+    }
+
+    fn reply(&mut self, id: u32, body: &impl Message) {
+        self.frame(server_frame::Frame::Reply(v1::Reply { id, body: body.encode_to_vec().into(), error: None }));
+    }
+
+    fn refuse(&mut self, id: u32, code: ErrorCode) {
+        let error = Some(code.with(""));
+        self.frame(server_frame::Frame::Reply(v1::Reply { id, body: Bytes::new(), error }));
+    }
+
+    fn sync(&mut self, response: &v1::SyncResponse) -> v1::SyncRequest {
+        let (id, request) = self.take(SYNC);
+        self.reply(id, response);
+        request
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.replica.tick(self.now);
+        self.collect();
+    }
+
+    /// The seqs that were handed out, by log.
+    fn handed_out(&self) -> BTreeMap<LogId, Vec<i64>> {
+        let mut out = BTreeMap::<_, Vec<i64>>::new();
+        for update in &self.updates {
+            if let Update::Event(event) = update {
+                out.entry(event.log_id.parse().unwrap()).or_default().push(event.seq);
+            }
+        }
+        out
+    }
+
+    fn of(&self, log: LogId) -> Vec<i64> {
+        self.handed_out().remove(&log).unwrap_or_default()
+    }
+}
+
+fn event(log: LogId, seq: i64, body: Option<Body>) -> v1::Event {
+    let sender_id = "somebody".to_owned();
+    v1::Event { log_id: log.to_string(), seq, sender_id, body, ..v1::Event::default() }
+}
+
+fn joined(conversation: LogId, from_seq: i64) -> Option<Body> {
+    Some(Body::ConversationJoined(v1::ConversationJoined { conversation_id: conversation.to_string(), from_seq }))
+}
+
+fn conversation(id: LogId, last_seq: i64, from_seq: i64, member_count: i32) -> v1::Conversation {
+    let head = Some(v1::Head { conversation_id: id.to_string(), last_seq, ..v1::Head::default() });
+    v1::Conversation { id: id.to_string(), head, from_seq, member_count, ..v1::Conversation::default() }
+}
+
+fn page(log: LogId, seqs: std::ops::RangeInclusive<i64>, more: bool, last_seq: i64) -> v1::ListEventsResponse {
+    v1::ListEventsResponse { events: seqs.map(|seq| event(log, seq, None)).collect(), more, last_seq }
+}
+
+#[test]
+fn a_conversation_that_is_joined_is_followed_and_marked() {
+    let mut sim = Sim::new(false, Cursors::default());
+    let c = LogId::new_v7();
+    sim.open(4);
+    assert_eq!(sim.sync(&v1::SyncResponse { own_last_seq: 4, ..Default::default() }).own_seq, 4);
+    assert!(sim.updates.contains(&Update::CaughtUp));
+    sim.event(sim.me, 5, joined(c, 3));
+    sim.event(c, 3, None);
+    assert!(sim.marks.is_empty(), "the size is unknown yet");
+    let (id, _) = sim.take::<v1::GetConversationRequest>(GET_CONVERSATION);
+    sim.reply(id, &conversation(c, 3, 3, 2));
+    assert_eq!((sim.of(c), sim.marks.len()), (vec![3], 1));
+    sim.event(c, 4, None);
+    sim.event(c, 5, None);
+    assert_eq!(sim.marks.len(), 1, "once a second");
+    sim.pass(SECOND);
+    assert_eq!((sim.marks.len(), sim.marks[1].delivered_seq), (2, 5));
+}
+
+#[test]
+fn large_groups_get_no_delivered_marks_and_nobody_marks_their_own() {
+    let (mut sim, group) = (Sim::new(false, Cursors::default()), LogId::new_v7());
+    sim.open(0);
+    let small = LogId::new_v7();
+    let conversations = vec![conversation(group, 0, 1, 201), conversation(small, 0, 1, 200)];
+    sim.sync(&v1::SyncResponse { conversations, ..Default::default() });
+    sim.event(group, 1, None);
+    let own = v1::Event { sender_id: sim.me.to_string(), ..event(small, 1, None) };
+    sim.frame(server_frame::Frame::Event(own));
+    assert!(sim.marks.is_empty());
+    sim.event(small, 2, None);
+    assert_eq!(sim.marks.len(), 1);
+}
+
+#[test]
+fn a_gap_is_fetched_page_by_page() {
+    let (mut sim, c) = (Sim::new(false, Cursors::default()), LogId::new_v7());
+    sim.open(0);
+    sim.sync(&v1::SyncResponse { conversations: vec![conversation(c, 10, 1, 2)], ..Default::default() });
+    sim.event(c, 14, None);
+    let (id, request) = sim.take::<v1::ListEventsRequest>(LIST_EVENTS);
+    assert_eq!(request.from, Some(v1::list_events_request::From::AfterSeq(10)));
+    sim.event(c, 15, None);
+    assert!(sim.calls.is_empty(), "one page at a time");
+    sim.reply(id, &page(c, 11..=12, true, 15));
+    let (id, request) = sim.take::<v1::ListEventsRequest>(LIST_EVENTS);
+    assert_eq!(request.from, Some(v1::list_events_request::From::AfterSeq(12)));
+    sim.refuse(id, ErrorCode::Unavailable);
+    assert!(sim.calls.is_empty());
+    sim.pass(SECOND);
+    let (id, _) = sim.take::<v1::ListEventsRequest>(LIST_EVENTS);
+    sim.reply(id, &page(c, 13..=15, false, 15));
+    assert_eq!(sim.of(c), [11, 12, 13, 14, 15]);
+    assert!(!sim.updates.iter().any(|update| matches!(update, Update::Reset { .. })));
+}
+
+#[test]
+fn a_return_resumes_by_cursor() {
+    let (mut sim, c, d) = (Sim::new(true, Cursors::default()), LogId::new_v7(), LogId::new_v7());
+    sim.open(0);
+    sim.sync(&v1::SyncResponse { conversations: vec![conversation(c, 0, 1, 2)], ..Default::default() });
+    sim.event(c, 1, None);
+    sim.replica.lost(&Closed::broken("cut"));
+    sim.open(3);
+    // What comes meanwhile waits for what was missed.
+    sim.event(c, 5, None);
+    let (id, _) = sim.take::<v1::ListEventsRequest>(LIST_EVENTS);
+    let request = sim.sync(&v1::SyncResponse {
+        own_events: vec![event(sim.me, 1, None), event(sim.me, 2, joined(d, 7)), event(sim.me, 3, None)],
+        own_last_seq: 3,
+        conversations: vec![conversation(d, 9, 7, 2), conversation(c, 5, 1, 2)],
+        ..Default::default()
+    });
+    assert_eq!((request.own_seq, request.known.len(), request.known[0].last_seq), (0, 1, 1));
+    sim.reply(id, &page(c, 2..=5, false, 5));
+    let (id, request) = sim.take::<v1::ListEventsRequest>(LIST_EVENTS);
+    assert_eq!(request.conversation_id, d.to_string());
+    sim.reply(id, &page(d, 7..=9, false, 9));
+    assert_eq!((sim.of(c), sim.of(d), sim.of(sim.me)), (vec![1, 2, 3, 4, 5], vec![7, 8, 9], vec![1, 2, 3]));
+    assert_eq!(sim.updates.last(), Some(&Update::CaughtUp));
+
+    let cursors = sim.replica.cursors();
+    let mut again = Sim::new(false, cursors);
+    again.me = sim.me;
+    again.open(3);
+    let request = again.sync(&v1::SyncResponse::default());
+    let mut seqs: Vec<_> = request.known.iter().map(|head| head.last_seq).collect();
+    seqs.sort_unstable();
+    assert_eq!((request.own_seq, seqs), (3, vec![5, 9]), "a later start knows it too");
+}
+
+#[test]
+fn a_new_device_begins_with_what_comes_after_welcome() {
+    let (mut sim, c) = (Sim::new(false, Cursors::default()), LogId::new_v7());
+    sim.open(0);
+    sim.event(c, 10, None);
+    sim.sync(&v1::SyncResponse { conversations: vec![conversation(c, 11, 1, 2)], ..Default::default() });
+    let (id, request) = sim.take::<v1::ListEventsRequest>(LIST_EVENTS);
+    assert_eq!(request.from, Some(v1::list_events_request::From::AfterSeq(10)));
+    sim.reply(id, &page(c, 11..=11, false, 11));
+    assert_eq!(sim.of(c), [10, 11]);
+}
+
+#[test]
+fn pages_of_sync_repeat_the_request() {
+    let mut sim = Sim::new(false, Cursors::default());
+    let (c, d) = (LogId::new_v7(), LogId::new_v7());
+    sim.open(0);
+    let next_page_token = "next".to_owned();
+    let conversations = vec![conversation(c, 1, 1, 2)];
+    let first = sim.sync(&v1::SyncResponse { conversations, next_page_token, ..Default::default() });
+    let conversations = vec![conversation(d, 1, 1, 2)];
+    let second = sim.sync(&v1::SyncResponse { conversations, own_more: true, ..Default::default() });
+    assert_eq!(second, v1::SyncRequest { page_token: "next".to_owned(), ..first });
+    assert!(!sim.updates.contains(&Update::CaughtUp), "own_more");
+    let third = sim.sync(&v1::SyncResponse { gone: vec![c.to_string()], ..Default::default() });
+    assert_eq!((third.page_token.as_str(), third.known.len()), ("", 2));
+    assert!(sim.updates.contains(&Update::Gone { conversation_id: c.to_string() }));
+    assert!(sim.updates.contains(&Update::CaughtUp));
+}
+
+#[test]
+fn messages_go_again_under_the_same_id_until_they_are_settled() {
+    let (mut sim, c) = (Sim::new(false, Cursors::default()), LogId::new_v7());
+    sim.replica.post(sim.now, c, "a".into(), "one".into());
+    sim.open(0);
+    sim.replica.post(sim.now, c, "b".into(), "two".into());
+    sim.collect();
+    let (first, request) = sim.take::<v1::SendMessageRequest>(SEND_MESSAGE);
+    assert_eq!((request.client_msg_id.as_str(), request.text.as_str()), ("a", "one"));
+    let (second, _) = sim.take::<v1::SendMessageRequest>(SEND_MESSAGE);
+    sim.reply(second, &v1::SendMessageResponse { seq: 2, ..Default::default() });
+    // No answer to the first: it is unknown what became of it.
+    sim.pass(15 * SECOND);
+    sim.pass(SECOND);
+    let (again, request) = sim.take::<v1::SendMessageRequest>(SEND_MESSAGE);
+    assert_eq!(request.client_msg_id, "a");
+    sim.reply(first, &v1::SendMessageResponse { seq: 1, ..Default::default() });
+    sim.replica.lost(&Closed::broken("cut"));
+    sim.reply(again, &v1::SendMessageResponse { seq: 1, ..Default::default() });
+    sim.open(0);
+    let (third, request) = sim.take::<v1::SendMessageRequest>(SEND_MESSAGE);
+    assert_eq!(request.client_msg_id, "a");
+    sim.reply(third, &v1::SendMessageResponse { seq: 1, duplicate: true, ..Default::default() });
+    let sent: Vec<_> = sim
+        .updates
+        .iter()
+        .filter_map(|update| match update {
+            Update::Sent { client_msg_id, outcome, .. } => {
+                Some((client_msg_id.as_str(), outcome.as_ref().unwrap().seq))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sent, [("b", 2), ("a", 1)], "each is settled once");
+}
+
+#[test]
+fn a_cursor_from_the_future_begins_again() {
+    let mut sim = Sim::new(false, Cursors { own_seq: Some(50), logs: Vec::new() });
+    sim.open(3);
+    let (id, request) = sim.take::<v1::SyncRequest>(SYNC);
+    assert_eq!(request.own_seq, 50);
+    sim.refuse(id, ErrorCode::CursorFromFuture);
+    assert!(sim.updates.contains(&Update::Reset { log_id: sim.me.to_string() }));
+    assert_eq!(sim.sync(&v1::SyncResponse::default()).own_seq, 0);
+}
+
+#[test]
+fn a_call_fails_with_its_session_and_without_one() {
+    let mut sim = Sim::new(false, Cursors::default());
+    let (reply, mut answer) = tokio::sync::oneshot::channel();
+    sim.replica.call(sim.now, "m", String::new(), Bytes::new(), reply);
+    assert!(matches!(answer.try_recv().unwrap(), Err(CallError::Closed(_))));
+    sim.open(0);
+    let (reply, mut answer) = tokio::sync::oneshot::channel();
+    sim.replica.call(sim.now, "m", String::new(), Bytes::new(), reply);
+    assert!(answer.try_recv().is_err(), "it waits");
+    sim.replica.lost(&Closed::broken("cut"));
+    assert!(matches!(answer.try_recv().unwrap(), Err(CallError::Closed(_))));
+    sim.open(0);
+    let (reply, mut answer) = tokio::sync::oneshot::channel();
+    sim.replica.call(sim.now, "m", String::new(), Bytes::new(), reply);
+    sim.pass(15 * SECOND);
+    assert!(matches!(answer.try_recv().unwrap(), Err(CallError::TimedOut)));
+}

@@ -1,0 +1,158 @@
+//! The client that outlives its connections, against a small server over every transport.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod peer;
+
+use std::{sync::Arc, time::Duration};
+
+use gogochat_client::{Account, Backoff, Client, Options, Path, Rest, Target, Transport, Update};
+use gogochat_proto::{
+    close::CloseCode,
+    frame,
+    ids::{LogId, UserId},
+    v1::{self, server_frame::Frame},
+};
+use peer::{PATHS, Peer, Serving, within};
+
+const SEND: &str = "gogochat.v1.ChatService/SendMessage";
+const SYNC: &str = "gogochat.v1.SyncService/Sync";
+const LIST: &str = "gogochat.v1.ChatService/ListEvents";
+
+fn account(peer: &Peer) -> Arc<Account> {
+    let rest = Arc::new(Rest::new(peer.dialer(), peer.clear.clone()));
+    let session = v1::Session { access_token: "token".into(), ..v1::Session::default() };
+    Arc::new(Account::from_session(rest, session))
+}
+
+fn options(target: &Target, transport: Transport) -> Options {
+    let backoff = Backoff { first: Duration::from_millis(10), most: Duration::from_millis(50) };
+    Options { backoff, ..Options::new(target.clone(), transport) }
+}
+
+async fn sign_in(peer: &mut Peer, me: UserId) -> Serving {
+    let mut serving = peer.session().await;
+    serving.frame().await;
+    serving.send(Frame::Welcome(v1::Welcome { user_id: me.to_string(), ..peer::welcome() })).await;
+    serving
+}
+
+/// The next call of this method, and its request; others are not expected before it.
+async fn expect<T: prost::Message + Default>(serving: &mut Serving, method: &str) -> (u32, T) {
+    let call = serving.call().await;
+    assert_eq!(call.method, method);
+    (call.id, T::decode(call.body).unwrap())
+}
+
+fn event(log: LogId, seq: i64) -> v1::Event {
+    v1::Event { log_id: log.to_string(), seq, ..v1::Event::default() }
+}
+
+#[tokio::test]
+async fn a_cut_is_bridged() {
+    let mut peer = Peer::start().await;
+    for path in PATHS {
+        let (me, c) = (UserId::new_v7(), LogId::new_v7());
+        let (client, mut updates) = Client::start(&peer.dialer(), account(&peer), options(peer.target(path), path.0));
+        let id = client.post(c, "hello").unwrap();
+
+        let mut serving = sign_in(&mut peer, me).await;
+        assert_eq!(within(client.online()).await.unwrap().user_id, me.to_string());
+        let (_, request) = expect::<v1::SendMessageRequest>(&mut serving, SEND).await;
+        assert_eq!(request.client_msg_id, id.to_string());
+        let (sync, _) = expect::<v1::SyncRequest>(&mut serving, SYNC).await;
+        let head = Some(v1::Head { conversation_id: c.to_string(), last_seq: 1, ..Default::default() });
+        let conversations = vec![v1::Conversation { id: c.to_string(), head, ..Default::default() }];
+        serving.reply(sync, &v1::SyncResponse { own_last_seq: 7, conversations, ..Default::default() }).await;
+        serving.send(Frame::Event(event(c, 2))).await;
+        loop {
+            if let Update::Event(got) = within(updates.recv()).await.unwrap() {
+                assert_eq!(got.seq, 2);
+                break;
+            }
+        }
+        drop(serving);
+
+        let mut serving = sign_in(&mut peer, me).await;
+        let (send, request) = expect::<v1::SendMessageRequest>(&mut serving, SEND).await;
+        assert_eq!(request.client_msg_id, id.to_string(), "the same id");
+        let (sync, request) = expect::<v1::SyncRequest>(&mut serving, SYNC).await;
+        assert_eq!((request.own_seq, request.known[0].last_seq), (7, 2));
+        serving.reply(send, &v1::SendMessageResponse { seq: 3, ..Default::default() }).await;
+        let head = Some(v1::Head { conversation_id: c.to_string(), last_seq: 4, ..Default::default() });
+        let conversations = vec![v1::Conversation { id: c.to_string(), head, ..Default::default() }];
+        serving.reply(sync, &v1::SyncResponse { own_last_seq: 7, conversations, ..Default::default() }).await;
+        let (list, _) = expect::<v1::ListEventsRequest>(&mut serving, LIST).await;
+        serving
+            .reply(list, &v1::ListEventsResponse { events: vec![event(c, 3), event(c, 4)], ..Default::default() })
+            .await;
+
+        let (mut seqs, mut sent) = (Vec::new(), None);
+        loop {
+            match within(updates.recv()).await.unwrap() {
+                Update::Event(event) => seqs.push(event.seq),
+                Update::Sent { client_msg_id, outcome, .. } => sent = Some((client_msg_id, outcome.unwrap().seq)),
+                Update::CaughtUp if !seqs.is_empty() => break,
+                _ => {}
+            }
+        }
+        assert_eq!((seqs, sent), (vec![3, 4], Some((id.to_string(), 3))));
+        within(client.stop()).await;
+        assert!(serving.maybe().await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_signed_out_device_stops() {
+    let mut peer = Peer::start().await;
+    let (client, mut updates) =
+        Client::start(&peer.dialer(), account(&peer), options(&peer.secure.clone(), Transport::WebTransport));
+    let serving = sign_in(&mut peer, UserId::new_v7()).await;
+    serving.raw(frame::encode(&CloseCode::SignedOut.frame())).await;
+    let ended = loop {
+        if let Update::Ended(closed) = within(updates.recv()).await.unwrap() {
+            break closed;
+        }
+    };
+    assert_eq!(ended, CloseCode::SignedOut.into());
+    assert!(within(updates.recv()).await.is_none());
+    assert!(within(client.online()).await.is_none());
+    assert!(client.post(LogId::new_v7(), "x").is_err());
+    assert!(within(client.send(LogId::new_v7(), "x")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_drain_moves_and_calls_go_on() {
+    let mut peer = Peer::start().await;
+    let (client, _updates) =
+        Client::start(&peer.dialer(), account(&peer), options(&peer.clear.clone(), Transport::WebSocket));
+    let me = UserId::new_v7();
+    let first = sign_in(&mut peer, me).await;
+    first.send(Frame::Drain(v1::Drain { deadline_ms: 20 })).await;
+    let mut second = sign_in(&mut peer, me).await;
+    within(client.online()).await;
+    let call = tokio::spawn(async move {
+        client.call::<_, v1::ListContactsResponse>("m", "k", &v1::ListContactsRequest::default()).await.map(|_| client)
+    });
+    loop {
+        let call = second.call().await;
+        if call.method == "m" {
+            second.reply(call.id, &v1::ListContactsResponse::default()).await;
+            break;
+        }
+    }
+    within(call).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn without_udp_the_web_socket_serves() {
+    let mut peer = Peer::start().await;
+    peer.close_udp();
+    let (client, _updates) = Client::start(
+        &peer.dialer(),
+        account(&peer),
+        Options { path: Path::Auto, ..options(&peer.secure.clone(), Transport::WebTransport) },
+    );
+    let serving = sign_in(&mut peer, UserId::new_v7()).await;
+    assert_eq!(serving.transport, Transport::WebSocket);
+    assert!(within(client.online()).await.is_some());
+}
