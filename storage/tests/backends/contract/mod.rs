@@ -1,0 +1,5 @@
+//! What every backend of a seam does.
+
+pub(crate) mod bus;
+pub(crate) mod presence;
+pub(crate) mod store;

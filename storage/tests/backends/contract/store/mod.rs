@@ -1,0 +1,180 @@
+//! What every store does. A backend's test opens an empty store for each of these.
+
+pub(crate) mod accounts;
+pub(crate) mod contacts;
+pub(crate) mod groups;
+pub(crate) mod messages;
+pub(crate) mod model;
+pub(crate) mod reading;
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use gogochat_proto::{
+    ids::{ClientMsgId, DeviceId, LogId, UserId},
+    v1::{self, event::Body},
+};
+use gogochat_storage::store::{
+    Command, Committed, Done, Event, Millis, NewDevice, Origin, Outcome, Range, Store, StoreError, Tokens, User,
+};
+use prost::Message;
+
+/// Runs each named test of the contract on a store of its own.
+#[macro_export]
+macro_rules! store_contract {
+    ($open:path: $($module:ident :: {$($test:ident),* $(,)?}),* $(,)?) => {
+        $(mod $module {
+            $(#[tokio::test]
+            async fn $test() {
+                let opened = $open().await;
+                $crate::contract::store::$module::$test(opened.store()).await;
+            })*
+        })*
+    };
+}
+
+/// A store with some users, and what tests do all the time.
+pub(crate) struct World {
+    pub(crate) store: Arc<dyn Store>,
+    devices: HashMap<UserId, DeviceId>,
+    names: usize,
+}
+
+impl World {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, devices: HashMap::new(), names: 0 }
+    }
+
+    /// A user named user0, user1, ...
+    pub(crate) async fn user(&mut self) -> UserId {
+        let name = format!("user{}", self.names);
+        self.names += 1;
+        let (user, device) = new_user(&name);
+        let id = user.id;
+        self.devices.insert(id, device.id);
+        assert!(self.store.create_user(user, device).await.unwrap());
+        id
+    }
+
+    pub(crate) async fn users<const N: usize>(&mut self) -> [UserId; N] {
+        let mut users = Vec::new();
+        for _ in 0..N {
+            users.push(self.user().await);
+        }
+        users.try_into().unwrap()
+    }
+
+    pub(crate) fn device(&self, user: UserId) -> DeviceId {
+        self.devices[&user]
+    }
+
+    /// An origin with a new name.
+    pub(crate) fn origin(&self, sender: UserId) -> Origin {
+        let client_msg_id = ClientMsgId::new_v7();
+        Origin { sender, device: self.device(sender), client_msg_id, request_hash: [7; 32], now: NOW }
+    }
+
+    /// Commits one command.
+    pub(crate) async fn one(&self, command: Command) -> Outcome {
+        let mut outcomes = self.store.commit(vec![command]).await.unwrap();
+        assert_eq!(outcomes.len(), 1);
+        outcomes.remove(0)
+    }
+
+    pub(crate) fn append(&self, sender: UserId, log: LogId, text: &str) -> Command {
+        Command::Append { log, origin: self.origin(sender), payload: message(text) }
+    }
+
+    /// Says something; its seq.
+    pub(crate) async fn say(&self, sender: UserId, log: LogId, text: &str) -> i64 {
+        appended(&self.one(self.append(sender, log, text)).await.unwrap())
+    }
+
+    /// Makes two users contacts; their conversation.
+    pub(crate) async fn befriend(&self, one: UserId, other: UserId) -> LogId {
+        let new = LogId::new_v7();
+        let ask = Command::RequestContact { from: one, to: other, note: "hi".into(), conversation: new, now: NOW };
+        let accept = Command::AcceptContact { user: other, from: one, conversation: new, now: NOW };
+        let outcomes = self.store.commit(vec![ask, accept]).await.unwrap();
+        match outcomes.last().unwrap().as_ref().unwrap().done {
+            Done::Accepted { conversation } => conversation,
+            ref other => panic!("not accepted but {other:?}"),
+        }
+    }
+
+    /// Makes a group of a user and contacts of theirs.
+    pub(crate) async fn group(&self, sender: UserId, members: &[UserId]) -> LogId {
+        let log = LogId::new_v7();
+        let origin = self.origin(sender);
+        let members = members.to_vec();
+        self.one(Command::CreateGroup { log, origin, title: "Group".into(), members }).await.unwrap();
+        log
+    }
+
+    /// All of a log.
+    pub(crate) async fn log(&self, log: LogId) -> Vec<Event> {
+        self.store.events(log, Range::After(0), 10_000, usize::MAX).await.unwrap()
+    }
+
+    /// The bodies of all of a log.
+    pub(crate) async fn bodies(&self, log: LogId) -> Vec<Body> {
+        self.log(log).await.iter().map(body).collect()
+    }
+}
+
+pub(crate) fn new_user(name: &str) -> (User, NewDevice) {
+    let user = User {
+        id: UserId::new_v7(),
+        name: name.into(),
+        display_name: format!("The {name}"),
+        password_hash: format!("hash of {name}"),
+        created_ms: NOW,
+    };
+    let device = new_device(user.id);
+    (user, device)
+}
+
+pub(crate) fn new_device(user: UserId) -> NewDevice {
+    let id = DeviceId::new_v7();
+    NewDevice { id, user, name: "Test".into(), tokens: tokens(), created_ms: NOW }
+}
+
+/// Tokens that no other device has.
+pub(crate) fn tokens() -> Tokens {
+    let hash = || {
+        let mut hash = [0; 32];
+        hash[..16].copy_from_slice(LogId::new_v7().as_bytes());
+        hash
+    };
+    Tokens { access: hash(), access_expires_ms: NOW + 1_000, refresh: hash(), refresh_expires_ms: NOW + 100_000 }
+}
+
+pub(crate) fn message(text: &str) -> Bytes {
+    let body = Some(Body::Message(v1::Message { text: text.into() }));
+    v1::Event { body, ..Default::default() }.encode_to_vec().into()
+}
+
+pub(crate) fn body(event: &Event) -> Body {
+    v1::Event::decode(event.payload.clone()).unwrap().body.unwrap()
+}
+
+pub(crate) fn appended(committed: &Committed) -> i64 {
+    match committed.done {
+        Done::Appended { seq, .. } => seq,
+        ref other => panic!("not appended but {other:?}"),
+    }
+}
+
+pub(crate) const NOW: Millis = 1_700_000_000_000;
+
+/// The store's answer after it was closed.
+pub(crate) async fn after_close(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let [one, other] = world.users().await;
+    let log = world.befriend(one, other).await;
+    world.store.close().await;
+    let refused = world.store.commit(vec![world.append(one, log, "late")]).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert!(matches!(world.store.last_seq(log).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(world.store.check().await, Err(StoreError::Unavailable(_))));
+}

@@ -1,0 +1,221 @@
+//! Lists and pages.
+
+use std::sync::Arc;
+
+use gogochat_proto::ids::{LogId, UserId};
+use gogochat_storage::store::{Command, Origin, Range, Store};
+
+use super::{NOW, World, message};
+
+async fn seqs(world: &World, log: LogId, range: Range, limit: u32, max_bytes: usize) -> Vec<i64> {
+    let events = world.store.events(log, range, limit, max_bytes).await.unwrap();
+    events.iter().map(|event| event.seq).collect()
+}
+
+pub(crate) async fn events_come_in_pages(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let [one, other] = world.users().await;
+    let log = world.befriend(one, other).await;
+    let batch: Vec<_> = (2..=350).map(|n| world.append(one, log, &n.to_string())).collect();
+    world.store.commit(batch).await.unwrap();
+    let before = |before, at_least| Range::Before { before, at_least };
+    let all = usize::MAX;
+
+    assert_eq!(seqs(&world, log, Range::After(0), 3, all).await, [1, 2, 3]);
+    assert_eq!(seqs(&world, log, Range::After(348), 10, all).await, [349, 350]);
+    assert!(seqs(&world, log, Range::After(350), 10, all).await.is_empty());
+    assert!(seqs(&world, log, Range::After(0), 0, all).await.is_empty());
+    assert_eq!(seqs(&world, log, before(i64::MAX, 1), 3, all).await, [348, 349, 350]);
+    assert_eq!(seqs(&world, log, before(5, 1), 10, all).await, [1, 2, 3, 4]);
+    assert_eq!(seqs(&world, log, before(5, 3), 10, all).await, [3, 4]);
+    assert_eq!(seqs(&world, log, before(5, 3), 1, all).await, [4]);
+    assert!(seqs(&world, log, before(1, 1), 10, all).await.is_empty());
+    // More than are read at once, at the edges of that too.
+    for limit in [99, 100, 101, 250, 349, 350, 351] {
+        let there = limit.min(350);
+        let expected: Vec<_> = (1..=i64::from(there)).collect();
+        assert_eq!(seqs(&world, log, Range::After(0), limit, all).await, expected);
+        let expected: Vec<_> = (351 - i64::from(there)..=350).collect();
+        assert_eq!(seqs(&world, log, before(i64::MAX, 1), limit, all).await, expected);
+    }
+    assert!(seqs(&world, LogId::new_v7(), Range::After(0), 10, all).await.is_empty());
+}
+
+pub(crate) async fn pages_are_bounded_in_bytes(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let [one, other] = world.users().await;
+    let log = world.befriend(one, other).await;
+    let first = world.log(log).await[0].payload.len();
+    let text = "x".repeat(10_000);
+    let size = message(&text).len();
+    for _ in 0..4 {
+        world.say(one, log, &text).await;
+    }
+    let newest = Range::Before { before: i64::MAX, at_least: 1 };
+    assert_eq!(seqs(&world, log, Range::After(0), 10, first + 2 * size).await, [1, 2, 3]);
+    assert_eq!(seqs(&world, log, Range::After(0), 10, first + 2 * size - 1).await, [1, 2]);
+    assert_eq!(seqs(&world, log, newest, 10, 2 * size).await, [4, 5]);
+    assert_eq!(seqs(&world, log, newest, 10, 2 * size - 1).await, [5]);
+    // One event at least, or nobody would get past a large one.
+    assert_eq!(seqs(&world, log, Range::After(1), 10, 1).await, [2]);
+    assert_eq!(seqs(&world, log, newest, 10, 0).await, [5]);
+}
+
+pub(crate) async fn payloads_come_back_as_they_were(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let [one, other] = world.users().await;
+    let log = world.befriend(one, other).await;
+    let longest = "𝄞".repeat(4_096);
+    for text in ["", "x\0y", "'; DROP TABLE event; --", " trailing ", &longest] {
+        let seq = world.say(one, log, text).await;
+        let events = world.store.events(log, Range::After(seq - 1), 1, usize::MAX).await.unwrap();
+        assert_eq!(events[0].payload, message(text));
+    }
+}
+
+pub(crate) async fn conversations_come_by_activity(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let one = world.user().await;
+    let mut logs = Vec::new();
+    for n in 0..7 {
+        let peer = world.user().await;
+        let log = world.befriend(one, peer).await;
+        // Two at each time, so that the id decides.
+        let origin = Origin { now: NOW + 10 * (n / 2), ..world.origin(peer) };
+        world.one(Command::Append { log, origin, payload: message("hi") }).await.unwrap();
+        logs.push((NOW + 10 * (n / 2), log));
+    }
+    logs.sort_unstable();
+    logs.reverse();
+    let expected: Vec<_> = logs.iter().map(|one| one.1).collect();
+
+    for limit in 1..=8 {
+        let mut after = None;
+        let mut found = Vec::new();
+        loop {
+            let page = world.store.conversations(one, None, after, limit).await.unwrap();
+            let Some(last) = page.last() else { break };
+            assert!(page.len() <= limit as usize);
+            after = Some((last.last_event.as_ref().unwrap().time_ms, last.log));
+            found.extend(page.iter().map(|one| one.log));
+        }
+        assert_eq!(found, expected, "pages of {limit}");
+    }
+    let only = [expected[4], LogId::new_v7(), expected[1], one.into()];
+    let page = world.store.conversations(one, Some(&only), None, 10).await.unwrap();
+    assert_eq!(page.iter().map(|one| one.log).collect::<Vec<_>>(), [expected[1], expected[4]]);
+    let page = world.store.conversations(one, Some(&only), Some(logs[1]), 10).await.unwrap();
+    assert_eq!(page.iter().map(|one| one.log).collect::<Vec<_>>(), [expected[4]]);
+    assert!(world.store.conversations(one, Some(&[]), None, 10).await.unwrap().is_empty());
+    let mut many: Vec<_> = (0..2_500).map(|_| LogId::new_v7()).collect();
+    many.splice(999..1_001, [expected[2], expected[0]]);
+    many.push(expected[3]);
+    let page = world.store.conversations(one, Some(&many), None, 2).await.unwrap();
+    assert_eq!(page.iter().map(|one| one.log).collect::<Vec<_>>(), [expected[0], expected[2]]);
+}
+
+pub(crate) async fn a_conversation_is_seen_by_its_member(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let [one, two, three] = world.users().await;
+    world.befriend(one, three).await;
+    let log = world.befriend(one, two).await;
+    for n in 0..3 {
+        world.say(one, log, &n.to_string()).await;
+        world.say(two, log, &n.to_string()).await;
+    }
+    let group = world.group(one, &[two, three]).await;
+    world.say(two, group, "all").await;
+    let mark = |log, user, delivered, read| Command::Mark { log, user, delivered, read };
+    let marks = vec![
+        mark(log, one, 6, 4),
+        mark(log, two, 7, 3),
+        mark(group, one, 2, 2),
+        mark(group, two, 1, 1),
+        mark(group, three, 2, 0),
+    ];
+    assert!(world.store.commit(marks).await.unwrap().iter().all(Result::is_ok));
+
+    let seen = world.store.conversations(one, Some(&[log]), None, 1).await.unwrap().remove(0);
+    assert_eq!((seen.title, seen.member_count, seen.last_seq, seen.from_seq), (None, 2, 7, 1));
+    let peer = seen.peer.unwrap();
+    assert_eq!((peer.id, peer.name.as_str(), peer.display_name.as_str()), (two, "user1", "The user1"));
+    assert_eq!((seen.delivered, seen.read, seen.others_delivered, seen.others_read), (6, 4, 7, 3));
+    // Of 5, 6, 7 those of the other.
+    assert_eq!(seen.unread, 2);
+    let last = seen.last_event.unwrap();
+    assert_eq!((last.seq, last.sender, last.payload), (7, two, message("2")));
+
+    let seen = world.store.conversations(two, Some(&[group]), None, 1).await.unwrap().remove(0);
+    assert_eq!((seen.delivered, seen.read, seen.others_delivered, seen.others_read), (1, 1, 2, 0));
+    assert_eq!(seen.unread, 0);
+    assert!(seen.peer.is_none());
+    let mine: Vec<_> = world.store.memberships(three).await.unwrap();
+    assert_eq!(mine.iter().filter(|one| one.peer.is_none()).map(|one| one.log).collect::<Vec<_>>(), [group]);
+}
+
+/// System events do not count, nor one's own; up to 1,000, and past it.
+pub(crate) async fn unread_messages_are_counted(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let [one, two, three] = world.users().await;
+    world.befriend(one, two).await;
+    world.befriend(one, three).await;
+    let log = world.group(one, &[two]).await;
+    let unread = async |world: &World, user: UserId| {
+        world.store.conversations(user, Some(&[log]), None, 1).await.unwrap()[0].unread
+    };
+    assert_eq!(unread(&world, two).await, 0);
+    world.one(Command::AddMembers { log, origin: world.origin(one), users: vec![three] }).await.unwrap();
+    assert_eq!(unread(&world, two).await, 0);
+    world.say(one, log, "1").await;
+    world.say(two, log, "own").await;
+    assert_eq!((unread(&world, one).await, unread(&world, two).await, unread(&world, three).await), (1, 1, 2));
+
+    for many in [998, 1, 1] {
+        let batch = (0..many).map(|n| world.append(one, log, &n.to_string())).collect();
+        world.store.commit(batch).await.unwrap();
+    }
+    // 1,001 messages of others.
+    assert_eq!(unread(&world, two).await, 1_000);
+    world.one(Command::Mark { log, user: two, delivered: 3, read: 3 }).await.unwrap();
+    assert_eq!(unread(&world, two).await, 1_000);
+    world.one(Command::Mark { log, user: two, delivered: 5, read: 5 }).await.unwrap();
+    assert_eq!(unread(&world, two).await, 999);
+    let last = world.store.last_seq(log).await.unwrap().unwrap();
+    world.one(Command::Mark { log, user: two, delivered: last, read: last }).await.unwrap();
+    assert_eq!(unread(&world, two).await, 0);
+}
+
+pub(crate) async fn members_come_by_when_they_joined(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let one = world.user().await;
+    let mut peers = Vec::new();
+    for _ in 0..6 {
+        let peer = world.user().await;
+        world.befriend(one, peer).await;
+        peers.push(peer);
+    }
+    let log = world.group(one, &peers[..2]).await;
+    // Joined in another order than that of their ids.
+    for (n, peer) in [(1, 5), (1, 2), (2, 4), (3, 3)] {
+        let origin = Origin { now: NOW + n, ..world.origin(one) };
+        world.one(Command::AddMembers { log, origin, users: vec![peers[peer]] }).await.unwrap();
+    }
+    let expected = [one, peers[0], peers[1], peers[2], peers[5], peers[4], peers[3]];
+    for limit in 1..=8 {
+        let mut after = None;
+        let mut found = Vec::new();
+        loop {
+            let page = world.store.members(log, after, limit).await.unwrap();
+            let Some(last) = page.last() else { break };
+            assert!(page.len() <= limit as usize);
+            after = Some((last.joined_ms, last.user.id));
+            found.extend(page.iter().map(|member| member.user.id));
+        }
+        assert_eq!(found, expected, "pages of {limit}");
+    }
+    let direct = world.store.memberships(peers[0]).await.unwrap();
+    let direct = direct.iter().find(|one| one.peer.is_some()).unwrap().log;
+    assert_eq!(world.store.members(direct, None, 10).await.unwrap().len(), 2);
+    assert_eq!(world.store.member(log, UserId::new_v7()).await.unwrap(), None);
+    assert!(world.store.members(LogId::new_v7(), None, 10).await.unwrap().is_empty());
+}

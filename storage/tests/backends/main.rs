@@ -1,0 +1,9 @@
+//! Each backend of each seam against the seam's contract. The contract is written once, in `contract/`; a backend's file opens the
+//! backend, calls it, and adds what is the backend's own.
+
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod sqlite;

@@ -1,0 +1,59 @@
+//! The backends in this process's memory.
+
+use std::sync::Arc;
+
+use gogochat_storage::{
+    bus::channel::ChannelBus,
+    discovery::{CoreNode, Discovery, static_list::StaticList},
+    presence::memory::MemoryPresence,
+};
+
+use crate::contract::{bus, presence};
+
+macro_rules! bus_contract {
+    ($($test:ident),* $(,)?) => {
+        $(#[tokio::test]
+        async fn $test() {
+            bus::$test(Arc::new(ChannelBus::new(4_096))).await;
+        })*
+    };
+}
+
+bus_contract!(
+    commands_arrive_whole_and_in_order,
+    a_waiting_consumer_wakes,
+    partitions_share_a_batch,
+    no_partition_past_the_last,
+    a_closed_bus_gives_what_is_left,
+    closing_wakes_who_waits,
+    consumers_share_by_partitions,
+);
+
+#[tokio::test]
+async fn a_full_partition_refuses() {
+    bus::a_full_partition_refuses(Arc::new(ChannelBus::new(8)), 8).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_is_lost_or_turned_about() {
+    bus::nothing_is_lost_or_turned_about(Arc::new(ChannelBus::new(32))).await;
+}
+
+#[tokio::test]
+async fn the_first_session_brings_online_the_last_takes_away() {
+    presence::the_first_session_brings_online_the_last_takes_away(Arc::new(MemoryPresence::default())).await;
+}
+
+#[tokio::test]
+async fn a_session_counts_for_its_time() {
+    presence::a_session_counts_for_its_time(Arc::new(MemoryPresence::default())).await;
+}
+
+#[tokio::test]
+async fn a_static_list_stays() {
+    let core = CoreNode { name: "core-1".into(), address: "10.0.0.1:7000".into() };
+    let list = StaticList::new(vec![core.clone()]);
+    let cores = list.cores();
+    assert_eq!(*cores.borrow(), [core]);
+    assert!(!cores.has_changed().unwrap());
+}
