@@ -1,0 +1,43 @@
+import { ERROR_CODES } from "@gogochat/client";
+import { describe, expect, it } from "vitest";
+import { en } from "../src/i18n/en.ts";
+import { zh } from "../src/i18n/zh.ts";
+import { deviceName } from "../src/state/device.ts";
+import { hue, initials } from "../src/ui/identity.ts";
+
+describe("words", () => {
+  it("exist for every error in every language", () => {
+    for (const words of [en, zh]) expect(Object.keys(words.errors).sort()).toEqual([...ERROR_CODES].sort());
+  });
+
+  it("in Chinese are Chinese", () => {
+    const same = Object.keys(en).filter((key) => {
+      const [a, b] = [en[key as keyof typeof en], zh[key as keyof typeof zh]];
+      return typeof a === "string" && a === b;
+    });
+    expect(same).toEqual(["app", "quic", "wss", "ws"]);
+  });
+});
+
+describe("an avatar", () => {
+  it("has the initials of a name of any script", () => {
+    expect(initials("Mona Okafor")).toBe("MO");
+    expect(initials("陈晓")).toBe("陈");
+    expect(initials("  ")).toBe("?");
+    expect(initials("👩‍🚀 Ada")).toMatch(/A$/);
+  });
+
+  it("has always the same hue", () => {
+    expect(hue("0190163d-8694-739b-aea5-966c26f8ad91")).toBe(hue("0190163d-8694-739b-aea5-966c26f8ad91"));
+    expect(hue("x")).toBeGreaterThanOrEqual(0);
+    expect(hue("x")).toBeLessThan(360);
+  });
+});
+
+describe("a device's name", () => {
+  it("says browser and system", () => {
+    expect(deviceName("Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0")).toBe("Firefox on Linux");
+    expect(deviceName("Mozilla/5.0 (Macintosh) AppleWebKit/605 (KHTML, like Gecko) Version/26 Safari/605")).toBe("Safari");
+    expect(deviceName("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537 Chrome/156 Safari/537")).toBe("Chrome on Windows");
+  });
+});

@@ -1,0 +1,373 @@
+import { describe, expect, it } from "vitest";
+import { Client } from "../src/client.ts";
+import { MemoryStorage } from "../src/storage/memory.ts";
+import { texts, World } from "./world.ts";
+
+/** Two devices of two people in one conversation. */
+async function pair(world = new World()) {
+  world.peer.token("ann", "-");
+  world.peer.token("bob", "-");
+  world.peer.chat("c", false, "ann", "bob");
+  const ann = await world.device("ann", "a1");
+  const bob = await world.device("bob", "b1", new MemoryStorage(), {
+    webtransport: world.path("webtransport"),
+    websocket: world.path("websocket"),
+  });
+  await world.online(ann);
+  await world.online(bob);
+  await world.clock.until(() => ann.conversation("c") !== undefined && bob.conversation("c") !== undefined);
+  ann.timeline("c");
+  bob.timeline("c");
+  await world.clock.advance(50);
+  return { world, ann, bob };
+}
+
+const seen = (client: Client) => texts(client.timeline("c").items.get());
+const states = (client: Client) => client.timeline("c").items.get().map((item) => item.state);
+
+describe("sending", () => {
+  it("shows a message at once, then committed, in one place", async () => {
+    const { world, ann, bob } = await pair();
+    ann.send("c", "hello");
+    const key = ann.timeline("c").items.get().at(-1)?.key;
+    expect(ann.timeline("c").items.get().at(-1)).toMatchObject({ state: "sending", seq: 0 });
+    await world.clock.until(() => seen(bob).includes("hello"));
+    await world.clock.advance(100);
+    const items = ann.timeline("c").items.get();
+    expect(items.filter((item) => item.key === key)).toMatchObject([{ state: "committed", seq: 2 }]);
+    expect(ann.unsent).toBe(0);
+  });
+
+  it("keeps the order of many, pipelined", async () => {
+    const { world, ann, bob } = await pair();
+    const said = Array.from({ length: 200 }, (_, i) => `m${i}`);
+    for (const text of said) ann.send("c", text);
+    const took = await world.clock.until(() => seen(bob).length === 200);
+    expect(seen(bob)).toEqual(said);
+    expect(seen(ann)).toEqual(said);
+    // 200 round trips of 4 ms one after the other would be 800 ms.
+    expect(took).toBeLessThan(100);
+  });
+
+  it("sends again what was refused for now, and nothing overtakes it", async () => {
+    const { world, ann } = await pair();
+    let refusals = 3;
+    world.peer.refuse = (text) => (text === "m1" && refusals-- > 0 ? { code: "overloaded", retryAfterMs: 200 } : undefined);
+    for (const text of ["m0", "m1", "m2", "m3"]) ann.send("c", text);
+    await world.clock.until(() => ann.unsent === 0);
+    expect(world.peer.texts("c")).toEqual(["m0", "m1", "m2", "m3"]);
+  });
+
+  it("marks what the server will not take; the rest goes on, and a retry sends it", async () => {
+    const { world, ann } = await pair();
+    let refusing = true;
+    world.peer.refuse = (text) => (text === "bad" && refusing ? { code: "text_too_long", retryAfterMs: 0 } : undefined);
+    for (const text of ["m0", "bad", "m1"]) ann.send("c", text);
+    await world.clock.until(() => world.peer.texts("c").length === 2);
+    await world.clock.advance(100);
+    expect(world.peer.texts("c")).toEqual(["m0", "m1"]);
+    const failed = ann.timeline("c").items.get().at(-1);
+    expect(failed).toMatchObject({ state: "failed", error: "text_too_long" });
+    refusing = false;
+    ann.retry("c", failed?.clientMsgId ?? "");
+    await world.clock.until(() => world.peer.texts("c").length === 3);
+    await world.clock.advance(100);
+    expect(states(ann).every((state) => state === "committed")).toBe(true);
+  });
+
+  it("drops a failed message when it is told to", async () => {
+    const { world, ann } = await pair();
+    world.peer.refuse = () => ({ code: "not_a_contact", retryAfterMs: 0 });
+    ann.send("c", "bad");
+    await world.clock.until(() => states(ann).includes("failed"));
+    ann.discard("c", ann.timeline("c").items.get().at(-1)?.clientMsgId ?? "");
+    expect(seen(ann)).toEqual([]);
+  });
+
+  it("says it once when the reply is lost", async () => {
+    const { world, ann, bob } = await pair();
+    world.peer.muteReplies = true;
+    ann.send("c", "once");
+    await world.clock.until(() => world.peer.texts("c").length === 1);
+    world.peer.muteReplies = false;
+    world.webtransport.cut();
+    await world.clock.advance(20_000);
+    expect(world.peer.texts("c")).toEqual(["once"]);
+    expect(seen(ann)).toEqual(["once"]);
+    expect(seen(bob)).toEqual(["once"]);
+    expect(ann.unsent).toBe(0);
+  });
+
+  it("outlives the page: what was written without a connection goes out on the next visit", async () => {
+    const world = new World();
+    const { ann } = await pair(world);
+    await ann.close();
+    const storage = new MemoryStorage();
+    const first = await world.device("ann", "a1", storage);
+    await world.online(first);
+    await world.clock.until(() => first.conversation("c") !== undefined);
+    world.webtransport.refused = true;
+    world.websocket.refused = true;
+    world.webtransport.cut();
+    for (const text of ["m0", "m1", "m2"]) first.send("c", text);
+    await world.clock.advance(3_000);
+    await first.close();
+    world.webtransport.refused = false;
+    const second = await world.device("ann", "a1", storage);
+    expect(second.unsent).toBe(3);
+    second.timeline("c");
+    await world.clock.until(() => second.unsent === 0);
+    await world.clock.advance(200);
+    expect(world.peer.texts("c")).toEqual(["m0", "m1", "m2"]);
+    expect(seen(second)).toEqual(["m0", "m1", "m2"]);
+  });
+});
+
+describe("a conversation over paths that break", () => {
+  it("loses nothing, repeats nothing, keeps the order: 20 seeds of cuts and silences", async () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      let state = seed * 2654435761;
+      const random = () => ((state = (state * 1103515245 + 12345) & 0x7fffffff), state / 0x7fffffff);
+      const { world, ann, bob } = await pair();
+      const said: string[] = [];
+      const bobs: string[] = [];
+      let faults = 0;
+      for (let i = 0; i < 60; i++) {
+        ann.send("c", `a${i}`);
+        said.push(`a${i}`);
+        if (random() < 0.5) {
+          bob.send("c", `b${i}`);
+          bobs.push(`b${i}`);
+        }
+        const dice = random();
+        if (dice < 0.06) world.webtransport.cut();
+        else if (dice < 0.12) world.websocket.cut();
+        else if (dice < 0.18) world.webtransport.blackhole = !world.webtransport.blackhole;
+        else if (dice < 0.22) world.websocket.blackhole = !world.websocket.blackhole;
+        else if (dice < 0.26) world.peer.muteReplies = !world.peer.muteReplies;
+        else if (dice < 0.3) world.peer.refuse = random() < 0.5 ? () => ({ code: "overloaded", retryAfterMs: 50 }) : () => undefined;
+        if (dice < 0.3) faults++;
+        await world.clock.advance(random() * 800);
+      }
+      world.webtransport.blackhole = false;
+      world.websocket.blackhole = false;
+      world.peer.muteReplies = false;
+      world.peer.refuse = () => undefined;
+      await world.clock.until(() => ann.unsent === 0 && bob.unsent === 0, 120_000);
+      await world.clock.advance(3_000);
+      const log = world.peer.texts("c");
+      expect(faults, `seed ${seed}`).toBeGreaterThan(3);
+      expect(log.filter((text) => text.startsWith("a")), `seed ${seed}`).toEqual(said);
+      expect(log.filter((text) => text.startsWith("b")), `seed ${seed}`).toEqual(bobs);
+      expect(seen(ann), `seed ${seed}`).toEqual(log);
+      expect(seen(bob), `seed ${seed}`).toEqual(log);
+      await ann.close();
+      await bob.close();
+    }
+  });
+
+  it("goes on within 5 s when UDP is cut", async () => {
+    const { world, ann, bob } = await pair();
+    ann.send("c", "before");
+    await world.clock.until(() => seen(bob).length === 1);
+    world.webtransport.blackhole = true;
+    world.peer.say("c", "bob", "meanwhile");
+    ann.send("c", "after");
+    const took = await world.clock.until(() => seen(ann).includes("meanwhile") && seen(bob).includes("after"), 6_000);
+    expect(took).toBeLessThanOrEqual(5_000);
+    await world.clock.until(() => ann.unsent === 0);
+    expect(seen(ann)).toEqual(world.peer.texts("c"));
+  });
+});
+
+describe("catching up", () => {
+  it("shows history at once on the next visit, without a connection", async () => {
+    const { world, ann } = await pair();
+    await ann.close();
+    const storage = new MemoryStorage();
+    const first = await world.device("ann", "a1", storage);
+    await world.clock.until(() => first.conversation("c") !== undefined);
+    await world.clock.advance(50);
+    for (let i = 0; i < 150; i++) world.peer.say("c", "bob", `m${i}`);
+    await world.clock.advance(500);
+    await first.close();
+    world.webtransport.refused = true;
+    world.websocket.refused = true;
+    const second = await world.device("ann", "a1", storage);
+    const timeline = second.timeline("c");
+    await world.clock.advance(1);
+    expect(texts(timeline.items.get())).toEqual(Array.from({ length: 60 }, (_, i) => `m${i + 90}`));
+    await timeline.loadOlder();
+    expect(texts(timeline.items.get()).length).toBe(150);
+    expect(second.conversation("c")?.unread).toBe(150);
+  });
+
+  it("of 10,000 messages shows the newest first and all of them on the way up", async () => {
+    const { world, ann } = await pair();
+    const here = await world.device("ann", "a2");
+    await world.online(here);
+    await ann.close();
+    const storage = new MemoryStorage();
+    const first = await world.device("ann", "a3", storage);
+    await world.online(first);
+    world.peer.say("c", "bob", "before");
+    await world.clock.advance(500);
+    await first.close();
+    for (let i = 0; i < 10_000; i++) world.peer.say("c", "bob", `m${i}`);
+    await world.clock.advance(500);
+    const back = await world.device("ann", "a3", storage);
+    const timeline = back.timeline("c");
+    const took = await world.clock.until(() => texts(timeline.items.get()).at(-1) === "m9999");
+    expect(took).toBeLessThan(3_000);
+    expect(world.peer.calls.get("ListEvents")).toBeLessThan(10);
+    // A new message while the gap is open.
+    world.peer.say("c", "bob", "live");
+    await world.clock.until(() => texts(timeline.items.get()).at(-1) === "live");
+    for (let i = 0; i < 300 && !timeline.state.get().complete; i++) {
+      const step = timeline.loadOlder();
+      await world.clock.advance(20);
+      await step;
+    }
+    expect(texts(timeline.items.get())).toEqual(world.peer.texts("c"));
+    expect(back.conversation("c")?.unread).toBeGreaterThanOrEqual(1_000);
+    // The device that was here all the time has the same at the end.
+    const other = texts(here.timeline("c").items.get());
+    await world.clock.advance(100);
+    expect(other.length === 0 || other.at(-1) === "live").toBe(true);
+  });
+
+  it("shows a conversation and its messages the moment one is made", async () => {
+    const { world, ann } = await pair();
+    world.peer.chat("g", true, "bob", "ann", "cyd");
+    world.peer.say("g", "cyd", "welcome");
+    await world.clock.until(() => ann.conversation("g")?.lastEvent?.body.kind === "message");
+    expect(ann.conversation("g")).toMatchObject({ group: true, unread: 1, memberCount: 3 });
+    const timeline = ann.timeline("g");
+    await world.clock.advance(100);
+    expect(texts(timeline.items.get())).toEqual(["welcome"]);
+    expect(ann.people.get().get("cyd")?.displayName).toBe("CYD");
+  });
+
+  it("asks for everything once when the server says that it dropped events", async () => {
+    const { world, ann } = await pair();
+    const chat = world.peer.chats.get("c");
+    ann.timeline("c");
+    await world.clock.advance(100);
+    // Events that this session was not sent.
+    const sessions = [...world.peer.sessions];
+    world.peer.sessions.clear();
+    for (let i = 0; i < 5; i++) world.peer.say("c", "bob", `m${i}`);
+    for (const session of sessions) world.peer.sessions.add(session);
+    world.peer.push("ann", { case: "resync", value: { logId: "c", fromSeq: 1n } });
+    await world.clock.until(() => seen(ann).length === 5);
+    expect(chat?.events.length).toBe(6);
+  });
+
+  it("removes a group that was left on another device", async () => {
+    const { world, ann } = await pair();
+    world.peer.chat("g", true, "bob", "ann", "cyd");
+    const other = await world.device("ann", "a2");
+    await world.clock.until(() => ann.conversation("g") !== undefined && other.conversation("g") !== undefined);
+    const left = other.leaveGroup("g");
+    await world.clock.until(() => ann.conversation("g") === undefined);
+    await left;
+    expect(other.conversation("g")).toBeUndefined();
+  });
+});
+
+describe("marks", () => {
+  it("tell the sender, and go at most once a second", async () => {
+    const { world, ann, bob } = await pair();
+    await world.clock.advance(3_000);
+    world.peer.marksFrames.length = 0;
+    for (let i = 0; i < 30; i++) {
+      ann.send("c", `m${i}`);
+      await world.clock.advance(100);
+    }
+    await world.clock.advance(2_000);
+    expect(ann.conversation("c")).toMatchObject({ othersDeliveredSeq: 31, othersReadSeq: 0 });
+    expect(world.peer.marksFrames.length).toBeLessThanOrEqual(5);
+    bob.markRead("c", 31);
+    await world.clock.until(() => ann.conversation("c")?.othersReadSeq === 31, 1_100);
+  });
+
+  it("count what is unread the same on every device of a person", async () => {
+    const { world, ann } = await pair();
+    const other = await world.device("ann", "a2");
+    await world.online(other);
+    for (let i = 0; i < 5; i++) world.peer.say("c", "bob", `m${i}`);
+    await world.clock.until(() => ann.conversation("c")?.unread === 5 && other.conversation("c")?.unread === 5);
+    ann.markRead("c", 4);
+    await world.clock.until(() => other.conversation("c")?.unread === 2 && ann.conversation("c")?.unread === 2, 2_000);
+    other.markRead("c", 6);
+    await world.clock.until(() => ann.conversation("c")?.unread === 0, 2_000);
+    // Marks never go back.
+    ann.markRead("c", 3);
+    await world.clock.advance(2_000);
+    expect(other.conversation("c")).toMatchObject({ unread: 0, readSeq: 6 });
+  });
+
+  it("arrive although the connection broke right after", async () => {
+    const { world, ann } = await pair();
+    world.peer.say("c", "bob", "hi");
+    await world.clock.until(() => ann.conversation("c")?.unread === 1);
+    world.webtransport.blackhole = true;
+    ann.markRead("c", 2);
+    await world.clock.until(() => world.peer.chats.get("c")?.marks.get("ann")?.read === 2, 8_000);
+    expect(ann.conversation("c")?.unread).toBe(0);
+  });
+
+  it("in a group follow the slowest member", async () => {
+    const { world, ann } = await pair();
+    world.peer.chat("g", true, "ann", "bob", "cyd");
+    await world.clock.until(() => ann.conversation("g") !== undefined);
+    ann.timeline("g");
+    ann.send("g", "all?");
+    await world.clock.until(() => ann.unsent === 0);
+    await world.clock.advance(200);
+    world.peer.mark("g", "bob", 2, 2);
+    await world.clock.advance(100);
+    expect(ann.conversation("g")).toMatchObject({ othersReadSeq: 0 });
+    world.peer.mark("g", "cyd", 2, 0);
+    await world.clock.advance(100);
+    expect(ann.conversation("g")).toMatchObject({ othersDeliveredSeq: 2, othersReadSeq: 0 });
+    world.peer.mark("g", "cyd", 2, 2);
+    await world.clock.advance(100);
+    expect(ann.conversation("g")).toMatchObject({ othersReadSeq: 2 });
+  });
+});
+
+describe("typing", () => {
+  it("shows while it is repeated, ends when the message comes, lapses by itself", async () => {
+    const { world, ann, bob } = await pair();
+    ann.type("c", true);
+    await world.clock.until(() => bob.typing.get().get("c")?.[0] === "ann", 100);
+    ann.send("c", "there");
+    await world.clock.until(() => !bob.typing.get().has("c"), 100);
+    ann.type("c", true);
+    await world.clock.until(() => bob.typing.get().has("c"), 100);
+    await world.clock.advance(5_900);
+    expect(bob.typing.get().has("c")).toBe(true);
+    await world.clock.advance(200);
+    expect(bob.typing.get().has("c")).toBe(false);
+  });
+});
+
+describe("a call", () => {
+  it("waits for the connection, and says so when there is none", async () => {
+    const { world, ann } = await pair();
+    world.webtransport.refused = true;
+    world.websocket.refused = true;
+    world.webtransport.cut();
+    const failing = ann.leaveGroup("c").catch((error) => error);
+    await world.clock.advance(10_100);
+    expect(await failing).toMatchObject({ code: "offline" });
+  });
+
+  it("gets the server's error, typed", async () => {
+    const { world, ann } = await pair();
+    const failing = ann.leaveGroup("nowhere").catch((error) => error);
+    await world.clock.advance(50);
+    expect(await failing).toMatchObject({ name: "GogochatError", code: "not_a_member", retryable: false });
+  });
+});

@@ -1,0 +1,156 @@
+import { describe, expect, it } from "vitest";
+import { CloseCode } from "../src/errors.ts";
+import { World } from "./world.ts";
+
+describe("the link", () => {
+  it("takes WebTransport when it opens, and never dials WebSocket", async () => {
+    const world = new World();
+    const client = await world.device("ann", "a1");
+    expect(await world.online(client)).toBeLessThan(100);
+    await world.clock.advance(10_000);
+    expect(client.connection.get()).toMatchObject({ transport: "webtransport", status: "online", switches: 0 });
+    expect(client.connection.get().rttMs).toBe(4);
+    expect(world.websocket.dialled).toBe(0);
+  });
+
+  it("takes WebSocket when WebTransport is not open within 3 s", async () => {
+    const world = new World();
+    world.webtransport.blackhole = true;
+    const client = await world.device("ann", "a1");
+    const took = await world.online(client);
+    expect(took).toBeGreaterThanOrEqual(3_000);
+    expect(took).toBeLessThan(3_100);
+    expect(client.connection.get().transport).toBe("websocket");
+  });
+
+  it("takes WebSocket at once when WebTransport fails at once", async () => {
+    const world = new World();
+    world.webtransport.refused = true;
+    const client = await world.device("ann", "a1");
+    expect(await world.online(client)).toBeLessThan(100);
+    expect(client.connection.get().transport).toBe("websocket");
+  });
+
+  it("bridges a path that went silent within 5 s, and says so once", async () => {
+    const world = new World();
+    const client = await world.device("ann", "a1");
+    await world.online(client);
+    for (const idle of [0, 700, 1_190, 2_500]) {
+      await world.clock.advance(idle);
+      world.webtransport.blackhole = true;
+      const took = await world.clock.until(() => client.connection.get().transport === "websocket", 6_000);
+      expect(took).toBeLessThanOrEqual(5_000);
+      world.webtransport.blackhole = false;
+      await world.clock.until(() => client.connection.get().transport === "webtransport", 700_000);
+    }
+    expect(client.connection.get().switches).toBe(4);
+  });
+
+  it("stays when the silent path answers before the other is open", async () => {
+    const world = new World();
+    const client = await world.device("ann", "a1");
+    await world.online(client);
+    world.websocket.latency = 2_000;
+    world.webtransport.blackhole = true;
+    await world.clock.until(() => world.websocket.dialled > 0);
+    world.webtransport.blackhole = false;
+    // The transport repeats what was lost: here, the next ping.
+    client.kick();
+    await world.clock.advance(20_000);
+    expect(client.connection.get()).toMatchObject({ transport: "webtransport", status: "online", switches: 0 });
+    expect(world.websocket.open.size).toBe(0);
+  });
+
+  it("goes back to WebTransport quietly, less and less often when it does not open", async () => {
+    const world = new World();
+    world.webtransport.refused = true;
+    const client = await world.device("ann", "a1");
+    await world.online(client);
+    await world.clock.advance(600_000);
+    const tries = world.webtransport.dialled;
+    expect(tries).toBeGreaterThan(4);
+    expect(tries).toBeLessThan(12);
+    world.webtransport.refused = false;
+    await world.clock.until(() => client.connection.get().transport === "webtransport", 400_000);
+    // The old session ends after the new one has begun.
+    await world.clock.advance(5_000);
+    expect(world.websocket.open.size).toBe(0);
+    expect(client.connection.get().switches).toBe(0);
+  });
+
+  it("comes back after a cut, by waiting times that grow and differ", async () => {
+    const world = new World();
+    const client = await world.device("ann", "a1");
+    await world.online(client);
+    world.webtransport.refused = true;
+    world.websocket.refused = true;
+    world.webtransport.cut();
+    await world.clock.advance(60_000);
+    expect(client.connection.get().status).toBe("offline");
+    const tries = world.websocket.dialled;
+    expect(tries).toBeGreaterThan(4);
+    expect(tries).toBeLessThan(16);
+    world.webtransport.refused = false;
+    await world.clock.until(() => client.connection.get().status === "online", 21_000);
+  });
+
+  it("looks at once when the network comes back", async () => {
+    const world = new World();
+    world.webtransport.refused = true;
+    world.websocket.refused = true;
+    const client = await world.device("ann", "a1");
+    await world.clock.advance(120_000);
+    world.webtransport.refused = false;
+    client.kick();
+    expect(await world.online(client)).toBeLessThan(50);
+  });
+
+  it("fetches a new token when the server would not take the old one", async () => {
+    const world = new World();
+    const client = await world.device("ann", "a1");
+    await world.online(client);
+    world.peer.tokens.clear();
+    world.peer.close("ann", CloseCode.TokenExpired);
+    await world.clock.advance(5);
+    expect(client.connection.get().status).not.toBe("online");
+    expect(await world.online(client)).toBeLessThan(1_000);
+  });
+
+  it("stops when the device is signed out", async () => {
+    const world = new World();
+    const client = await world.device("ann", "a1");
+    await world.online(client);
+    const dialled = world.webtransport.dialled;
+    world.peer.close("ann", CloseCode.SignedOut);
+    await world.clock.advance(60_000);
+    expect(client.connection.get().status).toBe("stopped");
+    expect(world.webtransport.dialled).toBe(dialled);
+  });
+
+  it("leaves a draining server for a new session before the old one ends", async () => {
+    const world = new World();
+    const client = await world.device("ann", "a1");
+    await world.online(client);
+    const states = new Set<string>();
+    client.connection.subscribe(({ status }) => states.add(status));
+    world.peer.push("ann", { case: "drain", value: { deadlineMs: 10_000 } });
+    await world.clock.until(() => world.webtransport.dialled === 2, 6_000);
+    await world.clock.advance(10_000);
+    expect(world.webtransport.open.size).toBe(1);
+    expect([...states]).toEqual(["online"]);
+  });
+
+  it("asks a hidden page's connection only at the heartbeat", async () => {
+    const world = new World();
+    const client = await world.device("ann", "a1");
+    await world.online(client);
+    client.attentive = false;
+    await world.clock.advance(3_000);
+    world.webtransport.blackhole = true;
+    await world.clock.advance(12_000);
+    expect(client.connection.get().transport).toBe("webtransport");
+    // Somebody looks: now it has to be right.
+    client.attentive = true;
+    expect(await world.clock.until(() => client.connection.get().transport === "websocket")).toBeLessThan(3_500);
+  });
+});

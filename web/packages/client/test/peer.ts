@@ -1,0 +1,346 @@
+// A small server in memory that speaks the contract's frames: logs, marks, sync, the ordered lane, subscriptions.
+// It is the other side of the tests, never a stand-in for the client.
+
+import { create, type DescMessage, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { CloseCode } from "../src/errors.ts";
+import { ConversationSchema, type Head, HeadSchema } from "../src/gen/gogochat/v1/chat_pb.ts";
+import { ConversationKind, type Event, EventSchema } from "../src/gen/gogochat/v1/event_pb.ts";
+import { PersonSchema } from "../src/gen/gogochat/v1/person_pb.ts";
+import { type Call, ClientFrameSchema, type ServerFrame, ServerFrameSchema } from "../src/gen/gogochat/v1/realtime_pb.ts";
+import * as methods from "../src/methods.ts";
+import type { PeerConnection, PeerHandle } from "./wire.ts";
+
+interface Session {
+  readonly handle: PeerHandle;
+  user: string;
+  device: string;
+  /** Conversations whose lane waits for a refused message. */
+  readonly blocked: Map<string, string>;
+}
+
+interface Chat {
+  readonly id: string;
+  readonly group: boolean;
+  readonly members: Set<string>;
+  readonly events: Event[];
+  readonly marks: Map<string, { delivered: number; read: number }>;
+}
+
+type Frame = NonNullable<MessageInitShape<typeof ServerFrameSchema>["frame"]>;
+
+/** The server of a test. */
+export class Peer {
+  readonly chats = new Map<string, Chat>();
+  readonly own = new Map<string, Event[]>();
+  readonly sessions = new Set<Session>();
+  /** Tokens and whose they are: "user/device". */
+  readonly tokens = new Map<string, string>();
+  /** Asked before each send; an error code refuses it. */
+  refuse: (text: string) => { code: string; retryAfterMs: number } | undefined = () => undefined;
+  /** Commits, but says nothing: the reply is lost. */
+  muteReplies = false;
+  /** How often each method was called. */
+  readonly calls = new Map<string, number>();
+  readonly marksFrames: number[] = [];
+  #ids = 0;
+
+  readonly accept = (handle: PeerHandle): PeerConnection => {
+    const session: Session = { handle, user: "", device: "", blocked: new Map() };
+    return {
+      received: (bytes) => this.#receive(session, bytes),
+      ended: () => this.sessions.delete(session),
+    };
+  };
+
+  /** A device with a token. */
+  token(user: string, device: string): string {
+    const token = `${user}/${device}/${++this.#ids}`;
+    this.tokens.set(token, `${user}/${device}`);
+    if (!this.own.has(user)) this.own.set(user, []);
+    return token;
+  }
+
+  /** A conversation of these users. */
+  chat(id: string, group: boolean, ...members: string[]): Chat {
+    const chat: Chat = { id, group, members: new Set(members), events: [], marks: new Map() };
+    for (const member of members) chat.marks.set(member, { delivered: 0, read: 0 });
+    this.chats.set(id, chat);
+    this.append(chat, members[0] ?? "", "", "", {
+      case: "conversationCreated",
+      value: {
+        kind: group ? ConversationKind.GROUP : ConversationKind.DIRECT,
+        title: group ? id : "",
+        memberIds: members,
+        memberCount: members.length,
+      },
+    });
+    for (const user of members) {
+      this.tell(user, { case: "conversationJoined", value: { conversationId: id, fromSeq: 1n } });
+    }
+    return chat;
+  }
+
+  /** Commits an event to a conversation and fans it out. */
+  append(chat: Chat, sender: string, device: string, clientMsgId: string, body: MessageInitShape<typeof EventSchema>["body"]): Event {
+    const event = create(EventSchema, {
+      logId: chat.id,
+      seq: BigInt(chat.events.length + 1),
+      timeMs: BigInt(1_700_000_000_000 + chat.events.length),
+      senderId: sender,
+      deviceId: device,
+      clientMsgId,
+      ...(body && { body }),
+    });
+    chat.events.push(event);
+    for (const session of this.sessions) {
+      if (chat.members.has(session.user)) this.#send(session, { case: "event", value: event });
+    }
+    return event;
+  }
+
+  /** Says something as if by another client. */
+  say(chatId: string, sender: string, text: string): Event {
+    const chat = this.chats.get(chatId);
+    if (!chat) throw new Error("no such chat");
+    return this.append(chat, sender, "elsewhere", `${sender}-${++this.#ids}`, { case: "message", value: { text } });
+  }
+
+  /** Appends to a user's own log. */
+  tell(user: string, body: NonNullable<MessageInitShape<typeof EventSchema>["body"]>): void {
+    const log = this.own.get(user) ?? [];
+    this.own.set(user, log);
+    const event = create(EventSchema, { logId: user, seq: BigInt(log.length + 1), timeMs: 1n, body });
+    log.push(event);
+    for (const session of this.sessions) if (session.user === user) this.#send(session, { case: "event", value: event });
+  }
+
+  /** The texts of a conversation, in order. */
+  texts(chatId: string): string[] {
+    return (this.chats.get(chatId)?.events ?? []).flatMap(({ body }) => (body.case === "message" ? [body.value.text] : []));
+  }
+
+  /** Ends all sessions of a user with a close code. */
+  close(user: string, code: number): void {
+    for (const session of [...this.sessions]) if (session.user === user) this.#close(session, code);
+  }
+
+  /** Sends a frame to every session of a user. */
+  push(user: string, frame: Frame): void {
+    for (const session of this.sessions) if (session.user === user) this.#send(session, frame);
+  }
+
+  #receive(session: Session, bytes: Uint8Array): void {
+    const { frame } = fromBinary(ClientFrameSchema, bytes);
+    switch (frame.case) {
+      case "hello": {
+        const who = this.tokens.get(frame.value.accessToken);
+        if (!who) return this.#close(session, CloseCode.TokenExpired);
+        [session.user = "", session.device = ""] = who.split("/");
+        this.sessions.add(session);
+        return this.#send(session, {
+          case: "welcome",
+          value: {
+            sessionId: String(++this.#ids),
+            userId: session.user,
+            deviceId: session.device,
+            ownSeq: BigInt(this.own.get(session.user)?.length ?? 0),
+            heartbeatMs: 15_000,
+          },
+        });
+      }
+      case "ping":
+        return this.#send(session, { case: "pong", value: { nonce: frame.value.nonce } });
+      case "call":
+        return this.#call(session, frame.value);
+      case "marks":
+        this.marksFrames.push(frame.value.marks.length);
+        for (const mark of frame.value.marks) {
+          this.mark(mark.conversationId, session.user, Number(mark.deliveredSeq), Number(mark.readSeq));
+        }
+        return;
+      case "ephemeral": {
+        const { conversationId, kind } = frame.value;
+        for (const other of this.sessions) {
+          if (other.user === session.user || !this.chats.get(conversationId)?.members.has(other.user)) continue;
+          this.#send(other, { case: "ephemeral", value: { conversationId, userId: session.user, kind } });
+        }
+        return;
+      }
+      default:
+        return;
+    }
+  }
+
+  mark(chatId: string, user: string, delivered: number, read: number): void {
+    const chat = this.chats.get(chatId);
+    const mark = chat?.marks.get(user);
+    if (!chat || !mark) return;
+    mark.read = Math.max(mark.read, read);
+    mark.delivered = Math.max(mark.delivered, delivered, mark.read);
+    for (const session of this.sessions) {
+      if (!chat.members.has(session.user)) continue;
+      this.#send(session, {
+        case: "watermark",
+        value: {
+          conversationId: chatId,
+          userId: user,
+          deliveredSeq: BigInt(mark.delivered),
+          readSeq: BigInt(mark.read),
+        },
+      });
+    }
+  }
+
+  #call(session: Session, call: Call): void {
+    const name = call.method.split("/")[1] ?? "";
+    this.calls.set(name, (this.calls.get(name) ?? 0) + 1);
+    const reply = <O extends DescMessage>(method: methods.Method<DescMessage, O>, value: MessageInitShape<O>) =>
+      this.#send(session, {
+        case: "reply",
+        value: { id: call.id, body: toBinary(method.output, create(method.output, value)) },
+      });
+    const fail = (code: string, retryAfterMs = 0) =>
+      this.#send(session, {
+        case: "reply",
+        value: { id: call.id, error: { code, message: code, retryAfterMs: BigInt(retryAfterMs) } },
+      });
+    switch (name) {
+      case "SendMessage": {
+        const request = fromBinary(methods.SendMessage.input, call.body);
+        const chat = this.chats.get(request.conversationId);
+        if (!chat?.members.has(session.user)) return fail("not_a_member");
+        const waits = session.blocked.get(chat.id);
+        if (waits && waits !== request.clientMsgId) return fail("out_of_order", 50);
+        const refusal = this.refuse(request.text);
+        if (refusal) {
+          if (refusal.retryAfterMs > 0) session.blocked.set(chat.id, request.clientMsgId);
+          return fail(refusal.code, refusal.retryAfterMs);
+        }
+        session.blocked.delete(chat.id);
+        const before = chat.events.find(
+          (e) => e.clientMsgId === request.clientMsgId && e.senderId === session.user && e.deviceId === session.device,
+        );
+        const event =
+          before ??
+          this.append(chat, session.user, session.device, request.clientMsgId, {
+            case: "message",
+            value: { text: request.text },
+          });
+        if (this.muteReplies) return;
+        return reply(methods.SendMessage, { seq: event.seq, timeMs: event.timeMs, duplicate: before !== undefined });
+      }
+      case "ListEvents": {
+        const request = fromBinary(methods.ListEvents.input, call.body);
+        const chat = this.chats.get(request.conversationId);
+        if (!chat?.members.has(session.user)) return fail("not_a_member");
+        const limit = request.limit || 100;
+        const last = chat.events.length;
+        const { case: kind, value = 0n } = request.from;
+        const at = Number(value);
+        const events =
+          kind === "afterSeq"
+            ? chat.events.slice(at, at + limit)
+            : chat.events.slice(0, at === 0 ? last : at - 1).slice(-limit);
+        return reply(methods.ListEvents, { events, more: false, lastSeq: BigInt(last) });
+      }
+      case "GetConversation": {
+        const { conversationId } = fromBinary(methods.GetConversation.input, call.body);
+        const chat = this.chats.get(conversationId);
+        if (!chat?.members.has(session.user)) return fail("not_a_member");
+        return reply(methods.GetConversation, this.#view(chat, session.user));
+      }
+      case "ListMembers": {
+        const { conversationId } = fromBinary(methods.ListMembers.input, call.body);
+        const chat = this.chats.get(conversationId);
+        if (!chat?.members.has(session.user)) return fail("not_a_member");
+        const members = [...chat.members].map((id) => ({
+          person: person(id),
+          deliveredSeq: BigInt(chat.marks.get(id)?.delivered ?? 0),
+          readSeq: BigInt(chat.marks.get(id)?.read ?? 0),
+        }));
+        return reply(methods.ListMembers, { members });
+      }
+      case "Sync": {
+        const request = fromBinary(methods.Sync.input, call.body);
+        const own = this.own.get(session.user) ?? [];
+        if (Number(request.ownSeq) > own.length) return fail("cursor_from_future");
+        const known = new Map(request.known.map((head) => [head.conversationId, head]));
+        const mine = [...this.chats.values()].filter((chat) => chat.members.has(session.user));
+        const page = own.slice(Number(request.ownSeq), Number(request.ownSeq) + 200);
+        return reply(methods.Sync, {
+          ownEvents: page,
+          ownMore: Number(request.ownSeq) + page.length < own.length,
+          ownLastSeq: BigInt(own.length),
+          conversations: mine.map((chat) => this.#view(chat, session.user)).filter(({ head }) => moved(head, known)),
+          gone: [...known.keys()].filter((id) => !mine.some((chat) => chat.id === id)),
+        });
+      }
+      case "ListContacts":
+        return reply(methods.ListContacts, { contacts: [] });
+      case "GetPeople": {
+        const { userIds } = fromBinary(methods.GetPeople.input, call.body);
+        return reply(methods.GetPeople, { people: userIds.map(person) });
+      }
+      case "GetPresence":
+        return reply(methods.GetPresence, { presences: [] });
+      case "LeaveGroup": {
+        const { conversationId } = fromBinary(methods.LeaveGroup.input, call.body);
+        const chat = this.chats.get(conversationId);
+        if (!chat?.members.has(session.user)) return fail("not_a_member");
+        this.append(chat, session.user, session.device, "", { case: "memberLeft", value: { userId: session.user } });
+        chat.members.delete(session.user);
+        this.tell(session.user, { case: "conversationLeft", value: { conversationId } });
+        return reply(methods.LeaveGroup, {});
+      }
+      default:
+        return fail("unknown_method");
+    }
+  }
+
+  #view(chat: Chat, user: string) {
+    const mark = chat.marks.get(user) ?? { delivered: 0, read: 0 };
+    const others = [...chat.marks].filter(([id]) => id !== user && chat.members.has(id)).map(([, m]) => m);
+    const lowest = (of: (m: { delivered: number; read: number }) => number) => Math.min(...others.map(of));
+    const unread = chat.events.filter((e) => Number(e.seq) > mark.read && e.senderId !== user && e.body.case === "message");
+    const peer = [...chat.members].find((id) => id !== user);
+    return create(ConversationSchema, {
+      id: chat.id,
+      kind: chat.group ? ConversationKind.GROUP : ConversationKind.DIRECT,
+      title: chat.group ? chat.id : "",
+      ...(!chat.group && peer && { peer: person(peer) }),
+      memberCount: chat.members.size,
+      head: create(HeadSchema, {
+        conversationId: chat.id,
+        lastSeq: BigInt(chat.events.length),
+        deliveredSeq: BigInt(mark.delivered),
+        readSeq: BigInt(mark.read),
+        othersDeliveredSeq: BigInt(others.length > 0 ? lowest((m) => m.delivered) : 0),
+        othersReadSeq: BigInt(others.length > 0 ? lowest((m) => m.read) : 0),
+        unread: Math.min(unread.length, 1_000),
+      }),
+      ...(chat.events.at(-1) && { lastEvent: chat.events.at(-1) as Event }),
+      fromSeq: 1n,
+      writable: true,
+    });
+  }
+
+  #send(session: Session, frame: Frame): void {
+    session.handle.send(toBinary(ServerFrameSchema, create(ServerFrameSchema, { frame }) as ServerFrame));
+  }
+
+  #close(session: Session, code: number): void {
+    this.#send(session, { case: "close", value: { code, reason: String(code), reconnect: code >= 4100 } });
+    session.handle.close({ code, reason: String(code) });
+    this.sessions.delete(session);
+  }
+}
+
+function person(id: string) {
+  return create(PersonSchema, { id, name: id, displayName: id.toUpperCase() });
+}
+
+function moved(head: Head | undefined, known: ReadonlyMap<string, Head>): boolean {
+  const had = head && known.get(head.conversationId);
+  if (!head || !had) return true;
+  return (["lastSeq", "deliveredSeq", "readSeq", "othersDeliveredSeq", "othersReadSeq"] as const).some((f) => had[f] !== head[f]);
+}

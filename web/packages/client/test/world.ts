@@ -1,0 +1,75 @@
+// Devices against a peer over paths that a test can break.
+
+import type { Auth, SignedIn } from "../src/auth.ts";
+import { Client } from "../src/client.ts";
+import { Cell } from "../src/observable.ts";
+import { MemoryStorage } from "../src/storage/memory.ts";
+import type { Storage } from "../src/storage/storage.ts";
+import type { TimelineItem } from "../src/timeline.ts";
+import { ManualClock } from "./clock.ts";
+import { Peer } from "./peer.ts";
+import { Path } from "./wire.ts";
+
+/** A peer, two paths, a clock. */
+export class World {
+  readonly clock = new ManualClock();
+  readonly peer = new Peer();
+  readonly webtransport = new Path("webtransport", this.clock, this.peer.accept);
+  readonly websocket = new Path("websocket", this.clock, this.peer.accept);
+
+  /** Opens a device. The same storage again is a reload. */
+  async device(user: string, name: string, storage: Storage = new MemoryStorage(), paths: Partial<Paths> = {}): Promise<Client> {
+    return Client.open({
+      auth: this.auth(user, name),
+      dials: {
+        webtransport: (paths.webtransport ?? this.webtransport).dial,
+        websocket: (paths.websocket ?? this.websocket).dial,
+      },
+      storage,
+      clock: this.clock,
+    });
+  }
+
+  /** A path of its own for one device. */
+  path(kind: "webtransport" | "websocket"): Path {
+    return new Path(kind, this.clock, this.peer.accept);
+  }
+
+  /** The part of Auth that a client uses, with tokens of the peer. */
+  auth(user: string, device: string): Auth {
+    const signedIn = new Cell<SignedIn | undefined>({
+      user: { id: user, name: user, displayName: user.toUpperCase() },
+      deviceId: device,
+      accessToken: this.peer.token(user, device),
+      accessExpiresMs: 0,
+      refreshToken: "",
+      skewMs: 0,
+    });
+    return {
+      signedIn,
+      token: async (rejected?: string) => {
+        const now = signedIn.get();
+        if (!now) throw new Error("signed out");
+        if (now.accessToken === rejected) signedIn.set({ ...now, accessToken: this.peer.token(user, device) });
+        return signedIn.get()?.accessToken ?? "";
+      },
+      refreshDueMs: () => Number.POSITIVE_INFINITY,
+      forget: () => signedIn.set(undefined),
+    } as unknown as Auth;
+  }
+
+  /** Waits until a client is online. */
+  async online(client: Client): Promise<number> {
+    return this.clock.until(() => client.connection.get().status === "online");
+  }
+}
+
+interface Paths {
+  readonly webtransport: Path;
+  readonly websocket: Path;
+}
+
+/** The texts a person sees, in order. */
+export function texts(items: readonly TimelineItem[]): string[] {
+  return items.flatMap((item) => (item.body.kind === "message" ? [item.body.text] : []));
+}
