@@ -1,0 +1,260 @@
+//! A core that behaves simply: it opens a session for whom the token names, commits what comes in the ordered lane to the log of its key, echoes other calls,
+//! and replays to who announces interest.
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use gogochat_proto::{
+    error::ErrorCode,
+    ids::{DeviceId, LogId, UserId},
+    node::{
+        self, core_item, edge_item,
+        invoke_request::Caller,
+        node_service_server::{NodeService, NodeServiceServer},
+    },
+    v1::{self, server_frame},
+};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
+use tonic::{
+    Request, Response, Status, Streaming,
+    transport::{Channel, Endpoint, Server},
+};
+
+#[derive(Clone, Default)]
+pub(crate) struct Core(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    edge: Mutex<Option<mpsc::Sender<Result<node::CoreBatch, Status>>>>,
+    logs: Mutex<HashMap<LogId, Vec<Bytes>>>,
+    interests: Mutex<HashMap<LogId, i64>>,
+    subscriptions: Mutex<HashMap<UserId, Vec<LogId>>>,
+    seen: Mutex<Vec<edge_item::Item>>,
+    away: AtomicBool,
+    /// Ordered calls get no answer.
+    mute: AtomicBool,
+    attached: AtomicU64,
+}
+
+impl Core {
+    /// The way to this core, over pipes in memory.
+    pub(crate) fn channel(&self) -> Channel {
+        let (pipes, incoming) = mpsc::channel::<Result<tokio::io::DuplexStream, std::io::Error>>(8);
+        let service = NodeServiceServer::new(self.clone());
+        tokio::spawn(Server::builder().add_service(service).serve_with_incoming(ReceiverStream::new(incoming)));
+        Endpoint::from_static("http://core").connect_with_connector_lazy(tower::service_fn(move |_| {
+            let pipes = pipes.clone();
+            async move {
+                let (ours, theirs) = tokio::io::duplex(256 * 1024);
+                pipes.send(Ok(theirs)).await.map_err(std::io::Error::other)?;
+                Ok::<_, std::io::Error>(TokioIo::new(ours))
+            }
+        }))
+    }
+
+    /// Conversations that a user's sessions are subscribed to.
+    pub(crate) fn join(&self, user: UserId, log: LogId) {
+        self.0.subscriptions.lock().entry(user).or_default().push(log);
+    }
+
+    /// Commits an event of `size` bytes to a log and tells the edge if it is interested; gives the seq.
+    pub(crate) fn commit(&self, log: LogId, size: usize) -> i64 {
+        self.commit_event(log, size, None, Bytes::new())
+    }
+
+    pub(crate) fn commit_event(
+        &self,
+        log: LogId,
+        size: usize,
+        subscribe: Option<node::Subscription>,
+        unsubscribe: Bytes,
+    ) -> i64 {
+        let (seq, frame) = self.store(log, size);
+        if self.0.interests.lock().contains_key(&log) {
+            self.fanout(log, seq, frame, subscribe, unsubscribe);
+        }
+        seq
+    }
+
+    /// Commits an event and loses its fan-out on the way.
+    pub(crate) fn commit_silently(&self, log: LogId) -> i64 {
+        self.store(log, 1).0
+    }
+
+    pub(crate) fn last_seq(&self, log: LogId) -> i64 {
+        self.0.logs.lock().get(&log).map_or(0, |events| events.len() as i64)
+    }
+
+    pub(crate) fn tell(&self, item: core_item::Item) {
+        let batch = node::CoreBatch { items: vec![node::CoreItem { item: Some(item) }] };
+        let edge = self.0.edge.lock().clone().expect("an edge");
+        edge.try_send(Ok(batch)).expect("room");
+    }
+
+    pub(crate) fn set_mute(&self, mute: bool) {
+        self.0.mute.store(mute, Ordering::Relaxed);
+    }
+
+    /// Goes away, or comes back.
+    pub(crate) fn set_away(&self, away: bool) {
+        self.0.away.store(away, Ordering::Relaxed);
+        if away {
+            *self.0.edge.lock() = None;
+        }
+    }
+
+    pub(crate) fn attached(&self) -> u64 {
+        self.0.attached.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_interested(&self, log: LogId) -> bool {
+        self.0.interests.lock().contains_key(&log)
+    }
+
+    /// What the edge said that `pick` wants.
+    pub(crate) fn seen<T>(&self, pick: impl FnMut(&edge_item::Item) -> Option<T>) -> Vec<T> {
+        self.0.seen.lock().iter().filter_map(pick).collect()
+    }
+
+    fn store(&self, log: LogId, size: usize) -> (i64, Bytes) {
+        let mut logs = self.0.logs.lock();
+        let events = logs.entry(log).or_default();
+        let seq = events.len() as i64 + 1;
+        let event = v1::Event {
+            log_id: log.to_string(),
+            seq,
+            body: Some(v1::event::Body::Message(v1::Message { text: "x".repeat(size) })),
+            ..Default::default()
+        };
+        let frame: Bytes = v1::ServerFrame::from(server_frame::Frame::Event(event)).encode_to_vec().into();
+        events.push(frame.clone());
+        (seq, frame)
+    }
+
+    fn fanout(&self, log: LogId, seq: i64, frame: Bytes, subscribe: Option<node::Subscription>, unsubscribe: Bytes) {
+        self.tell(core_item::Item::Fanout(node::Fanout { log_id: log.to_bytes(), seq, frame, subscribe, unsubscribe }));
+    }
+
+    fn take(&self, item: edge_item::Item) {
+        self.0.seen.lock().push(item.clone());
+        match item {
+            edge_item::Item::Open(open) => self.open(&open),
+            edge_item::Item::Command(command) if !self.0.mute.load(Ordering::Relaxed) => {
+                if let Ok(log) = command.key.parse() {
+                    self.commit(log, command.body.len());
+                }
+                self.tell(core_item::Item::Result(node::Result {
+                    session: command.session,
+                    call_id: command.call_id,
+                    body: command.body,
+                    error: None,
+                }));
+            }
+            edge_item::Item::Interest(interest) => {
+                let log = LogId::from_slice(&interest.log_id).unwrap();
+                self.0.interests.lock().insert(log, interest.have_seq);
+                let missed: Vec<_> = self.0.logs.lock().get(&log).cloned().unwrap_or_default();
+                for (seq, frame) in (1..).zip(missed).filter(|(seq, _)| *seq > interest.have_seq) {
+                    self.fanout(log, seq, frame, None, Bytes::new());
+                }
+            }
+            edge_item::Item::Uninterest(log) => {
+                self.0.interests.lock().remove(&LogId::from_slice(&log).unwrap());
+            }
+            _ => {}
+        }
+    }
+
+    fn open(&self, open: &node::SessionOpen) {
+        let session = open.session;
+        let refuse = |code: ErrorCode| {
+            let error = Some(code.with("refused"));
+            self.tell(core_item::Item::Refused(node::SessionRefused { session, error }));
+        };
+        let (principal, life_ms) = match (&open.principal, open.access_token.split_once(' ')) {
+            (Some(principal), _) => (principal.clone(), 0),
+            (None, Some((kind, user))) => {
+                let user: UserId = user.parse().unwrap();
+                let device_id = DeviceId::new_v7().to_bytes();
+                let principal = node::Principal { user_id: user.to_bytes(), device_id };
+                (principal, if kind == "brief" { 1_500 } else { 0 })
+            }
+            (None, None) => {
+                return match open.access_token.as_str() {
+                    "expired" => refuse(ErrorCode::TokenExpired),
+                    "slow" => {}
+                    _ => refuse(ErrorCode::TokenInvalid),
+                };
+            }
+        };
+        let user = UserId::from_slice(&principal.user_id).unwrap();
+        let logs = self.0.subscriptions.lock().get(&user).cloned().unwrap_or_default();
+        let subscriptions = logs
+            .into_iter()
+            .map(|log| node::Subscription { log_id: log.to_bytes(), from_seq: self.last_seq(log) })
+            .collect();
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as i64;
+        self.tell(core_item::Item::Opened(node::SessionOpened {
+            session,
+            own_seq: self.last_seq(user.into()),
+            principal: Some(principal),
+            subscriptions,
+            expires_ms: if life_ms > 0 { now + life_ms } else { 0 },
+        }));
+    }
+}
+
+#[tonic::async_trait]
+impl NodeService for Core {
+    type AttachStream = Pin<Box<dyn Stream<Item = Result<node::CoreBatch, Status>> + Send>>;
+
+    async fn attach(
+        &self,
+        request: Request<Streaming<node::EdgeBatch>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        if self.0.away.load(Ordering::Relaxed) {
+            return Err(Status::unavailable("away"));
+        }
+        let (sender, batches) = mpsc::channel(100_000);
+        *self.0.edge.lock() = Some(sender);
+        self.0.interests.lock().clear();
+        self.0.attached.fetch_add(1, Ordering::Relaxed);
+        let core = self.clone();
+        let mut incoming = request.into_inner();
+        tokio::spawn(async move {
+            while let Some(Ok(batch)) = incoming.next().await {
+                if core.0.away.load(Ordering::Relaxed) {
+                    return;
+                }
+                for item in batch.items.into_iter().filter_map(|item| item.item) {
+                    core.take(item);
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(batches))))
+    }
+
+    async fn invoke(&self, request: Request<node::InvokeRequest>) -> Result<Response<node::InvokeReply>, Status> {
+        let request = request.into_inner();
+        let error = match (request.method.as_str(), &request.caller) {
+            ("gogochat.v1.ChatService/GetConversation", _) => Some(ErrorCode::NotAMember.with("not yours")),
+            (_, Some(Caller::AccessToken(token))) if token == "expired" => Some(ErrorCode::TokenExpired.with("late")),
+            ("gogochat.v1.AccountService/GetAccount", None) => Some(ErrorCode::Unauthenticated.with("who?")),
+            _ => None,
+        };
+        let body = if error.is_none() { request.body } else { Bytes::new() };
+        Ok(Response::new(node::InvokeReply { body, error }))
+    }
+}

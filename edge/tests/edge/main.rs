@@ -1,0 +1,86 @@
+//! The edge from outside: real clients over real sockets on loopback, before a core that behaves simply.
+
+mod client;
+mod core;
+mod hostile;
+mod http;
+mod reattach;
+mod sessions;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, routing::get};
+use gogochat_edge::{Edge, EdgeConfig, Limits};
+use rustls::{
+    pki_types::{CertificateDer, PrivatePkcs8KeyDer},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+
+use self::core::Core;
+
+/// An edge, its core, and the certificate that clients trust.
+pub(crate) struct World {
+    pub(crate) edge: Edge,
+    pub(crate) core: Core,
+    pub(crate) certificate: CertificateDer<'static>,
+}
+
+/// The origin that pages come from.
+pub(crate) const ORIGIN: &str = "https://chat.example.org";
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub(crate) async fn with(limits: Limits) -> Self {
+        let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = signed.cert.der().clone();
+        let key = PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der());
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let certified = CertifiedKey::from_der(vec![certificate.clone()], key.into(), &provider).unwrap();
+        let core = Core::default();
+        let config = EdgeConfig {
+            node: "edge-test".into(),
+            http: vec!["127.0.0.1:0".parse().unwrap()],
+            edge: vec!["127.0.0.1:0".parse().unwrap()],
+            certificate: Arc::new(One(Arc::new(certified))),
+            allowed_origins: vec![ORIGIN.into()],
+            webtransport_url: None,
+            certificate_hash: Arc::new(|| "abcd".into()),
+            limits,
+        };
+        let app = Router::new().route("/page", get(|| async { "a page" }));
+        let edge = Edge::start(config, core.channel(), app).await.unwrap();
+        edge.handle().attached().await;
+        Self { edge, core, certificate }
+    }
+}
+
+#[derive(Debug)]
+struct One(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for One {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.clone())
+    }
+}
+
+/// Waits for a condition; fails after 10 s.
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(tokio::time::Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Bounds a wait; what hangs fails.
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    within(Duration::from_secs(10), future).await
+}
+
+pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(limit, future).await.expect("it took too long")
+}

@@ -1,0 +1,89 @@
+//! What a session does, the same over each transport.
+
+use gogochat_proto::{
+    ids::{LogId, UserId},
+    v1::{self, client_frame, server_frame},
+};
+
+use crate::{World, client::KINDS, eventually, soon};
+
+const SEND: &str = "gogochat.v1.ChatService/SendMessage";
+const SYNC: &str = "gogochat.v1.SyncService/Sync";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hello_call_and_fan_out_over_each() {
+    let world = World::new().await;
+    let group = LogId::new_v7();
+    let mut clients = Vec::new();
+    for kind in KINDS {
+        let user = UserId::new_v7();
+        world.core.join(user, group);
+        clients.push(world.log_in(kind, user).await);
+    }
+    for client in &mut clients {
+        client.call(1, SYNC, "", &b"body"[..]).await;
+        let reply = client.next_reply().await;
+        assert_eq!((reply.id, &reply.body[..], reply.error), (1, &b"body"[..], None));
+    }
+    clients[0].call(2, SEND, &group.to_string(), vec![7; 40]).await;
+    for (index, client) in clients.iter_mut().enumerate() {
+        let mut frames = vec![client.next().await];
+        if index == 0 {
+            frames.push(client.next().await);
+            assert!(
+                frames.iter().any(|f| matches!(f, server_frame::Frame::Reply(r) if r.id == 2 && r.error.is_none()))
+            );
+        }
+        assert!(frames.iter().any(|f| matches!(f, server_frame::Frame::Event(e) if e.seq == 1)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_over_websocket() {
+    use futures_util::{SinkExt as _, StreamExt as _};
+    use tokio_tungstenite::tungstenite::Message;
+
+    let world = World::new().await;
+    let (user, group) = (UserId::new_v7(), LogId::new_v7());
+    world.core.join(user, group);
+    let mut socket = world.ws("gogochat.v1.json", Some(crate::ORIGIN)).await.unwrap();
+    let hello = serde_json::json!({ "hello": { "accessToken": format!("user {user}") } });
+    socket.send(Message::text(hello.to_string())).await.unwrap();
+    let mut next = async || -> serde_json::Value {
+        let message = soon(socket.next()).await.unwrap().unwrap();
+        serde_json::from_str(message.to_text().unwrap()).unwrap()
+    };
+    assert_eq!(next().await["welcome"]["userId"], user.to_string());
+    eventually("interest", || world.core.is_interested(group)).await;
+    world.core.commit(group, 3);
+    assert_eq!(next().await["event"]["message"]["text"], "xxx");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_events_in_order_over_each() {
+    let world = World::new().await;
+    let group = LogId::new_v7();
+    for kind in KINDS {
+        let user = UserId::new_v7();
+        world.core.join(user, group);
+        let mut client = world.log_in(kind, user).await;
+        eventually("interest", || world.core.is_interested(group)).await;
+        let first = world.core.last_seq(group) + 1;
+        for _ in 0..500 {
+            world.core.commit(group, 100);
+        }
+        for seq in first..first + 500 {
+            assert_eq!(client.next_event().await, seq, "{kind:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ping_is_answered() {
+    let world = World::new().await;
+    for kind in KINDS {
+        let mut client = world.log_in(kind, UserId::new_v7()).await;
+        client.send(client_frame::Frame::Ping(v1::Ping { nonce: 99 })).await;
+        assert_eq!(client.next().await, server_frame::Frame::Pong(v1::Pong { nonce: 99 }));
+    }
+}
