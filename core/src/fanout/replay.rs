@@ -60,6 +60,10 @@ async fn page(
     let end = events.len() < PAGE as usize && bytes < PAGE_BYTES / 2;
     // What was committed before these events and ends a subscription has to reach the edge before them.
     hub.progress.fence().await;
+    if hub.replay_from(attachment.id, log) != Some(from) {
+        // The edge has asked anew, for more.
+        return Ok(Some((from, false)));
+    }
     let mut to = from;
     for event in events {
         let change = change(store, &event).await?;

@@ -1,0 +1,278 @@
+//! Attachments: opening sessions, fan-out and replay, revocation, cuts.
+
+use std::collections::HashMap;
+
+use gogochat_proto::{
+    ids::LogId,
+    node::{self, EphemeralKind, core_item::Item, edge_item::Item as Up},
+    v1::{self, ephemeral::Kind, server_frame::Frame},
+};
+
+use crate::support::{Edge, Node, User, code, command, event, message, next_call, next_session, text};
+
+#[tokio::test]
+async fn sessions_are_opened_by_token_and_again_by_principal() {
+    let node = Node::start().await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let log = node.befriend(&alice, &bob).await;
+    let mut edge = Edge::attach(&node).await;
+    let (_, opened) = edge.open(&alice).await;
+    assert_eq!(opened.principal, Some(alice.principal()));
+    assert_eq!(opened.own_seq, 3);
+    assert_eq!(opened.subscriptions, [node::Subscription { log_id: log.to_bytes(), from_seq: 1 }]);
+    assert!(opened.expires_ms > 0);
+
+    let open = |principal, access_token: &str| node::SessionOpen {
+        session: next_session(),
+        access_token: access_token.into(),
+        address: "192.0.2.1".into(),
+        principal,
+    };
+    assert!(edge.try_open(open(Some(bob.principal()), "")).await.is_ok());
+    assert_eq!(code(edge.try_open(open(None, "")).await), "unauthenticated");
+    assert_eq!(code(edge.try_open(open(None, "x")).await), "token_invalid");
+    let foreign = node::Principal { user_id: alice.id.to_bytes(), device_id: bob.device.to_bytes() };
+    assert_eq!(code(edge.try_open(open(Some(foreign), "")).await), "token_invalid");
+    let nothing = node::Principal::default();
+    assert_eq!(code(edge.try_open(open(Some(nothing), "")).await), "unauthenticated");
+    let _: v1::LogOutResponse =
+        node.call("AccountService/LogOut", Some(&bob.token), &v1::LogOutRequest {}).await.unwrap();
+    assert_eq!(code(edge.try_open(open(Some(bob.principal()), "")).await), "token_invalid");
+}
+
+#[tokio::test]
+async fn the_hello_comes_first() {
+    let node = Node::start().await;
+    let (up, batches) = tokio::sync::mpsc::channel(1);
+    let mut down = node::node_service_client::NodeServiceClient::new(node.channel.clone())
+        .attach(tokio_stream::wrappers::ReceiverStream::new(batches))
+        .await
+        .unwrap()
+        .into_inner();
+    let item = Up::Close(node::SessionClose { session: 1 });
+    up.send(node::EdgeBatch { items: vec![node::EdgeItem { item: Some(item) }] }).await.unwrap();
+    assert_eq!(down.message().await.unwrap_err().code(), tonic::Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn interest_replays_what_is_missing_and_goes_on_live() {
+    let node = Node::start().await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let log = node.befriend(&alice, &bob).await;
+    for n in 0..600 {
+        node.send(&alice, log, &n.to_string()).await.unwrap();
+    }
+    let mut edge = Edge::attach(&node).await;
+    edge.interest(log, 100).await;
+    for n in 600..650 {
+        node.send(&alice, log, &n.to_string()).await.unwrap();
+    }
+    for seq in 101..=651 {
+        let (fanout, event) = edge.event(log).await;
+        assert_eq!(fanout.seq, seq);
+        assert_eq!(text(&event).unwrap(), (seq - 2).to_string());
+    }
+    edge.send(Up::Uninterest(log.to_bytes())).await;
+    edge.settle().await;
+    node.send(&alice, log, "unheard").await.unwrap();
+    assert_eq!(edge.settle().await, []);
+    edge.interest(log, 651).await;
+    assert_eq!(text(&edge.event(log).await.1).unwrap(), "unheard");
+}
+
+#[tokio::test]
+async fn a_session_hears_of_its_conversations_from_the_own_log() {
+    let node = Node::start().await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let mut edge = Edge::attach(&node).await;
+    let (_, opened) = edge.open(&alice).await;
+    assert_eq!(opened.own_seq, 0);
+    // It joins before the edge has asked for the own log: the replay says so too.
+    let log = node.befriend(&bob, &alice).await;
+    edge.interest(alice.own(), opened.own_seq).await;
+    let mut subscribed = None;
+    for seq in 1..=3 {
+        let (fanout, _) = edge.event(alice.own()).await;
+        assert_eq!(fanout.seq, seq);
+        subscribed = subscribed.or(fanout.subscribe);
+    }
+    assert_eq!(subscribed.unwrap(), node::Subscription { log_id: log.to_bytes(), from_seq: 0 });
+}
+
+#[tokio::test]
+async fn a_revoked_session_is_closed_and_its_commands_refused() {
+    let node = Node::start().await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let log = node.befriend(&alice, &bob).await;
+    let mut edge = Edge::attach(&node).await;
+    let session = edge.enter(&alice).await;
+    edge.say(session, log, "x").await.unwrap();
+    let _: v1::LogOutResponse =
+        node.call("AccountService/LogOut", Some(&alice.token), &v1::LogOutRequest {}).await.unwrap();
+    let revoke = edge
+        .next("revoke", |item| match item {
+            Item::Revoke(revoke) => Some(revoke.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!((revoke.user_id, revoke.device_id), (alice.id.to_bytes(), alice.device.to_bytes()));
+    assert_eq!((revoke.close_code, revoke.reason.as_str()), (4005, "signed_out"));
+    assert_eq!(code(edge.say(session, log, "y").await), "token_invalid");
+    edge.send(Up::Close(node::SessionClose { session })).await;
+    assert_eq!(code(edge.say(session, log, "y").await), "unauthenticated");
+}
+
+#[tokio::test]
+async fn typing_is_told_with_the_user_set_by_the_core() {
+    let node = Node::start().await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let log = node.befriend(&alice, &bob).await;
+    let mut edge = Edge::attach(&node).await;
+    let session = edge.enter(&alice).await;
+    let up = |kind| {
+        let ephemeral = v1::Ephemeral { user_id: bob.id.to_string(), kind: Some(kind), ..Default::default() };
+        Up::Ephemeral(node::EphemeralUp {
+            session,
+            log_id: log.to_bytes(),
+            ephemeral: prost::Message::encode_to_vec(&ephemeral).into(),
+        })
+    };
+    edge.send(up(Kind::Presence(v1::Presence { online: false, last_seen_ms: 1 }))).await;
+    edge.send(up(Kind::Typing(v1::Typing { stopped: false }))).await;
+    let (down, frame) = edge.ephemeral(log, EphemeralKind::Typing).await;
+    assert!(down.skip_subject);
+    assert_eq!(down.subject, alice.id.to_bytes());
+    let Frame::Ephemeral(told) = frame else { panic!("{frame:?}") };
+    assert_eq!((told.user_id, told.conversation_id), (alice.id.to_string(), log.to_string()));
+}
+
+/// Attach is cut again and again under load; the client repeats what was not answered. Nothing is lost, doubled or out of order, and the
+/// edge, which asks for what it misses, is sent every event.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cutting_the_attachment_under_load_loses_nothing() {
+    let node = Node::start().await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let log = node.befriend(&alice, &bob).await;
+    let requests: Vec<_> = (0..2_000).map(|n| message(log, &n.to_string())).collect();
+    let mut answered: HashMap<usize, i64> = HashMap::new();
+    let mut heard: Vec<String> = Vec::new();
+    let mut have = 1;
+    for round in 0.. {
+        assert!(round < 100, "no progress");
+        let mut edge = Edge::attach(&node).await;
+        let session = edge.enter(&alice).await;
+        edge.interest(log, have).await;
+        let first = (0..requests.len()).find(|n| !answered.contains_key(n)).unwrap_or(requests.len());
+        let window: Vec<usize> =
+            (first..requests.len().min(first + 700)).filter(|n| !answered.contains_key(n)).collect();
+        let calls: HashMap<u32, usize> = window.iter().map(|n| (next_call(), *n)).collect();
+        let mut ordered: Vec<_> = calls.iter().map(|(call, n)| (*n, *call)).collect();
+        ordered.sort_unstable();
+        edge.send_all(
+            ordered
+                .iter()
+                .map(|(n, call)| command(session, *call, "ChatService/SendMessage", &log.to_string(), &requests[*n])),
+        )
+        .await;
+        // It takes some of what comes, and then the stream is cut.
+        let last = window.is_empty();
+        let enough = if last { usize::MAX } else { 150 + 37 * (round % 5) };
+        let mut taken = 0;
+        while taken < enough && !(last && heard.len() == requests.len()) {
+            taken += 1;
+            edge.next("item", |item| {
+                match item {
+                    Item::Result(result) => {
+                        let sent = <v1::SendMessageResponse as prost::Message>::decode(result.body.clone()).unwrap();
+                        answered.insert(calls[&result.call_id], sent.seq);
+                    }
+                    Item::Fanout(fanout) if fanout.log_id == log.to_bytes() && fanout.seq > have => {
+                        assert_eq!(fanout.seq, have + 1, "a gap");
+                        have = fanout.seq;
+                        heard.extend(text(&event(fanout)));
+                    }
+                    _ => {}
+                }
+                Some(())
+            })
+            .await;
+            if !last && answered.len() == requests.len() && taken >= window.len() {
+                break;
+            }
+        }
+        if last {
+            break;
+        }
+    }
+    let expected: Vec<String> = (0..requests.len()).map(|n| n.to_string()).collect();
+    assert_eq!(heard, expected);
+    let kept: Vec<String> = node.texts(&bob, log).await.into_iter().map(|(_, text)| text).collect();
+    assert_eq!(kept, expected);
+    assert!((0..requests.len()).all(|n| answered[&n] == n as i64 + 2));
+}
+
+#[tokio::test]
+async fn an_edge_that_does_not_read_is_detached_and_the_others_go_on() {
+    let mut config = crate::support::config();
+    config.outbox_items = 64;
+    let node = Node::with(config, |s| s).await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let log = node.befriend(&alice, &bob).await;
+    let mut slow = Edge::attach(&node).await;
+    slow.interest(log, 1).await;
+    slow.settle().await;
+    let mut quick = Edge::attach(&node).await;
+    let session = quick.enter(&alice).await;
+    // Until the windows and the queue of the one that does not read are full.
+    let text = "x".repeat(16 * 1024);
+    for n in 0..1_500 {
+        quick.say(session, log, &text).await.unwrap();
+        assert_eq!(quick.event(log).await.0.seq, n + 2);
+    }
+    let status = slow.end().await;
+    assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+}
+
+#[tokio::test]
+async fn presence_is_told_to_contacts_and_a_reload_is_no_departure() {
+    let mut config = crate::support::config();
+    config.presence_grace = std::time::Duration::from_millis(100);
+    let node = Node::with(config, |s| s).await;
+    let (alice, bob, eve) = (node.register("alice").await, node.register("bob").await, node.register("eve").await);
+    let log = node.befriend(&alice, &bob).await;
+    let mut edge = Edge::attach(&node).await;
+    edge.enter(&bob).await;
+    let session = edge.enter(&alice).await;
+    let presence = async |edge: &mut Edge| {
+        let (down, frame) = edge.ephemeral(log, EphemeralKind::Presence).await;
+        let Frame::Ephemeral(v1::Ephemeral { user_id, kind: Some(Kind::Presence(presence)), .. }) = frame else {
+            panic!("{frame:?}")
+        };
+        assert!(down.skip_subject);
+        (user_id, presence.online)
+    };
+    let mut told = presence(&mut edge).await;
+    if told.0 == bob.id.to_string() {
+        told = presence(&mut edge).await;
+    }
+    assert_eq!(told, (alice.id.to_string(), true));
+
+    let asked = |user: &User| v1::GetPresenceRequest { user_ids: vec![user.id.to_string()] };
+    let got: v1::GetPresenceResponse =
+        node.call("SocialService/GetPresence", Some(&bob.token), &asked(&alice)).await.unwrap();
+    assert!(got.presences[0].presence.unwrap().online);
+    let got: v1::GetPresenceResponse =
+        node.call("SocialService/GetPresence", Some(&eve.token), &asked(&alice)).await.unwrap();
+    assert_eq!(got.presences, [], "not a contact");
+
+    // One session comes as the other goes: nobody hears of it.
+    edge.send(Up::Close(node::SessionClose { session })).await;
+    let again = edge.enter(&alice).await;
+    edge.send(Up::Close(node::SessionClose { session: again })).await;
+    assert_eq!(presence(&mut edge).await, (alice.id.to_string(), false));
+    let got: v1::GetPresenceResponse =
+        node.call("SocialService/GetPresence", Some(&bob.token), &asked(&alice)).await.unwrap();
+    let seen = got.presences[0].presence.unwrap();
+    assert!(!seen.online && seen.last_seen_ms > 0);
+    let _: LogId = log;
+}
