@@ -1,6 +1,6 @@
 // One short word at a time, said to screen readers too; it goes by itself.
 
-import { createEffect, on, onCleanup, Show } from "solid-js";
+import { createEffect, createMemo, on, onCleanup, Show } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { use } from "../state/bind.ts";
@@ -8,14 +8,8 @@ import { use } from "../state/bind.ts";
 export function Toast() {
   const app = useApp();
   const connection = use(app.client.connection);
-  createEffect(
-    on(
-      () => connection().switches,
-      (_, before) => {
-        if (before !== undefined) app.showToast(t().nothingLost);
-      },
-    ),
-  );
+  const switches = createMemo(() => connection().switches);
+  createEffect(on(switches, () => app.showToast(t().nothingLost), { defer: true }));
   createEffect(() => {
     if (!app.toast()) return;
     const timer = setTimeout(() => app.showToast(undefined), SHOWN_MS);

@@ -16,7 +16,7 @@ import { clockTime, dayName } from "../ui/time.ts";
 /** How far a message of one's own has got. */
 export type TickState = "sending" | "sent" | "delivered" | "read" | "failed";
 
-export function Bubble(props: { row: Row; conversation: Conversation }) {
+export function Bubble(props: { row: Row; conversation: Conversation; unreadCount: number }) {
   const app = useApp();
   const item = props.row.item;
   return (
@@ -26,7 +26,7 @@ export function Bubble(props: { row: Row; conversation: Conversation }) {
       </Show>
       <Show when={props.row.unread}>
         <div class="unread" data-testid="unread-divider">
-          {t().unreadCount(props.conversation.unread || 1)}
+          {t().unreadCount(props.unreadCount)}
         </div>
       </Show>
       <Show when={item.body.kind === "message"} fallback={<div class="sys">{systemText(app, item.body, item.senderId)}</div>}>

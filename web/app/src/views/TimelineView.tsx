@@ -19,12 +19,14 @@ export function TimelineView(props: { conversation: Conversation }) {
   const timeline = app.client.timeline(id);
   const items = use(timeline.items);
   const state = use(timeline.state);
-  const unreadAfter = props.conversation.unread > 0 ? props.conversation.readSeq : undefined;
+  const unreadCount = props.conversation.unread;
+  const unreadAfter = unreadCount > 0 ? props.conversation.readSeq : undefined;
   const builder = new RowBuilder();
   const [atEnd, setAtEnd] = createSignal(true);
   let scroller!: HTMLDivElement;
   let list: VirtualizerHandle | undefined;
   let settled = false;
+  let lastTop = 0;
 
   const model = createMemo<{ rows: Row[]; shift: boolean }>(
     (before) => {
@@ -37,9 +39,14 @@ export function TimelineView(props: { conversation: Conversation }) {
   const rows = () => model().rows;
 
   const toEnd = (smooth = false) => list?.scrollToIndex(rows().length - 1, { align: "end", smooth });
+  const nearEnd = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_PX;
   const measure = () => {
     if (!list) return;
-    setAtEnd(list.scrollSize - list.scrollOffset - list.viewportSize < NEAR_PX);
+    const top = scroller.scrollTop;
+    // Only a move upwards leaves the end: what grows below is followed.
+    if (nearEnd()) setAtEnd(true);
+    else if (top < lastTop) setAtEnd(false);
+    lastTop = top;
     if (settled && list.scrollOffset < list.viewportSize && !state().complete && !state().loadingOlder && !state().error) {
       void timeline.loadOlder();
     }
@@ -63,6 +70,7 @@ export function TimelineView(props: { conversation: Conversation }) {
     else toEnd();
     requestAnimationFrame(() => {
       settled = true;
+      setAtEnd(nearEnd());
       measure();
     });
   };
@@ -99,9 +107,12 @@ export function TimelineView(props: { conversation: Conversation }) {
           shift={model().shift}
           scrollRef={scroller}
           onScroll={measure}
-          onResize={() => settled && atEnd() && toEnd()}
+          onResize={() => {
+            if (settled && atEnd()) toEnd();
+            measure();
+          }}
         >
-          {(row) => <Bubble row={row} conversation={props.conversation} />}
+          {(row) => <Bubble row={row} conversation={props.conversation} unreadCount={unreadCount} />}
         </Virtualizer>
       </div>
       <Show when={state().loadingOlder}>

@@ -1,0 +1,69 @@
+// Two people register, become contacts, exchange 100 messages each way while typing and read marks show, reload, and find it all:
+// over WebTransport and over wss, in Chromium and in Firefox.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { startChromium, startFirefox } from "../lib/browsers.mjs";
+import { testCertificate } from "../lib/certs.mjs";
+import { befriend, connectedBy, exchange, history, newName, register } from "../lib/people.mjs";
+import { startDev, startServe } from "../lib/server.mjs";
+import { udpBlackHole } from "../lib/udp.mjs";
+
+const EACH = 100;
+
+async function conversation(browser, url, transport) {
+  const [here, there] = [await browser.device(), await browser.device()];
+  const [ann, bob] = [await here.open(url), await there.open(url)];
+  const [annName, bobName] = [newName("ann"), newName("bob")];
+  await register(ann, annName, "Ann");
+  await register(bob, bobName, "Bob");
+  await befriend(ann, bob, bobName, "It is Ann.");
+  for (const tab of [ann, bob]) await connectedBy(tab, transport);
+  await ann.see("subtitle", '[data-online="true"]');
+
+  const marks = await exchange(ann, bob, EACH);
+  assert.deepEqual(marks, { typing: 8, read: 8 });
+
+  const expected = Array.from({ length: EACH }, (_, i) => [`ann ${i}`, `bob ${i}`]).flat();
+  for (const tab of [ann, bob]) {
+    await tab.reload();
+    await tab.see("message");
+    await connectedBy(tab, transport);
+    const found = await history(tab);
+    assert.deepEqual(found.map(({ text }) => text), expected);
+    // Gapless, each once.
+    assert.deepEqual(found.map(({ seq }) => seq), found.map((_, i) => (found[0]?.seq ?? 0) + i));
+    assert.deepEqual(tab.faults, []);
+  }
+  await here.close();
+  await there.close();
+}
+
+test("Chromium over WebTransport", async (t) => {
+  const server = await startDev();
+  t.after(server.stop);
+  const browser = await startChromium();
+  t.after(browser.close);
+  await conversation(browser, server.page, "webtransport");
+});
+
+test("Chromium on an https page over wss, with UDP blocked", async (t) => {
+  const certs = testCertificate();
+  t.after(certs.remove);
+  const hole = await udpBlackHole();
+  t.after(hole.close);
+  const server = await startServe({ ...certs, webtransportUrl: `https://localhost:${hole.port}/wt` });
+  t.after(server.stop);
+  const browser = await startChromium({ args: [`--ignore-certificate-errors-spki-list=${certs.spki}`] });
+  t.after(browser.close);
+  await conversation(browser, server.page, "websocket");
+  assert.ok(hole.state.dropped > 0, "WebTransport was never tried");
+});
+
+test("Firefox over WebTransport", async (t) => {
+  const server = await startDev();
+  t.after(server.stop);
+  const browser = await startFirefox();
+  t.after(browser.close);
+  await conversation(browser, server.page, "webtransport");
+});
