@@ -1,1 +1,112 @@
+use std::cell::RefCell;
 
+use super::*;
+use crate::{
+    config::Limits,
+    session::wire::Format,
+    transport::outlet::{Outlet, Pipe},
+};
+
+fn peer(registry: &Registry) -> Arc<Peer> {
+    let outlet = Outlet::new(Format::Stream, Pipe::Nowhere, Limits::default());
+    registry.admit(outlet, std::net::Ipv4Addr::LOCALHOST.into(), "ws", Instant::now())
+}
+
+/// Subscribes and gives what the core was asked for.
+fn subscribe(registry: &Registry, peer: &Arc<Peer>, log: LogId, from: i64) -> Option<i64> {
+    let mut asked = None;
+    registry.subscribe(peer, log, from, |have| asked = Some(have));
+    asked
+}
+
+fn deliver(registry: &Registry, log: LogId, seq: i64) -> (Delivery, Vec<u64>) {
+    let mut to = Vec::new();
+    let delivery = registry.deliver(log, seq, Instant::now(), &mut to);
+    (delivery, to.iter().map(|peer| peer.id).collect())
+}
+
+#[test]
+fn each_event_once_and_in_order() {
+    let (registry, log) = (Registry::default(), LogId::new_v7());
+    let (a, b) = (peer(&registry), peer(&registry));
+    assert_eq!(subscribe(&registry, &a, log, 5), Some(5));
+    assert_eq!(subscribe(&registry, &b, log, 5), None);
+    assert_eq!(deliver(&registry, log, 6), (Delivery::Deliver, vec![a.id, b.id]));
+    assert_eq!(deliver(&registry, log, 6), (Delivery::Ignore, vec![]));
+    assert_eq!(deliver(&registry, log, 3), (Delivery::Ignore, vec![]));
+    assert_eq!(deliver(&registry, LogId::new_v7(), 1), (Delivery::Ignore, vec![]));
+}
+
+#[test]
+fn a_gap_is_asked_for_once() {
+    let (registry, log) = (Registry::default(), LogId::new_v7());
+    let a = peer(&registry);
+    subscribe(&registry, &a, log, 5);
+    assert_eq!(deliver(&registry, log, 8), (Delivery::Gap(5), vec![]));
+    assert_eq!(deliver(&registry, log, 9), (Delivery::Wait, vec![]));
+    let later = Instant::now() + ASK_AGAIN;
+    assert_eq!(registry.deliver(log, 10, later, &mut Vec::new()), Delivery::Gap(5));
+    for seq in 6..=10 {
+        assert_eq!(deliver(&registry, log, seq), (Delivery::Deliver, vec![a.id]));
+    }
+}
+
+#[test]
+fn one_that_comes_later_with_less_is_sent_what_it_misses() {
+    let (registry, log) = (Registry::default(), LogId::new_v7());
+    let (a, b) = (peer(&registry), peer(&registry));
+    subscribe(&registry, &a, log, 0);
+    for seq in 1..=3 {
+        deliver(&registry, log, seq);
+    }
+    // The core knew of seq 1 alone when it opened this one's session.
+    assert_eq!(subscribe(&registry, &b, log, 1), Some(1));
+    assert_eq!(deliver(&registry, log, 2), (Delivery::Deliver, vec![b.id]));
+    assert_eq!(deliver(&registry, log, 3), (Delivery::Deliver, vec![b.id]));
+    assert_eq!(deliver(&registry, log, 4), (Delivery::Deliver, vec![a.id, b.id]));
+}
+
+#[test]
+fn one_that_comes_with_more_is_not_sent_what_it_has() {
+    let (registry, log) = (Registry::default(), LogId::new_v7());
+    let (a, b) = (peer(&registry), peer(&registry));
+    subscribe(&registry, &a, log, 1);
+    assert_eq!(subscribe(&registry, &b, log, 3), None);
+    assert_eq!(deliver(&registry, log, 2), (Delivery::Deliver, vec![a.id]));
+    assert_eq!(deliver(&registry, log, 3), (Delivery::Deliver, vec![a.id]));
+    assert_eq!(deliver(&registry, log, 4), (Delivery::Deliver, vec![a.id, b.id]));
+}
+
+#[test]
+fn interest_ends_with_the_last() {
+    let (registry, log) = (Registry::default(), LogId::new_v7());
+    let (a, b) = (peer(&registry), peer(&registry));
+    subscribe(&registry, &a, log, 0);
+    subscribe(&registry, &b, log, 0);
+    let gone = RefCell::new(Vec::new());
+    registry.unsubscribe(&a, log, |log| gone.borrow_mut().push(log));
+    registry.unsubscribe(&a, log, |log| gone.borrow_mut().push(log));
+    assert!(gone.borrow().is_empty() && !a.follows(log) && b.follows(log));
+    registry.remove(&b, None, |log| gone.borrow_mut().push(log));
+    assert_eq!(*gone.borrow(), [log]);
+    assert!(registry.interests().is_empty());
+    // One that has left follows nothing any more, whatever comes late.
+    assert_eq!(subscribe(&registry, &b, log, 0), None);
+    assert!(registry.interests().is_empty());
+}
+
+#[test]
+fn a_users_sessions_are_found_until_they_leave() {
+    let registry = Registry::default();
+    let (a, b) = (peer(&registry), peer(&registry));
+    let principal = Principal { user: UserId::new_v7(), device: gogochat_proto::ids::DeviceId::new_v7() };
+    for peer in [&a, &b, &a] {
+        registry.identify(peer, principal);
+    }
+    assert_eq!(registry.user(principal.user).len(), 2);
+    registry.remove(&a, Some(principal), |_| {});
+    registry.identify(&a, principal);
+    assert_eq!(registry.user(principal.user).iter().map(|peer| peer.id).collect::<Vec<_>>(), [b.id]);
+    registry.remove(&b, Some(principal), |_| {});
+    assert!(registry.users.is_empty() && registry.len() == 0);
+}

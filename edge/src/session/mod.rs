@@ -248,9 +248,12 @@ impl Session {
     }
 
     fn ephemeral(&mut self, ephemeral: v1::Ephemeral, now: Instant) -> Result<Option<Output>, CloseCode> {
-        // Presence is the server's to tell.
-        if !matches!(ephemeral.kind, Some(ephemeral::Kind::Typing(_))) {
-            return Err(CloseCode::ProtocolError);
+        match ephemeral.kind {
+            Some(ephemeral::Kind::Typing(_)) => {}
+            // Presence is the server's to tell.
+            Some(ephemeral::Kind::Presence(_)) => return Err(CloseCode::ProtocolError),
+            // A kind that this edge does not know yet.
+            None => return Ok(None),
         }
         let log = ephemeral.conversation_id.parse().map_err(|_| CloseCode::ProtocolError)?;
         if !self.ephemerals.take(now) {

@@ -1,1 +1,230 @@
+use gogochat_proto::limits::{HEARTBEAT, MARKS_INTERVAL, SILENCE};
 
+use super::*;
+
+const SEND: &str = "gogochat.v1.ChatService/SendMessage";
+const SYNC: &str = "gogochat.v1.SyncService/Sync";
+
+/// A session under a clock of its own.
+struct Sim {
+    session: Session,
+    now: Instant,
+}
+
+impl Sim {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { session: Session::new(now), now }
+    }
+
+    fn live() -> Self {
+        let mut sim = Self::new();
+        assert!(matches!(sim.hello("t"), Ok(Some(Output::Open(token))) if token == "t"));
+        assert!(sim.session.opened(principal(), None));
+        sim
+    }
+
+    fn receive(&mut self, frame: client_frame::Frame) -> Result<Option<Output>, CloseCode> {
+        self.session.receive(frame, Lane::Main, self.now)
+    }
+
+    fn hello(&mut self, token: &str) -> Result<Option<Output>, CloseCode> {
+        let hello = v1::Hello { access_token: token.into(), client: "test".into() };
+        self.receive(client_frame::Frame::Hello(hello))
+    }
+
+    fn call(&mut self, id: u32, method: &str, key: &str, body: &str) -> Result<Option<Output>, CloseCode> {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        self.receive(client_frame::Frame::Call(v1::Call { id, method: method.into(), key: key.into(), body }))
+    }
+
+    fn ping(&mut self) -> Result<Option<Output>, CloseCode> {
+        self.receive(client_frame::Frame::Ping(v1::Ping { nonce: 1 }))
+    }
+
+    /// Ticks once a second for as long; gives what came of it.
+    fn pass(&mut self, time: Duration) -> Result<Vec<Output>, (CloseCode, Duration)> {
+        let mut outputs = Vec::new();
+        for second in 1..=time.as_secs() {
+            self.now += Duration::from_secs(1);
+            let ticked = self.session.tick(true, self.now);
+            outputs.extend(ticked.map_err(|code| (code, Duration::from_secs(second)))?);
+        }
+        Ok(outputs)
+    }
+}
+
+fn principal() -> Principal {
+    static PRINCIPAL: std::sync::LazyLock<Principal> =
+        std::sync::LazyLock::new(|| Principal { user: UserId::new_v7(), device: DeviceId::new_v7() });
+    *PRINCIPAL
+}
+
+fn refused(output: Result<Option<Output>, CloseCode>) -> (u32, String) {
+    match output {
+        Ok(Some(Output::Refuse(id, _, error))) => (id, error.code),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn hello_has_five_seconds() {
+    assert!(Sim::new().pass(HELLO_TIMEOUT - Duration::from_secs(1)).is_ok());
+    let late = Sim::new().pass(Duration::from_secs(60)).unwrap_err();
+    assert_eq!(late, (CloseCode::Timeout, HELLO_TIMEOUT));
+}
+
+#[test]
+fn nothing_but_hello_comes_first() {
+    assert_eq!(Sim::new().ping().unwrap_err(), CloseCode::ProtocolError);
+    let mut opening = Sim::new();
+    opening.hello("a").unwrap();
+    assert!(opening.session.is_opening());
+    assert_eq!(opening.hello("b").unwrap_err(), CloseCode::ProtocolError);
+}
+
+#[test]
+fn a_core_that_is_away_or_silent_is_not_waited_for_long() {
+    let mut sim = Sim::new();
+    sim.hello("t").unwrap();
+    assert!(sim.session.tick(false, sim.now + AWAY_TIMEOUT - Duration::from_millis(1)).is_ok());
+    assert_eq!(sim.session.tick(false, sim.now + AWAY_TIMEOUT).unwrap_err(), CloseCode::Unavailable);
+    assert!(sim.session.tick(true, sim.now + AWAY_TIMEOUT).is_ok());
+    assert_eq!(sim.session.tick(true, sim.now + OPEN_TIMEOUT).unwrap_err(), CloseCode::Unavailable);
+}
+
+#[test]
+fn a_silent_client_is_asked_and_then_given_up() {
+    let mut sim = Sim::live();
+    let asked = sim.pass(HEARTBEAT + Duration::from_secs(2)).unwrap();
+    assert!(matches!(asked[..], [Output::Send(server_frame::Frame::Ping(_))]));
+    let dead = sim.pass(Duration::from_secs(60)).unwrap_err();
+    assert_eq!(dead, (CloseCode::Silent, SILENCE - HEARTBEAT - Duration::from_secs(2)));
+}
+
+#[test]
+fn a_client_that_pings_lives_on() {
+    let mut sim = Sim::live();
+    for _ in 0..100 {
+        assert!(matches!(sim.ping(), Ok(Some(Output::Send(server_frame::Frame::Pong(v1::Pong { nonce: 1 }))))));
+        assert!(sim.pass(HEARTBEAT).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_begun_frame_has_ten_seconds_however_often_a_byte_comes() {
+    let mut sim = Sim::live();
+    for _ in 0..9 {
+        sim.session.set_unfinished(true, sim.now);
+        sim.pass(Duration::from_secs(1)).unwrap();
+    }
+    sim.session.set_unfinished(false, sim.now);
+    sim.pass(Duration::from_secs(5)).unwrap();
+    sim.session.set_unfinished(true, sim.now);
+    assert_eq!(sim.pass(Duration::from_secs(20)).unwrap_err(), (CloseCode::Timeout, FRAME_TIMEOUT));
+}
+
+#[test]
+fn a_token_lapses_unless_renewed() {
+    let mut sim = Sim::new();
+    sim.hello("t").unwrap();
+    assert!(sim.session.opened(principal(), Some(sim.now + Duration::from_secs(10))));
+    assert!(matches!(sim.hello("newer"), Ok(Some(Output::Open(token))) if token == "newer"));
+    assert_eq!(sim.session.token(), Some("newer"));
+    assert!(sim.session.opened(principal(), Some(sim.now + Duration::from_secs(20))));
+    assert_eq!(sim.session.token(), None);
+    assert_eq!(sim.pass(Duration::from_secs(40)).unwrap_err().0, CloseCode::TokenExpired);
+}
+
+#[test]
+fn a_session_never_changes_hands() {
+    let mut sim = Sim::live();
+    sim.hello("somebody else's").unwrap();
+    let other = Principal { user: UserId::new_v7(), device: DeviceId::new_v7() };
+    assert!(!sim.session.opened(other, None));
+    assert_eq!(sim.session.principal(), Some(principal()));
+}
+
+#[test]
+fn calls_go_by_their_lane() {
+    let mut sim = Sim::live();
+    assert!(matches!(sim.call(1, SEND, "k", "m"), Ok(Some(Output::Ordered(_)))));
+    assert!(matches!(sim.call(2, SYNC, "", ""), Ok(Some(Output::Unordered(_, method))) if method.name == SYNC));
+    assert_eq!(refused(sim.call(3, "x/Y", "", "")), (3, "unknown_method".into()));
+    assert_eq!(sim.session.calls_in_flight(), 2);
+    assert!(sim.session.finish(1).is_some() && sim.session.finish(1).is_none());
+}
+
+#[test]
+fn an_id_is_used_once_at_a_time() {
+    let mut sim = Sim::live();
+    sim.call(1, SEND, "k", "m").unwrap();
+    assert_eq!(sim.call(1, SYNC, "", "").unwrap_err(), CloseCode::ProtocolError);
+}
+
+#[test]
+fn after_a_refusal_later_sends_of_that_conversation_wait_for_it() {
+    let mut sim = Sim::live();
+    sim.call(1, SEND, "a", "first").unwrap();
+    sim.call(2, SEND, "a", "second").unwrap();
+    sim.call(3, SEND, "b", "other").unwrap();
+    // The stream to the core broke.
+    assert_eq!(sim.session.ordered_calls(), [1, 2, 3]);
+    for id in [1, 2, 3] {
+        assert!(sim.session.refuse(id).is_some());
+    }
+    assert_eq!(refused(sim.call(4, SEND, "a", "third")), (4, "out_of_order".into()));
+    assert_eq!(refused(sim.call(5, SEND, "a", "second")), (5, "out_of_order".into()));
+    assert!(matches!(sim.call(6, SEND, "c", "elsewhere"), Ok(Some(Output::Ordered(_)))));
+    assert!(matches!(sim.call(7, SEND, "b", "other"), Ok(Some(Output::Ordered(_)))));
+    assert!(matches!(sim.call(8, SEND, "a", "first"), Ok(Some(Output::Ordered(_)))));
+    assert!(matches!(sim.call(9, SEND, "a", "second"), Ok(Some(Output::Ordered(_)))));
+}
+
+#[test]
+fn overdue_calls_are_found_in_order() {
+    let mut sim = Sim::live();
+    for id in [7, 3, 5] {
+        sim.call(id, SEND, "k", "m").unwrap();
+    }
+    assert!(sim.session.overdue_calls(sim.now + CALL_TIMEOUT - Duration::from_secs(1)).is_empty());
+    assert_eq!(sim.session.overdue_calls(sim.now + CALL_TIMEOUT), [7, 3, 5]);
+}
+
+#[test]
+fn marks_go_up_once_a_second() {
+    let mut sim = Sim::live();
+    let log = LogId::new_v7();
+    let marks = |delivered_seq, read_seq| {
+        let mark = v1::Mark { conversation_id: log.to_string(), delivered_seq, read_seq };
+        client_frame::Frame::Marks(v1::Marks { marks: vec![mark] })
+    };
+    for seq in 1..=20 {
+        assert!(matches!(sim.receive(marks(seq, 0)), Ok(None)));
+    }
+    let up = sim.pass(MARKS_INTERVAL).unwrap();
+    let [Output::Marks(up)] = &up[..] else { panic!("{up:?}") };
+    assert_eq!((up.len(), up[0].delivered_seq), (1, 20));
+    assert!(sim.pass(MARKS_INTERVAL).unwrap().is_empty());
+    assert!(matches!(sim.receive(marks(20, 20)), Ok(Some(Output::Marks(_)))));
+    sim.receive(marks(21, 21)).unwrap();
+    assert_eq!(sim.session.last_marks(sim.now)[0].read_seq, 21);
+}
+
+#[test]
+fn typing_is_limited_and_presence_is_not_the_clients_to_tell() {
+    let mut sim = Sim::live();
+    let frame = |kind| {
+        let (conversation_id, user_id) = (LogId::new_v7().to_string(), "forged".to_owned());
+        client_frame::Frame::Ephemeral(v1::Ephemeral { conversation_id, user_id, kind })
+    };
+    let typing = || frame(Some(ephemeral::Kind::Typing(v1::Typing::default())));
+    let Ok(Some(Output::Ephemeral(_, bytes))) = sim.receive(typing()) else { panic!() };
+    assert_eq!(v1::Ephemeral::decode(bytes).unwrap().user_id, "");
+    let passed = (0..1_000).filter(|_| matches!(sim.receive(typing()), Ok(Some(_)))).count();
+    assert!(passed < EPHEMERALS_AT_ONCE as usize + 5, "{passed}");
+    // A kind that a newer client knows is passed over.
+    assert!(matches!(sim.receive(frame(None)), Ok(None)));
+    let presence = frame(Some(ephemeral::Kind::Presence(v1::Presence::default())));
+    assert_eq!(sim.receive(presence).unwrap_err(), CloseCode::ProtocolError);
+}

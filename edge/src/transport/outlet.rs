@@ -46,6 +46,9 @@ pub(crate) enum Pipe {
         /// The live stream.
         stream: Option<quinn::SendStream>,
     },
+    /// Takes nothing, ever.
+    #[cfg(test)]
+    Nowhere,
 }
 
 /// How a session's queue stands.
@@ -93,7 +96,7 @@ impl Outlet {
     pub(crate) fn send_ephemeral(&self, frame: &Shared, class: Class) -> Pushed {
         let datagram = match &self.inner.lock().pipe {
             Pipe::Quic { connection, datagram_prefix, .. } => Some((connection.clone(), datagram_prefix.clone())),
-            Pipe::Tcp(_) | Pipe::Tls(..) => None,
+            _ => None,
         };
         if let Some((connection, prefix)) = datagram {
             let frame = frame.encoded();
@@ -147,7 +150,7 @@ impl Outlet {
     pub(crate) fn take_stream(&self) -> Option<quinn::SendStream> {
         match &mut self.inner.lock().pipe {
             Pipe::Quic { stream, .. } => stream.take(),
-            Pipe::Tcp(_) | Pipe::Tls(..) => None,
+            _ => None,
         }
     }
 
@@ -289,6 +292,8 @@ impl Pipe {
                     other => other.map(|()| written),
                 }
             }
+            #[cfg(test)]
+            Self::Nowhere => Err(io::ErrorKind::WouldBlock.into()),
             Self::Quic { stream, .. } => {
                 if queue.is_empty() {
                     return Ok(0);
@@ -312,7 +317,7 @@ impl Pipe {
     fn has_ciphertext(&self) -> bool {
         match self {
             Self::Tls(_, tls) => tls.wants_write(),
-            Self::Tcp(_) | Self::Quic { .. } => false,
+            _ => false,
         }
     }
 }
