@@ -1,6 +1,18 @@
 //! A whole core on a real store, as an edge and as a client meet it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what it expects"
+)]
 
 mod account;
 mod chat;
+mod faulty;
+mod public;
 mod session;
+mod social;
 mod support;
+mod sync;
+mod trouble;

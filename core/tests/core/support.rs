@@ -33,7 +33,6 @@ pub(crate) type Answer<T> = Result<T, v1::Error>;
 /// A core that runs.
 pub(crate) struct Node {
     pub(crate) core: Core,
-    pub(crate) storage: Storage,
     pub(crate) channel: Channel,
     _folder: TempDir,
 }
@@ -49,9 +48,9 @@ impl Node {
         let path = folder.path().join("test.db");
         let url = format!("sqlite:{}", path.display());
         let storage = change(open(&StorageConfig { store_url: url, ..Default::default() }).await.unwrap());
-        let core = Core::start(config, storage.clone()).await.unwrap();
+        let core = Core::start(config, storage).await.unwrap();
         let channel = serve(core.node_service());
-        Self { core, storage, channel, _folder: folder }
+        Self { core, channel, _folder: folder }
     }
 
     /// A unary call, with a token or without.

@@ -1,0 +1,145 @@
+//! The real store with faults on demand: what is tested is how the core takes them.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use gogochat_proto::ids::{DeviceId, LogId, UserId};
+use gogochat_storage::{
+    open::Storage,
+    store::{
+        Command, Contact, Conversation, Device, Event, Hash, Member, Membership, Millis, NewDevice, NewUser, Outcome,
+        Range, Rotation, Store, StoreError, Tokens, User,
+    },
+};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+/// The switchboard.
+pub(crate) struct Faults {
+    /// So many of the next commits fail, and how.
+    failing: AtomicI64,
+    /// One of so many fails; 0: none.
+    every: AtomicI64,
+    how: Mutex<StoreError>,
+    /// Commits that may go through; closed gates hold them.
+    gate: Semaphore,
+    gated: AtomicI64,
+    /// Commits that have begun.
+    pub(crate) begun: AtomicI64,
+    /// A text whose command cannot be committed.
+    poison: Mutex<Option<Vec<u8>>>,
+}
+
+impl Faults {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            failing: AtomicI64::new(0),
+            every: AtomicI64::new(0),
+            how: Mutex::new(StoreError::Full),
+            gate: Semaphore::new(0),
+            gated: AtomicI64::new(0),
+            begun: AtomicI64::new(0),
+            poison: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn fail(&self, commits: i64, how: StoreError) {
+        *self.how.lock() = how;
+        self.failing.store(commits, Ordering::SeqCst);
+    }
+
+    pub(crate) fn fail_one_of(&self, commits: i64, how: StoreError) {
+        *self.how.lock() = how;
+        self.every.store(commits, Ordering::SeqCst);
+    }
+
+    /// Holds commits until `release`.
+    pub(crate) fn hold(&self) {
+        self.gated.store(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn release(&self) {
+        self.gated.store(0, Ordering::SeqCst);
+        self.gate.add_permits(1_000);
+    }
+
+    pub(crate) fn poison(&self, text: &str) {
+        *self.poison.lock() = Some(text.as_bytes().to_vec());
+    }
+
+    /// Puts itself before the store.
+    pub(crate) fn before(self: &Arc<Self>, storage: Storage) -> Storage {
+        Storage { store: Arc::new(Faulty { store: storage.store, faults: self.clone() }), ..storage }
+    }
+
+    async fn pass(&self, batch: &[Command]) -> Result<(), StoreError> {
+        let number = self.begun.fetch_add(1, Ordering::SeqCst);
+        let every = self.every.load(Ordering::SeqCst);
+        if every > 0 && number % every == 0 {
+            return Err(self.how.lock().clone());
+        }
+        if self.gated.load(Ordering::SeqCst) > 0 {
+            self.gate.acquire().await.unwrap().forget();
+        }
+        if self.failing.fetch_sub(1, Ordering::SeqCst) > 0 {
+            return Err(self.how.lock().clone());
+        }
+        self.failing.fetch_add(1, Ordering::SeqCst);
+        if let Some(poison) = &*self.poison.lock()
+            && batch.iter().any(|command| {
+                matches!(command, Command::Append { payload, .. } if payload.windows(poison.len()).any(|w| w == poison))
+            })
+        {
+            return Err(StoreError::Failed("poison".into()));
+        }
+        Ok(())
+    }
+}
+
+struct Faulty {
+    store: Arc<dyn Store>,
+    faults: Arc<Faults>,
+}
+
+macro_rules! passed_on {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
+        #[tonic::async_trait]
+        impl Store for Faulty {
+            async fn commit(&self, batch: Vec<Command>) -> Result<Vec<Outcome>, StoreError> {
+                self.faults.pass(&batch).await?;
+                self.store.commit(batch).await
+            }
+
+            $(async fn $name(&self, $($argument: $type),*) -> $result {
+                self.store.$name($($argument),*).await
+            })*
+        }
+    };
+}
+
+passed_on! {
+    create_user(user: NewUser, device: NewDevice) -> Result<bool, StoreError>;
+    user_by_name(name: &str) -> Result<Option<User>, StoreError>;
+    users(ids: &[UserId]) -> Result<Vec<User>, StoreError>;
+    find_users(prefix: &str, limit: u32) -> Result<Vec<User>, StoreError>;
+    change_password(user: UserId, expected: &str, new: &str, keep: DeviceId) -> Result<Option<Vec<DeviceId>>, StoreError>;
+    create_device(device: NewDevice) -> Result<(), StoreError>;
+    device_by_access(access: &Hash) -> Result<Option<Device>, StoreError>;
+    device(device: DeviceId) -> Result<Option<Device>, StoreError>;
+    rotate_tokens(refresh: &Hash, new: Tokens, now: Millis, grace_ms: Millis) -> Result<Rotation, StoreError>;
+    devices(user: UserId) -> Result<Vec<Device>, StoreError>;
+    revoke_device(user: UserId, device: DeviceId) -> Result<bool, StoreError>;
+    touch_devices(seen: &[(DeviceId, Millis)]) -> Result<(), StoreError>;
+    contacts(user: UserId, after: Option<UserId>, limit: u32) -> Result<Vec<Contact>, StoreError>;
+    accepted_contacts(user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError>;
+    last_seq(log: LogId) -> Result<Option<i64>, StoreError>;
+    memberships(user: UserId) -> Result<Vec<Membership>, StoreError>;
+    conversations(user: UserId, only: Option<&[LogId]>, after: Option<(Millis, LogId)>, limit: u32) -> Result<Vec<Conversation>, StoreError>;
+    members(log: LogId, after: Option<(Millis, UserId)>, limit: u32) -> Result<Vec<Member>, StoreError>;
+    member(log: LogId, user: UserId) -> Result<Option<Member>, StoreError>;
+    events(log: LogId, range: Range, limit: u32, max_bytes: usize) -> Result<Vec<Event>, StoreError>;
+    check() -> Result<(), StoreError>;
+    close() -> ();
+}

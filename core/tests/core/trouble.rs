@@ -1,0 +1,235 @@
+//! When the store or the core is in trouble: what is refused, in which order it comes again, and that nothing acknowledged is lost.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use gogochat_core::CoreConfig;
+use gogochat_proto::{
+    ids::LogId,
+    node::{core_item::Item, edge_item::Item as Up},
+    v1,
+};
+use gogochat_storage::store::StoreError;
+
+use crate::{
+    faulty::Faults,
+    support::{Edge, Node, User, code, command, config, eventually, message, next_call, text},
+};
+
+async fn two(faults: &std::sync::Arc<Faults>) -> (Node, User, User, LogId) {
+    with_batches_of(1_000, faults).await
+}
+
+async fn with_batches_of(batch_max: usize, faults: &std::sync::Arc<Faults>) -> (Node, User, User, LogId) {
+    let node = Node::with(CoreConfig { batch_max, ..config() }, |storage| faults.before(storage)).await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let log = node.befriend(&alice, &bob).await;
+    (node, alice, bob, log)
+}
+
+fn unavailable() -> StoreError {
+    StoreError::Unavailable("a test".into())
+}
+
+#[tokio::test]
+async fn after_a_retryable_refusal_later_sends_wait_for_the_repeat() {
+    let faults = Faults::new();
+    let (node, alice, bob, log) = two(&faults).await;
+    let mut edge = Edge::attach(&node).await;
+    let session = edge.enter(&alice).await;
+    let bobs = edge.enter(&bob).await;
+    let [first, second, third] = [message(log, "1"), message(log, "2"), message(log, "3")];
+    let mut send = async |request: &v1::SendMessageRequest| {
+        edge.call::<v1::SendMessageResponse>(session, "ChatService/SendMessage", log, request).await
+    };
+    faults.fail(1, unavailable());
+    let refused = send(&first).await.unwrap_err();
+    assert_eq!((refused.code.as_str(), refused.retryable()), ("unavailable", true));
+    let early = send(&second).await.unwrap_err();
+    assert_eq!((early.code.as_str(), early.retryable()), ("out_of_order", true));
+    assert_eq!(code(send(&third).await), "out_of_order");
+    assert_eq!(send(&first).await.unwrap().seq, 2);
+    assert_eq!(send(&second).await.unwrap().seq, 3);
+    assert_eq!(send(&third).await.unwrap().seq, 4);
+    assert_eq!(edge.say(bobs, log, "4").await.unwrap().seq, 5);
+    let texts: Vec<String> = node.texts(&bob, log).await.into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["1", "2", "3", "4"]);
+}
+
+#[tokio::test]
+async fn sends_under_way_when_the_store_fails_keep_their_order() {
+    let faults = Faults::new();
+    let (node, alice, bob, log) = with_batches_of(4, &faults).await;
+    let mut edge = Edge::attach(&node).await;
+    let session = edge.enter(&alice).await;
+    let requests: Vec<_> = (0..50).map(|n| message(log, &n.to_string())).collect();
+    let mut done = 0;
+    let mut rounds = 0;
+    faults.fail_one_of(3, unavailable());
+    while done < requests.len() {
+        // The client has all that is not answered under way, as one with an outbox does.
+        rounds += 1;
+        assert!(rounds < 1_000, "no progress");
+        let calls: Vec<u32> = requests[done..].iter().map(|_| next_call()).collect();
+        for (request, call) in requests[done..].iter().zip(&calls) {
+            edge.send(command(session, *call, "ChatService/SendMessage", &log.to_string(), request)).await;
+        }
+        let mut answers = Vec::new();
+        for call in calls {
+            answers.push(edge.result(session, call).await);
+        }
+        let acknowledged = answers.iter().take_while(|answer| answer.is_ok()).count();
+        assert!(answers[acknowledged..].iter().all(|answer| answer.is_err()), "one overtook another");
+        done += acknowledged;
+    }
+    assert!(rounds > 1, "nothing failed");
+    faults.fail_one_of(0, unavailable());
+    let texts: Vec<String> = node.texts(&bob, log).await.into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, (0..50).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_sends_and_reads_go_on() {
+    let faults = Faults::new();
+    let (node, alice, bob, log) = two(&faults).await;
+    node.send(&alice, log, "before").await.unwrap();
+    faults.fail(i64::MAX / 2, StoreError::Full);
+    let refused = node.send(&alice, log, "full").await.unwrap_err();
+    assert_eq!((refused.code.as_str(), refused.retryable()), ("storage_full", true));
+    assert_eq!(node.texts(&bob, log).await.len(), 1);
+    faults.fail(0, StoreError::Full);
+    node.send(&alice, log, "after").await.unwrap();
+}
+
+#[tokio::test]
+async fn one_command_that_cannot_be_committed_does_not_take_others_with_it() {
+    let faults = Faults::new();
+    let (node, alice, bob, log) = two(&faults).await;
+    let mut edge = Edge::attach(&node).await;
+    let session = edge.enter(&alice).await;
+    faults.poison("poison");
+    faults.hold();
+    let texts = ["0", "1", "poison", "3"];
+    let calls: Vec<u32> = texts.iter().map(|_| next_call()).collect();
+    for (text, call) in texts.iter().zip(&calls) {
+        edge.send(command(session, *call, "ChatService/SendMessage", &log.to_string(), &message(log, text))).await;
+    }
+    faults.release();
+    let mut codes = Vec::new();
+    for call in calls {
+        codes.push(edge.result(session, call).await.map_or_else(|error| error.code, |_| String::new()));
+    }
+    assert_eq!(codes, ["", "", "internal", ""]);
+    assert_eq!(node.texts(&bob, log).await.len(), 3);
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_or_told_before_it_is_committed() {
+    let faults = Faults::new();
+    let (node, alice, bob, log) = two(&faults).await;
+    let mut edge = Edge::attach(&node).await;
+    let session = edge.enter(&alice).await;
+    edge.enter(&bob).await;
+    let begun = faults.begun.load(Ordering::SeqCst);
+    faults.hold();
+    let call = next_call();
+    edge.send(command(session, call, "ChatService/SendMessage", &log.to_string(), &message(log, "held"))).await;
+    eventually("the commit begins", async || (faults.begun.load(Ordering::SeqCst) > begun).then_some(())).await;
+    // Whatever was to be said by now would have come before this answer.
+    for item in edge.settle().await {
+        assert!(!matches!(item, Item::Result(_) | Item::Fanout(_)), "{item:?}");
+    }
+    faults.release();
+    assert!(edge.result(session, call).await.is_ok());
+    assert_eq!(text(&edge.event(log).await.1).unwrap(), "held");
+}
+
+#[tokio::test]
+async fn marks_that_met_a_failing_store_are_not_lost() {
+    let faults = Faults::new();
+    let (node, alice, bob, log) = two(&faults).await;
+    node.send(&alice, log, "1").await.unwrap();
+    let mut edge = Edge::attach(&node).await;
+    let session = edge.enter(&bob).await;
+    let begun = faults.begun.load(Ordering::SeqCst);
+    faults.fail(1, unavailable());
+    let mark = gogochat_proto::node::MarkUp { log_id: log.to_bytes(), delivered_seq: 2, read_seq: 2 };
+    edge.send(Up::Marks(gogochat_proto::node::MarksUp { session, marks: vec![mark] })).await;
+    eventually("the commit fails", async || (faults.begun.load(Ordering::SeqCst) > begun).then_some(())).await;
+    node.send(&alice, log, "2").await.unwrap();
+    let (_, frame) = edge.ephemeral(log, gogochat_proto::node::EphemeralKind::Watermark).await;
+    assert!(matches!(frame, v1::server_frame::Frame::Watermark(ref mark) if mark.read_seq == 2), "{frame:?}");
+}
+
+#[tokio::test]
+async fn a_call_whose_commit_takes_too_long_is_told_so_and_may_be_repeated() {
+    let faults = Faults::new();
+    let mut config = config();
+    config.call_deadline = Duration::from_millis(50);
+    let node = Node::with(config, |storage| faults.before(storage)).await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let log = node.befriend(&alice, &bob).await;
+    faults.hold();
+    let request = message(log, "slow");
+    let late: Result<v1::SendMessageResponse, _> =
+        node.call("ChatService/SendMessage", Some(&alice.token), &request).await;
+    let late = late.unwrap_err();
+    assert_eq!((late.code.as_str(), late.retryable()), ("deadline_exceeded", true));
+    faults.release();
+    let again = eventually("the repeat", async || {
+        node.call::<v1::SendMessageResponse>("ChatService/SendMessage", Some(&alice.token), &request).await.ok()
+    })
+    .await;
+    assert_eq!((again.seq, again.duplicate), (2, true));
+}
+
+#[tokio::test]
+async fn draining_tells_the_edges_finishes_what_was_taken_and_takes_no_more() {
+    let faults = Faults::new();
+    let (node, alice, bob, log) = two(&faults).await;
+    let mut edge = Edge::attach(&node).await;
+    let session = edge.enter(&alice).await;
+    assert_eq!(node.core.ready(), Ok(()));
+    let begun = faults.begun.load(Ordering::SeqCst);
+    faults.hold();
+    let calls: Vec<u32> = (0..20).map(|_| next_call()).collect();
+    for call in &calls {
+        edge.send(command(session, *call, "ChatService/SendMessage", &log.to_string(), &message(log, "taken"))).await;
+    }
+    eventually("the commit begins", async || (faults.begun.load(Ordering::SeqCst) > begun).then_some(())).await;
+    edge.settle().await;
+    let drain = node.core.drain(Duration::from_secs(10));
+    let client = async {
+        let told = edge
+            .next("drain", |item| match item {
+                Item::DrainMs(ms) => Some(*ms),
+                _ => None,
+            })
+            .await;
+        assert_eq!(told, 10_000);
+        assert!(node.core.ready().is_err());
+        let refused = edge.say(session, log, "late").await.unwrap_err();
+        assert_eq!((refused.code.as_str(), refused.retryable()), ("unavailable", true));
+        assert_eq!(code(node.send(&alice, log, "late").await), "unavailable");
+        faults.release();
+        for call in calls {
+            assert!(edge.result(session, call).await.is_ok());
+        }
+    };
+    tokio::join!(drain, client);
+    assert_eq!(node.texts(&bob, log).await.len(), 20);
+}
+
+#[tokio::test]
+async fn a_drain_ends_at_its_deadline() {
+    let faults = Faults::new();
+    let (node, alice, _bob, log) = two(&faults).await;
+    let mut edge = Edge::attach(&node).await;
+    let session = edge.enter(&alice).await;
+    faults.hold();
+    edge.send(command(session, next_call(), "ChatService/SendMessage", &log.to_string(), &message(log, "x"))).await;
+    edge.settle().await;
+    let began = std::time::Instant::now();
+    node.core.drain(Duration::from_millis(100)).await;
+    assert!(began.elapsed() < Duration::from_secs(5));
+    faults.release();
+}
