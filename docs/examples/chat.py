@@ -34,8 +34,8 @@ def take(event, paged=False):
     if "message" in event and event["senderId"] != session["user"]["id"]:
         got.add((log, seq)), print(event["message"]["text"], flush=True)
         ws.send(json.dumps({"marks": {"marks": [{"conversationId": log, "deliveredSeq": str(seq)}]}}))
-def sync(own, page={"nextPageToken": "", "ownMore": True}):
-    while page["nextPageToken"] or page["ownMore"]:
+def sync(own, page={"nextPageToken": "", "ownLastSeq": "inf"}):
+    while page["nextPageToken"] or seen[own] < float(page["ownLastSeq"]):
         page = call("SyncService/Sync", ownSeq=str(seen[own]), known=[*heads.values()][:1000], pageToken=page["nextPageToken"])
         for event in page["ownEvents"]: take(event)
         for c in page["conversations"]:

@@ -3,6 +3,7 @@
 //! Reading takes lowerCamelCase and proto names, refuses unknown fields, and names each field at fault. Writing gives every scalar
 //! and list, also where it holds the default, so that a client may read a field without asking whether it is there.
 
+mod fault;
 mod frame;
 
 use std::collections::HashSet;
@@ -14,7 +15,7 @@ use serde_json::Value;
 
 pub use self::frame::{JsonError, client_frame_from_json, server_frame_to_json};
 use crate::{
-    error::{ErrorCode, violation},
+    error::ErrorCode,
     limits::MAX_BODY,
     method::{Method, POOL},
     v1,
@@ -68,9 +69,9 @@ pub(crate) fn encode(descriptor: MessageDescriptor, value: &Value) -> Result<Byt
     }
     let mut track = serde_path_to_error::Track::new();
     let deserializer = serde_path_to_error::Deserializer::new(value, &mut track);
-    match DynamicMessage::deserialize_with_options(descriptor, deserializer, &DeserializeOptions::new()) {
+    match DynamicMessage::deserialize_with_options(descriptor.clone(), deserializer, &DeserializeOptions::new()) {
         Ok(message) => Ok(message.encode_to_vec().into()),
-        Err(error) => Err(violation(&track.path().to_string(), error.to_string())),
+        Err(error) => Err(fault::wrong_type(&descriptor, &track.path(), &error.to_string())),
     }
 }
 

@@ -9,7 +9,7 @@ use std::{fmt::Write as _, sync::LazyLock};
 
 use serde_json::{Map, Value, json};
 
-pub use self::page::PAGE;
+pub use self::page::{PAGE, PAGE_POLICY};
 use crate::{
     error::ErrorCode,
     limits,

@@ -3,7 +3,7 @@ use prost_reflect::{EnumDescriptor, FieldDescriptor, Value as Field};
 use serde_json::json;
 
 use super::*;
-use crate::{frame::FrameError, limits::MAX_FRAME, method, v1::client_frame::Frame};
+use crate::{error::violation, frame::FrameError, limits::MAX_FRAME, method, v1::client_frame::Frame};
 
 /// Numbers from a seed, for messages of any shape.
 struct Dice(u64);
@@ -180,6 +180,16 @@ fn fields_at_fault_are_named() {
     assert_eq!(fields_at_fault(&fault(r#"{"known":[{},{"lastSeq":"99999999999999999999"}]}"#)), ["known[1].lastSeq"]);
     assert_eq!(fields_at_fault(&fault(r#"{"ownSeq":1.5}"#)), ["ownSeq"]);
     assert_eq!(fields_at_fault(&fault(r#"{"known":{}}"#)), ["known"]);
+
+    let said = |json: &str| fault(json).violations[0].description.clone();
+    assert_eq!(fields_at_fault(&fault(r#"{"known":[{"last_seq":{}}]}"#)), ["known[0].lastSeq"]);
+    assert_eq!(said(r#"{"known":{}}"#), "has to be a list");
+    assert_eq!(said(r#"{"known":[5]}"#), "has to be an object");
+    assert_eq!(said(r#"{"known":[{"unread":1.5}]}"#), "has to be a whole number from -2147483648 to 2147483647");
+    assert_eq!(said(r#"{"pageToken":5}"#), "has to be a string");
+    let page = method::find("gogochat.v1.ChatService/ListEvents").unwrap();
+    let both = request_from_json(page, br#"{"afterSeq":1,"beforeSeq":2}"#).unwrap_err();
+    assert_eq!(both.violations[0].description, "multiple fields provided for oneof 'from'");
 
     let many: serde_json::Map<_, _> = (0..1_000).map(|n| (format!("x{n}"), json!(n))).collect();
     assert_eq!(fault(&Value::Object(many).to_string()).violations.len(), MAX_VIOLATIONS);

@@ -40,7 +40,10 @@ fn parts(parts: impl IntoIterator<Item = (&'static str, String)>) -> BTreeMap<St
 
 #[test]
 fn errors_and_close_codes() {
-    check("errors.md", &parts([("errors", tables::errors()), ("close codes", tables::close_codes())]));
+    check(
+        "errors.md",
+        &parts([("mistake", tables::mistake()), ("errors", tables::errors()), ("close codes", tables::close_codes())]),
+    );
 }
 
 #[test]

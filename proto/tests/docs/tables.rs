@@ -1,6 +1,6 @@
 //! Tables of what the contract lists.
 
-use gogochat_proto::{close::CloseCode, error::ErrorCode, limits, method};
+use gogochat_proto::{close::CloseCode, error::ErrorCode, http, limits, method};
 
 pub(crate) fn errors() -> String {
     let mut rows =
@@ -41,4 +41,13 @@ pub(crate) fn methods() -> String {
         format!("| `{}` | `{} {}` | {lane} | {token} |", m.name, m.http.verb, m.http.path)
     }));
     rows.join("\n")
+}
+
+/// What a REST call with a mistake is answered with.
+pub(crate) fn mistake() -> String {
+    let verb = "GET".parse().expect("a verb");
+    let route = http::route(&verb, "/v1/contacts").expect("a route");
+    let error = route.request(Some("limit=many"), b"").expect_err("a mistake");
+    let (status, json) = http::error_to_json(&error);
+    format!("```\nGET /v1/contacts?limit=many\n\n{status}\n{}\n```", String::from_utf8(json).expect("text"))
 }
