@@ -177,6 +177,12 @@ impl Session {
         self.command(Command::Frame(frame)).await
     }
 
+    /// Whether the session is over.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
     /// Waits for the end of the session, and says why it ended. Cancel-safe.
     pub async fn closed(&self) -> Closed {
         self.ended.cancelled().await;

@@ -1,0 +1,175 @@
+//! The command line: `gogochat-loadtest SCENARIO --target URL --transport wt|wss|ws --json FILE`.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use gogochat_client::{Dialer, DialerOptions, Target, Transport, Trust};
+
+use crate::{
+    measure::{files, server::Server},
+    progress,
+    report::Report,
+    scenario::{Env, chat, connect, fanout, idle, kill},
+};
+
+/// Drives a gogochat server as many clients would, and says in JSON how it did.
+#[derive(Debug, Parser)]
+#[command(name = "gogochat-loadtest", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    scenario: Scenario,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// The server: https://EDGE for wt and wss, http://HTTP for ws.
+    #[arg(long, global = true, value_name = "URL")]
+    target: Option<Target>,
+    /// How frames travel.
+    #[arg(long, global = true, value_enum, default_value_t = Way::Wt)]
+    transport: Way,
+    /// Where the result goes; without it, to standard output.
+    #[arg(long, global = true, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// A process of the server, for its CPU time and memory; may be repeated. Without it: whoever owns the target's port on this machine.
+    #[arg(long, global = true, value_name = "PID")]
+    server_pid: Vec<u32>,
+    /// The authority that signs the server's certificate (PEM). On loopback any certificate is accepted without it.
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Threads of the driver [default: one for each core].
+    #[arg(long, global = true, value_name = "N")]
+    workers: Option<usize>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Scenario {
+    /// Pairs talk one to one.
+    Chat(chat::Chat),
+    /// One member of a group talks to all others.
+    Fanout(fanout::Fanout),
+    /// Sessions that do nothing.
+    Idle(idle::Idle),
+    /// Sessions that are opened, signed in and closed.
+    Connect(connect::Connect),
+    /// A server that is killed (SIGKILL) and started again while clients send.
+    Kill(kill::Kill),
+}
+
+/// The transports' names on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Way {
+    /// WebTransport.
+    Wt,
+    /// A WebSocket over TLS.
+    Wss,
+    /// A WebSocket in clear.
+    Ws,
+}
+
+impl Cli {
+    /// Runs the scenario and writes the report. False when messages were lost, doubled or out of order.
+    pub(crate) fn run(self) -> anyhow::Result<bool> {
+        files::raise_limit();
+        let workers = self.common.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, Into::into));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+        let json = self.common.json.clone();
+        let report = runtime.block_on(self.measure())?;
+        runtime.shutdown_background();
+        progress::say(&report.summary());
+        report.write(json.as_deref())?;
+        Ok(report.is_sound())
+    }
+
+    async fn measure(self) -> anyhow::Result<Report> {
+        match self.scenario {
+            Scenario::Kill(kill) => kill.run().await,
+            Scenario::Chat(chat) => chat.run(self.common.env(true)?).await,
+            Scenario::Fanout(fanout) => fanout.run(self.common.env(true)?).await,
+            Scenario::Idle(idle) => idle.run(self.common.env(true)?).await,
+            // A handshake that resumes another is none.
+            Scenario::Connect(connect) => connect.run(self.common.env(false)?).await,
+        }
+    }
+}
+
+impl Common {
+    fn env(self, resume_tls: bool) -> anyhow::Result<Env> {
+        let target = self.target.context("--target URL is needed")?;
+        let secure = self.transport != Way::Ws;
+        if target.is_secure() != secure {
+            bail!("--transport {} needs an {} target", self.transport.name(), if secure { "https" } else { "http" });
+        }
+        let trust = match &self.ca {
+            Some(file) => Trust::Authorities(fs::read(file).with_context(|| format!("--ca {}", file.display()))?),
+            None => Trust::AnyOnLoopback,
+        };
+        let dialer = Dialer::with(DialerOptions { trust, resume_tls, sockets: SOCKETS, ..DialerOptions::default() })?;
+        let server = Server::find(&self.server_pid, &target);
+        ensure!(self.server_pid.is_empty() || server.is_some(), "--server-pid: there is no such process");
+        Ok(Env { dialer, target, way: self.transport, server })
+    }
+}
+
+impl Way {
+    /// The name on the command line and in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Wt => "wt",
+            Self::Wss => "wss",
+            Self::Ws => "ws",
+        }
+    }
+
+    /// The client's transport.
+    pub(crate) fn transport(self) -> Transport {
+        match self {
+            Self::Wt => Transport::WebTransport,
+            Self::Wss | Self::Ws => Transport::WebSocket,
+        }
+    }
+}
+
+/// UDP sockets of the driver: enough that no receive buffer overflows, few enough that each wake-up finds several packets.
+const SOCKETS: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_documented_lines() {
+        for line in [
+            "gogochat-loadtest chat --users 100 --rate 500 --seconds 30 --target https://127.0.0.1:8443 --transport wt --json r.json",
+            "gogochat-loadtest fanout --members 1000 --rate 10 --seconds 20 --target http://127.0.0.1:8080 --transport ws --json r.json --server-pid 7",
+            "gogochat-loadtest idle --sessions 1000 --seconds 10 --target https://127.0.0.1:8443 --transport wss --json r.json --ca ca.pem",
+            "gogochat-loadtest --target https://127.0.0.1:8443 --transport wss --json r.json connect --sessions 1000 --rate 100",
+            "gogochat-loadtest kill --server gogochat --rounds 3 --users 10 --json r.json",
+            "gogochat-loadtest kill --server gogochat --rounds 3 --users 10 --split",
+        ] {
+            parse(line).unwrap();
+        }
+        assert!(parse("gogochat-loadtest chat --users 3 --target ftp://x").is_err());
+    }
+
+    #[test]
+    fn transport_and_target_fit() {
+        for (target, way, fits) in [
+            ("http://127.0.0.1:1", "ws", true),
+            ("https://127.0.0.1:1", "ws", false),
+            ("http://127.0.0.1:1", "wt", false),
+            ("http://127.0.0.1:1", "wss", false),
+            ("https://127.0.0.1:1", "wss", true),
+        ] {
+            let line = format!("gogochat-loadtest idle --sessions 1 --seconds 1 --target {target} --transport {way}");
+            assert_eq!(parse(&line).unwrap().common.env(true).is_ok(), fits, "{line}");
+        }
+    }
+}
