@@ -46,6 +46,17 @@ pub(crate) enum Session {
     },
 }
 
+/// What became of opening a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entered {
+    /// It is open.
+    Open,
+    /// The edge has closed it meanwhile.
+    Gone,
+    /// It is open for somebody else, or was signed out.
+    Refused,
+}
+
 impl Attachment {
     pub(crate) fn new(id: u64, outbox: Outbox, ended: CancellationToken) -> Self {
         Self {
@@ -65,27 +76,21 @@ impl Attachment {
         }
     }
 
-    /// A session is being opened. `false`: its number is in use.
-    pub(crate) fn begin(&self, session: u64) -> bool {
-        let mut sessions = self.sessions.lock();
-        if sessions.contains_key(&session) {
-            return false;
-        }
-        sessions.insert(session, Session::Opening);
-        true
+    /// A session is being opened, for the first time or anew with another token: until then it stays as it was.
+    pub(crate) fn begin(&self, session: u64) {
+        self.sessions.lock().entry(session).or_insert(Session::Opening);
     }
 
-    /// A session is open, and the edge is told: from here on its commands are taken. `false`: it was closed meanwhile.
-    pub(crate) fn opened(&self, session: u64, caller: Caller, address: Option<IpAddr>, item: Item) -> bool {
-        let mut sessions = self.sessions.lock();
-        match sessions.get_mut(&session) {
-            Some(state @ Session::Opening) => {
-                *state = Session::Open { caller, address };
-                self.push(item);
-                true
-            }
-            _ => false,
+    /// A session is open, and the edge is told: from here on its commands are taken.
+    pub(crate) fn opened(&self, session: u64, caller: Caller, address: Option<IpAddr>, item: Item) -> Entered {
+        match self.sessions.lock().get_mut(&session) {
+            Some(state @ Session::Opening) => *state = Session::Open { caller, address },
+            Some(Session::Open { caller: before, .. }) if *before == caller => {}
+            Some(_) => return Entered::Refused,
+            None => return Entered::Gone,
         }
+        self.push(item);
+        Entered::Open
     }
 
     /// A session is gone.

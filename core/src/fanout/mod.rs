@@ -24,7 +24,7 @@ use gogochat_storage::{
 use prost::Message as _;
 
 pub(crate) use self::{
-    attachment::{Attachment, Session},
+    attachment::{Attachment, Entered, Session},
     outbox::{Batches, Outbox},
     replay::replay,
     waiters::Waiting,

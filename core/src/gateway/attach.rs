@@ -102,14 +102,10 @@ impl Reader {
 
     fn open(&self, open: node::SessionOpen) {
         let session = open.session;
-        if !self.attachment.begin(session) {
-            tracing::warn!(attachment = self.attachment.id, session, "an edge opens a session twice");
-            return;
-        }
+        self.attachment.begin(session);
         if self.opens.try_send(open).is_err() {
-            self.attachment.close(session);
-            let error = Some(ErrorCode::Overloaded.with("too many sessions are being opened"));
-            self.attachment.push(node::core_item::Item::Refused(node::SessionRefused { session, error }));
+            let error = ErrorCode::Overloaded.with("too many sessions are being opened");
+            self.gateway.refuse(&self.attachment, session, error);
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
     authorize::Caller,
     clock::now_ms,
     failure,
-    fanout::{Attachment, Session},
+    fanout::{Attachment, Entered, Session},
 };
 
 /// Opens what an attachment's reader passes on, some at once.
@@ -36,10 +36,17 @@ impl Gateway {
     async fn open(&self, attachment: &Arc<Attachment>, open: node::SessionOpen) {
         let session = open.session;
         if let Err(error) = self.try_open(attachment, open).await {
-            self.metrics.refused(&error.code);
-            attachment.close(session);
-            attachment.push(Item::Refused(node::SessionRefused { session, error: Some(error) }));
+            self.refuse(attachment, session, error);
         }
+    }
+
+    /// A session is not opened, or not any more: the edge closes it.
+    pub(crate) fn refuse(&self, attachment: &Attachment, session: u64, error: v1::Error) {
+        self.metrics.refused(&error.code);
+        if let Some(closed) = attachment.close(session) {
+            self.left(attachment, session, closed);
+        }
+        attachment.push(Item::Refused(node::SessionRefused { session, error: Some(error) }));
     }
 
     async fn try_open(&self, attachment: &Arc<Attachment>, open: node::SessionOpen) -> Result<(), v1::Error> {
@@ -50,42 +57,52 @@ impl Gateway {
             Some(principal) => self.auth.still_there(auth::caller(principal)?).await?,
             None => self.auth.authenticate(&open.access_token).await?,
         };
+        let entered = self.enter(attachment, &open, &device).await;
+        if !matches!(entered, Ok(Entered::Open)) {
+            self.hub.unannounce(attachment.id, device.user.into());
+        }
+        match entered? {
+            Entered::Open | Entered::Gone => Ok(()),
+            Entered::Refused => Err(ErrorCode::TokenInvalid.with("the session is another's, or was signed out")),
+        }
+    }
+
+    /// Reads what a session hears, and opens it at a moment at which that is the latest.
+    async fn enter(
+        &self,
+        attachment: &Arc<Attachment>,
+        open: &node::SessionOpen,
+        device: &Device,
+    ) -> Result<Entered, v1::Error> {
+        let caller = Caller { user: device.user, device: device.id };
         let own = LogId::from(device.user);
+        let address = open.address.parse().ok();
         for _ in 0..ATTEMPTS {
             self.hub.announce(attachment, own);
             // The own log's end first: what came before it the memberships show, and what comes after it is replayed.
             let end = self.store.last_seq(own).await.map_err(failure::store)?.unwrap_or(0);
             let memberships = self.store.memberships(device.user).await.map_err(failure::store)?;
-            if let Some(entered) =
-                self.hub.confirm(attachment.id, own, end, || enter(attachment, &open, &device, end, &memberships))
-            {
-                return self.entered(attachment, open.session, entered, &device, memberships);
+            let enter = || {
+                let item = opened(open.session, device, end, &memberships);
+                attachment.opened(open.session, caller, address, item)
+            };
+            if let Some(entered) = self.hub.confirm(attachment.id, own, end, enter) {
+                if entered == Entered::Open {
+                    // A revocation that did not find this session yet has left its note.
+                    self.auth.refuse_revoked(caller)?;
+                    self.greet(attachment, open.session, device, memberships);
+                }
+                return Ok(entered);
             }
         }
-        self.hub.unannounce(attachment.id, own);
         Err(ErrorCode::Overloaded.with("the account changes too quickly"))
     }
 
-    fn entered(
-        &self,
-        attachment: &Attachment,
-        session: u64,
-        entered: bool,
-        device: &Device,
-        memberships: Vec<Membership>,
-    ) -> Result<(), v1::Error> {
+    fn greet(&self, attachment: &Attachment, session: u64, device: &Device, memberships: Vec<Membership>) {
         let caller = Caller { user: device.user, device: device.id };
-        if !entered {
-            // The edge has closed it meanwhile.
-            self.hub.unannounce(attachment.id, caller.user.into());
-            return Ok(());
-        }
-        // A revocation that did not find this session yet has left its note.
-        self.auth.refuse_revoked(caller)?;
         let directs: Vec<(LogId, UserId)> = memberships.into_iter().filter_map(|m| Some((m.log, m.peer?))).collect();
         let stale = now_ms() - device.last_seen_ms > SEEN_FRESH_MS;
         self.services.presence.came(caller, (attachment.id, session), directs, stale.then_some(caller.device));
-        Ok(())
     }
 
     /// A session was closed, by its edge or with it.
@@ -97,17 +114,9 @@ impl Gateway {
     }
 }
 
-/// Takes the session's commands from here on, and tells the edge so. `false`: it has closed it meanwhile.
-fn enter(
-    attachment: &Attachment,
-    open: &node::SessionOpen,
-    device: &Device,
-    end: i64,
-    memberships: &[Membership],
-) -> bool {
-    let caller = Caller { user: device.user, device: device.id };
-    let opened = node::SessionOpened {
-        session: open.session,
+fn opened(session: u64, device: &Device, end: i64, memberships: &[Membership]) -> Item {
+    Item::Opened(node::SessionOpened {
+        session,
         principal: Some(node::Principal { user_id: device.user.to_bytes(), device_id: device.id.to_bytes() }),
         own_seq: end,
         subscriptions: memberships
@@ -115,8 +124,7 @@ fn enter(
             .map(|m| node::Subscription { log_id: m.log.to_bytes(), from_seq: m.last_seq })
             .collect(),
         expires_ms: device.access_expires_ms,
-    };
-    attachment.opened(open.session, caller, open.address.parse().ok(), Item::Opened(opened))
+    })
 }
 
 const AT_ONCE: usize = 32;

@@ -41,6 +41,22 @@ async fn sessions_are_opened_by_token_and_again_by_principal() {
 }
 
 #[tokio::test]
+async fn an_open_session_is_opened_anew_with_another_token_of_its_device() {
+    let node = Node::start().await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let log = node.befriend(&alice, &bob).await;
+    let mut edge = Edge::attach(&node).await;
+    let session = edge.enter(&alice).await;
+    let request = v1::RefreshRequest { refresh_token: alice.refresh.clone() };
+    let renewed = User::of(node.call("AccountService/Refresh", None, &request).await.unwrap());
+    let open = |user: &User| node::SessionOpen { session, access_token: user.token.clone(), ..Default::default() };
+    assert_eq!(edge.try_open(open(&renewed)).await.unwrap().principal, Some(alice.principal()));
+    edge.say(session, log, "still here").await.unwrap();
+    assert_eq!(code(edge.try_open(open(&bob)).await), "token_invalid");
+    assert_eq!(code(edge.say(session, log, "closed").await), "unauthenticated");
+}
+
+#[tokio::test]
 async fn the_hello_comes_first() {
     let node = Node::start().await;
     let (up, batches) = tokio::sync::mpsc::channel(1);
