@@ -1,1 +1,223 @@
+//! HTTP over versions 1.1, 2 and 3: the same answers.
 
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Buf as _, Bytes};
+use gogochat_proto::limits::MAX_BODY;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::client::conn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::{World, soon, within};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    H1,
+    H2,
+    H3,
+}
+
+const VERSIONS: [Version; 3] = [Version::H1, Version::H2, Version::H3];
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+/// Asks over a new connection.
+async fn ask(world: &World, version: Version, verb: Method, path: &str, token: Option<&str>, body: Bytes) -> Answer {
+    let mut request = Request::builder().method(verb).uri(format!("https://localhost{path}"));
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let request = request.header("content-type", "application/json");
+    soon(async {
+        match version {
+            Version::H1 => {
+                let tls = TokioIo::new(world.tls_stream(&[b"http/1.1"]).await);
+                let (mut sender, connection) = conn::http1::handshake(tls).await.unwrap();
+                tokio::spawn(connection);
+                let request = request.header("host", "localhost").body(Body::from(body)).unwrap();
+                collect(sender.send_request(request).await.unwrap()).await
+            }
+            Version::H2 => {
+                let tls = TokioIo::new(world.tls_stream(&[b"h2"]).await);
+                let (mut sender, connection) = conn::http2::handshake(TokioExecutor::new(), tls).await.unwrap();
+                tokio::spawn(connection);
+                collect(sender.send_request(request.body(Body::from(body)).unwrap()).await.unwrap()).await
+            }
+            Version::H3 => ask_h3(world, request.body(()).unwrap(), body).await,
+        }
+    })
+    .await
+}
+
+async fn collect(response: http::Response<hyper::body::Incoming>) -> Answer {
+    let (parts, body) = response.into_parts();
+    Answer { status: parts.status, headers: parts.headers, body: body.collect().await.unwrap().to_bytes() }
+}
+
+async fn ask_h3(world: &World, request: Request<()>, body: Bytes) -> Answer {
+    let (endpoint, config) = world.quic_client();
+    let connection = endpoint.connect_with(config, world.edge_address(), "localhost").unwrap().await.unwrap();
+    let (mut driver, mut sender) = h3::client::new(h3_quinn::Connection::new(connection)).await.unwrap();
+    let driving = tokio::spawn(async move { std::future::poll_fn(|cx| driver.poll_close(cx)).await });
+    let mut stream = sender.send_request(request).await.unwrap();
+    for piece in body.chunks(10_000) {
+        // The server may have answered before it read all.
+        if stream.send_data(Bytes::copy_from_slice(piece)).await.is_err() {
+            break;
+        }
+    }
+    let _ = stream.finish().await;
+    let (parts, ()) = stream.recv_response().await.unwrap().into_parts();
+    let mut whole = Vec::new();
+    while let Some(mut data) = stream.recv_data().await.unwrap() {
+        whole.extend(data.copy_to_bytes(data.remaining()));
+    }
+    driving.abort();
+    Answer { status: parts.status, headers: parts.headers, body: whole.into() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rest_is_the_same_over_each_version() {
+    let world = World::new().await;
+    let none = Bytes::new;
+    for version in VERSIONS {
+        // The core answers with what it was asked: a LogIn has the fields of a Session's first.
+        let ok = ask(&world, version, Method::GET, "/v1/conversations", Some("token"), none()).await;
+        assert_eq!(ok.status, 200, "{version:?}");
+        assert_eq!(ok.headers["content-type"], "application/json");
+        assert!(ok.json().is_object());
+
+        let refused = ask(&world, version, Method::GET, "/v1/account", None, none()).await;
+        assert_eq!((refused.status.as_u16(), refused.json()["code"].as_str()), (401, Some("unauthenticated")));
+        let expired = ask(&world, version, Method::GET, "/v1/account", Some("expired"), none()).await;
+        assert_eq!((expired.status.as_u16(), expired.json()["code"].as_str()), (401, Some("token_expired")));
+
+        let id = "0190163d-8694-739b-aea5-966c26f8ad91";
+        let hidden = ask(&world, version, Method::GET, &format!("/v1/conversations/{id}"), Some("t"), none()).await;
+        assert_eq!((hidden.status.as_u16(), hidden.json()["code"].as_str()), (404, Some("not_a_member")));
+
+        let nowhere = ask(&world, version, Method::GET, "/v1/nothing", None, none()).await;
+        assert_eq!((nowhere.status.as_u16(), nowhere.json()["code"].as_str()), (404, Some("unknown_method")));
+        let verb = ask(&world, version, Method::PUT, "/v1/account", None, none()).await;
+        assert_eq!((verb.status.as_u16(), &verb.headers["allow"]), (405, &"GET".parse().unwrap()));
+
+        let garbage = ask(&world, version, Method::POST, "/v1/sync", Some("t"), "{".into()).await;
+        assert_eq!((garbage.status.as_u16(), garbage.json()["code"].as_str()), (400, Some("malformed_body")));
+
+        let page = ask(&world, version, Method::GET, "/page", None, none()).await;
+        assert_eq!((page.status.as_u16(), &page.body[..]), (200, &b"a page"[..]));
+        let openapi = ask(&world, version, Method::GET, "/openapi.json", None, none()).await;
+        assert_eq!(openapi.json()["openapi"], "3.1.0");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_at_the_limit_and_past_it() {
+    let world = World::new().await;
+    for version in VERSIONS {
+        let body = |size: usize| {
+            let mut body = json!({ "ownCursor": "1" }).to_string().into_bytes();
+            body.resize(size, b' ');
+            Bytes::from(body)
+        };
+        let fits = ask(&world, version, Method::POST, "/v1/sync", Some("t"), body(MAX_BODY)).await;
+        assert_ne!(fits.status, 413, "{version:?}");
+        let past = ask(&world, version, Method::POST, "/v1/sync", Some("t"), body(MAX_BODY + 1)).await;
+        assert_eq!((past.status.as_u16(), past.json()["code"].as_str()), (413, Some("body_too_large")), "{version:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_learns_where_to_connect() {
+    let world = World::new().await;
+    let port = world.edge_address().port();
+    for version in VERSIONS {
+        let config = ask(&world, version, Method::GET, "/client-config.json", None, Bytes::new()).await;
+        let expected = json!({
+            "webtransportUrl": format!("https://localhost:{port}/wt"),
+            "certificateHash": "abcd",
+            "websocketUrl": "/ws",
+            "version": env!("CARGO_PKG_VERSION"),
+        });
+        assert_eq!((config.json(), &config.headers["cache-control"]), (expected, &"no-store".parse().unwrap()));
+        // Over TCP it is told that HTTP/3 is there too.
+        if version != Version::H3 {
+            assert_eq!(config.headers["alt-svc"], format!("h3=\":{port}\"; ma=86400"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_websocket_handshake_that_is_none() {
+    let world = World::new().await;
+    let good = [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("sec-websocket-protocol", "other, gogochat.v1.proto"),
+    ];
+    let handshake = async |replace: &str, with: Option<&str>| {
+        let mut tcp = TcpStream::connect(world.http_address()).await.unwrap();
+        let mut request = "GET /ws HTTP/1.1\r\nhost: localhost\r\n".to_owned();
+        for (name, value) in good {
+            match with {
+                Some(with) if name == replace => request += &format!("{name}: {with}\r\n"),
+                None if name == replace => {}
+                _ => request += &format!("{name}: {value}\r\n"),
+            }
+        }
+        tcp.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
+        let mut answer = vec![0; 1_000];
+        let size = soon(tcp.read(&mut answer)).await.unwrap();
+        String::from_utf8_lossy(&answer[..size]).into_owned()
+    };
+    let answer = handshake("", None).await;
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    // The example of RFC 6455 section 1.3.
+    assert!(answer.contains("sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{answer}");
+    assert!(answer.contains("sec-websocket-protocol: gogochat.v1.proto"), "{answer}");
+    for (name, value, status) in [
+        ("connection", Some("close"), 426),
+        ("upgrade", Some("h2c"), 426),
+        ("sec-websocket-version", Some("8"), 426),
+        ("sec-websocket-key", Some("short"), 400),
+        ("sec-websocket-key", None, 400),
+        ("sec-websocket-protocol", None, 400),
+        ("sec-websocket-protocol", Some("chat"), 400),
+    ] {
+        let answer = handshake(name, value).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{name}: {value:?}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn headers_that_never_end_and_headers_that_are_too_many() {
+    let world = World::new().await;
+    let mut slow = TcpStream::connect(world.http_address()).await.unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\nhost: ").await.unwrap();
+    let mut large = TcpStream::connect(world.http_address()).await.unwrap();
+    large.write_all(format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(40_000)).as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = soon(large.read_to_end(&mut answer)).await;
+    assert!(answer.starts_with(b"HTTP/1.1 431 "), "{}", String::from_utf8_lossy(&answer));
+    let mut answer = Vec::new();
+    within(Duration::from_secs(20), slow.read_to_end(&mut answer)).await.unwrap();
+}
