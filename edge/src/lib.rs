@@ -113,7 +113,7 @@ impl Edge {
         hub.draining.store(true, Ordering::Relaxed);
         let notice = v1::Drain { deadline_ms: i32::try_from(deadline.as_millis()).unwrap_or(i32::MAX) };
         for peer in hub.registry.all() {
-            peer.outlet.send(server_frame::Frame::Drain(notice.clone()), None);
+            peer.outlet.send(server_frame::Frame::Drain(notice), None);
         }
         let everybody_left = async {
             while hub.registry.len() > 0 {

@@ -59,7 +59,7 @@ async fn websocket(
         Err(refusal) => {
             let reason = refusal.status().as_u16().to_string();
             metrics::counter!(names::REFUSED, "transport" => "ws", "reason" => reason).increment(1);
-            return refusal;
+            return *refusal;
         }
     };
     let hub = shared.hub.clone();

@@ -118,7 +118,7 @@ impl Sessions {
             inbox.put(Arrival::Stream(stream));
         } else if table.closed.is_some_and(|closed| session <= closed) {
             stream.reset(SESSION_GONE);
-        } else if table.early.len() < MAX_EARLY && session % 4 == 0 {
+        } else if table.early.len() < MAX_EARLY && session.is_multiple_of(4) {
             table.early.push((session, stream));
         } else {
             stream.reset(BUFFERED_STREAM_REJECTED);

@@ -66,7 +66,7 @@ pub(crate) struct Accepted {
 pub(crate) fn accept(
     mut request: Request<Body>,
     allowed_origins: &[String],
-) -> Result<(Response<Body>, Accepted), Response<Body>> {
+) -> Result<(Response<Body>, Accepted), Box<Response<Body>>> {
     let headers = request.headers();
     if !origin_allowed(headers, allowed_origins) {
         return Err(refuse(StatusCode::FORBIDDEN, "this origin may not connect"));
@@ -345,10 +345,10 @@ fn tokens(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item =
     headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(',')).map(str::trim)
 }
 
-fn refuse(status: StatusCode, why: &'static str) -> Response<Body> {
+fn refuse(status: StatusCode, why: &'static str) -> Box<Response<Body>> {
     let mut response = Response::new(Body::from(why));
     *response.status_mut() = status;
-    response
+    Box::new(response)
 }
 
 thread_local! {

@@ -1,5 +1,13 @@
 //! The edge from outside: real clients over real sockets on loopback, before a core that behaves simply.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "in tests what is not as expected is to fail"
+)]
+
 mod client;
 mod core;
 mod hostile;

@@ -60,7 +60,7 @@ async fn sessions_outlive_the_core() {
     });
     assert_eq!(principals.last(), Some(&(true, true)));
     client.call(4, SEND, &group.to_string(), &b"first"[..]).await;
-    let mut frames = vec![client.next().await, client.next().await];
+    let mut frames = [client.next().await, client.next().await];
     frames.sort_by_key(|frame| matches!(frame, server_frame::Frame::Event(_)));
     assert!(matches!(&frames[0], server_frame::Frame::Reply(reply) if reply.id == 4 && reply.error.is_none()));
     assert!(matches!(&frames[1], server_frame::Frame::Event(event) if event.seq == 3));
