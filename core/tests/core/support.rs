@@ -163,8 +163,12 @@ pub(crate) struct Edge {
 
 impl Edge {
     pub(crate) async fn attach(node: &Node) -> Self {
+        Self::over(node.channel.clone()).await
+    }
+
+    pub(crate) async fn over(channel: Channel) -> Self {
         let (up, batches) = mpsc::channel(1_024);
-        let down = NodeServiceClient::new(node.channel.clone())
+        let down = NodeServiceClient::new(channel)
             .max_decoding_message_size(16 * 1024 * 1024)
             .attach(ReceiverStream::new(batches))
             .await
@@ -392,10 +396,15 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut
 }
 
 pub(crate) fn serve(routes: Routes) -> Channel {
+    serve_with_window(routes, 8 * 1024 * 1024)
+}
+
+/// With so many bytes on their way in each direction of a stream, about.
+pub(crate) fn serve_with_window(routes: Routes, window: u32) -> Channel {
     let (dial, dialled) = mpsc::channel::<io::Result<tokio::io::DuplexStream>>(1);
     let server = Server::builder()
-        .initial_stream_window_size(8 * 1024 * 1024)
-        .initial_connection_window_size(8 * 1024 * 1024)
+        .initial_stream_window_size(window)
+        .initial_connection_window_size(window)
         .add_routes(routes)
         .serve_with_incoming(ReceiverStream::new(dialled));
     tokio::spawn(server);
@@ -408,8 +417,8 @@ pub(crate) fn serve(routes: Routes) -> Channel {
         }
     });
     Endpoint::from_static("http://core")
-        .initial_stream_window_size(8 * 1024 * 1024)
-        .initial_connection_window_size(8 * 1024 * 1024)
+        .initial_stream_window_size(window)
+        .initial_connection_window_size(window)
         .connect_with_connector_lazy(connector)
 }
 

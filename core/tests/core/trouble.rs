@@ -8,7 +8,7 @@ use gogochat_proto::{
     node::{core_item::Item, edge_item::Item as Up},
     v1,
 };
-use gogochat_storage::store::StoreError;
+use gogochat_storage::{bus::channel::ChannelBus, open::Storage, store::StoreError};
 
 use crate::{
     faulty::Faults,
@@ -85,6 +85,43 @@ async fn sends_under_way_when_the_store_fails_keep_their_order() {
     faults.fail_one_of(0, unavailable());
     let texts: Vec<String> = node.texts(&bob, log).await.into_iter().map(|(_, text)| text).collect();
     assert_eq!(texts, (0..50).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_full_bus_refuses_and_later_sends_wait_for_the_repeat() {
+    let faults = Faults::new();
+    let node = Node::with(config(), |storage| {
+        faults.before(Storage { bus: std::sync::Arc::new(ChannelBus::new(2)), ..storage })
+    })
+    .await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let log = node.befriend(&alice, &bob).await;
+    let mut edge = Edge::attach(&node).await;
+    let session = edge.enter(&alice).await;
+    faults.hold();
+    let begun = faults.begun.load(Ordering::SeqCst);
+    let requests: Vec<_> = (0..6).map(|n| message(log, &n.to_string())).collect();
+    let calls: Vec<u32> = requests.iter().map(|_| next_call()).collect();
+    for (n, (request, call)) in requests.iter().zip(&calls).enumerate() {
+        edge.send(command(session, *call, "ChatService/SendMessage", &log.to_string(), request)).await;
+        if n == 0 {
+            eventually("the commit begins", async || (faults.begun.load(Ordering::SeqCst) > begun).then_some(())).await;
+        }
+    }
+    // One is being committed, two wait; the next is one too many, and those after it are out of their order.
+    let refused = edge.result(session, calls[3]).await.unwrap_err();
+    assert_eq!((refused.code.as_str(), refused.retryable()), ("overloaded", true));
+    faults.release();
+    for call in &calls[..3] {
+        assert!(edge.result(session, *call).await.is_ok());
+    }
+    assert_eq!(code(edge.result(session, calls[4]).await), "out_of_order");
+    assert_eq!(code(edge.result(session, calls[5]).await), "out_of_order");
+    for request in &requests[3..] {
+        edge.call::<v1::SendMessageResponse>(session, "ChatService/SendMessage", log, request).await.unwrap();
+    }
+    let texts: Vec<String> = node.texts(&bob, log).await.into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["0", "1", "2", "3", "4", "5"]);
 }
 
 #[tokio::test]
