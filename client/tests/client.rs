@@ -83,7 +83,7 @@ async fn a_cut_is_bridged() {
         serving.reply(sync, &v1::SyncResponse { own_last_seq: 7, conversations, ..Default::default() }).await;
         let (list, _) = expect::<v1::ListEventsRequest>(&mut serving, LIST).await;
         serving
-            .reply(list, &v1::ListEventsResponse { events: vec![event(c, 3), event(c, 4)], ..Default::default() })
+            .reply_low(list, &v1::ListEventsResponse { events: vec![event(c, 3), event(c, 4)], ..Default::default() })
             .await;
 
         let (mut seqs, mut sent) = (Vec::new(), None);

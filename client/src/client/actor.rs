@@ -229,9 +229,13 @@ impl Actor {
                     connection.queue(frame);
                     liveness.sent(Instant::now(), wants_answer);
                 }
+                (Output::Low(call), Some((connection, liveness))) => {
+                    connection.queue_low(call);
+                    liveness.sent(Instant::now(), true);
+                }
                 (Output::Lossy(frame), Some((connection, _))) => connection.queue_lossy(frame),
                 // Left over from a session that is no more.
-                (Output::Frame(_) | Output::Lossy(_), None) => {}
+                (Output::Frame(_) | Output::Low(_) | Output::Lossy(_), None) => {}
                 (Output::Update(update), _) => self.update(update).await,
             }
         }

@@ -6,10 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use gogochat_proto::{
-    ids::LogId,
-    v1::{self, client_frame},
-};
+use gogochat_proto::{ids::LogId, v1};
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::CallError;
@@ -45,19 +42,12 @@ impl Calls {
         Self { waiting: HashMap::new(), deadlines: VecDeque::new(), patience, next_id: 0 }
     }
 
-    /// The frame of a new call.
-    pub(crate) fn make(
-        &mut self,
-        now: Instant,
-        method: &str,
-        key: String,
-        body: Bytes,
-        purpose: Purpose,
-    ) -> client_frame::Frame {
+    /// A new call.
+    pub(crate) fn make(&mut self, now: Instant, method: &str, key: String, body: Bytes, purpose: Purpose) -> v1::Call {
         self.next_id = self.next_id.wrapping_add(1);
         self.waiting.insert(self.next_id, purpose);
         self.deadlines.push_back((now + self.patience, self.next_id));
-        client_frame::Frame::Call(v1::Call { id: self.next_id, method: method.to_owned(), key, body })
+        v1::Call { id: self.next_id, method: method.to_owned(), key, body }
     }
 
     /// What the call with this id was for; it waits no longer.
@@ -95,10 +85,7 @@ mod tests {
     use super::*;
 
     fn make(calls: &mut Calls, now: Instant) -> u32 {
-        match calls.make(now, "m", String::new(), Bytes::new(), Purpose::Sync) {
-            client_frame::Frame::Call(call) => call.id,
-            other => panic!("{other:?}"),
-        }
+        calls.make(now, "m", String::new(), Bytes::new(), Purpose::Sync).id
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 pub(crate) enum Output {
     Frame(Frame),
+    /// A call that may wait behind everything else.
+    Low(v1::Call),
     Lossy(Frame),
     Update(Update),
 }
@@ -179,8 +181,8 @@ impl Replica {
         reply: tokio::sync::oneshot::Sender<Result<Bytes, CallError>>,
     ) {
         if self.online {
-            let frame = self.calls.make(now, method, key, body, Purpose::User(reply));
-            self.out.push_back(Output::Frame(frame));
+            let call = self.calls.make(now, method, key, body, Purpose::User(reply));
+            self.out.push_back(Output::Frame(Frame::Call(call)));
         } else {
             let _ = reply.send(Err(Closed::broken("there is no session at the moment").into()));
         }
@@ -537,7 +539,9 @@ impl Replica {
                 limit: MAX_PAGE,
                 from: Some(v1::list_events_request::From::AfterSeq(after)),
             };
-            self.ask(now, LIST_EVENTS, &request, Purpose::Page { log: id });
+            let body = request.encode_to_vec().into();
+            let call = self.calls.make(now, LIST_EVENTS, String::new(), body, Purpose::Page { log: id });
+            self.out.push_back(Output::Low(call));
         }
     }
 
@@ -553,8 +557,8 @@ impl Replica {
             && let Some((conversation, Item { client_msg_id, body })) = self.outbox.next()
         {
             let purpose = Purpose::Send { conversation, client_msg_id };
-            let frame = self.calls.make(now, SEND_MESSAGE, conversation.to_string(), body, purpose);
-            self.out.push_back(Output::Frame(frame));
+            let call = self.calls.make(now, SEND_MESSAGE, conversation.to_string(), body, purpose);
+            self.out.push_back(Output::Frame(Frame::Call(call)));
         }
     }
 
@@ -568,8 +572,8 @@ impl Replica {
     }
 
     fn ask(&mut self, now: Instant, method: &str, request: &impl Message, purpose: Purpose) {
-        let frame = self.calls.make(now, method, String::new(), request.encode_to_vec().into(), purpose);
-        self.out.push_back(Output::Frame(frame));
+        let call = self.calls.make(now, method, String::new(), request.encode_to_vec().into(), purpose);
+        self.out.push_back(Output::Frame(Frame::Call(call)));
     }
 
     fn timer(&mut self, at: Instant, timer: Timer) {

@@ -33,7 +33,7 @@ impl Sim {
     fn collect(&mut self) {
         while let Some(output) = self.replica.output() {
             match output {
-                Output::Frame(Frame::Call(call)) => self.calls.push(call),
+                Output::Frame(Frame::Call(call)) | Output::Low(call) => self.calls.push(call),
                 Output::Frame(Frame::Marks(marks)) => self.marks.extend(marks.marks),
                 Output::Frame(_) | Output::Lossy(_) => {}
                 Output::Update(update) => self.updates.push(update),

@@ -27,6 +27,9 @@ pub struct Connection {
     wire: Wire,
     out: BytesMut,
     decoder: Decoder,
+    /// Of the second stream, where there is one.
+    low_out: BytesMut,
+    low_decoder: Decoder,
 }
 
 #[derive(Debug)]
@@ -39,11 +42,18 @@ enum Wire {
 enum Received {
     /// Bytes of delimited frames.
     Bytes(Bytes),
+    /// The same, of the second stream.
+    Low(Bytes),
     /// One frame, not delimited, that overtook the others.
     Datagram(Bytes),
 }
 
 impl Connection {
+    fn over(wire: Wire) -> Self {
+        let (out, low_out) = (BytesMut::new(), BytesMut::new());
+        Self { wire, out, decoder: Decoder::default(), low_out, low_decoder: Decoder::default() }
+    }
+
     /// The transport in use.
     #[must_use]
     pub fn transport(&self) -> Transport {
@@ -72,6 +82,15 @@ impl Connection {
         let _ = ClientFrame::from(frame).encode_length_delimited(&mut self.out);
     }
 
+    /// Queues a call whose reply may wait behind everything else: on a second stream, of low priority, where the transport has streams.
+    pub fn queue_low(&mut self, call: v1::Call) {
+        let out = match self.wire {
+            Wire::WebTransport(_) => &mut self.low_out,
+            Wire::WebSocket(_) => &mut self.out,
+        };
+        let _ = ClientFrame::from(client_frame::Frame::Call(call)).encode_length_delimited(out);
+    }
+
     /// Queues a frame that may be lost: as a datagram where the transport has them.
     pub fn queue_lossy(&mut self, frame: client_frame::Frame) {
         match &self.wire {
@@ -98,15 +117,18 @@ impl Connection {
     /// The session is over, and why. Every later call says so too, if less precisely.
     pub async fn next(&mut self) -> Result<Frame, Closed> {
         loop {
-            while let Some(bytes) = self.decoder.next().map_err(no_frame)? {
-                match server_frame(bytes).map_err(no_frame)? {
-                    Some(Frame::Close(close)) => return Err(close.into()),
-                    Some(frame) => return Ok(frame),
-                    None => {}
+            for decoder in [&mut self.decoder, &mut self.low_decoder] {
+                while let Some(bytes) = decoder.next().map_err(no_frame)? {
+                    match server_frame(bytes).map_err(no_frame)? {
+                        Some(Frame::Close(close)) => return Err(close.into()),
+                        Some(frame) => return Ok(frame),
+                        None => {}
+                    }
                 }
             }
-            match self.wire.turn(&mut self.out).await? {
+            match self.wire.turn(&mut self.out, &mut self.low_out).await? {
                 Received::Bytes(bytes) => self.decoder.push(&bytes),
+                Received::Low(bytes) => self.low_decoder.push(&bytes),
                 Received::Datagram(bytes) => {
                     // One that makes no sense is as good as lost.
                     if let Ok(Some(frame)) = server_frame(bytes) {
@@ -145,22 +167,23 @@ impl Connection {
 impl From<WebTransport> for Connection {
     fn from(wire: WebTransport) -> Self {
         // The header that makes the stream one of the session goes out with the first frame.
-        let mut out = BytesMut::new();
-        out.extend_from_slice(&wire.stream_header());
-        Self { wire: Wire::WebTransport(Box::new(wire)), out, decoder: Decoder::default() }
+        let header = wire.stream_header();
+        let mut connection = Self::over(Wire::WebTransport(Box::new(wire)));
+        connection.out.extend_from_slice(&header);
+        connection
     }
 }
 
 impl From<WebSocket> for Connection {
     fn from(wire: WebSocket) -> Self {
-        Self { wire: Wire::WebSocket(Box::new(wire)), out: BytesMut::new(), decoder: Decoder::default() }
+        Self::over(Wire::WebSocket(Box::new(wire)))
     }
 }
 
 impl Wire {
-    async fn turn(&mut self, out: &mut BytesMut) -> Result<Received, Closed> {
+    async fn turn(&mut self, out: &mut BytesMut, low_out: &mut BytesMut) -> Result<Received, Closed> {
         match self {
-            Self::WebTransport(wire) => wire.turn(out).await,
+            Self::WebTransport(wire) => wire.turn(out, low_out).await,
             Self::WebSocket(wire) => wire.turn(out).await,
         }
     }

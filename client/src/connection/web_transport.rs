@@ -1,4 +1,4 @@
-//! Frames over a WebTransport session: one bidirectional stream of them, and datagrams.
+//! Frames over a WebTransport session: a bidirectional stream of them, another of low priority for history, and datagrams.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use quinn::{RecvStream, SendStream, VarInt, WriteError};
@@ -20,6 +20,8 @@ pub(crate) struct WebTransport {
     answers: Answers,
     send: SendStream,
     recv: RecvStream,
+    /// Opened when it is first needed.
+    low: Option<(SendStream, RecvStream)>,
     /// Set once the CONNECT stream has ended without a close: the session is about to go.
     connect_ended: bool,
     /// HTTP/3's own streams: it is an error to end one while the connection lasts, and dropping would.
@@ -48,6 +50,7 @@ impl WebTransport {
             answers,
             send,
             recv,
+            low: None,
             connect_ended: false,
             _control: control,
             _server_streams: server_streams,
@@ -62,9 +65,11 @@ impl WebTransport {
         header
     }
 
-    /// Writes what it can of `out` and waits for something to come.
-    pub(super) async fn turn(&mut self, out: &mut BytesMut) -> Result<Received, Closed> {
+    /// Writes what it can of `out`, and of `low_out` on the second stream, and waits for something to come.
+    pub(super) async fn turn(&mut self, out: &mut BytesMut, low_out: &mut BytesMut) -> Result<Received, Closed> {
         loop {
+            let has_low = self.low.is_some();
+            let (low_send, low_recv) = self.low.as_mut().map(|(send, recv)| (send, recv)).unzip();
             tokio::select! {
                 biased;
                 written = self.send.write(out), if !out.is_empty() => advance(out, written)?,
@@ -88,6 +93,19 @@ impl WebTransport {
                     }
                     // Frames that were sent before may still come.
                     Ok(None) | Err(_) => self.connect_ended = true,
+                },
+                opened = self.connection.open_bi(), if !has_low && !low_out.is_empty() => {
+                    let (send, recv) = opened.map_err(|error| broken(&error))?;
+                    let _ = send.set_priority(LOW);
+                    let waiting = std::mem::replace(low_out, BytesMut::from(self.stream_header().as_slice()));
+                    low_out.unsplit(waiting);
+                    self.low = Some((send, recv));
+                },
+                written = write_some(low_send, low_out), if has_low && !low_out.is_empty() => advance(low_out, written)?,
+                chunk = read_some(low_recv), if has_low => match chunk {
+                    Some(bytes) => return Ok(Received::Low(bytes)),
+                    // The next call opens another; those that wait lapse.
+                    None => self.low = None,
                 },
             }
         }
@@ -211,6 +229,19 @@ async fn write(stream: &mut SendStream, bytes: &[u8]) -> Result<(), ConnectError
     })
 }
 
+async fn write_some(stream: Option<&mut SendStream>, bytes: &[u8]) -> Result<usize, WriteError> {
+    match stream {
+        Some(stream) => stream.write(bytes).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What comes next on a stream; `None` when that is nothing more.
+async fn read_some(stream: Option<&mut RecvStream>) -> Option<Bytes> {
+    let chunk = stream?.read_chunk(usize::MAX, true).await;
+    chunk.ok().flatten().map(|chunk| chunk.bytes)
+}
+
 fn advance(out: &mut BytesMut, written: Result<usize, WriteError>) -> Result<(), Closed> {
     match written {
         Ok(written) => out.advance(written),
@@ -230,4 +261,6 @@ fn broken(error: &quinn::ConnectionError) -> Closed {
 }
 
 const PATH: &str = "/wt";
+/// Below that of other streams, which is 0.
+const LOW: i32 = -1;
 const MALFORMED: ConnectError = ConnectError::Foreign("HTTP/3 that ends where it must not");

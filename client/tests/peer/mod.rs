@@ -40,6 +40,8 @@ pub struct Serving {
 
 enum Order {
     Bytes(Bytes),
+    /// On the second stream, where there are streams.
+    Low(Bytes),
     Datagram(Bytes),
     /// The transport's own close, with this code.
     Close(u16, &'static str),
@@ -156,6 +158,12 @@ impl Serving {
         self.send(Frame::Reply(v1::Reply { id, body: body.encode_to_vec().into(), error: None })).await;
     }
 
+    /// A reply on the stream of low priority.
+    pub async fn reply_low(&self, id: u32, body: &impl prost::Message) {
+        let reply = Frame::Reply(v1::Reply { id, body: body.encode_to_vec().into(), error: None });
+        self.orders.send(Order::Low(frame::encode(&ServerFrame::from(reply)))).await.expect("the session stands");
+    }
+
     pub async fn refuse(&self, id: u32, error: v1::Error) {
         self.send(Frame::Reply(v1::Reply { id, body: Bytes::new(), error: Some(error) })).await;
     }
@@ -212,7 +220,7 @@ async fn serve_web_socket(
     loop {
         tokio::select! {
             order = orders.recv() => match order {
-                Some(Order::Bytes(bytes) | Order::Datagram(bytes)) => socket.send(Message::Binary(bytes)).await.unwrap(),
+                Some(Order::Bytes(bytes) | Order::Low(bytes) | Order::Datagram(bytes)) => socket.send(Message::Binary(bytes)).await.unwrap(),
                 Some(Order::Close(code, reason)) => {
                     socket.close(Some(CloseFrame { code: code.into(), reason: reason.into() })).await.unwrap();
                 }
@@ -264,9 +272,28 @@ async fn serve_web_transport(connection: quinn::Connection, accepted: mpsc::Send
     assert_eq!(header, [0x40, 0x41, 0x00], "a stream of session 0");
     let (frames, mut orders) = serving(Transport::WebTransport, &accepted).await;
     let mut decoder = Decoder::default();
+    let mut low = None;
+    let mut low_decoder = Decoder::default();
     loop {
+        let (low_send, low_recv) = low.as_mut().map(|(send, recv): &mut (_, quinn::RecvStream)| (send, recv)).unzip();
         tokio::select! {
+            opened = connection.accept_bi(), if low_recv.is_none() => {
+                let Ok((send, mut recv)) = opened else { return };
+                recv.read_exact(&mut header).await.unwrap();
+                assert_eq!(header, [0x40, 0x41, 0x00], "a stream of session 0");
+                low = Some((send, recv));
+            }
+            chunk = async { low_recv.unwrap().read_chunk(usize::MAX, true).await }, if low_send.is_some() => {
+                let Ok(Some(chunk)) = chunk else { return };
+                low_decoder.push(&chunk.bytes);
+                while let Some(frame) = low_decoder.next().unwrap() {
+                    let frame = frame::client_frame(frame).unwrap();
+                    assert!(matches!(frame, client_frame::Frame::Call(_)), "calls alone");
+                    let _ = frames.send(frame).await;
+                }
+            }
             order = orders.recv() => match order {
+                Some(Order::Low(bytes)) => low_send.unwrap().write_all(&bytes).await.unwrap(),
                 Some(Order::Bytes(bytes)) => send.write_all(&bytes).await.unwrap(),
                 Some(Order::Datagram(bytes)) => {
                     connection.send_datagram([&[0], bytes.as_ref()].concat().into()).unwrap();
