@@ -11,7 +11,7 @@ use gogochat_proto::{
     ids::{DeviceId, UserId},
     v1,
 };
-use gogochat_storage::store::{Device, Hash, Millis, Store, Tokens};
+use gogochat_storage::store::{Arrival, Device, DeviceKey, Hash, Millis, Store, Tokens};
 use parking_lot::Mutex;
 
 pub use self::password::HashError;
@@ -57,21 +57,33 @@ impl Auth {
     /// # Errors
     /// `unauthenticated` without one, `token_expired`, `token_invalid`.
     pub(crate) async fn authenticate(&self, access: &str) -> Result<Device, v1::Error> {
-        if access.is_empty() {
-            return Err(ErrorCode::Unauthenticated.with("no access token"));
-        }
-        let hash = token::hash(token::Kind::Access, access).ok_or_else(invalid)?;
+        let hash = given(access)?;
         let device = self.store.device_by_access(&hash).await.map_err(failure::store)?.ok_or_else(invalid)?;
-        unexpired(device)
+        unexpired(&device)?;
+        Ok(device)
     }
 
-    /// The device of a session that an edge opens anew, if it is still signed in.
+    /// What a session begins with that shows an access token.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate`].
+    pub(crate) async fn arrive(&self, access: &str) -> Result<Arrival, v1::Error> {
+        self.arrival(DeviceKey::Access(given(access)?)).await
+    }
+
+    /// What a session begins with that an edge opens anew, if its device is still signed in.
     ///
     /// # Errors
     /// `token_expired`, `token_invalid`.
-    pub(crate) async fn still_there(&self, caller: Caller) -> Result<Device, v1::Error> {
-        let device = self.store.device(caller.device).await.map_err(failure::store)?;
-        unexpired(device.filter(|device| device.user == caller.user).ok_or_else(invalid)?)
+    pub(crate) async fn still_there(&self, caller: Caller) -> Result<Arrival, v1::Error> {
+        let arrival = self.arrival(DeviceKey::Id(caller.device)).await?;
+        if arrival.device.user == caller.user { Ok(arrival) } else { Err(invalid()) }
+    }
+
+    async fn arrival(&self, key: DeviceKey) -> Result<Arrival, v1::Error> {
+        let arrival = self.store.arrival(key).await.map_err(failure::store)?.ok_or_else(invalid)?;
+        unexpired(&arrival.device)?;
+        Ok(arrival)
     }
 
     /// New tokens.
@@ -116,11 +128,18 @@ impl Auth {
     }
 }
 
-fn unexpired(device: Device) -> Result<Device, v1::Error> {
+fn given(access: &str) -> Result<Hash, v1::Error> {
+    if access.is_empty() {
+        return Err(ErrorCode::Unauthenticated.with("no access token"));
+    }
+    token::hash(token::Kind::Access, access).ok_or_else(invalid)
+}
+
+fn unexpired(device: &Device) -> Result<(), v1::Error> {
     if device.access_expires_ms <= now_ms() {
         return Err(ErrorCode::TokenExpired.with("the access token has expired"));
     }
-    Ok(device)
+    Ok(())
 }
 
 fn invalid() -> v1::Error {

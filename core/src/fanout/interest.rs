@@ -6,11 +6,11 @@
 /// Where an edge stands with a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// A session is being opened that will want this log; nothing is sent yet, but what is published is noted, so that the
-    /// replay can be spared when nothing came between.
+    /// A session has been opened that will want this log; nothing is sent yet, but what is published is noted, so that the replay can be
+    /// spared when nothing came between.
     Announced {
-        /// The log's end as the store had it after the announcement, once that was read.
-        seen: Option<i64>,
+        /// The log's end, as the session was told.
+        seen: i64,
         /// The last that was published since.
         top: i64,
     },
@@ -40,9 +40,9 @@ pub(crate) enum Published {
 }
 
 impl State {
-    /// A session is being opened.
-    pub(crate) fn announced() -> Self {
-        Self::Announced { seen: None, top: 0 }
+    /// A session has been opened that was told of everything up to `seen`.
+    pub(crate) fn announced(seen: i64) -> Self {
+        Self::Announced { seen, top: seen }
     }
 
     /// The edge asks for what comes after `have`, for the first time.
@@ -50,28 +50,16 @@ impl State {
         Self::Replaying { last: have, top: have }
     }
 
-    /// The store had the log's end at `end`, read after the announcement. `false`: more was published by now, read again.
-    pub(crate) fn read(&mut self, end: i64) -> bool {
-        match self {
-            Self::Announced { seen, top } => {
-                *seen = Some(end);
-                *top <= end
-            }
-            Self::Live { last } => *last <= end,
-            Self::Replaying { last, top } => *last <= end && *top <= end,
-        }
-    }
-
     /// The edge asks for what comes after `have`. `true`: a replay has to begin.
     pub(crate) fn ask(&mut self, have: i64) -> bool {
         match *self {
-            Self::Announced { seen: Some(seen), top } if seen <= have && top <= have => {
+            Self::Announced { seen, top } if seen <= have && top <= have => {
                 *self = Self::Live { last: have };
                 false
             }
             Self::Live { last } if last == have => false,
-            Self::Announced { .. } | Self::Live { .. } => {
-                *self = Self::asked(have);
+            Self::Announced { top, .. } | Self::Live { last: top } => {
+                *self = Self::Replaying { last: have, top: top.max(have) };
                 true
             }
             // The replay that runs goes on from there.
@@ -141,6 +129,8 @@ mod tests {
         replaying: bool,
         /// The last that the edge got; it drops what it has, and must never see a gap.
         edge: i64,
+        /// A session that is being opened: how much was published before its view was read, and the log's end in it.
+        opening: Option<(i64, i64)>,
         /// Unless it has forgotten something while more was on its way: then it asks again.
         forgot: bool,
     }
@@ -153,19 +143,27 @@ mod tests {
                 2 => self.ask(self.edge),
                 3 => self.read(),
                 4 => self.send(),
-                5 => {
-                    self.state = self.state.or(Some(State::announced()));
-                    let end = self.committed;
-                    if let Some(state) = &mut self.state {
-                        state.read(end);
-                    }
-                }
+                5 => self.opening = Some((self.published, self.committed)),
+                6 => self.enter(),
                 // The edge has forgotten all it had, or this is another edge.
                 _ => {
                     self.forgot = true;
                     self.edge = self.edge.min(i64::from(step) % 7);
                     self.ask(self.edge);
                 }
+            }
+        }
+
+        /// As the hub does it: only when nothing that the view lacks was published since it was read.
+        fn enter(&mut self) {
+            let Some((before, end)) = self.opening.take() else { return };
+            if self.published > before && self.published > end {
+                return;
+            }
+            if self.state.is_none() {
+                self.state = Some(State::announced(end));
+                // What came before is the session's own affair.
+                self.edge = self.edge.max(end);
             }
         }
 
@@ -251,8 +249,7 @@ mod tests {
 
     #[test]
     fn an_announced_log_needs_no_replay_when_nothing_came_between() {
-        let mut state = State::announced();
-        assert!(state.read(5));
+        let mut state = State::announced(5);
         assert!(!state.ask(5));
         assert_eq!(state, State::Live { last: 5 });
         assert_eq!(state.publish(6), Published::Send);
@@ -261,16 +258,11 @@ mod tests {
 
     #[test]
     fn an_announced_log_is_replayed_when_something_did_or_the_edge_has_less() {
-        let mut state = State::announced();
-        assert!(state.read(5));
+        let mut state = State::announced(5);
         assert_eq!(state.publish(6), Published::Skip);
-        assert!(!state.read(5), "the session's view is out of date");
         assert!(state.ask(5));
-
-        let mut state = State::announced();
-        assert!(state.read(5));
-        assert!(state.ask(3));
-        assert!(State::announced().ask(0), "the end was never read");
+        assert_eq!(state, State::Replaying { last: 5, top: 6 });
+        assert!(State::announced(5).ask(3));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod attachment;
 mod interest;
 mod outbox;
 mod progress;
+mod recent;
 mod replay;
 mod waiters;
 
@@ -26,12 +27,14 @@ use prost::Message as _;
 pub(crate) use self::{
     attachment::{Attachment, Entered, Session},
     outbox::{Batches, Outbox},
+    recent::Moment,
     replay::replay,
     waiters::Waiting,
 };
 use self::{
     interest::{Published, State},
     progress::Progress,
+    recent::Recent,
     waiters::Waiters,
 };
 use crate::{authorize::Caller, log, metrics::Metrics};
@@ -42,6 +45,7 @@ pub(crate) struct Hub {
     logs: DashMap<LogId, Vec<Interest>>,
     waiters: Arc<Waiters>,
     metrics: Arc<Metrics>,
+    recent: Recent,
     /// How far the workers have got.
     pub(crate) progress: Progress,
 }
@@ -59,6 +63,7 @@ impl Hub {
             logs: DashMap::new(),
             waiters: Arc::new(Waiters::new(waiting_calls)),
             metrics,
+            recent: Recent::default(),
             progress: Progress::default(),
         }
     }
@@ -84,20 +89,30 @@ impl Hub {
         self.attachments.iter().map(|entry| entry.value().clone()).collect()
     }
 
-    /// A session is being opened that will want its user's own log: from now on it is noted whether anything comes.
-    pub(crate) fn announce(&self, attachment: &Arc<Attachment>, own: LogId) {
-        let mut interests = self.logs.entry(own).or_default();
-        if !interests.iter().any(|interest| interest.attachment.id == attachment.id) {
-            interests.push(Interest { attachment: attachment.clone(), state: State::announced() });
-        }
+    /// The moment before a session's view is read.
+    pub(crate) fn moment(&self) -> Moment {
+        self.recent.moment()
     }
 
-    /// Runs `open` if nothing was published in the own log since its end was read at `end`, so that the session's view is the latest and
-    /// every change of it comes after. `None`: something was, read again.
-    pub(crate) fn confirm<T>(&self, attachment: u64, own: LogId, end: i64, open: impl FnOnce() -> T) -> Option<T> {
-        let mut interests = self.logs.get_mut(&own)?;
-        let interest = interests.iter_mut().find(|interest| interest.attachment.id == attachment)?;
-        interest.state.read(end).then(open)
+    /// Runs `open` if nothing was published in the own log since its end was read at `end`, after `then`: so the session's view is the
+    /// latest, and every change of it comes after. `None`: something was, read again.
+    pub(crate) fn enter<T>(
+        &self,
+        attachment: &Arc<Attachment>,
+        own: LogId,
+        end: i64,
+        then: Moment,
+        open: impl FnOnce() -> T,
+    ) -> Option<T> {
+        // Whoever publishes notes it first and then looks who hears it, so it is seen here, or comes to see what this adds.
+        let mut interests = self.logs.entry(own).or_default();
+        if !self.recent.is_quiet(own, end, then) {
+            return None;
+        }
+        if !interests.iter().any(|interest| interest.attachment.id == attachment.id) {
+            interests.push(Interest { attachment: attachment.clone(), state: State::announced(end) });
+        }
+        Some(open())
     }
 
     /// The session that an own log was announced for will not ask.
@@ -144,6 +159,10 @@ impl Hub {
 
     /// A committed event, on to every edge that hears its log. Those that are not up to it read it from the store.
     pub(crate) fn publish(&self, event: &Event) {
+        if event.device.is_none() {
+            // Of the system's events some are in users' own logs, and all are few.
+            self.recent.note(event.log, event.seq);
+        }
         let Some(mut interests) = self.logs.get_mut(&event.log) else { return };
         let mut item = None;
         for interest in interests.iter_mut() {

@@ -9,7 +9,7 @@ use gogochat_proto::{
     node::{self, core_item::Item},
     v1,
 };
-use gogochat_storage::store::{Device, Membership};
+use gogochat_storage::store::Arrival;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -18,8 +18,7 @@ use crate::{
     auth,
     authorize::Caller,
     clock::now_ms,
-    failure,
-    fanout::{Attachment, Entered, Session},
+    fanout::{Attachment, Entered, Moment, Session},
 };
 
 /// Opens what an attachment's reader passes on, some at once.
@@ -53,54 +52,55 @@ impl Gateway {
         if self.is_draining() {
             return Err(draining());
         }
-        let device = match &open.principal {
-            Some(principal) => self.auth.still_there(auth::caller(principal)?).await?,
-            None => self.auth.authenticate(&open.access_token).await?,
-        };
-        let entered = self.enter(attachment, &open, &device).await;
-        if !matches!(entered, Ok(Entered::Open)) {
-            self.hub.unannounce(attachment.id, device.user.into());
-        }
-        match entered? {
-            Entered::Open | Entered::Gone => Ok(()),
-            Entered::Refused => Err(ErrorCode::TokenInvalid.with("the session is another's, or was signed out")),
-        }
-    }
-
-    /// Reads what a session hears, and opens it at a moment at which that is the latest.
-    async fn enter(
-        &self,
-        attachment: &Arc<Attachment>,
-        open: &node::SessionOpen,
-        device: &Device,
-    ) -> Result<Entered, v1::Error> {
-        let caller = Caller { user: device.user, device: device.id };
-        let own = LogId::from(device.user);
-        let address = open.address.parse().ok();
         for _ in 0..ATTEMPTS {
-            self.hub.announce(attachment, own);
-            // The own log's end first: what came before it the memberships show, and what comes after it is replayed.
-            let end = self.store.last_seq(own).await.map_err(failure::store)?.unwrap_or(0);
-            let memberships = self.store.memberships(device.user).await.map_err(failure::store)?;
-            let enter = || {
-                let item = opened(open.session, device, end, &memberships);
-                attachment.opened(open.session, caller, address, item)
+            let then = self.hub.moment();
+            let arrival = match &open.principal {
+                Some(principal) => self.auth.still_there(auth::caller(principal)?).await?,
+                None => self.auth.arrive(&open.access_token).await?,
             };
-            if let Some(entered) = self.hub.confirm(attachment.id, own, end, enter) {
-                if entered == Entered::Open {
-                    // A revocation that did not find this session yet has left its note.
-                    self.auth.refuse_revoked(caller)?;
-                    self.greet(attachment, open.session, device, memberships);
-                }
-                return Ok(entered);
+            if let Some(entered) = self.enter(attachment, &open, &arrival, then)? {
+                return match entered {
+                    Entered::Open | Entered::Gone => Ok(()),
+                    Entered::Refused => {
+                        Err(ErrorCode::TokenInvalid.with("the session is another's, or was signed out"))
+                    }
+                };
             }
         }
         Err(ErrorCode::Overloaded.with("the account changes too quickly"))
     }
 
-    fn greet(&self, attachment: &Attachment, session: u64, device: &Device, memberships: Vec<Membership>) {
+    /// Opens a session, if what was read of it is still the latest.
+    fn enter(
+        &self,
+        attachment: &Arc<Attachment>,
+        open: &node::SessionOpen,
+        arrival: &Arrival,
+        then: Moment,
+    ) -> Result<Option<Entered>, v1::Error> {
+        let caller = Caller { user: arrival.device.user, device: arrival.device.id };
+        let own = LogId::from(caller.user);
+        let enter = || {
+            let item = opened(open.session, arrival);
+            attachment.opened(open.session, caller, open.address.parse().ok(), item)
+        };
+        let entered = self.hub.enter(attachment, own, arrival.own_seq, then, enter);
+        match entered {
+            Some(Entered::Open) => {
+                // A revocation that did not find this session yet has left its note.
+                self.auth.refuse_revoked(caller)?;
+                self.greet(attachment, open.session, arrival);
+            }
+            Some(Entered::Gone | Entered::Refused) => self.hub.unannounce(attachment.id, own),
+            None => {}
+        }
+        Ok(entered)
+    }
+
+    fn greet(&self, attachment: &Attachment, session: u64, arrival: &Arrival) {
+        let device = &arrival.device;
         let caller = Caller { user: device.user, device: device.id };
-        let directs: Vec<(LogId, UserId)> = memberships.into_iter().filter_map(|m| Some((m.log, m.peer?))).collect();
+        let directs: Vec<(LogId, UserId)> = arrival.memberships.iter().filter_map(|m| Some((m.log, m.peer?))).collect();
         let stale = now_ms() - device.last_seen_ms > SEEN_FRESH_MS;
         self.services.presence.came(caller, (attachment.id, session), directs, stale.then_some(caller.device));
     }
@@ -114,12 +114,14 @@ impl Gateway {
     }
 }
 
-fn opened(session: u64, device: &Device, end: i64, memberships: &[Membership]) -> Item {
+fn opened(session: u64, arrival: &Arrival) -> Item {
+    let device = &arrival.device;
     Item::Opened(node::SessionOpened {
         session,
         principal: Some(node::Principal { user_id: device.user.to_bytes(), device_id: device.id.to_bytes() }),
-        own_seq: end,
-        subscriptions: memberships
+        own_seq: arrival.own_seq,
+        subscriptions: arrival
+            .memberships
             .iter()
             .map(|m| node::Subscription { log_id: m.log.to_bytes(), from_seq: m.last_seq })
             .collect(),

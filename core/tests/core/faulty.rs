@@ -9,8 +9,8 @@ use gogochat_proto::ids::{DeviceId, LogId, UserId};
 use gogochat_storage::{
     open::Storage,
     store::{
-        Command, Contact, Conversation, Device, Event, Hash, Member, Membership, Millis, NewDevice, NewUser, Outcome,
-        Range, Rotation, Store, StoreError, Tokens, User,
+        Arrival, Command, Contact, Conversation, Device, DeviceKey, Event, Hash, Member, Membership, Millis, NewDevice,
+        NewUser, Outcome, Range, Rotation, Store, StoreError, Tokens, User,
     },
 };
 use parking_lot::Mutex;
@@ -128,6 +128,7 @@ passed_on! {
     create_device(device: NewDevice) -> Result<(), StoreError>;
     device_by_access(access: &Hash) -> Result<Option<Device>, StoreError>;
     device(device: DeviceId) -> Result<Option<Device>, StoreError>;
+    arrival(key: DeviceKey) -> Result<Option<Arrival>, StoreError>;
     rotate_tokens(refresh: &Hash, new: Tokens, now: Millis, grace_ms: Millis) -> Result<Rotation, StoreError>;
     devices(user: UserId) -> Result<Vec<Device>, StoreError>;
     revoke_device(user: UserId, device: DeviceId) -> Result<bool, StoreError>;

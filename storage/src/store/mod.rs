@@ -52,6 +52,19 @@ pub trait Store: Send + Sync + 'static {
     async fn device_by_access(&self, access: &Hash) -> Result<Option<Device>, StoreError>;
     /// The device with this id, revoked ones left out.
     async fn device(&self, device: DeviceId) -> Result<Option<Device>, StoreError>;
+    /// What a session of a device begins with, as of one moment; `None` where [`Self::device`] says so. What is written before the own log's
+    /// end shows in the memberships.
+    async fn arrival(&self, key: DeviceKey) -> Result<Option<Arrival>, StoreError> {
+        let device = match key {
+            DeviceKey::Access(access) => self.device_by_access(&access).await?,
+            DeviceKey::Id(id) => self.device(id).await?,
+        };
+        let Some(device) = device else { return Ok(None) };
+        // The end first: whoever joins after it reads of it in what follows it.
+        let own_seq = self.last_seq(device.user.into()).await?.unwrap_or(0);
+        let memberships = self.memberships(device.user).await?;
+        Ok(Some(Arrival { device, own_seq, memberships }))
+    }
     /// Exchanges a refresh token for new tokens, once. Inside `grace_ms` after an exchange the same old token may be exchanged again
     /// (its answer was lost on the way); after that it revokes the device.
     async fn rotate_tokens(
@@ -429,6 +442,26 @@ pub struct Device {
     pub last_seen_ms: Millis,
     /// When the access token lapses.
     pub access_expires_ms: Millis,
+}
+
+/// How a device is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceKey {
+    /// By the hash of its access token.
+    Access(Hash),
+    /// By its id.
+    Id(DeviceId),
+}
+
+/// What a session begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// The device.
+    pub device: Device,
+    /// last_seq of its user's own log.
+    pub own_seq: i64,
+    /// The conversations that the user is in.
+    pub memberships: Vec<Membership>,
 }
 
 /// What became of a refresh token.

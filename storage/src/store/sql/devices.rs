@@ -4,7 +4,7 @@ use gogochat_proto::ids::{DeviceId, UserId};
 use sea_orm::{ConnectionTrait, Value};
 
 use super::{Db, Row, SqlId};
-use crate::store::{Device, Hash, Millis, NewDevice, Rotation, StoreError, Tokens};
+use crate::store::{Arrival, Device, DeviceKey, Hash, Membership, Millis, NewDevice, Rotation, StoreError, Tokens};
 
 pub(super) async fn create<C: ConnectionTrait>(db: &Db<'_, C>, device: NewDevice) -> Result<(), StoreError> {
     let tokens = device.tokens;
@@ -33,6 +33,34 @@ pub(super) async fn by_access<C: ConnectionTrait>(db: &Db<'_, C>, access: &Hash)
 pub(super) async fn by_id<C: ConnectionTrait>(db: &Db<'_, C>, id: DeviceId) -> Result<Option<Device>, StoreError> {
     let row = db.row(format!("SELECT {DEVICE} FROM device WHERE id = ?"), vec![id.value()]).await?;
     row.as_ref().map(read).transpose()
+}
+
+/// The device, its user's own log and their memberships in one look.
+pub(super) async fn arrival<C: ConnectionTrait>(db: &Db<'_, C>, key: DeviceKey) -> Result<Option<Arrival>, StoreError> {
+    let (column, value) = match key {
+        DeviceKey::Access(access) => ("access_hash", hash(&access)),
+        DeviceKey::Id(id) => ("id", id.value()),
+    };
+    let sql = format!(
+        "SELECT d.id, d.user_id, d.name, d.created_ms, d.last_seen_ms, d.access_expires_ms, own.last_seq, \
+         l.id, l.last_seq, l.user_a, l.user_b \
+         FROM device d LEFT JOIN log own ON own.id = d.user_id \
+         LEFT JOIN member m ON m.user_id = d.user_id LEFT JOIN log l ON l.id = m.log_id WHERE d.{column} = ?"
+    );
+    let rows = db.rows(sql, vec![value]).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let device = read(first)?;
+    let own_seq = first.int_or_null(6)?.unwrap_or(0);
+    let mut memberships = Vec::with_capacity(rows.len());
+    for row in &rows {
+        // A user of no conversations has one row all the same.
+        if let Some(log) = row.id_or_null(7)? {
+            let pair = [row.id_or_null(9)?, row.id_or_null(10)?];
+            let peer = pair.into_iter().flatten().find(|one| *one != device.user);
+            memberships.push(Membership { log, last_seq: row.int(8)?, peer });
+        }
+    }
+    Ok(Some(Arrival { device, own_seq, memberships }))
 }
 
 pub(super) async fn of_user<C: ConnectionTrait>(db: &Db<'_, C>, user: UserId) -> Result<Vec<Device>, StoreError> {

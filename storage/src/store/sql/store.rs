@@ -6,7 +6,7 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
 
 use super::{Db, Dialect, accounts, contacts, conversations, devices, events, migrate};
 use crate::store::{
-    Command, Contact, Conversation, Device, Event, Hash, Member, Membership, Millis, NewDevice, NewUser, Outcome,
+    Arrival, Command, Contact, Conversation, Device, DeviceKey, Event, Hash, Member, Membership, Millis, NewDevice, NewUser, Outcome,
     Range, Rotation, Store, StoreError, Tokens, User, commit,
 };
 
@@ -26,6 +26,22 @@ impl SqlStore {
         dialect: &'static Dialect,
     ) -> Self {
         Self { writer, reader, dialect }
+    }
+
+    #[cfg(test)]
+    pub(in crate::store) fn writer(&self) -> &DatabaseConnection {
+        &self.writer
+    }
+
+    #[cfg(test)]
+    pub(in crate::store) fn reader(&self) -> &DatabaseConnection {
+        &self.reader
+    }
+
+    #[cfg(test)]
+    pub(in crate::store) fn watch(&mut self, each: impl Fn(&mut DatabaseConnection)) {
+        each(&mut self.writer);
+        each(&mut self.reader);
     }
 
     fn read(&self) -> Db<'_, DatabaseConnection> {
@@ -116,6 +132,10 @@ impl Store for SqlStore {
 
     async fn device(&self, device: DeviceId) -> Result<Option<Device>, StoreError> {
         devices::by_id(&self.read(), device).await
+    }
+
+    async fn arrival(&self, key: DeviceKey) -> Result<Option<Arrival>, StoreError> {
+        devices::arrival(&self.read(), key).await
     }
 
     async fn rotate_tokens(
