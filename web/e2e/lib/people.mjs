@@ -118,6 +118,19 @@ export async function toNewest(tab) {
   });
 }
 
+/** One writes on until the other sees it: a single word of it may be lost, as datagrams are. */
+async function typingShows(from, to, text) {
+  for (let pause = 0; ; pause++) {
+    try {
+      return await to.see("subtitle", '[data-typing="true"]', 2_000);
+    } catch (error) {
+      if (pause === 4) throw error;
+      await from.fill("composer", `${text}${".".repeat(pause + 1)}`);
+      await from.fill("composer", text);
+    }
+  }
+}
+
 /** Both write so many messages in turn; typing and read marks have to show on the way. The texts in the order they were written. */
 export async function exchange(ann, bob, count) {
   const marks = { typing: 0, read: 0 };
@@ -129,7 +142,7 @@ export async function exchange(ann, bob, count) {
       const text = `${name} ${i}`;
       await from.fill("composer", text);
       if (i % 25 === 0) {
-        await to.see("subtitle", '[data-typing="true"]', 5_000);
+        await typingShows(from, to, text);
         marks.typing++;
       }
       await from.press("Enter");

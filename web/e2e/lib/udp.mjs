@@ -46,12 +46,13 @@ export async function udpProxy(target) {
 
 /** A port where UDP arrives and nothing ever answers: what a firewall makes of QUIC. */
 export async function udpBlackHole() {
-  const socket = createSocket("udp4");
+  // Both families: a refused port would tell the browser to give up at once.
+  const socket = createSocket({ type: "udp6", ipv6Only: false });
   const state = { dropped: 0 };
   socket.on("message", () => {
     state.dropped++;
   });
-  socket.bind(0, "127.0.0.1");
+  socket.bind(0, "::");
   await once(socket, "listening");
   return { port: socket.address().port, state, close: () => socket.close() };
 }

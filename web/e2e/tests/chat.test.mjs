@@ -33,7 +33,8 @@ async function conversation(browser, url, transport) {
     assert.deepEqual(found.map(({ text }) => text), expected);
     // Gapless, each once.
     assert.deepEqual(found.map(({ seq }) => seq), found.map((_, i) => (found[0]?.seq ?? 0) + i));
-    assert.deepEqual(tab.faults, []);
+    // That WebTransport does not open is no fault where UDP is blocked.
+    assert.deepEqual(tab.faults.filter((text) => transport === "webtransport" || !text.includes("/wt")), []);
   }
   await here.close();
   await there.close();

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startChromium } from "../lib/browsers.mjs";
-import { befriend, connectedBy, drawn, history, newName, register, seeText, settled } from "../lib/people.mjs";
+import { befriend, connectedBy, drawn, history, newName, register, seeText, settled, toNewest } from "../lib/people.mjs";
 import { startDev } from "../lib/server.mjs";
 import { udpProxy } from "../lib/udp.mjs";
 
@@ -79,6 +79,7 @@ test("UDP is cut in mid-conversation", async (t) => {
   // The path is back: so is WebTransport, quietly.
   proxy.mend();
   for (const tab of [ann, bob]) await connectedBy(tab, "webtransport", 60_000);
+  await toNewest(bob);
   await say(ann, "ann at the end");
   await seeText(bob, "ann at the end");
 });

@@ -63,6 +63,8 @@ class Connection {
     const writer = await this.#stream(0);
     this.#main = gatherInto(Promise.resolve(writer), (error) => this.#end(0, String(error)));
     const { datagrams } = this.#transport as WebTransport & { datagrams: NewDatagrams };
+    // One at a time, as some browsers begin with, loses those that come while the page is busy.
+    datagrams.incomingHighWaterMark = datagrams.incomingMaxBufferedDatagrams = 64;
     const writable = datagrams.createWritable?.() ?? datagrams.writable;
     this.#datagrams = writable.getWriter() as WritableStreamDefaultWriter<Uint8Array>;
     void this.#read(datagrams.readable, (bytes) => this.#frame(bytes)).catch(() => {});
@@ -105,6 +107,8 @@ class Connection {
 
 /** WebTransport as its later drafts have it. */
 interface NewDatagrams {
+  incomingHighWaterMark: number;
+  incomingMaxBufferedDatagrams: number;
   readonly readable: ReadableStream<Uint8Array>;
   readonly writable: WritableStream<Uint8Array>;
   createWritable?(): WritableStream<Uint8Array>;
