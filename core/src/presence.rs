@@ -1,6 +1,10 @@
 //! Who is connected: told to contacts in their direct conversations, never stored.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use gogochat_proto::{
     error::{ErrorCode, violation},
@@ -35,7 +39,7 @@ pub(crate) struct Presence {
     metrics: Arc<Metrics>,
     moves: mpsc::Sender<Move>,
     /// Sessions open at this core, whose presence it keeps fresh.
-    open: Mutex<std::collections::HashMap<SessionKey, UserId>>,
+    open: Mutex<HashMap<SessionKey, (UserId, Instant)>>,
     grace: Duration,
     ttl: Duration,
 }
@@ -72,18 +76,20 @@ impl Presence {
         directs: Vec<(LogId, UserId)>,
         seen: Option<DeviceId>,
     ) {
-        self.count(|open| open.insert(session, caller.user));
+        self.count(|open| open.insert(session, (caller.user, Instant::now())));
         self.note(Move { user: caller.user, session, came: Some(directs), device: seen });
     }
 
     /// A session is gone.
     pub(crate) fn went(&self, caller: Caller, session: SessionKey) {
-        if self.count(|open| open.remove(&session)).is_some() {
-            self.note(Move { user: caller.user, session, came: None, device: Some(caller.device) });
+        if let Some((user, since)) = self.count(|open| open.remove(&session)) {
+            // What was noted as it came is recent enough for a short session.
+            let device = (since.elapsed() > SHORT).then_some(caller.device);
+            self.note(Move { user, session, came: None, device });
         }
     }
 
-    fn count<T>(&self, change: impl FnOnce(&mut std::collections::HashMap<SessionKey, UserId>) -> T) -> T {
+    fn count<T>(&self, change: impl FnOnce(&mut HashMap<SessionKey, (UserId, Instant)>) -> T) -> T {
         let mut open = self.open.lock();
         let changed = change(&mut open);
         self.metrics.sessions.set(open.len() as f64);
@@ -183,7 +189,7 @@ impl Presence {
     }
 
     async fn refresh(&self) {
-        let open: Vec<(SessionKey, UserId)> = self.open.lock().iter().map(|(key, user)| (*key, *user)).collect();
+        let open: Vec<(SessionKey, UserId)> = self.open.lock().iter().map(|(key, (user, _))| (*key, *user)).collect();
         let now = now_ms();
         for (session, user) in open {
             if self.is_open(session)
@@ -230,6 +236,8 @@ async fn until(due: Option<Instant>) {
 }
 
 const MOVES: usize = 65_536;
+/// A session that is over before it is worth a write.
+const SHORT: Duration = Duration::from_secs(60);
 const MAX_ASKED: usize = 200;
 /// How often what was seen is written.
 const SEEN_EVERY: Duration = Duration::from_secs(10);

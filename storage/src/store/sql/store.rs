@@ -6,8 +6,8 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
 
 use super::{Db, Dialect, accounts, contacts, conversations, devices, events, migrate};
 use crate::store::{
-    Arrival, Command, Contact, Conversation, Device, DeviceKey, Event, Hash, Member, Membership, Millis, NewDevice, NewUser, Outcome,
-    Range, Rotation, Store, StoreError, Tokens, User, commit,
+    Arrival, Command, Contact, Conversation, Device, DeviceKey, Event, Hash, Member, Membership, Millis, NewDevice,
+    NewUser, Outcome, Range, Rotation, Store, StoreError, Tokens, User, commit,
 };
 
 /// A store in a SQL database.
