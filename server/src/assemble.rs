@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use gogochat_core::Core;
 use gogochat_edge::Edge;
-use gogochat_storage::open::Storage;
+use gogochat_storage::open;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::Channel;
@@ -45,7 +45,7 @@ async fn serve(
     let mut core = None;
     let mut upstream: Option<Channel> = None;
     if config.has(Role::Core) {
-        let storage = Storage::open(&settings::storage(&config)).await.context("core.store")?;
+        let storage = open::open(&settings::storage(&config)).await.context("core.store")?;
         let started = Arc::new(Core::start(settings::core(&config), storage).await?);
         upstream = Some(node::pipe(started.node_service(), &stop, &tasks)?);
         if let Some(address) = config.cluster.listen {
@@ -67,11 +67,11 @@ async fn serve(
             (None, Some(core)) => node::connect(core, &config.cluster)?,
             (None, None) => anyhow::bail!("cluster.core: an edge alone needs a core"),
         };
-        let started = Edge::bind(settings::edge(&config, &certificate)?, upstream).await?;
+        let started = Edge::bind(settings::edge(&config, &certificate), upstream).await?;
         let probe = started.handle();
         checks.push(("edge", Arc::new(move || probe.ready())));
-        tasks.spawn(guard(&stop, certificate.watch()));
-        let app = page::router(&settings::content_security_policy(&config))?;
+        let app = page::router(&settings::content_security_policy(&config, certificate.is_pinned()))?;
+        tasks.spawn(stop.clone().run_until_cancelled_owned(certificate.watch()));
         edge = Some(started.start(status::router(checks, metrics).merge(app)));
     } else {
         // A core alone: health and metrics all the same.
@@ -98,15 +98,6 @@ async fn serve(
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-/// `future`, but no longer than until `stop`.
-async fn guard_inner(stop: CancellationToken, future: impl Future<Output = ()>) {
-    let _ = stop.run_until_cancelled(future).await;
-}
-
-fn guard(stop: &CancellationToken, future: impl Future<Output = ()>) -> impl Future<Output = ()> {
-    guard_inner(stop.clone(), future)
 }
 
 async fn wait_for_signal() -> anyhow::Result<()> {

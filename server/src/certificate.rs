@@ -28,6 +28,7 @@ use time::OffsetDateTime;
 pub(crate) struct Reloadable {
     certificate: PathBuf,
     key: PathBuf,
+    pinned: bool,
     current: RwLock<Arc<CertifiedKey>>,
 }
 
@@ -37,13 +38,22 @@ impl Reloadable {
     /// # Errors
     /// A file is missing or holds no certificate or key, the key is of another certificate, or the certificate has expired.
     pub(crate) fn open(certificate: &Path, key: &Path) -> anyhow::Result<Arc<Self>> {
-        let current = RwLock::new(Arc::new(read(certificate, key)?));
-        Ok(Arc::new(Self { certificate: certificate.into(), key: key.into(), current }))
+        Self::with(certificate, key, false)
     }
 
-    /// SHA-256 of the certificate, as `serverCertificateHashes` takes it.
-    pub(crate) fn hash(&self) -> Option<[u8; 32]> {
-        self.current.read().cert.first().map(|der| Sha256::digest(der).into())
+    fn with(certificate: &Path, key: &Path, pinned: bool) -> anyhow::Result<Arc<Self>> {
+        let current = RwLock::new(Arc::new(read(certificate, key)?));
+        Ok(Arc::new(Self { certificate: certificate.into(), key: key.into(), pinned, current }))
+    }
+
+    /// Whether no CA vouches for it, so that pages have to know it by its hash.
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.pinned
+    }
+
+    /// SHA-256 of a pinned certificate, as `serverCertificateHashes` takes it.
+    pub(crate) fn pin(&self) -> Option<[u8; 32]> {
+        self.current.read().cert.first().filter(|_| self.pinned).map(|der| Sha256::digest(der).into())
     }
 
     /// Reads the files anew whenever they change, for as long as the future lives. New connections get the new certificate; a pair that
@@ -63,7 +73,10 @@ impl Reloadable {
                     *self.current.write() = Arc::new(pair);
                     tracing::info!(certificate = %self.certificate.display(), "certificate reloaded");
                 }
-                Err(error) => tracing::error!(error = format!("{error:#}"), "the new certificate is not usable: the old one stays"),
+                Err(error) => tracing::error!(
+                    error = format!("{error:#}"),
+                    "the new certificate is not usable: the old one stays"
+                ),
             }
         }
     }
@@ -88,7 +101,8 @@ fn read(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
     if expires <= OffsetDateTime::now_utc() {
         bail!("{}: expired at {expires}: renew it", certificate.display());
     }
-    let private = PrivateKeyDer::from_pem_file(key).with_context(|| format!("{}: not a PEM private key", key.display()))?;
+    let private =
+        PrivateKeyDer::from_pem_file(key).with_context(|| format!("{}: not a PEM private key", key.display()))?;
     CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider())
         .with_context(|| format!("{} does not belong to {}", key.display(), certificate.display()))
 }
@@ -118,7 +132,7 @@ pub(crate) fn dev(data: &Path) -> anyhow::Result<Arc<Reloadable>> {
         private_file(&key, &pair.serialize_pem())?;
         fs::write(&certificate, params.self_signed(&pair)?.pem())?;
     }
-    Reloadable::open(&certificate, &key)
+    Reloadable::with(&certificate, &key, true)
 }
 
 /// Makes a private CA in `out` (or takes the one that is there), and a certificate for each node, good as client and as server.
@@ -138,7 +152,8 @@ pub(crate) fn cluster(out: &Path, nodes: &[String], hosts: &[String]) -> anyhow:
         private_file(&ca_key_file, &key.serialize_pem())?;
         fs::write(&ca_file, params.self_signed(&key)?.pem())?;
     }
-    let ca_key = KeyPair::from_pem(&fs::read_to_string(&ca_key_file).with_context(|| format!("{}", ca_key_file.display()))?)?;
+    let ca_key =
+        KeyPair::from_pem(&fs::read_to_string(&ca_key_file).with_context(|| format!("{}", ca_key_file.display()))?)?;
     let issuer = Issuer::from_ca_cert_pem(&fs::read_to_string(&ca_file)?, ca_key)?;
     let mut written = vec![ca_file];
     for node in nodes {
@@ -198,8 +213,8 @@ mod tests {
     #[test]
     fn dev_keeps_its_certificate_for_13_days() {
         let data = tempfile::tempdir().unwrap();
-        let first = dev(data.path()).unwrap().hash();
-        assert_eq!(dev(data.path()).unwrap().hash(), first);
+        let first = dev(data.path()).unwrap().pin();
+        assert_eq!(dev(data.path()).unwrap().pin(), first);
         let der = CertificateDer::from_pem_file(data.path().join("cert.pem")).unwrap();
         let (_, certificate) = x509_parser::parse_x509_certificate(&der).unwrap();
         let validity = certificate.validity();

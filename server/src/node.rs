@@ -1,19 +1,10 @@
 //! How the parts of a system are joined: in one process by gRPC over a pipe, between processes by gRPC over mutual TLS. The same services either way.
 
-use std::{
-    fs, io,
-    net::SocketAddr,
-    path::Path,
-    time::Duration,
-};
+use std::{fs, io, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
-use tokio::{
-    io::DuplexStream,
-    net::TcpListener,
-    sync::mpsc,
-};
+use tokio::{io::DuplexStream, net::TcpListener, sync::mpsc};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
@@ -26,10 +17,9 @@ use crate::config::{Cluster, CoreNode};
 /// Serves `routes` on a pipe inside this process, and gives the channel to its other end.
 pub(crate) fn pipe(routes: Routes, stop: &CancellationToken, tasks: &TaskTracker) -> anyhow::Result<Channel> {
     let (dial, dialled) = mpsc::channel::<io::Result<DuplexStream>>(4);
-    let server = builder().add_routes(routes).serve_with_incoming_shutdown(
-        ReceiverStream::new(dialled),
-        stop.clone().cancelled_owned(),
-    );
+    let server = builder()
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(ReceiverStream::new(dialled), stop.clone().cancelled_owned());
     tasks.spawn(report("the pipe", server));
     let connector = tower::service_fn(move |_| {
         let dial = dial.clone();
@@ -63,10 +53,8 @@ pub(crate) async fn serve(
 
 /// The channel to a core in another process; it dials at once and again whenever it breaks.
 pub(crate) fn connect(core: &CoreNode, cluster: &Cluster) -> anyhow::Result<Channel> {
-    let tls = ClientTlsConfig::new()
-        .domain_name(&core.name)
-        .identity(identity(cluster)?)
-        .ca_certificate(authority(cluster)?);
+    let tls =
+        ClientTlsConfig::new().domain_name(&core.name).identity(identity(cluster)?).ca_certificate(authority(cluster)?);
     let endpoint = endpoint(format!("https://{}", core.address))
         .context("cluster.core.address")?
         .tls_config(tls)
@@ -140,10 +128,7 @@ fn endpoint(uri: String) -> Result<Endpoint, tonic::transport::Error> {
 }
 
 fn identity(cluster: &Cluster) -> anyhow::Result<Identity> {
-    Ok(Identity::from_pem(
-        pem(&cluster.certificate, "cluster.certificate")?,
-        pem(&cluster.key, "cluster.key")?,
-    ))
+    Ok(Identity::from_pem(pem(&cluster.certificate, "cluster.certificate")?, pem(&cluster.key, "cluster.key")?))
 }
 
 fn authority(cluster: &Cluster) -> anyhow::Result<Certificate> {

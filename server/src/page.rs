@@ -37,12 +37,10 @@ fn serve(request: &Request, csp: HeaderValue) -> Response {
     }
     match Dist::get("index.html") {
         Some(page) => answer("index.html", page, request, csp),
-        None => (
-            StatusCode::OK,
-            [(header::CONTENT_TYPE, "text/html; charset=utf-8")],
-            include_str!("page_missing.html"),
-        )
-            .into_response(),
+        None => {
+            (StatusCode::OK, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], include_str!("page_missing.html"))
+                .into_response()
+        }
     }
 }
 

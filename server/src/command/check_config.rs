@@ -24,7 +24,8 @@ pub(super) struct CheckConfig {
 impl CheckConfig {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let config = load(self.config.as_deref(), self.roles)?;
-        let roles = config.roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect::<Vec<_>>().join(" and ");
+        let roles =
+            config.roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect::<Vec<_>>().join(" and ");
         writeln!(std::io::stdout(), "the configuration is good: {} is {roles}", config.node)?;
         Ok(())
     }

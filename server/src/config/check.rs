@@ -70,12 +70,18 @@ fn edge(config: &Config, problems: &mut Problems) {
             uri.scheme().is_some() && uri.authority().is_some() && !origin.ends_with('/') && uri.path() == "/"
         });
         if !ok {
-            problems.add("edge.origins", format!("{origin:?} is no origin: write scheme and host alone, as \"https://chat.example.org\""));
+            problems.add(
+                "edge.origins",
+                format!("{origin:?} is no origin: write scheme and host alone, as \"https://chat.example.org\""),
+            );
         }
     }
     let url = &config.edge.webtransport_url;
     if !url.is_empty() && !(url.starts_with("https://") && url.parse::<http::Uri>().is_ok()) {
-        problems.add("edge.webtransport_url", "write an https URL, as \"https://chat.example.org:443/wt\", or leave it empty");
+        problems.add(
+            "edge.webtransport_url",
+            "write an https URL, as \"https://chat.example.org:443/wt\", or leave it empty",
+        );
     }
 }
 
@@ -99,7 +105,11 @@ fn cluster(config: &Config, problems: &mut Problems) {
     let joined = (edge && !core) || config.cluster.listen.is_some();
     if joined {
         problems.file("cluster.ca", &config.cluster.ca, "the private CA's certificate (`gogochat certs` makes one)");
-        problems.file("cluster.certificate", &config.cluster.certificate, "this node's certificate (`gogochat certs` makes it)");
+        problems.file(
+            "cluster.certificate",
+            &config.cluster.certificate,
+            "this node's certificate (`gogochat certs` makes it)",
+        );
         problems.file("cluster.key", &config.cluster.key, "this node's private key (`gogochat certs` makes it)");
     }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 mod check;
 
-pub(crate) use check::{Problem, check};
+pub(crate) use check::check;
 
 /// Everything that an operator may set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
