@@ -3,7 +3,8 @@
 /* eslint-disable */
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../descriptor.ts";
 import type { Person } from "./person_pb.ts";
 import { file_gogochat_v1_person } from "./person_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
@@ -12,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gogochat/v1/account.proto.
  */
 export const file_gogochat_v1_account: GenFile = /*@__PURE__*/
-  fileDesc("Chlnb2dvY2hhdC92MS9hY2NvdW50LnByb3RvEgtnb2dvY2hhdC52MSJcCg9SZWdpc3RlclJlcXVlc3QSDAoEbmFtZRgBIAEoCRIQCghwYXNzd29yZBgCIAEoCRIUCgxkaXNwbGF5X25hbWUYAyABKAkSEwoLZGV2aWNlX25hbWUYBCABKAkiQwoMTG9nSW5SZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEwoLZGV2aWNlX25hbWUYAyABKAkiJwoOUmVmcmVzaFJlcXVlc3QSFQoNcmVmcmVzaF90b2tlbhgBIAEoCSKjAQoHU2Vzc2lvbhIhCgR1c2VyGAEgASgLMhMuZ29nb2NoYXQudjEuUGVyc29uEhEKCWRldmljZV9pZBgCIAEoCRIUCgxhY2Nlc3NfdG9rZW4YAyABKAkSGQoRYWNjZXNzX2V4cGlyZXNfbXMYBCABKAMSFQoNcmVmcmVzaF90b2tlbhgFIAEoCRIaChJyZWZyZXNoX2V4cGlyZXNfbXMYBiABKAMiDwoNTG9nT3V0UmVxdWVzdCIQCg5Mb2dPdXRSZXNwb25zZSITChFHZXRBY2NvdW50UmVxdWVzdCJTCgdBY2NvdW50EiEKBHVzZXIYASABKAsyEy5nb2dvY2hhdC52MS5QZXJzb24SEQoJZGV2aWNlX2lkGAIgASgJEhIKCmNyZWF0ZWRfbXMYAyABKAMiRwoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EhgKEGN1cnJlbnRfcGFzc3dvcmQYASABKAkSFAoMbmV3X3Bhc3N3b3JkGAIgASgJIjQKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2USGgoSZGV2aWNlc19zaWduZWRfb3V0GAEgASgFIhQKEkxpc3REZXZpY2VzUmVxdWVzdCI7ChNMaXN0RGV2aWNlc1Jlc3BvbnNlEiQKB2RldmljZXMYASADKAsyEy5nb2dvY2hhdC52MS5EZXZpY2UiXQoGRGV2aWNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEgoKY3JlYXRlZF9tcxgDIAEoAxIUCgxsYXN0X3NlZW5fbXMYBCABKAMSDwoHY3VycmVudBgFIAEoCCIoChNSZXZva2VEZXZpY2VSZXF1ZXN0EhEKCWRldmljZV9pZBgBIAEoCSIWChRSZXZva2VEZXZpY2VSZXNwb25zZWIGcHJvdG8z", [file_gogochat_v1_person]);
+  fileDesc({"name":"gogochat/v1/account.proto","messages":[["RegisterRequest",[["name",1,9],["password",2,9],["display_name",3,9],["device_name",4,9]]],["LogInRequest",[["name",1,9],["password",2,9],["device_name",3,9]]],["RefreshRequest",[["refresh_token",1,9]]],["Session",[["user",1,11,"Person"],["device_id",2,9],["access_token",3,9],["access_expires_ms",4,3],["refresh_token",5,9],["refresh_expires_ms",6,3]]],["LogOutRequest",[]],["LogOutResponse",[]],["GetAccountRequest",[]],["Account",[["user",1,11,"Person"],["device_id",2,9],["created_ms",3,3]]],["ChangePasswordRequest",[["current_password",1,9],["new_password",2,9]]],["ChangePasswordResponse",[["devices_signed_out",1,5]]],["ListDevicesRequest",[]],["ListDevicesResponse",[["devices",1,11,"Device",1]]],["Device",[["id",1,9],["name",2,9],["created_ms",3,3],["last_seen_ms",4,3],["current",5,8]]],["RevokeDeviceRequest",[["device_id",1,9]]],["RevokeDeviceResponse",[]]]}, [file_gogochat_v1_person]);
 
 /**
  * @generated from message gogochat.v1.RegisterRequest

@@ -3,14 +3,15 @@
 /* eslint-disable */
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../descriptor.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gogochat/v1/error.proto.
  */
 export const file_gogochat_v1_error: GenFile = /*@__PURE__*/
-  fileDesc("Chdnb2dvY2hhdC92MS9lcnJvci5wcm90bxILZ29nb2NoYXQudjEifwoFRXJyb3ISDgoGc3RhdHVzGAEgASgFEgwKBGNvZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIvCgp2aW9sYXRpb25zGAQgAygLMhsuZ29nb2NoYXQudjEuRmllbGRWaW9sYXRpb24SFgoOcmV0cnlfYWZ0ZXJfbXMYBSABKAMiNAoORmllbGRWaW9sYXRpb24SDQoFZmllbGQYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAliBnByb3RvMw");
+  fileDesc({"name":"gogochat/v1/error.proto","messages":[["Error",[["status",1,5],["code",2,9],["message",3,9],["violations",4,11,"FieldViolation",1],["retry_after_ms",5,3]]],["FieldViolation",[["field",1,9],["description",2,9]]]]});
 
 /**
  * Why a call failed. Clients decide by `code`, which never changes its meaning; `message` is for developers and logs, in English.

@@ -3,13 +3,14 @@
 /* eslint-disable */
 
 import type { GenEnum, GenFile } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../descriptor.ts";
 
 /**
  * Describes the file gogochat/v1/options.proto.
  */
 export const file_gogochat_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("Chlnb2dvY2hhdC92MS9vcHRpb25zLnByb3RvEgtnb2dvY2hhdC52MSosCgRMYW5lEhIKDkxBTkVfVU5PUkRFUkVEEAASEAoMTEFORV9PUkRFUkVEEAFiBnByb3RvMw");
+  fileDesc({"name":"gogochat/v1/options.proto","enums":[["Lane",[["LANE_UNORDERED",0],["LANE_ORDERED",1]]]]});
 
 /**
  * How a call travels from edge to core.

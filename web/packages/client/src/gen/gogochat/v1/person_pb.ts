@@ -3,14 +3,15 @@
 /* eslint-disable */
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../descriptor.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gogochat/v1/person.proto.
  */
 export const file_gogochat_v1_person: GenFile = /*@__PURE__*/
-  fileDesc("Chhnb2dvY2hhdC92MS9wZXJzb24ucHJvdG8SC2dvZ29jaGF0LnYxIjgKBlBlcnNvbhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhQKDGRpc3BsYXlfbmFtZRgDIAEoCWIGcHJvdG8z");
+  fileDesc({"name":"gogochat/v1/person.proto","messages":[["Person",[["id",1,9],["name",2,9],["display_name",3,9]]]]});
 
 /**
  * What anyone signed in may know of a user.

@@ -3,7 +3,8 @@
 /* eslint-disable */
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../descriptor.ts";
 import type { Person } from "./person_pb.ts";
 import { file_gogochat_v1_person } from "./person_pb.ts";
 import type { Presence } from "./realtime_pb.ts";
@@ -14,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gogochat/v1/social.proto.
  */
 export const file_gogochat_v1_social: GenFile = /*@__PURE__*/
-  fileDesc("Chhnb2dvY2hhdC92MS9zb2NpYWwucHJvdG8SC2dvZ29jaGF0LnYxIjEKEUZpbmRQZW9wbGVSZXF1ZXN0Eg0KBXF1ZXJ5GAEgASgJEg0KBWxpbWl0GAIgASgFIjkKEkZpbmRQZW9wbGVSZXNwb25zZRIjCgZwZW9wbGUYASADKAsyEy5nb2dvY2hhdC52MS5QZXJzb24iJAoQR2V0UGVvcGxlUmVxdWVzdBIQCgh1c2VyX2lkcxgBIAMoCSI4ChFHZXRQZW9wbGVSZXNwb25zZRIjCgZwZW9wbGUYASADKAsyEy5nb2dvY2hhdC52MS5QZXJzb24iNgoVUmVxdWVzdENvbnRhY3RSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSDAoEbm90ZRgCIAEoCSJbChZSZXF1ZXN0Q29udGFjdFJlc3BvbnNlEigKBXN0YXRlGAEgASgOMhkuZ29nb2NoYXQudjEuQ29udGFjdFN0YXRlEhcKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCSInChRBY2NlcHRDb250YWN0UmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJIjAKFUFjY2VwdENvbnRhY3RSZXNwb25zZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkiJwoUUmVtb3ZlQ29udGFjdFJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCSIXChVSZW1vdmVDb250YWN0UmVzcG9uc2UikQEKB0NvbnRhY3QSIwoGcGVyc29uGAEgASgLMhMuZ29nb2NoYXQudjEuUGVyc29uEigKBXN0YXRlGAIgASgOMhkuZ29nb2NoYXQudjEuQ29udGFjdFN0YXRlEgwKBG5vdGUYAyABKAkSEAoIc2luY2VfbXMYBCABKAMSFwoPY29udmVyc2F0aW9uX2lkGAUgASgJIjgKE0xpc3RDb250YWN0c1JlcXVlc3QSDQoFbGltaXQYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJXChRMaXN0Q29udGFjdHNSZXNwb25zZRImCghjb250YWN0cxgBIAMoCzIULmdvZ29jaGF0LnYxLkNvbnRhY3QSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiYKEkdldFByZXNlbmNlUmVxdWVzdBIQCgh1c2VyX2lkcxgBIAMoCSJDChNHZXRQcmVzZW5jZVJlc3BvbnNlEiwKCXByZXNlbmNlcxgBIAMoCzIZLmdvZ29jaGF0LnYxLlVzZXJQcmVzZW5jZSJICgxVc2VyUHJlc2VuY2USDwoHdXNlcl9pZBgBIAEoCRInCghwcmVzZW5jZRgCIAEoCzIVLmdvZ29jaGF0LnYxLlByZXNlbmNlKoIBCgxDb250YWN0U3RhdGUSHQoZQ09OVEFDVF9TVEFURV9VTlNQRUNJRklFRBAAEhsKF0NPTlRBQ1RfU1RBVEVfUkVRVUVTVEVEEAESGgoWQ09OVEFDVF9TVEFURV9JTkNPTUlORxACEhoKFkNPTlRBQ1RfU1RBVEVfQUNDRVBURUQQA2IGcHJvdG8z", [file_gogochat_v1_person, file_gogochat_v1_realtime]);
+  fileDesc({"name":"gogochat/v1/social.proto","messages":[["FindPeopleRequest",[["query",1,9],["limit",2,5]]],["FindPeopleResponse",[["people",1,11,"Person",1]]],["GetPeopleRequest",[["user_ids",1,9,0,1]]],["GetPeopleResponse",[["people",1,11,"Person",1]]],["RequestContactRequest",[["user_id",1,9],["note",2,9]]],["RequestContactResponse",[["state",1,14,"ContactState"],["conversation_id",2,9]]],["AcceptContactRequest",[["user_id",1,9]]],["AcceptContactResponse",[["conversation_id",1,9]]],["RemoveContactRequest",[["user_id",1,9]]],["RemoveContactResponse",[]],["Contact",[["person",1,11,"Person"],["state",2,14,"ContactState"],["note",3,9],["since_ms",4,3],["conversation_id",5,9]]],["ListContactsRequest",[["limit",1,5],["page_token",2,9]]],["ListContactsResponse",[["contacts",1,11,"Contact",1],["next_page_token",2,9]]],["GetPresenceRequest",[["user_ids",1,9,0,1]]],["GetPresenceResponse",[["presences",1,11,"UserPresence",1]]],["UserPresence",[["user_id",1,9],["presence",2,11,"Presence"]]]],"enums":[["ContactState",[["CONTACT_STATE_UNSPECIFIED",0],["CONTACT_STATE_REQUESTED",1],["CONTACT_STATE_INCOMING",2],["CONTACT_STATE_ACCEPTED",3]]]]}, [file_gogochat_v1_person, file_gogochat_v1_realtime]);
 
 /**
  * @generated from message gogochat.v1.FindPeopleRequest

@@ -3,7 +3,8 @@
 /* eslint-disable */
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../descriptor.ts";
 import type { Conversation, Head } from "./chat_pb.ts";
 import { file_gogochat_v1_chat } from "./chat_pb.ts";
 import type { Event } from "./event_pb.ts";
@@ -14,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gogochat/v1/sync.proto.
  */
 export const file_gogochat_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("ChZnb2dvY2hhdC92MS9zeW5jLnByb3RvEgtnb2dvY2hhdC52MSJUCgtTeW5jUmVxdWVzdBIPCgdvd25fc2VxGAEgASgDEiAKBWtub3duGAIgAygLMhEuZ29nb2NoYXQudjEuSGVhZBISCgpwYWdlX3Rva2VuGAMgASgJIrcBCgxTeW5jUmVzcG9uc2USJgoKb3duX2V2ZW50cxgBIAMoCzISLmdvZ29jaGF0LnYxLkV2ZW50EhAKCG93bl9tb3JlGAIgASgIEhQKDG93bl9sYXN0X3NlcRgDIAEoAxIwCg1jb252ZXJzYXRpb25zGAQgAygLMhkuZ29nb2NoYXQudjEuQ29udmVyc2F0aW9uEgwKBGdvbmUYBSADKAkSFwoPbmV4dF9wYWdlX3Rva2VuGAYgASgJYgZwcm90bzM", [file_gogochat_v1_chat, file_gogochat_v1_event]);
+  fileDesc({"name":"gogochat/v1/sync.proto","messages":[["SyncRequest",[["own_seq",1,3],["known",2,11,"Head",1],["page_token",3,9]]],["SyncResponse",[["own_events",1,11,"Event",1],["own_more",2,8],["own_last_seq",3,3],["conversations",4,11,"Conversation",1],["gone",5,9,0,1],["next_page_token",6,9]]]]}, [file_gogochat_v1_chat, file_gogochat_v1_event]);
 
 /**
  * @generated from message gogochat.v1.SyncRequest
