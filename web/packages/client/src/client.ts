@@ -1,7 +1,7 @@
 // A signed-in device: the connection, what the device knows, what it sends. The page binds to the observables and calls the verbs.
 
-import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import type { Auth } from "./auth.ts";
+import { Calls } from "./calls.ts";
 import { type Clock, systemClock, Timer } from "./clock.ts";
 import { Whereabouts } from "./ephemeral.ts";
 import { GogochatError } from "./errors.ts";
@@ -9,7 +9,7 @@ import type { Event } from "./gen/gogochat/v1/event_pb.ts";
 import type { Welcome } from "./gen/gogochat/v1/realtime_pb.ts";
 import { newId } from "./ids.ts";
 import { type ConnectionState, Link } from "./link.ts";
-import type { FetchPage } from "./log.ts";
+import { Loader } from "./loader.ts";
 import { Marks } from "./marks.ts";
 import * as methods from "./methods.ts";
 import {
@@ -20,15 +20,13 @@ import {
   type Person,
   type Presence,
   toContactState,
-  toConversation,
   toEvent,
-  toMember,
   toPerson,
 } from "./model.ts";
 import type { Observable } from "./observable.ts";
 import { Outbox } from "./outbox.ts";
 import { Replica } from "./replica.ts";
-import type { CallOptions, Session } from "./session.ts";
+import type { Session } from "./session.ts";
 import type { Storage } from "./storage/storage.ts";
 import { OwnLog, synchronize } from "./sync.ts";
 import type { Timeline } from "./timeline.ts";
@@ -57,8 +55,9 @@ export class Client {
   readonly typing: Observable<ReadonlyMap<string, readonly string[]>>;
   readonly presence: Observable<ReadonlyMap<string, Presence>>;
   readonly #auth: Auth;
-  readonly #clock: Clock;
   readonly #storage: Storage;
+  readonly #calls: Calls;
+  readonly #loader: Loader;
   readonly #link: Link;
   readonly #replica: Replica;
   readonly #own: OwnLog;
@@ -67,10 +66,6 @@ export class Client {
   readonly #whereabouts: Whereabouts;
   readonly #renewal: Timer;
   readonly #resync: Timer;
-  readonly #naming: Timer;
-  readonly #strangers = new Set<string>();
-  readonly #refreshing = new Set<string>();
-  readonly #waiting = new Set<(session: Session) => void>();
   readonly #watchers = new Set<(conversation: Conversation, event: LogEvent) => void>();
   readonly #unsubscribe: () => void;
   #open = new Set<string>();
@@ -90,12 +85,20 @@ export class Client {
     this.deviceId = signedIn.deviceId;
     this.#auth = options.auth;
     this.#storage = options.storage;
-    const clock = (this.#clock = options.clock ?? systemClock);
+    const clock = options.clock ?? systemClock;
     this.#renewal = new Timer(clock);
     this.#resync = new Timer(clock);
-    this.#naming = new Timer(clock);
     this.#marks = new Marks(clock);
     this.#whereabouts = new Whereabouts(clock, this.me.id);
+    this.#calls = new Calls(clock, () => this.#link.session);
+    this.#loader = new Loader({
+      calls: this.#calls,
+      clock,
+      storage: options.storage,
+      whereabouts: this.#whereabouts,
+      me: this.me.id,
+      replica: () => this.#replica,
+    });
     this.#outbox = new Outbox(
       options.storage,
       clock,
@@ -119,18 +122,18 @@ export class Client {
         storage: options.storage,
         clock,
         me: this.me.id,
-        fetchPage: (id) => this.#fetchPage(id),
+        fetchPage: (id) => this.#loader.pages(id),
         pending: (id) => this.#outbox.entries(id),
         grown: (conversation, events) => this.#grown(conversation, events),
-        unknown: (id) => this.#refresh(id),
-        strangers: (ids) => this.#learn(ids),
+        unknown: (id) => this.#loader.refresh(id),
+        strangers: (ids) => this.#loader.names(ids),
       },
       kept,
     );
     this.#replica.meet([this.me]);
     this.#own = new OwnLog(this.#replica, this.me.id, {
-      refresh: (id) => this.#refresh(id),
-      befriended: (id) => void this.#loadPresence([id]),
+      refresh: (id) => this.#loader.refresh(id),
+      befriended: (id) => void this.#loader.presence([id]),
     });
     this.#link = new Link(
       {
@@ -146,7 +149,7 @@ export class Client {
         ephemeral: (ephemeral) => this.#whereabouts.receive(ephemeral),
         watermark: (w) => {
           this.#replica.watermark(w.conversationId, w.userId, Number(w.deliveredSeq), Number(w.readSeq));
-          if (w.userId === this.me.id) void this.#recount(w.conversationId);
+          if (w.userId === this.me.id) void this.#loader.recount(w.conversationId);
         },
         resync: () => this.#syncSoon(0),
         signedOut: () => this.#auth.forget(),
@@ -182,13 +185,13 @@ export class Client {
   timeline(id: string): Timeline {
     const { timeline, fresh } = this.#replica.timeline(id);
     this.#open.add(id);
-    if (fresh) void this.#openTimeline(id, timeline);
+    if (fresh) void this.#loader.open(id, timeline);
     return timeline;
   }
 
   /** The members of a conversation; read anew by each call. */
   members(id: string): Observable<readonly Member[]> {
-    void this.#loadMembers(id).catch(() => {});
+    void this.#loader.members(id).catch(() => {});
     return this.#replica.members(id);
   }
 
@@ -216,7 +219,7 @@ export class Client {
     const upTo = Math.min(seq, conversation.lastSeq);
     this.#replica.watermark(conversationId, this.me.id, upTo, upTo);
     this.#marks.read(conversationId, upTo);
-    void this.#recount(conversationId);
+    void this.#loader.recount(conversationId);
   }
 
   /** The person is typing here, or has stopped. */
@@ -231,33 +234,33 @@ export class Client {
 
   /** People whose name begins with the query. */
   async findPeople(query: string): Promise<Person[]> {
-    const { people } = await this.#call(methods.FindPeople, { query });
+    const { people } = await this.#calls.call(methods.FindPeople, { query });
     return people.map(toPerson);
   }
 
   /** Asks somebody to be a contact. */
   async requestContact(person: Person, note: string): Promise<void> {
-    const reply = await this.#call(methods.RequestContact, { userId: person.id, note });
+    const reply = await this.#calls.call(methods.RequestContact, { userId: person.id, note });
     const { conversationId } = reply;
     const state = toContactState(reply.state);
     this.#replica.putContact({ person, state, note, sinceMs: Date.now(), conversationId });
-    if (conversationId) this.#refresh(conversationId);
+    if (conversationId) this.#loader.refresh(conversationId);
   }
 
   /** Accepts a request; the direct conversation's id. */
   async acceptContact(userId: string): Promise<string> {
-    const { conversationId } = await this.#call(methods.AcceptContact, { userId });
+    const { conversationId } = await this.#calls.call(methods.AcceptContact, { userId });
     const contact = this.#replica.contact(userId);
     if (contact) this.#replica.putContact({ ...contact, state: "accepted", conversationId });
-    await this.#load(conversationId);
-    void this.#loadPresence([userId]);
+    await this.#loader.load(conversationId);
+    void this.#loader.presence([userId]);
     return conversationId;
   }
 
   /** Ends a contact, refuses a request or withdraws one. */
   async removeContact(userId: string): Promise<void> {
     const conversationId = this.#replica.contact(userId)?.conversationId;
-    await this.#call(methods.RemoveContact, { userId });
+    await this.#calls.call(methods.RemoveContact, { userId });
     this.#replica.removeContact(userId);
     if (conversationId) this.#replica.change(conversationId, { writable: false });
   }
@@ -265,21 +268,21 @@ export class Client {
   /** Makes a group; its id. */
   async createGroup(title: string, memberIds: readonly string[]): Promise<string> {
     const request = { clientMsgId: newId(), title, memberIds: [...memberIds] };
-    const { conversationId } = await this.#call(methods.CreateGroup, request);
-    await this.#load(conversationId);
+    const { conversationId } = await this.#calls.call(methods.CreateGroup, request);
+    await this.#loader.load(conversationId);
     return conversationId;
   }
 
   /** Adds contacts to a group. */
   async addMembers(conversationId: string, userIds: readonly string[]): Promise<void> {
     const request = { conversationId, clientMsgId: newId(), userIds: [...userIds] };
-    await this.#call(methods.AddMembers, request, { key: conversationId });
-    await this.#loadMembers(conversationId);
+    await this.#calls.call(methods.AddMembers, request, { key: conversationId });
+    await this.#loader.members(conversationId);
   }
 
   /** Leaves a group. */
   async leaveGroup(conversationId: string): Promise<void> {
-    await this.#call(methods.LeaveGroup, { conversationId, clientMsgId: newId() }, { key: conversationId });
+    await this.#calls.call(methods.LeaveGroup, { conversationId, clientMsgId: newId() }, { key: conversationId });
     this.#replica.removeConversation(conversationId);
   }
 
@@ -304,7 +307,8 @@ export class Client {
   async close(): Promise<void> {
     this.#marks.flush();
     this.#unsubscribe();
-    for (const timer of [this.#renewal, this.#resync, this.#naming]) timer.clear();
+    for (const timer of [this.#renewal, this.#resync]) timer.clear();
+    this.#loader.close();
     this.#link.stop();
     await this.#storage.flush();
     this.#storage.close();
@@ -318,8 +322,7 @@ export class Client {
 
   #up(session: Session, welcome: Welcome): void {
     this.#ownSeqNow = Number(welcome.ownSeq);
-    for (const resolve of this.#waiting) resolve(session);
-    this.#waiting.clear();
+    this.#calls.connected(session);
     this.#outbox.connected(session);
     this.#marks.connected(session);
     this.#syncSoon(0);
@@ -357,7 +360,7 @@ export class Client {
     }
     const moved = events.some(({ body }) => body.kind === "added" || body.kind === "left");
     if (moved && this.#replica.members(conversation.id).get().length > 0) {
-      void this.#loadMembers(conversation.id).catch(() => {});
+      void this.#loader.members(conversation.id).catch(() => {});
     }
   }
 
@@ -377,103 +380,14 @@ export class Client {
       return;
     }
     const contacts = this.#replica.contacts.get().filter((contact) => contact.state === "accepted");
-    void this.#loadPresence(contacts.map((contact) => contact.person.id));
+    void this.#loader.presence(contacts.map((contact) => contact.person.id));
     // What is open first, then the most recent ones, a few at a time; the rest when it is opened.
     const open = [...this.#open].filter((id) => this.#replica.conversation(id));
     const rest = moved.filter((id) => !this.#open.has(id)).slice(0, PREFETCH);
-    await Promise.all(open.map((id) => this.#catchUp(id)));
+    await Promise.all(open.map((id) => this.#loader.catchUp(id)));
     for (let i = 0; i < rest.length && session === this.#link.session; i += 4) {
-      await Promise.all(rest.slice(i, i + 4).map((id) => this.#catchUp(id)));
+      await Promise.all(rest.slice(i, i + 4).map((id) => this.#loader.catchUp(id)));
     }
-  }
-
-  async #catchUp(id: string): Promise<void> {
-    const conversation = this.#replica.conversation(id);
-    if (conversation) await this.#replica.log(id).catchUp(conversation.lastSeq);
-  }
-
-  async #openTimeline(id: string, timeline: Timeline): Promise<void> {
-    const shown = await timeline.open().catch(() => false);
-    await this.#catchUp(id);
-    if (!shown) await timeline.open().catch(() => false);
-    const conversation = this.#replica.conversation(id);
-    const empty = !conversation || this.#replica.log(id).tail < conversation.lastSeq;
-    timeline.opened(empty && !this.#link.session ? "offline" : undefined);
-    if (conversation?.group) await this.#loadMembers(id).catch(() => {});
-  }
-
-  #fetchPage(conversationId: string): FetchPage {
-    return async (from, limit) => {
-      const request: MessageInitShape<(typeof methods.ListEvents)["input"]> = {
-        conversationId,
-        limit,
-        from:
-          "after" in from
-            ? { case: "afterSeq", value: BigInt(from.after) }
-            : { case: "beforeSeq", value: BigInt(from.before) },
-      };
-      const page = await this.#call(methods.ListEvents, request, { aside: true });
-      return { events: page.events.map(toEvent), lastSeq: Number(page.lastSeq) };
-    };
-  }
-
-  async #loadMembers(conversationId: string): Promise<void> {
-    const page = await this.#call(methods.ListMembers, { conversationId, limit: 500 }, { aside: true });
-    const members = page.members.map(toMember).filter((member) => member !== undefined);
-    this.#replica.meet(members.map((member) => member.person));
-    this.#replica.members(conversationId).set(members);
-    this.#replica.lowestMarks(conversationId);
-  }
-
-  async #loadPresence(userIds: readonly string[]): Promise<void> {
-    for (let i = 0; i < userIds.length; i += MAX_PRESENCE) {
-      const ids = userIds.slice(i, i + MAX_PRESENCE);
-      const page = await this.#call(methods.GetPresence, { userIds: ids }).catch(() => undefined);
-      for (const { userId, presence } of page?.presences ?? []) {
-        if (!presence) continue;
-        this.#whereabouts.present(userId, { online: presence.online, lastSeenMs: Number(presence.lastSeenMs) });
-      }
-    }
-  }
-
-  /** Reads a conversation anew, once at a time. */
-  #refresh(id: string): void {
-    if (this.#refreshing.has(id)) return;
-    this.#refreshing.add(id);
-    void this.#load(id)
-      .catch(() => {})
-      .finally(() => this.#refreshing.delete(id));
-  }
-
-  async #load(conversationId: string): Promise<void> {
-    this.#replica.merge(toConversation(await this.#call(methods.GetConversation, { conversationId })));
-    await this.#catchUp(conversationId);
-  }
-
-  /** Counts again what is unread, after a read mark that left something. */
-  async #recount(id: string): Promise<void> {
-    const before = this.#replica.conversation(id);
-    if (!before || before.readSeq >= before.lastSeq) return;
-    const { readSeq, lastSeq } = before;
-    const segment = this.#replica.log(id).newest;
-    if (!segment || segment[0] > readSeq + 1 || segment[1] < lastSeq) return this.#refresh(id);
-    const events = await this.#storage.events(id, readSeq + 1, lastSeq);
-    const unread = events.filter((event) => event.body.kind === "message" && event.senderId !== this.me.id).length;
-    const now = this.#replica.conversation(id);
-    if (now?.readSeq === readSeq && now.lastSeq === lastSeq) this.#replica.change(id, { unread });
-  }
-
-  /** Asks for names, many at a time. */
-  #learn(ids: readonly string[]): void {
-    for (const id of ids) this.#strangers.add(id);
-    if (this.#naming.armed) return;
-    this.#naming.set(NAMING_MS, async () => {
-      const userIds = [...this.#strangers].slice(0, MAX_PEOPLE);
-      const people = await this.#call(methods.GetPeople, { userIds }).catch(() => undefined);
-      for (const id of userIds) this.#strangers.delete(id);
-      if (people) this.#replica.meet(people.people.map(toPerson));
-      if (this.#strangers.size > 0) this.#learn([]);
-    });
   }
 
   /** Refreshes the access token in time; whoever waits for it in another tab gets the same. */
@@ -489,53 +403,11 @@ export class Client {
       );
     });
   }
-
-  /** Makes a call over this session or the next, and again where that may help. Rejects with `offline` when there is none in time. */
-  async #call<I extends DescMessage, O extends DescMessage>(
-    method: methods.Method<I, O>,
-    request: MessageInitShape<I>,
-    options?: CallOptions,
-  ): Promise<MessageShape<O>> {
-    const deadline = this.#clock.now() + PATIENCE_MS;
-    for (;;) {
-      const session = await this.#session(deadline);
-      try {
-        return await session.call(method, request, options);
-      } catch (error) {
-        const retry = error instanceof GogochatError && error.retryable ? error.retryAfterMs : 0;
-        if (retry === 0 || this.#clock.now() + retry > deadline) throw error;
-        await new Promise<void>((resolve) => this.#clock.after(retry, resolve));
-      }
-    }
-  }
-
-  #session(deadline: number): Promise<Session> {
-    const session = this.#link.session;
-    if (session?.open) return Promise.resolve(session);
-    return new Promise((resolve, reject) => {
-      const cancel = this.#clock.after(Math.max(0, deadline - this.#clock.now()), () => {
-        this.#waiting.delete(take);
-        reject(new GogochatError("offline", "no connection"));
-      });
-      const take = (next: Session) => {
-        cancel();
-        resolve(next);
-      };
-      this.#waiting.add(take);
-    });
-  }
 }
 
-/** How long a call waits for a connection. */
-const PATIENCE_MS = 10_000;
 const GAP_PATIENCE_MS = 300;
 const RESYNC_MS = 2_000;
 /** Conversations whose newest page is fetched before they are opened. */
 const PREFETCH = 50;
-const NAMING_MS = 20;
-/** Ids in one GetPeople. */
-const MAX_PEOPLE = 100;
-/** Ids in one GetPresence. */
-const MAX_PRESENCE = 200;
 const RENEW_LEAST_MS = 5_000;
 const RENEW_MOST_MS = 3_600_000;

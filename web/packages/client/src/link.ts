@@ -122,9 +122,11 @@ export class Link {
     if (attentive) this.kick();
   }
 
-  /** There is a newer access token: replaces the session before the server ends it with the old one. */
+  /** There is a newer access token: the session goes on with it. */
   renew(token: string): void {
-    if (token !== this.#token && this.#current && !this.#race) this.#start(true, [[this.#current.kind, 0]]);
+    if (token === this.#token) return;
+    this.#token = token;
+    this.#current?.renew(token);
   }
 
   #connect(): void {

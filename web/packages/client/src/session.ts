@@ -48,6 +48,7 @@ export class Session {
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #events: SessionEvents;
+  readonly #client: string;
   readonly #timer: Timer;
   readonly #calls = new Map<number, Pending>();
   readonly #waiting: number[] = [];
@@ -67,6 +68,7 @@ export class Session {
   constructor(dial: Dial, token: string, client: string, clock: Clock, events: SessionEvents) {
     this.#clock = clock;
     this.#events = events;
+    this.#client = client;
     this.#timer = new Timer(clock);
     this.#lastReceived = this.#lastSent = clock.now();
     this.#transport = dial({
@@ -140,6 +142,11 @@ export class Session {
     this.#pings.set(nonce, this.#clock.now());
     this.#send({ case: "ping", value: { nonce } });
     this.#probe();
+  }
+
+  /** Presents a newer token of the same device, before the server ends the session with the old one. It is not answered. */
+  renew(token: string): void {
+    if (this.open) this.#send({ case: "hello", value: { accessToken: token, client: this.#client } });
   }
 
   /** Ends the session; calls that wait fail with `connection_lost`. */

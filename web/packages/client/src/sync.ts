@@ -98,20 +98,36 @@ export async function synchronize(
     replica.ownSeq = ownSeqNow;
   }
   const moved = new Set<string>();
-  const known = replica.conversations.get().slice(0, MAX_KNOWN).map(toHead);
-  let pageToken = "";
   for (;;) {
+    const before: number = replica.ownSeq ?? 0;
+    const more: boolean = await syncOnce(session, replica, own, ownSeqNow, moved);
+    // The own log comes in parts of 200; what cannot be applied does not come again and again.
+    if (!more || replica.ownSeq === before) return [...moved];
+  }
+}
+
+/** One Sync with all its pages; whether the own log has more. */
+async function syncOnce(
+  session: Session,
+  replica: Replica,
+  own: OwnLog,
+  ownSeqNow: number,
+  moved: Set<string>,
+): Promise<boolean> {
+  const known = replica.conversations.get().slice(0, MAX_KNOWN).map(toHead);
+  const ownSeq = BigInt(replica.ownSeq ?? 0);
+  let more = false;
+  let pageToken = "";
+  do {
     let page: SyncResponse;
-    const ownSeq = replica.ownSeq ?? 0;
     try {
-      const request = { ownSeq: BigInt(ownSeq), known, pageToken };
-      page = await session.call(methods.Sync, request, { aside: true });
+      page = await session.call(methods.Sync, { ownSeq, known, pageToken }, { aside: true });
     } catch (error) {
       // The server has lost what this device knows (it was restored from a backup): begin again.
       if (!(error instanceof GogochatError) || error.code !== "cursor_from_future") throw error;
       await loadContacts(session, replica);
       replica.ownSeq = ownSeqNow;
-      continue;
+      return true;
     }
     for (const conversation of page.conversations) {
       replica.merge(toConversation(conversation));
@@ -119,10 +135,11 @@ export async function synchronize(
     }
     for (const id of page.gone) replica.removeConversation(id);
     for (const event of page.ownEvents) own.receive(event);
+    // Said on the first page alone.
+    more ||= page.ownMore;
     pageToken = page.nextPageToken;
-    const stuck = replica.ownSeq === ownSeq;
-    if (pageToken === "" && (!page.ownMore || stuck)) return [...moved];
-  }
+  } while (pageToken !== "");
+  return more;
 }
 
 async function loadContacts(session: Session, replica: Replica): Promise<void> {

@@ -263,6 +263,29 @@ describe("catching up", () => {
     expect(chat?.events.length).toBe(6);
   });
 
+  it("applies an own log that is longer than one answer, in order and once", async () => {
+    const world = new World();
+    const storage = new MemoryStorage();
+    const first = await world.device("ann", "a1", storage);
+    await world.online(first);
+    await world.clock.advance(50);
+    await first.close();
+    const person = (i: number) => ({ id: `p${i}`, name: `p${i}`, displayName: `P${i}` });
+    for (let i = 0; i < 450; i++) {
+      world.peer.tell("ann", { case: "contactRequested", value: { from: person(i), to: person(-1), note: "hi" } });
+    }
+    // The last one takes its request back.
+    world.peer.tell("ann", { case: "contactRemoved", value: { peerId: "p449" } });
+    const back = await world.device("ann", "a1", storage);
+    await world.clock.until(() => back.contacts.get().length === 449);
+    await world.clock.advance(100);
+    expect(back.contacts.get().length).toBe(449);
+    expect(world.peer.calls.get("Sync")).toBe(1 + 3);
+    // Live ones go on from there.
+    world.peer.tell("ann", { case: "contactRequested", value: { from: person(1_000), to: person(-1), note: "" } });
+    await world.clock.until(() => back.contacts.get().length === 450);
+  });
+
   it("removes a group that was left on another device", async () => {
     const { world, ann } = await pair();
     world.peer.chat("g", true, "bob", "ann", "cyd");

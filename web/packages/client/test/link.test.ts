@@ -116,6 +116,19 @@ describe("the link", () => {
     expect(await world.online(client)).toBeLessThan(1_000);
   });
 
+  it("goes on with a newer token without a new session", async () => {
+    const world = new World();
+    const auth = world.auth("ann", "a1");
+    const client = await world.device("ann", "a1", undefined, {}, auth);
+    await world.online(client);
+    expect(world.peer.hellos).toBe(1);
+    auth.refreshed();
+    await world.clock.advance(50);
+    expect(world.peer.hellos).toBe(2);
+    expect(world.webtransport.dialled).toBe(1);
+    expect(client.connection.get().status).toBe("online");
+  });
+
   it("stops when the device is signed out", async () => {
     const world = new World();
     const client = await world.device("ann", "a1");

@@ -42,6 +42,7 @@ export class Peer {
   /** How often each method was called. */
   readonly calls = new Map<string, number>();
   readonly marksFrames: number[] = [];
+  hellos = 0;
   #ids = 0;
 
   readonly accept = (handle: PeerHandle): PeerConnection => {
@@ -135,6 +136,9 @@ export class Peer {
       case "hello": {
         const who = this.tokens.get(frame.value.accessToken);
         if (!who) return this.#close(session, CloseCode.TokenExpired);
+        this.hellos++;
+        // A further Hello renews the token and is not answered.
+        if (this.sessions.has(session)) return;
         [session.user = "", session.device = ""] = who.split("/");
         this.sessions.add(session);
         return this.#send(session, {

@@ -18,9 +18,15 @@ export class World {
   readonly websocket = new Path("websocket", this.clock, this.peer.accept);
 
   /** Opens a device. The same storage again is a reload. */
-  async device(user: string, name: string, storage: Storage = new MemoryStorage(), paths: Partial<Paths> = {}): Promise<Client> {
+  async device(
+    user: string,
+    name: string,
+    storage: Storage = new MemoryStorage(),
+    paths: Partial<Paths> = {},
+    auth: Auth = this.auth(user, name),
+  ): Promise<Client> {
     return Client.open({
-      auth: this.auth(user, name),
+      auth,
       dials: {
         webtransport: (paths.webtransport ?? this.webtransport).dial,
         websocket: (paths.websocket ?? this.websocket).dial,
@@ -36,7 +42,7 @@ export class World {
   }
 
   /** The part of Auth that a client uses, with tokens of the peer. */
-  auth(user: string, device: string): Auth {
+  auth(user: string, device: string): Auth & { refreshed(): void } {
     const signedIn = new Cell<SignedIn | undefined>({
       user: { id: user, name: user, displayName: user.toUpperCase() },
       deviceId: device,
@@ -53,9 +59,14 @@ export class World {
         if (now.accessToken === rejected) signedIn.set({ ...now, accessToken: this.peer.token(user, device) });
         return signedIn.get()?.accessToken ?? "";
       },
+      // What another tab's refresh looks like from here.
+      refreshed: () => {
+        const now = signedIn.get();
+        if (now) signedIn.set({ ...now, accessToken: this.peer.token(user, device) });
+      },
       refreshDueMs: () => Number.POSITIVE_INFINITY,
       forget: () => signedIn.set(undefined),
-    } as unknown as Auth;
+    } as unknown as Auth & { refreshed(): void };
   }
 
   /** Waits until a client is online. */

@@ -17,7 +17,7 @@ class Connection {
   readonly #events: TransportEvents;
   #over = false;
   #main: Gather | undefined;
-  #aside: Gather | undefined;
+  #aside: Aside | undefined;
   #datagrams: WritableStreamDefaultWriter<Uint8Array> | undefined;
 
   constructor(url: string, certificateHash: string, events: TransportEvents) {
@@ -43,9 +43,11 @@ class Connection {
   }
 
   sendAside(frame: Uint8Array): void {
-    // Frames that come before the stream is there wait in the gather's queue of writes.
-    this.#aside ??= gatherInto(this.#stream(-1), () => this.#end(0, "the history stream failed"));
-    this.#aside.add(frame);
+    this.#aside ??= this.#openAside();
+    clearTimeout(this.#aside.idle);
+    this.#aside.waiting++;
+    // Frames that come before the stream is there wait behind its promise.
+    this.#aside.gather.add(frame);
   }
 
   close(code: number, reason: string): void {
@@ -60,8 +62,14 @@ class Connection {
 
   async #open(): Promise<void> {
     await this.#transport.ready;
-    const writer = await this.#stream(0);
-    this.#main = gatherInto(Promise.resolve(writer), (error) => this.#end(0, String(error)));
+    const failed = (error: unknown) => this.#end(0, String(error));
+    const writer = await this.#stream(
+      0,
+      (frame) => this.#frame(frame),
+      // The close code comes right behind the end of the stream.
+      (error) => setTimeout(failed, CLOSE_GRACE_MS, error),
+    );
+    this.#main = gatherInto(Promise.resolve(writer), failed);
     const { datagrams } = this.#transport as WebTransport & { datagrams: NewDatagrams };
     // One at a time, as some browsers begin with, loses those that come while the page is busy.
     datagrams.incomingHighWaterMark = datagrams.incomingMaxBufferedDatagrams = 64;
@@ -71,17 +79,36 @@ class Connection {
     if (!this.#over) this.#events.opened();
   }
 
+  /** A stream for history: kept while it is in use, finished when it is not; its end is not the session's. */
+  #openAside(): Aside {
+    const over = () => {
+      if (this.#aside === aside) this.#aside = undefined;
+    };
+    const received = (frame: Uint8Array) => {
+      aside.waiting--;
+      if (aside.waiting <= 0) aside.idle = setTimeout(finish, ASIDE_IDLE_MS);
+      this.#frame(frame);
+    };
+    const writer = this.#stream(-1, received, over);
+    const finish = () => {
+      over();
+      writer.then((w) => w.close()).catch(() => {});
+    };
+    const aside: Aside = { gather: gatherInto(writer, over), waiting: 0, idle: undefined };
+    return aside;
+  }
+
   /** Opens a stream, reads its frames, and gives its writer. A lower `sendOrder` waits for the others. */
-  async #stream(sendOrder: number): Promise<WritableStreamDefaultWriter<Uint8Array>> {
+  async #stream(
+    sendOrder: number,
+    take: (frame: Uint8Array) => void,
+    over: (error?: unknown) => void,
+  ): Promise<WritableStreamDefaultWriter<Uint8Array>> {
     const { readable, writable } = await this.#transport.createBidirectionalStream({ sendOrder });
     const decoder = new FrameDecoder();
     this.#read(readable, (bytes) => {
-      for (const frame of decoder.push(bytes)) this.#frame(frame);
-    }).then(
-      // The server ends a session by its close code, which comes right behind the end of the stream.
-      () => {},
-      (error) => setTimeout(() => this.#end(0, String(error)), CLOSE_GRACE_MS),
-    );
+      for (const frame of decoder.push(bytes)) take(frame);
+    }).then(() => over("the stream has ended"), over);
     return writable.getWriter() as WritableStreamDefaultWriter<Uint8Array>;
   }
 
@@ -103,6 +130,14 @@ class Connection {
     this.close(0, "");
     this.#events.closed({ code, reason });
   }
+}
+
+/** The stream for history. */
+interface Aside {
+  readonly gather: Gather;
+  /** Calls without a reply. */
+  waiting: number;
+  idle: ReturnType<typeof setTimeout> | undefined;
 }
 
 /** WebTransport as its later drafts have it. */
@@ -128,3 +163,5 @@ function fromHex(hex: string): Uint8Array<ArrayBuffer> {
 const MAX_DATAGRAM = 1_000;
 /** How long the close code may come after a stream's end. */
 const CLOSE_GRACE_MS = 250;
+/** A server resets a stream that is silent for long: it is finished before. */
+const ASIDE_IDLE_MS = 3_000;

@@ -1,0 +1,63 @@
+// Calls that outlive a session: they wait for a connection, and are made again where that may help. All that are made here may be repeated.
+
+import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import type { Clock } from "./clock.ts";
+import { GogochatError } from "./errors.ts";
+import type { Method } from "./methods.ts";
+import type { CallOptions, Session } from "./session.ts";
+
+/** Makes calls over whichever session there is. */
+export class Calls {
+  readonly #clock: Clock;
+  readonly #current: () => Session | undefined;
+  readonly #waiting = new Set<(session: Session) => void>();
+
+  constructor(clock: Clock, current: () => Session | undefined) {
+    this.#clock = clock;
+    this.#current = current;
+  }
+
+  /** There is a session: what waited goes on. */
+  connected(session: Session): void {
+    for (const resolve of this.#waiting) resolve(session);
+    this.#waiting.clear();
+  }
+
+  /** Makes a call. Rejects with the server's error, or with `offline` when there is no connection in time. */
+  async call<I extends DescMessage, O extends DescMessage>(
+    method: Method<I, O>,
+    request: MessageInitShape<I>,
+    options?: CallOptions,
+  ): Promise<MessageShape<O>> {
+    const deadline = this.#clock.now() + PATIENCE_MS;
+    for (;;) {
+      const session = await this.#session(deadline);
+      try {
+        return await session.call(method, request, options);
+      } catch (error) {
+        const wait = error instanceof GogochatError && error.retryable ? error.retryAfterMs : 0;
+        if (wait === 0 || this.#clock.now() + wait > deadline) throw error;
+        await new Promise<void>((resolve) => this.#clock.after(wait, resolve));
+      }
+    }
+  }
+
+  #session(deadline: number): Promise<Session> {
+    const session = this.#current();
+    if (session?.open) return Promise.resolve(session);
+    return new Promise((resolve, reject) => {
+      const cancel = this.#clock.after(deadline - this.#clock.now(), () => {
+        this.#waiting.delete(take);
+        reject(new GogochatError("offline", "no connection"));
+      });
+      const take = (next: Session) => {
+        cancel();
+        resolve(next);
+      };
+      this.#waiting.add(take);
+    });
+  }
+}
+
+/** How long a call waits for a connection. */
+const PATIENCE_MS = 10_000;
