@@ -99,11 +99,12 @@ impl Core {
         let state = Arc::new(Mutex::new(Ok(())));
         let worker = Worker::new(store.clone(), hub.clone(), metrics.clone(), gateway::ordered(), config.batch_max);
         let (teller, settled) = mpsc::channel(SETTLED);
-        let worker = worker.run(bus.consumer().await?, teller, stop.clone());
+        let worker = tasks.spawn(worker.run(bus.consumer().await?, teller, stop.clone()));
         let working = state.clone();
         tasks.spawn(async move {
-            worker.await;
-            *working.lock() = Err("the chat worker has ended".to_owned());
+            // However it ends.
+            let _ = worker.await;
+            *working.lock() = Err(WORKER_ENDED.to_owned());
         });
         // It ends with its worker, when everything was told.
         tasks.spawn(chat::worker::tell(hub.clone(), settled));
@@ -214,12 +215,13 @@ async fn housekeeping(
         }
         let checked = store.check().await.map_err(|error| error.to_string());
         let mut state = state.lock();
-        if !matches!(&*state, Err(reason) if reason.starts_with("the chat worker")) {
+        if !matches!(&*state, Err(reason) if reason == WORKER_ENDED) {
             *state = checked;
         }
     }
 }
 
+const WORKER_ENDED: &str = "the chat worker has ended";
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const SWEEP_ROUNDS: u64 = 30;
 /// Settled batches that may wait to be told: past it the worker waits, and its bus fills.

@@ -214,6 +214,7 @@ mod tests {
         }
 
         fn deliver(&mut self, seq: i64) {
+            assert!(self.forgot || seq > self.edge, "{seq} comes twice: {self:?}");
             if seq == self.edge + 1 {
                 self.edge = seq;
             } else if seq > self.edge {
@@ -238,13 +239,22 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
         #[test]
-        fn nothing_is_lost_or_out_of_order(steps in prop::collection::vec(0..12_u8, 0..200)) {
-            let mut world = World::default();
-            for step in steps {
-                world.step(step);
-            }
-            world.settle();
+        fn nothing_is_lost_doubled_or_out_of_order(steps in prop::collection::vec(0..7_u8, 0..200)) {
+            run(&steps);
         }
+
+        #[test]
+        fn an_edge_that_forgets_is_sent_it_again(steps in prop::collection::vec(prop_oneof![9 => 0..7_u8, 1 => 7..12_u8], 0..200)) {
+            run(&steps);
+        }
+    }
+
+    fn run(steps: &[u8]) {
+        let mut world = World::default();
+        for step in steps {
+            world.step(*step);
+        }
+        world.settle();
     }
 
     #[test]

@@ -90,6 +90,12 @@ async fn interest_replays_what_is_missing_and_goes_on_live() {
         assert_eq!(fanout.seq, seq);
         assert_eq!(text(&event).unwrap(), (seq - 2).to_string());
     }
+    // The edge has lost some, and asks again.
+    edge.interest(log, 640).await;
+    for seq in 641..=651 {
+        assert_eq!(edge.event(log).await.0.seq, seq);
+    }
+    assert_eq!(edge.settle().await, []);
     edge.send(Up::Uninterest(log.to_bytes())).await;
     edge.settle().await;
     node.send(&alice, log, "unheard").await.unwrap();
