@@ -1,4 +1,4 @@
-//! A TCP proxy that a test can cut and mend.
+//! A TCP proxy that a test can cut.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -14,8 +14,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub struct Proxy {
     /// Where it listens.
     pub address: SocketAddr,
-    open: watch::Sender<bool>,
-    _stop: DropGuard,
+    /// The connections that are let through live until the token is cancelled.
+    connections: watch::Sender<CancellationToken>,
+    stop: CancellationToken,
+    _guard: DropGuard,
 }
 
 impl Proxy {
@@ -26,36 +28,32 @@ impl Proxy {
     pub async fn start(target: SocketAddr) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let (open, is_open) = watch::channel(true);
         let stop = CancellationToken::new();
-        tokio::spawn(stop.clone().run_until_cancelled_owned(accept(listener, target, is_open, stop.clone())));
-        Ok(Self { address, open, _stop: stop.drop_guard() })
+        let (connections, current) = watch::channel(stop.child_token());
+        tokio::spawn(stop.clone().run_until_cancelled_owned(accept(listener, target, current)));
+        Ok(Self { address, connections, _guard: stop.clone().drop_guard(), stop })
     }
 
     /// Breaks every connection, and each new one until [`Self::mend`].
     pub fn cut(&self) {
-        self.open.send_replace(false);
+        self.connections.borrow().cancel();
     }
 
     /// Lets new connections through again.
     pub fn mend(&self) {
-        self.open.send_replace(true);
+        self.connections.send_replace(self.stop.child_token());
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, is_open: watch::Receiver<bool>, stop: CancellationToken) {
+async fn accept(listener: TcpListener, target: SocketAddr, current: watch::Receiver<CancellationToken>) {
     while let Ok((near, _)) = listener.accept().await {
-        if *is_open.borrow() {
-            tokio::spawn(stop.clone().run_until_cancelled_owned(forward(near, target, is_open.clone())));
-        }
+        let connection = current.borrow().clone();
+        tokio::spawn(connection.run_until_cancelled_owned(forward(near, target)));
     }
 }
 
-async fn forward(mut near: TcpStream, target: SocketAddr, mut is_open: watch::Receiver<bool>) {
+async fn forward(mut near: TcpStream, target: SocketAddr) {
     let Ok(mut far) = TcpStream::connect(target).await else { return };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
-    tokio::select! {
-        _ = copy_bidirectional(&mut near, &mut far) => {}
-        _ = is_open.wait_for(|open| !open) => {}
-    }
+    let _ = copy_bidirectional(&mut near, &mut far).await;
 }
