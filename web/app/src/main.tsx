@@ -5,6 +5,7 @@ import { createEffect, createSignal, lazy, on, Show, Suspense } from "solid-js";
 import { render } from "solid-js/web";
 import { use } from "./state/bind.ts";
 import { applyPrefs } from "./state/prefs.ts";
+import { watchViewport } from "./state/viewport.ts";
 import { ShellSkeleton } from "./ui/ShellSkeleton.tsx";
 import { LogIn } from "./views/LogIn.tsx";
 import "./style/index.css";
@@ -38,6 +39,7 @@ function App() {
   );
 }
 
+watchViewport();
 await applyPrefs();
 const root = document.getElementById("app");
 if (root) render(() => <App />, root);

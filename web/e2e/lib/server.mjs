@@ -62,6 +62,25 @@ export async function startServe({ certificate, key, webtransportUrl }) {
 }
 
 async function start(args, data, addresses) {
+  let running = await run(args, addresses.http);
+  const stop = async () => {
+    await running.end("SIGTERM");
+    rmSync(data, { recursive: true, force: true });
+  };
+  return {
+    ...addresses,
+    data,
+    stop,
+    /** kill -9: no goodbye. */
+    kill: () => running.end("SIGKILL"),
+    /** Starts it again with the same data on the same ports. */
+    again: async () => {
+      running = await run(args, addresses.http);
+    },
+  };
+}
+
+async function run(args, http) {
   const child = spawn(binary(), args, { stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
   for (const stream of [child.stdout, child.stderr]) {
@@ -70,22 +89,21 @@ async function start(args, data, addresses) {
     });
   }
   const ended = once(child, "exit");
-  const stop = async () => {
-    child.kill("SIGTERM");
+  const end = async (signal) => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
     const hard = setTimeout(() => child.kill("SIGKILL"), 10_000);
     await ended;
     clearTimeout(hard);
-    rmSync(data, { recursive: true, force: true });
   };
   const deadline = Date.now() + 30_000;
-  while (!(await isReady(addresses.http))) {
+  while (!(await isReady(http))) {
     if (child.exitCode !== null || Date.now() > deadline) {
-      await stop();
+      await end("SIGKILL");
       throw new Error(`the server did not become ready:\n${said}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  return { ...addresses, data, pid: child.pid, stop, said: () => said };
+  return { end };
 }
 
 async function isReady(port) {

@@ -38,13 +38,12 @@ test("a device that was away for 10,000 messages", async (t) => {
   await connectedBy(second, "webtransport");
   await second.close();
   // The first device looks elsewhere, so that everything stays unread.
-  await first.click("nav-settings");
+  await first.press("Escape");
 
   const began = Date.now();
   for (let i = 0; i < AWAY; i++) bob.send(id, `message ${i}`);
   await until(() => bob.unsent === 0, 120_000);
   t.diagnostic(`${AWAY} messages sent in ${Date.now() - began} ms`);
-  await first.click("nav-chats");
   await first.until(() => document.title.startsWith("(999+)"));
 
   second = await two.open("about:blank");

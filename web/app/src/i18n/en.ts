@@ -39,6 +39,8 @@ export const en = {
   newGroup: "New group",
   noChats: "No conversations yet",
   noChatsHint: "Add a contact, and a conversation begins when they accept.",
+  asking: (n: number) => (n === 1 ? "1 person asks to be your contact" : `${n} people ask to be your contacts`),
+  answer: "Answer",
   noMatch: "Nothing with that name",
   pickChat: "Pick a conversation",
   pickChatHint: "Or press Ctrl K to jump to one.",

@@ -38,6 +38,8 @@ export const zh: Messages = {
   newGroup: "新建群聊",
   noChats: "还没有会话",
   noChatsHint: "添加联系人，对方同意后就可以开始聊天。",
+  asking: (n) => `有 ${n} 人想加你为联系人`,
+  answer: "去处理",
   noMatch: "没有匹配的名字",
   pickChat: "选择一个会话",
   pickChatHint: "也可以按 Ctrl K 快速跳转。",

@@ -27,7 +27,7 @@ export function watchKeys(app: AppState, actions: KeyActions): void {
       actions.help();
     } else if (event.key === "Escape" && route().conversation) {
       event.preventDefault();
-      go("chats");
+      go(route().section);
     }
   };
   addEventListener("keydown", onKey);

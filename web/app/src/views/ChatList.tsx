@@ -4,13 +4,14 @@ import { createMemo, createSignal, For, Show } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { use } from "../state/bind.ts";
-import { go, narrow } from "../state/route.ts";
+import { narrow } from "../state/route.ts";
 import { Chip } from "../ui/Chip.tsx";
 import { Icon } from "../ui/Icon.tsx";
 import { moveFocus } from "../ui/focus.ts";
 import { RowSkeletons } from "../ui/ShellSkeleton.tsx";
 import { ChatRow } from "./ChatRow.tsx";
 import { NewGroup } from "./NewGroup.tsx";
+import { FirstStep } from "./Nothing.tsx";
 
 export function ChatList() {
   const app = useApp();
@@ -51,15 +52,9 @@ export function ChatList() {
           each={ids()}
           fallback={
             <Show when={!waiting()} fallback={<RowSkeletons />}>
-              <div class="empty">
-                <h2>{filter() ? t().noMatch : t().noChats}</h2>
-                <Show when={!filter()}>
-                  <p>{t().noChatsHint}</p>
-                  <button type="button" class="primary" data-testid="begin" onClick={() => go("contacts")}>
-                    {t().addContact}
-                  </button>
-                </Show>
-              </div>
+              <Show when={!filter() && narrow()} fallback={<p class="hint">{filter() ? t().noMatch : t().noChats}</p>}>
+                <FirstStep />
+              </Show>
             </Show>
           }
         >

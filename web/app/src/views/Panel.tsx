@@ -1,7 +1,7 @@
 // About the open conversation: the other, or the members of a group.
 
 import type { Conversation, Person } from "@gogochat/client";
-import { createMemo, createSignal, For, Show } from "solid-js";
+import { createMemo, createSignal, For, onCleanup, Show } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { use } from "../state/bind.ts";
@@ -12,6 +12,14 @@ import { Icon } from "../ui/Icon.tsx";
 import { AddMembers } from "./AddMembers.tsx";
 
 export function Panel(props: { conversation: Conversation; onClose: () => void }) {
+  // Esc closes what was opened last: this, before the conversation.
+  const onKey = (event: KeyboardEvent) => {
+    if (event.key !== "Escape" || event.isComposing || document.querySelector("dialog[open]")) return;
+    event.preventDefault();
+    props.onClose();
+  };
+  addEventListener("keydown", onKey, true);
+  onCleanup(() => removeEventListener("keydown", onKey, true));
   return (
     <aside class="panel" aria-label={t().details} data-testid="panel">
       <header>

@@ -5,7 +5,7 @@ import { Show } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { use } from "../state/bind.ts";
-import { go, route, type Section } from "../state/route.ts";
+import { go, narrow, route, type Section } from "../state/route.ts";
 import { Avatar } from "../ui/Avatar.tsx";
 import { Icon, type IconName } from "../ui/Icon.tsx";
 
@@ -48,7 +48,7 @@ function Entry(props: { section: Section; icon: IconName; label: string; childre
       aria-current={on() ? "page" : undefined}
       title={props.label}
       data-testid={`nav-${props.section}`}
-      onClick={() => go(props.section, props.section === "chats" ? route().conversation : undefined)}
+      onClick={() => go(props.section, narrow() ? undefined : route().conversation)}
     >
       <Icon name={props.icon} />
       {props.children}

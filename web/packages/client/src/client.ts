@@ -37,6 +37,8 @@ export interface ClientOptions {
   readonly auth: Auth;
   readonly dials: { readonly webtransport?: Dial; readonly websocket: Dial };
   readonly storage: Storage;
+  /** WebTransport did not open lately: WebSocket need not wait so long for it. */
+  readonly doubtful?: boolean;
   /** Name and version, for the server's log. */
   readonly name?: string;
   readonly clock?: Clock;
@@ -139,6 +141,7 @@ export class Client {
       {
         dials: options.dials,
         token: (rejected) => this.#auth.token(rejected),
+        doubtful: options.doubtful ?? false,
         client: options.name ?? "gogochat-web/0.1.0",
         clock,
       },

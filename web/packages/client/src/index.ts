@@ -49,9 +49,11 @@ export async function open(auth: Auth, server: ServerConfig, options: OpenOption
   const factory = options.WebSocket ?? (WebSocket as WebSocketFactory);
   const url = new URL(server.websocketUrl, globalThis.location?.href);
   url.protocol = url.protocol.replace("http", "ws");
-  return Client.open({
+  const tab = globalThis.sessionStorage;
+  const client = await Client.open({
     auth,
     storage,
+    doubtful: tab?.getItem(NO_UDP) === "1",
     ...(options.name && { name: options.name }),
     dials: {
       ...(server.webtransportUrl &&
@@ -59,4 +61,12 @@ export async function open(auth: Auth, server: ServerConfig, options: OpenOption
       websocket: webSocket(url.href, factory),
     },
   });
+  client.connection.subscribe(({ transport }) => {
+    if (transport === "websocket") tab?.setItem(NO_UDP, "1");
+    else if (transport === "webtransport") tab?.removeItem(NO_UDP);
+  });
+  return client;
 }
+
+/** In this tab's storage: the last session had to do without UDP. */
+const NO_UDP = "gogochat.no-udp";

@@ -24,6 +24,8 @@ export interface LinkOptions {
   readonly dials: { readonly webtransport?: Dial; readonly websocket: Dial };
   /** A valid access token; `rejected` is one that the server would not take. Rejects with `signed_out` when there is none to be had. */
   token(rejected?: string): Promise<string>;
+  /** WebTransport did not open lately: WebSocket need not wait so long for it. */
+  readonly doubtful?: boolean;
   /** Name and version, for the server's log. */
   readonly client: string;
   readonly clock: Clock;
@@ -69,7 +71,7 @@ export class Link {
   #openedAt = 0;
   #lastKind: TransportKind | undefined;
   #race: Race | undefined;
-  #webTransportFailed = false;
+  #webTransportFailed: boolean;
   #attentive = true;
   #running = false;
 
@@ -78,6 +80,7 @@ export class Link {
     this.#options = options;
     this.#events = events;
     const random = options.random ?? Math.random;
+    this.#webTransportFailed = options.doubtful ?? false;
     this.#backoff = new Backoff(RETRY_FIRST_MS, RETRY_MOST_MS, random);
     this.#upgradeBackoff = new Backoff(UPGRADE_FIRST_MS, UPGRADE_MOST_MS, random);
     this.#retry = new Timer(options.clock);
@@ -132,7 +135,6 @@ export class Link {
   #connect(): void {
     this.#retry.clear();
     if (!this.#options.dials.webtransport) return this.#start(false, [["websocket", 0]]);
-    // When WebTransport did not open a moment ago, WebSocket need not wait so long for it.
     this.#start(false, [
       ["webtransport", 0],
       ["websocket", this.#webTransportFailed ? HEAD_START_AGAIN_MS : HEAD_START_MS],

@@ -330,6 +330,26 @@ describe("marks", () => {
     expect(other.conversation("c")).toMatchObject({ unread: 0, readSeq: 6 });
   });
 
+  it("do not count twice what was missed", async () => {
+    const { world, ann } = await pair();
+    await ann.close();
+    const storage = new MemoryStorage();
+    const first = await world.device("ann", "a1", storage);
+    await world.online(first);
+    await world.clock.advance(50);
+    await first.close();
+    for (let i = 0; i < 5; i++) world.peer.say("c", "bob", `m${i}`);
+    const back = await world.device("ann", "a1", storage);
+    await world.online(back);
+    // The head says 5; then the 5 events are fetched.
+    await world.clock.advance(500);
+    expect(back.conversation("c")?.unread).toBe(5);
+    expect(texts(back.timeline("c").items.get()).length).toBe(0);
+    await world.clock.advance(50);
+    expect(seen(back).length).toBe(5);
+    expect(back.conversation("c")?.unread).toBe(5);
+  });
+
   it("arrive although the connection broke right after", async () => {
     const { world, ann } = await pair();
     world.peer.say("c", "bob", "hi");
