@@ -6,12 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use gogochat_proto::{ids::LogId, node::core_item::Item};
+use gogochat_proto::node::core_item::Item;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::outbox::Outbox;
+use super::{Wanted, outbox::Outbox};
 use crate::authorize::Caller;
 
 /// An edge, attached.
@@ -23,7 +23,7 @@ pub(crate) struct Attachment {
     /// Cancelled when it ends.
     pub(crate) ended: CancellationToken,
     sessions: Mutex<HashMap<u64, Session>>,
-    replays: Mutex<VecDeque<LogId>>,
+    replays: Mutex<VecDeque<Wanted>>,
     replay_waits: Notify,
 }
 
@@ -120,16 +120,16 @@ impl Attachment {
     }
 
     /// A log has to be replayed. (It waits here at most once, as its interest says.)
-    pub(crate) fn want_replay(&self, log: LogId) {
-        self.replays.lock().push_back(log);
+    pub(crate) fn want_replay(&self, wanted: Wanted) {
+        self.replays.lock().push_back(wanted);
         self.replay_waits.notify_one();
     }
 
     /// The next log to be replayed.
-    pub(crate) async fn next_replay(&self) -> LogId {
+    pub(crate) async fn next_replay(&self) -> Wanted {
         loop {
-            if let Some(log) = self.replays.lock().pop_front() {
-                return log;
+            if let Some(wanted) = self.replays.lock().pop_front() {
+                return wanted;
             }
             self.replay_waits.notified().await;
         }

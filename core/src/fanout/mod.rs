@@ -8,7 +8,10 @@ mod recent;
 mod replay;
 mod waiters;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use dashmap::{DashMap, Entry};
@@ -43,6 +46,7 @@ use crate::{authorize::Caller, log, metrics::Metrics};
 pub(crate) struct Hub {
     attachments: DashMap<u64, Arc<Attachment>>,
     logs: DashMap<LogId, Vec<Interest>>,
+    interests: AtomicU64,
     waiters: Arc<Waiters>,
     metrics: Arc<Metrics>,
     recent: Recent,
@@ -52,7 +56,16 @@ pub(crate) struct Hub {
 
 struct Interest {
     attachment: Arc<Attachment>,
+    /// A replay is for one interest: when the edge has gone and come back meanwhile, for none.
+    number: u64,
     state: State,
+}
+
+/// A log to be replayed, for one interest in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    log: LogId,
+    interest: u64,
 }
 
 impl Hub {
@@ -61,6 +74,7 @@ impl Hub {
         Self {
             attachments: DashMap::new(),
             logs: DashMap::new(),
+            interests: AtomicU64::new(0),
             waiters: Arc::new(Waiters::new(waiting_calls)),
             metrics,
             recent: Recent::default(),
@@ -110,7 +124,7 @@ impl Hub {
             return None;
         }
         if !interests.iter().any(|interest| interest.attachment.id == attachment.id) {
-            interests.push(Interest { attachment: attachment.clone(), state: State::announced(end) });
+            interests.push(self.interest(attachment, State::announced(end)));
         }
         Some(open())
     }
@@ -125,17 +139,24 @@ impl Hub {
     /// An edge has sessions that hear this log, and everything up to `have`.
     pub(crate) fn ask(&self, attachment: &Arc<Attachment>, log: LogId, have: i64) {
         let mut interests = self.logs.entry(log).or_default();
-        let replay = match interests.iter_mut().find(|interest| interest.attachment.id == attachment.id) {
-            Some(interest) => interest.state.ask(have),
+        let wanted = match interests.iter_mut().find(|interest| interest.attachment.id == attachment.id) {
+            Some(interest) => interest.state.ask(have).then_some(interest.number),
             None => {
-                interests.push(Interest { attachment: attachment.clone(), state: State::asked(have) });
-                true
+                let interest = self.interest(attachment, State::asked(have));
+                let number = interest.number;
+                interests.push(interest);
+                Some(number)
             }
         };
         drop(interests);
-        if replay {
-            attachment.want_replay(log);
+        if let Some(interest) = wanted {
+            attachment.want_replay(Wanted { log, interest });
         }
+    }
+
+    fn interest(&self, attachment: &Arc<Attachment>, state: State) -> Interest {
+        let number = self.interests.fetch_add(1, Ordering::Relaxed);
+        Interest { attachment: attachment.clone(), number, state }
     }
 
     /// An edge has no session any more that hears this log.
@@ -173,7 +194,9 @@ impl Hub {
                     self.metrics.fanout.increment(1);
                 }
                 Published::Skip => {}
-                Published::Replay => interest.attachment.want_replay(event.log),
+                Published::Replay => {
+                    interest.attachment.want_replay(Wanted { log: event.log, interest: interest.number });
+                }
             }
         }
     }
@@ -258,16 +281,17 @@ impl Hub {
         self.attachments.get(&attachment).is_some_and(|a| matches!(a.session(session), Some(Session::Open { .. })))
     }
 
-    fn replay_from(&self, attachment: u64, log: LogId) -> Option<i64> {
-        let interests = self.logs.get(&log)?;
-        interests.iter().find(|interest| interest.attachment.id == attachment)?.state.replay_from()
+    fn replay_from(&self, wanted: Wanted) -> Option<i64> {
+        let interests = self.logs.get(&wanted.log)?;
+        interests.iter().find(|interest| interest.number == wanted.interest)?.state.replay_from()
     }
 
-    fn replayed(&self, attachment: u64, log: LogId, from: i64, to: i64, end: bool) -> bool {
-        let Some(mut interests) = self.logs.get_mut(&log) else { return true };
+    /// `true`: there is nothing more to replay.
+    fn replayed(&self, wanted: Wanted, from: i64, to: i64, end: bool) -> bool {
+        let Some(mut interests) = self.logs.get_mut(&wanted.log) else { return true };
         interests
             .iter_mut()
-            .find(|interest| interest.attachment.id == attachment)
+            .find(|interest| interest.number == wanted.interest)
             .is_none_or(|interest| interest.state.replayed(from, to, end))
     }
 }

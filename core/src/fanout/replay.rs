@@ -3,13 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use gogochat_proto::{
-    ids::{LogId, UserId},
-    node::core_item::Item,
-};
+use gogochat_proto::{ids::UserId, node::core_item::Item};
 use gogochat_storage::store::{Event, Range, Store, StoreError, SubscriptionChange};
 
-use super::{Attachment, Hub, fanout};
+use super::{Attachment, Hub, Wanted, fanout};
 use crate::log::{self, Hearing};
 
 /// Replays what the attachment's edge asks for, until the attachment ends.
@@ -18,8 +15,8 @@ pub(crate) async fn replay(hub: Arc<Hub>, store: Arc<dyn Store>, attachment: Arc
         let mut running = FuturesUnordered::new();
         loop {
             tokio::select! {
-                log = attachment.next_replay(), if running.len() < AT_ONCE => {
-                    running.push(one(&hub, &*store, &attachment, log));
+                wanted = attachment.next_replay(), if running.len() < AT_ONCE => {
+                    running.push(one(&hub, &*store, &attachment, wanted));
                 }
                 Some(()) = running.next() => {}
             }
@@ -29,18 +26,18 @@ pub(crate) async fn replay(hub: Arc<Hub>, store: Arc<dyn Store>, attachment: Arc
 }
 
 /// One log, until the edge is up to date with it.
-async fn one(hub: &Hub, store: &dyn Store, attachment: &Attachment, log: LogId) {
-    while let Some(from) = hub.replay_from(attachment.id, log) {
-        match page(hub, store, attachment, log, from).await {
+async fn one(hub: &Hub, store: &dyn Store, attachment: &Attachment, wanted: Wanted) {
+    while let Some(from) = hub.replay_from(wanted) {
+        match page(hub, store, attachment, wanted, from).await {
             Ok(Some((to, end))) => {
-                if hub.replayed(attachment.id, log, from, to, end) {
+                if hub.replayed(wanted, from, to, end) {
                     return;
                 }
             }
             // The attachment has ended.
             Ok(None) => return,
             Err(error) => {
-                tracing::warn!(%log, %error, "a replay waits for the store");
+                tracing::warn!(log = %wanted.log, %error, "a replay waits for the store");
                 tokio::time::sleep(RETRY).await;
             }
         }
@@ -52,15 +49,15 @@ async fn page(
     hub: &Hub,
     store: &dyn Store,
     attachment: &Attachment,
-    log: LogId,
+    wanted: Wanted,
     from: i64,
 ) -> Result<Option<(i64, bool)>, StoreError> {
-    let events = store.events(log, Range::After(from), PAGE, PAGE_BYTES).await?;
+    let events = store.events(wanted.log, Range::After(from), PAGE, PAGE_BYTES).await?;
     let bytes: usize = events.iter().map(|event| event.payload.len()).sum();
     let end = events.len() < PAGE as usize && bytes < PAGE_BYTES / 2;
     // What was committed before these events and ends a subscription has to reach the edge before them.
     hub.progress.fence().await;
-    if hub.replay_from(attachment.id, log) != Some(from) {
+    if hub.replay_from(wanted) != Some(from) {
         // The edge has asked anew, for more.
         return Ok(Some((from, false)));
     }

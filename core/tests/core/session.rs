@@ -104,6 +104,49 @@ async fn interest_replays_what_is_missing_and_goes_on_live() {
     assert_eq!(text(&edge.event(log).await.1).unwrap(), "unheard");
 }
 
+/// Edges come, hear some, and go, all the while messages are sent: none hears one twice, out of its order, or misses one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edges_that_come_and_go_while_messages_are_sent_hear_each_once() {
+    let node = std::sync::Arc::new(Node::start().await);
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let log = node.befriend(&alice, &bob).await;
+    let last = 601;
+    let sender = tokio::spawn({
+        let node = node.clone();
+        async move {
+            for n in 0..last - 1 {
+                node.send(&alice, log, &n.to_string()).await.unwrap();
+            }
+        }
+    });
+    let edges = (1..=3_u64).map(|stay| {
+        let node = node.clone();
+        tokio::spawn(async move {
+            let mut edge = Edge::attach(&node).await;
+            let mut have = 1;
+            while have < last {
+                edge.interest(log, have).await;
+                for _ in 0..stay.min((last - have) as u64) {
+                    let (fanout, event) = edge.event(log).await;
+                    assert_eq!(fanout.seq, have + 1);
+                    assert_eq!(text(&event).unwrap(), (fanout.seq - 2).to_string());
+                    have = fanout.seq;
+                }
+                edge.send(Up::Uninterest(log.to_bytes())).await;
+                for item in edge.settle().await {
+                    let Item::Fanout(fanout) = item else { panic!("{item:?}") };
+                    assert_eq!(fanout.seq, have + 1);
+                    have = fanout.seq;
+                }
+            }
+        })
+    });
+    for edge in edges.collect::<Vec<_>>() {
+        edge.await.unwrap();
+    }
+    sender.await.unwrap();
+}
+
 #[tokio::test]
 async fn a_session_hears_of_its_conversations_from_the_own_log() {
     let node = Node::start().await;
