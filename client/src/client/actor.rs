@@ -189,19 +189,12 @@ impl Actor {
                 },
                 command = self.wiring.commands.recv(), if connection.queued() < HIGH_WATER => {
                     // What waits goes out together.
-                    let mut command = command;
-                    for _ in 0..MAX_TOGETHER {
-                        match command.map(|command| self.command(command)) {
-                            Some(true) => {}
-                            Some(false) | None => {
-                                self.hand_over(Some((&mut *connection, &mut liveness))).await;
-                                return End::Stop;
-                            }
-                        }
-                        match self.wiring.commands.try_recv() {
-                            Ok(next) => command = Some(next),
-                            Err(_) => break,
-                        }
+                    let waiting = std::iter::from_fn(|| self.wiring.commands.try_recv().ok()).take(MAX_TOGETHER);
+                    let together: Vec<Command> = command.into_iter().chain(waiting).collect();
+                    let goes_on = !together.is_empty() && together.into_iter().all(|command| self.command(command));
+                    if !goes_on {
+                        self.hand_over(Some((&mut *connection, &mut liveness))).await;
+                        return End::Stop;
                     }
                 }
                 () = &mut timer => {
