@@ -1,5 +1,7 @@
 //! The command line as an operator meets it: what is wrong is said by file and key, with exit code 1.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::{path::Path, process::Command};
 
 const GOGOCHAT: &str = env!("CARGO_BIN_EXE_gogochat");

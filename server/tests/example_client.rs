@@ -1,5 +1,7 @@
 //! The client in Python that docs/protocol.md points to works as it stands: two of them become contacts and talk, through a kill.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
 use std::{
     io::{BufRead as _, BufReader, Read as _},
     path::PathBuf,

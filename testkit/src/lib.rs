@@ -1,6 +1,7 @@
 //! What tests of the whole system share: servers as real processes that can be killed, and a proxy on the way to them that can be cut.
 
 pub mod cluster;
+pub mod device;
 pub mod http;
 pub mod people;
 pub mod ports;

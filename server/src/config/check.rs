@@ -77,7 +77,7 @@ fn edge(config: &Config, problems: &mut Problems) {
         }
     }
     let url = &config.edge.webtransport_url;
-    if !url.is_empty() && !(url.starts_with("https://") && url.parse::<http::Uri>().is_ok()) {
+    if !url.is_empty() && (!url.starts_with("https://") || url.parse::<http::Uri>().is_err()) {
         problems.add(
             "edge.webtransport_url",
             "write an https URL, as \"https://chat.example.org:443/wt\", or leave it empty",

@@ -133,12 +133,15 @@ pub(crate) enum LogFormat {
 
 impl Config {
     /// The configuration from `file` (if given) and the environment, over the defaults.
-    pub(crate) fn load(file: Option<&Path>) -> Result<Self, figment::Error> {
+    ///
+    /// # Errors
+    /// Names the file or variable and the key at fault.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, Box<figment::Error>> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(file) = file {
             figment = figment.merge(Toml::file_exact(file));
         }
-        figment.merge(Env::prefixed("GOGOCHAT__").split("__")).extract()
+        figment.merge(Env::prefixed("GOGOCHAT__").split("__")).extract().map_err(Box::new)
     }
 
     /// Whether this process plays `role`.

@@ -4,8 +4,8 @@ use super::*;
 
 const EXAMPLE: &str = include_str!("../../../docs/gogochat.example.toml");
 
-fn from_toml(text: &str) -> Result<Config, figment::Error> {
-    Figment::from(Serialized::defaults(Config::default())).merge(Toml::string(text)).extract()
+fn from_toml(text: &str) -> Result<Config, Box<figment::Error>> {
+    Figment::from(Serialized::defaults(Config::default())).merge(Toml::string(text)).extract().map_err(Box::new)
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn the_environment_overrides_the_file() {
         jail.create_file("g.toml", "node = \"from-file\"\n[edge]\norigins = [\"https://a\"]")?;
         jail.set_env("GOGOCHAT__EDGE__LISTEN", "[\"127.0.0.1:9443\"]");
         jail.set_env("GOGOCHAT_BIN", "not a key");
-        let config = Config::load(Some(Path::new("g.toml")))?;
+        let config = Config::load(Some(Path::new("g.toml"))).map_err(|error| *error)?;
         assert_eq!(config.node, "from-file");
         assert_eq!(config.edge.listen, ["127.0.0.1:9443".parse().unwrap()]);
         assert_eq!(config.edge.origins, ["https://a"]);

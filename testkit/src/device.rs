@@ -1,0 +1,52 @@
+//! A device of a person, with the Rust client.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use gogochat_client::{
+    Account, Client, Dialer, Options, Rest, Target, Transport, Trust, Update,
+    proto::v1::{self, event::Body},
+};
+use tokio::{sync::mpsc, time::timeout};
+
+use crate::people::PASSWORD;
+
+/// A client that is online, and what it is told.
+#[derive(Debug)]
+pub struct Device {
+    /// The client.
+    pub client: Client,
+    updates: mpsc::Receiver<Update>,
+}
+
+impl Device {
+    /// Signs the person of this name in at the edge's address, on a device of its own.
+    ///
+    /// # Errors
+    /// The server refused, or is not there.
+    pub async fn sign_in(edge: SocketAddr, name: &str, transport: Transport) -> anyhow::Result<Self> {
+        let dialer = Dialer::new(Trust::AnyOnLoopback)?;
+        let target: Target = format!("https://{edge}").parse()?;
+        let rest = Arc::new(Rest::new(dialer.clone(), target.clone()));
+        let account = Account::log_in(rest, name, PASSWORD, "test").await?;
+        let (client, updates) = Client::start(&dialer, Arc::new(account), Options::new(target, transport));
+        timeout(LIMIT, client.online()).await?.context("the client has stopped")?;
+        Ok(Self { client, updates })
+    }
+
+    /// The text of the next message in any conversation.
+    ///
+    /// # Errors
+    /// None comes within a minute.
+    pub async fn next_text(&mut self) -> anyhow::Result<String> {
+        loop {
+            let update = timeout(LIMIT, self.updates.recv()).await.context("no message for a minute")?;
+            let Update::Event(event) = update.context("the client has stopped")? else { continue };
+            if let Some(Body::Message(v1::Message { text, .. })) = event.body {
+                return Ok(text);
+            }
+        }
+    }
+}
+
+const LIMIT: Duration = Duration::from_secs(60);
