@@ -151,3 +151,6 @@ const CACHE_KIB: i32 = 16 * 1024;
 const STATEMENTS: usize = 200;
 /// Rows that may wait between SQLite's thread and the task.
 const ROW_BUFFER: usize = 512;
+
+#[cfg(test)]
+mod tests;

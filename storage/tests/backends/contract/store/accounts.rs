@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gogochat_proto::ids::{DeviceId, LogId, UserId};
-use gogochat_storage::store::{Rotation, Store, Tokens};
+use gogochat_storage::store::{DeviceKey, Rotation, Store, Tokens};
 
 use super::{NOW, World, new_device, new_user, tokens};
 
@@ -15,7 +15,7 @@ pub(crate) async fn a_name_is_taken_once(store: Arc<dyn Store>) {
 
     assert_eq!(store.user_by_name("ann").await.unwrap(), Some(user.clone()));
     assert_eq!(store.user_by_name("bob").await.unwrap(), None);
-    assert_eq!(store.users(&[user.id, again.id]).await.unwrap(), [user.clone()]);
+    assert_eq!(store.users(&[user.id, again.id]).await.unwrap(), std::slice::from_ref(&user));
     assert_eq!(store.last_seq(user.id.into()).await.unwrap(), Some(0));
     assert_eq!(store.last_seq(again.id.into()).await.unwrap(), None);
     assert_eq!(store.device(device.id).await.unwrap().unwrap().user, user.id);
@@ -166,6 +166,32 @@ pub(crate) async fn refresh_tokens_lapse(store: Arc<dyn Store>) {
     let rotation = store.rotate_tokens(&device.tokens.refresh, tokens(), late, 10).await.unwrap();
     assert_eq!(rotation, Rotation::Unknown);
     assert_eq!(store.rotate_tokens(&[1; 32], tokens(), NOW, 10).await.unwrap(), Rotation::Unknown);
+}
+
+/// What a session begins with is what the single questions give.
+pub(crate) async fn an_arrival_is_seen_at_once(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let [one, other, alone] = world.users().await;
+    let direct = world.befriend(one, other).await;
+    let group = world.group(one, &[other]).await;
+    world.say(one, group, "x").await;
+    for user in [one, other, alone] {
+        let device = new_device(user);
+        world.store.create_device(device.clone()).await.unwrap();
+        for key in [DeviceKey::Access(device.tokens.access), DeviceKey::Id(device.id)] {
+            let mut arrival = world.store.arrival(key).await.unwrap().unwrap();
+            assert_eq!(Some(arrival.device), world.store.device(device.id).await.unwrap());
+            assert_eq!(Some(arrival.own_seq), world.store.last_seq(user.into()).await.unwrap());
+            let mut memberships = world.store.memberships(user).await.unwrap();
+            memberships.sort_by_key(|membership| membership.log);
+            arrival.memberships.sort_by_key(|membership| membership.log);
+            assert_eq!(arrival.memberships, memberships);
+            let expected = if user == alone { vec![] } else { vec![direct, group] };
+            assert_eq!(memberships.iter().map(|membership| membership.log).collect::<Vec<_>>(), expected);
+        }
+        world.store.revoke_device(user, device.id).await.unwrap();
+        assert_eq!(world.store.arrival(DeviceKey::Access(device.tokens.access)).await.unwrap(), None);
+    }
 }
 
 pub(crate) async fn it_answers_checks(store: Arc<dyn Store>) {

@@ -39,7 +39,7 @@ pub(crate) async fn a_request_waits_on_both_sides(store: Arc<dyn Store>) {
         let [from, to] = [request.from.unwrap(), request.to.unwrap()];
         assert_eq!((from.id, from.name.as_str(), from.display_name.as_str()), (one.to_string(), "user0", "The user0"));
         assert_eq!((to.id, to.name.as_str()), (other.to_string(), "user1"));
-        assert_eq!(world.log(event.log).await, [event.clone()]);
+        assert_eq!(world.log(event.log).await, std::slice::from_ref(event));
     }
     for (user, peer, state) in [(one, other, ContactState::Requested), (other, one, ContactState::Incoming)] {
         let contacts = world.store.contacts(user, None, 10).await.unwrap();

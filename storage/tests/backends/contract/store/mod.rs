@@ -26,6 +26,7 @@ macro_rules! store_contract {
         $(mod $module {
             $(#[tokio::test]
             async fn $test() {
+                use $crate::contract::store::model::Opened as _;
                 let opened = $open().await;
                 $crate::contract::store::$module::$test(opened.store()).await;
             })*
@@ -114,11 +115,6 @@ impl World {
     /// All of a log.
     pub(crate) async fn log(&self, log: LogId) -> Vec<Event> {
         self.store.events(log, Range::After(0), 10_000, usize::MAX).await.unwrap()
-    }
-
-    /// The bodies of all of a log.
-    pub(crate) async fn bodies(&self, log: LogId) -> Vec<Body> {
-        self.log(log).await.iter().map(body).collect()
     }
 }
 

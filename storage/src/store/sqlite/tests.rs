@@ -1,0 +1,208 @@
+//! What needs the store's own connections: limits set on them, statements watched on them.
+
+use std::sync::Arc;
+
+use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
+use parking_lot::Mutex;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use tempfile::TempDir;
+
+use super::*;
+use crate::store::{Command, DeviceKey, Done, NewDevice, Origin, Range, Store, Tokens, User};
+
+/// A store with two contacts.
+struct Pair {
+    store: SqlStore,
+    one: UserId,
+    other: UserId,
+    log: LogId,
+    _folder: TempDir,
+}
+
+impl Pair {
+    async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder.path().join("gogochat.db")).await.unwrap();
+        let [one, other] = [UserId::new_v7(), UserId::new_v7()];
+        for (n, id) in [(0, one), (1, other)] {
+            let name = format!("user{n}");
+            let user = User { id, name, display_name: String::new(), password_hash: String::new(), created_ms: 0 };
+            assert!(store.create_user(user, device(id, n)).await.unwrap());
+        }
+        let log = LogId::new_v7();
+        let ask = Command::RequestContact { from: one, to: other, note: String::new(), conversation: log, now: 0 };
+        let accept = Command::AcceptContact { user: other, from: one, conversation: log, now: 0 };
+        store.commit(vec![ask, accept]).await.unwrap();
+        Self { store, one, other, log, _folder: folder }
+    }
+
+    fn origin(&self) -> Origin {
+        let (device, client_msg_id) = (DeviceId::new_v7(), ClientMsgId::new_v7());
+        Origin { sender: self.one, device, client_msg_id, request_hash: [0; 32], now: 0 }
+    }
+
+    fn append(&self, size: usize) -> Command {
+        Command::Append { log: self.log, origin: self.origin(), payload: vec![0; size].into() }
+    }
+
+    async fn pragma(&self, pragma: &str) -> i64 {
+        let sql = format!("PRAGMA {pragma}");
+        let row = self.store.writer().query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.unwrap();
+        row.unwrap().try_get_by_index(0).unwrap()
+    }
+}
+
+fn device(user: UserId, n: u8) -> NewDevice {
+    let tokens = Tokens { access: [n; 32], access_expires_ms: 1_000, refresh: [n; 32], refresh_expires_ms: 1_000 };
+    NewDevice { id: DeviceId::new_v7(), user, name: String::new(), tokens, created_ms: 0 }
+}
+
+/// A full disk refuses what is written and gives what is there; once there is room, it goes on.
+#[tokio::test]
+async fn a_full_disk_refuses_writes_alone() {
+    let pair = Pair::open().await;
+    let pages = pair.pragma("page_count").await;
+    let limit = format!("max_page_count = {}", pages + 8);
+    pair.pragma(&limit).await;
+    let mut last = 1;
+    let refused = loop {
+        let command = pair.append(16_000);
+        match pair.store.commit(vec![command.clone()]).await {
+            Ok(outcomes) => {
+                last += 1;
+                assert!(matches!(outcomes[0].as_ref().unwrap().done, Done::Appended { seq, .. } if seq == last));
+            }
+            Err(error) => {
+                assert!(matches!(error, StoreError::Full), "{error:?}");
+                break command;
+            }
+        }
+        assert!(last < 100, "the limit does not hold");
+    };
+    for _ in 0..3 {
+        let events = pair.store.events(pair.log, Range::After(0), 100, usize::MAX).await.unwrap();
+        assert_eq!(events.len() as i64, last);
+        assert_eq!(pair.store.conversations(pair.one, None, None, 10).await.unwrap()[0].last_seq, last);
+        // The limit is the connection's, which may have been replaced.
+        pair.pragma(&limit).await;
+        let again = pair.store.commit(vec![refused.clone()]).await;
+        assert!(matches!(again, Err(StoreError::Full)), "{again:?}");
+        // What needs no room is written still.
+        pair.store.check().await.unwrap();
+    }
+    pair.pragma("max_page_count = 1000000").await;
+    let outcome = pair.store.commit(vec![refused]).await.unwrap().remove(0).unwrap();
+    assert!(matches!(outcome.done, Done::Appended { seq, duplicate: false, .. } if seq == last + 1));
+}
+
+/// A transaction that ended without the driver's knowing, as after some errors SQLite takes it back by itself.
+#[tokio::test]
+async fn a_connection_that_lost_its_transaction_is_replaced() {
+    let pair = Pair::open().await;
+    let transaction = pair.store.writer().begin().await.unwrap();
+    transaction.execute_unprepared("ROLLBACK").await.unwrap();
+    assert!(transaction.rollback().await.is_err());
+    for _ in 0..3 {
+        pair.store.commit(vec![pair.append(1)]).await.unwrap();
+    }
+    assert_eq!(pair.store.last_seq(pair.log).await.unwrap(), Some(4));
+    // The new one is set up like the first.
+    assert_eq!(pair.pragma("synchronous").await, 2);
+    assert_eq!(pair.pragma("foreign_keys").await, 1);
+}
+
+/// Another process has the write lock.
+#[tokio::test]
+async fn a_locked_file_is_unavailable() {
+    let pair = Pair::open().await;
+    let second = open(&pair._folder.path().join("gogochat.db")).await.unwrap();
+    let lock = second.writer().begin_with_options(DIALECT.write).await.unwrap();
+    pair.pragma("busy_timeout = 10").await;
+    let refused = pair.store.commit(vec![pair.append(1)]).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert_eq!(pair.store.last_seq(pair.log).await.unwrap(), Some(1));
+    lock.rollback().await.unwrap();
+    pair.store.commit(vec![pair.append(1)]).await.unwrap();
+    assert_eq!(second.last_seq(pair.log).await.unwrap(), Some(2));
+}
+
+#[tokio::test]
+async fn readers_cannot_write() {
+    let pair = Pair::open().await;
+    let error = pair.store.reader().execute_unprepared("DELETE FROM event").await.unwrap_err();
+    assert!(error.to_string().contains("readonly"), "{error}");
+}
+
+/// Whatever the store is asked, SQLite finds it by an index.
+#[tokio::test]
+async fn no_statement_scans_a_table() {
+    let mut pair = Pair::open().await;
+    let statements = Arc::new(Mutex::new(Vec::new()));
+    pair.store.watch(|connection: &mut DatabaseConnection| {
+        let statements = Arc::clone(&statements);
+        connection.set_metric_callback(move |info| statements.lock().push(info.statement.sql.clone()));
+    });
+    call_everything(&pair).await;
+
+    let mut statements = std::mem::take(&mut *statements.lock());
+    statements.sort_unstable();
+    statements.dedup();
+    assert!(statements.len() > 30, "too few were seen: {statements:#?}");
+    for sql in statements.iter().filter(|sql| !sql.contains("schema_version")) {
+        let plan = Statement::from_string(DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {sql}"));
+        let rows = pair.store.reader().query_all_raw(plan).await.unwrap();
+        let steps: Vec<String> = rows.iter().map(|row| row.try_get_by_index(3).unwrap()).collect();
+        let scans = |step: &String| step.starts_with("SCAN") && !SCANNED.iter().any(|known| step.ends_with(known));
+        assert!(!steps.iter().any(scans), "{sql}\n{steps:#?}");
+    }
+}
+
+/// What is scanned by intent: values given in the statement, the page that was picked, what was found to be counted.
+const SCANNED: [&str; 5] = ["CONSTANT ROW", "CONSTANT ROWS", "VALUES CLAUSE", "SCAN p", "SCAN t"];
+
+async fn call_everything(pair: &Pair) {
+    let (store, one, other, log) = (&pair.store, pair.one, pair.other, pair.log);
+    let tokens = |n| Tokens { access: [n; 32], access_expires_ms: 0, refresh: [n; 32], refresh_expires_ms: 1_000 };
+    let group = LogId::new_v7();
+    let batch = vec![
+        pair.append(1),
+        Command::Mark { log, user: other, delivered: 2, read: 1 },
+        Command::CreateGroup { log: group, origin: pair.origin(), title: "t".into(), members: vec![other] },
+        Command::LeaveGroup { log: group, origin: Origin { sender: other, ..pair.origin() } },
+    ];
+    assert!(store.commit(batch).await.unwrap().iter().all(Result::is_ok));
+    let batch = vec![
+        Command::AddMembers { log: group, origin: pair.origin(), users: vec![other] },
+        Command::LeaveGroup { log: group, origin: pair.origin() },
+        Command::RemoveContact { user: one, peer: other, now: 0 },
+        pair.append(1),
+    ];
+    assert!(store.commit(batch).await.unwrap()[..3].iter().all(Result::is_ok));
+
+    let spare = device(one, 7);
+    store.create_device(spare.clone()).await.unwrap();
+    store.rotate_tokens(&[0; 32], tokens(8), 0, 10).await.unwrap();
+    store.rotate_tokens(&[0; 32], tokens(9), 100, 10).await.unwrap();
+    store.device_by_access(&[7; 32]).await.unwrap().unwrap();
+    store.device(spare.id).await.unwrap().unwrap();
+    store.arrival(DeviceKey::Access([7; 32])).await.unwrap().unwrap();
+    store.arrival(DeviceKey::Id(spare.id)).await.unwrap().unwrap();
+    store.touch_devices(&[(spare.id, 5)]).await.unwrap();
+    store.devices(one).await.unwrap();
+    store.change_password(one, "", "new", spare.id).await.unwrap().unwrap();
+    store.revoke_device(one, spare.id).await.unwrap();
+
+    store.user_by_name("user0").await.unwrap().unwrap();
+    store.users(&[one, other]).await.unwrap();
+    store.find_users("user", 10).await.unwrap();
+    store.contacts(one, Some(other), 10).await.unwrap();
+    store.accepted_contacts(one, &[other]).await.unwrap();
+    store.last_seq(log).await.unwrap();
+    store.memberships(one).await.unwrap();
+    store.conversations(other, None, Some((10, log)), 10).await.unwrap();
+    store.conversations(other, Some(&[log, group]), None, 10).await.unwrap();
+    store.members(log, Some((0, one)), 10).await.unwrap();
+    store.member(log, one).await.unwrap();
+    store.events(log, Range::After(0), 10, 100).await.unwrap();
+    store.events(log, Range::Before { before: i64::MAX, at_least: 1 }, 10, 100).await.unwrap();
+}
