@@ -229,7 +229,11 @@ mod tests {
         let id = room.id;
         let judge = |acks: &[(u64, i64)], got: &[(u64, i64)]| {
             let fine: Vec<_> = acks.to_vec();
-            judge(std::slice::from_ref(&room), &planned(4), &[&sender(acks), &recipient(id, got), &recipient(id, &fine)])
+            judge(
+                std::slice::from_ref(&room),
+                &planned(4),
+                &[&sender(acks), &recipient(id, got), &recipient(id, &fine)],
+            )
         };
         let acks = [(0, 1), (1, 2), (2, 3)];
         assert_eq!(judge(&acks, &[(0, 1), (2, 3)]).lost, 1, "missing");
