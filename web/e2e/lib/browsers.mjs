@@ -30,7 +30,7 @@ export async function startChromium({ args = [] } = {}) {
 }
 
 /** Firefox ESR: a process for each device, because of two tabs in one window only one is visible. */
-export async function startFirefox() {
+export async function startFirefox({ acceptInsecureCerts = false } = {}) {
   const running = new Set();
   return {
     name: "firefox",
@@ -39,6 +39,7 @@ export async function startFirefox() {
         browser: "firefox",
         executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr",
         headless: true,
+        acceptInsecureCerts,
         extraPrefsFirefox: { "intl.accept_languages": "en-GB" },
       });
       running.add(browser);

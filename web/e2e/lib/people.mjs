@@ -110,6 +110,21 @@ export async function history(tab) {
   return found.map(([seq, [text]]) => ({ seq, text }));
 }
 
+/** Waits until so many messages are kept in the browser's own storage. */
+export async function kept(tab, count) {
+  await tab.until(async (wanted) => {
+    const [{ name }] = await indexedDB.databases();
+    const database = await new Promise((resolve) => {
+      indexedDB.open(name).onsuccess = (event) => resolve(event.target.result);
+    });
+    const found = await new Promise((resolve) => {
+      database.transaction("outbox").objectStore("outbox").count().onsuccess = (event) => resolve(event.target.result);
+    });
+    database.close();
+    return found === wanted;
+  }, count);
+}
+
 /** To the end of the timeline. */
 export async function toNewest(tab) {
   await tab.run(() => {

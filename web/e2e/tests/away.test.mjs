@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startChromium } from "../lib/browsers.mjs";
-import { befriend, connectedBy, drawn, newName, register, seeText, settled } from "../lib/people.mjs";
+import { befriend, connectedBy, drawn, kept, newName, register, seeText, settled } from "../lib/people.mjs";
 import { connect, until } from "../lib/sdk.mjs";
 import { startDev } from "../lib/server.mjs";
 
@@ -63,10 +63,10 @@ test("a page that was closed before its messages went out sends them on the next
   await server.kill();
   await ann.say("kept 1");
   await ann.say("kept 2");
-  await ann.page.waitForTimeout(200);
+  await kept(ann, 2);
   await ann.close();
   await server.again();
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await connectedBy(bob, "webtransport", 30_000);
   assert.ok(!(await texts(bob)).includes("kept 1"));
   const again = await here.open(url);
   await seeText(bob, "kept 2", 30_000);
@@ -95,7 +95,7 @@ test("a message that cannot be sent says so, and can be tried again or dropped",
   await ann.say("too late");
   await ann.say("also too late");
   const url = ann.page.url();
-  await ann.page.waitForTimeout(200);
+  await kept(ann, 2);
   await ann.close();
   await server.again();
   await until(() => bob.connection.get().status === "online");

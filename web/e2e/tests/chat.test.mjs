@@ -49,17 +49,25 @@ test("Chromium over WebTransport", async (t) => {
 });
 
 test("Chromium on an https page over wss, with UDP blocked", async (t) => {
+  await overWss(t, ({ spki }) => startChromium({ args: [`--ignore-certificate-errors-spki-list=${spki}`] }));
+});
+
+test("Firefox on an https page over wss, with UDP blocked", async (t) => {
+  await overWss(t, () => startFirefox({ acceptInsecureCerts: true }));
+});
+
+async function overWss(t, startBrowser) {
   const certs = testCertificate();
   t.after(certs.remove);
   const hole = await udpBlackHole();
   t.after(hole.close);
   const server = await startServe({ ...certs, webtransportUrl: `https://localhost:${hole.port}/wt` });
   t.after(server.stop);
-  const browser = await startChromium({ args: [`--ignore-certificate-errors-spki-list=${certs.spki}`] });
+  const browser = await startBrowser(certs);
   t.after(browser.close);
   await conversation(browser, server.page, "websocket");
   assert.ok(hole.state.dropped > 0, "WebTransport was never tried");
-});
+}
 
 test("Firefox over WebTransport", async (t) => {
   const server = await startDev();
