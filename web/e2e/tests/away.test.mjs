@@ -61,8 +61,10 @@ test("a page that was closed before its messages went out sends them on the next
   await settled(ann);
   const url = ann.page.url();
   await server.kill();
+  await ann.see("offline", "", 20_000);
   await ann.say("kept 1");
   await ann.say("kept 2");
+  await ann.page.locator('[data-testid="offline"]', { hasText: "2 messages are kept" }).waitFor();
   await kept(ann, 2);
   await ann.close();
   await server.again();

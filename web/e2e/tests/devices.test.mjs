@@ -42,7 +42,7 @@ test("a device that was away for 10,000 messages", async (t) => {
 
   const began = Date.now();
   for (let i = 0; i < AWAY; i++) bob.send(id, `message ${i}`);
-  await until(() => bob.unsent === 0, 120_000);
+  await until(() => bob.waiting.get() === 0, 120_000);
   t.diagnostic(`${AWAY} messages sent in ${Date.now() - began} ms`);
   await first.until(() => document.title.startsWith("(999+)"));
 

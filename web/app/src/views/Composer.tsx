@@ -13,6 +13,7 @@ export function Composer(props: { conversation: Conversation }) {
   const app = useApp();
   const id = props.conversation.id;
   const connection = use(app.client.connection);
+  const waiting = use(app.client.waiting);
   const [text, setText] = createSignal(drafts()[id] ?? "");
   let area!: HTMLTextAreaElement;
   const over = () => (text().length * 3 > MAX_TEXT ? new TextEncoder().encode(text().trim()).length - MAX_TEXT : 0);
@@ -50,7 +51,7 @@ export function Composer(props: { conversation: Conversation }) {
     <div class="comp">
       <Show when={connection().status === "offline"}>
         <p class="offline" role="status" data-testid="offline">
-          {t().keepsUnsent(app.client.unsent)}
+          {t().keepsUnsent(waiting())}
         </p>
       </Show>
       <Show when={over() > 0}>

@@ -13,7 +13,7 @@ import { PersonLine } from "./Panel.tsx";
 export function Settings() {
   const app = useApp();
   const [leaving, setLeaving] = createSignal(false);
-  const leave = () => (app.client.unsent > 0 ? setLeaving(true) : app.leave());
+  const leave = () => (app.client.waiting.get() > 0 ? setLeaving(true) : app.leave());
   return (
     <>
       <header>
@@ -52,7 +52,7 @@ export function Settings() {
       <Show when={leaving()}>
         <Confirm
           title={t().logOut}
-          text={t().logOutUnsent(app.client.unsent)}
+          text={t().logOutUnsent(app.client.waiting.get())}
           action={t().logOut}
           run={() => app.leave()}
           onClose={() => setLeaving(false)}

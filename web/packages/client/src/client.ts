@@ -23,7 +23,7 @@ import {
   toEvent,
   toPerson,
 } from "./model.ts";
-import type { Observable } from "./observable.ts";
+import { Lazy, type Observable } from "./observable.ts";
 import { Outbox } from "./outbox.ts";
 import { Replica } from "./replica.ts";
 import type { Session } from "./session.ts";
@@ -56,6 +56,8 @@ export class Client {
   /** Conversation id -> the others who are typing there. */
   readonly typing: Observable<ReadonlyMap<string, readonly string[]>>;
   readonly presence: Observable<ReadonlyMap<string, Presence>>;
+  /** Messages that are not known to be committed, failed ones left out. */
+  readonly waiting: Observable<number>;
   readonly #auth: Auth;
   readonly #storage: Storage;
   readonly #calls: Calls;
@@ -69,6 +71,7 @@ export class Client {
   readonly #renewal: Timer;
   readonly #resync: Timer;
   readonly #watchers = new Set<(conversation: Conversation, event: LogEvent) => void>();
+  readonly #waiting: Lazy<number>;
   readonly #unsubscribe: () => void;
   #open = new Set<string>();
   #ownSeqNow = 0;
@@ -105,7 +108,10 @@ export class Client {
       options.storage,
       clock,
       {
-        changed: (id) => this.#replica.touchTimeline(id),
+        changed: (id) => {
+          this.#replica.touchTimeline(id);
+          this.#waiting.touch();
+        },
         committed: (entry, seq, timeMs) =>
           this.#replica.receive({
             logId: entry.conversationId,
@@ -119,6 +125,7 @@ export class Client {
       },
       kept.outbox,
     );
+    this.waiting = this.#waiting = new Lazy<number>(() => this.#outbox.size);
     this.#replica = new Replica(
       {
         storage: options.storage,
@@ -228,11 +235,6 @@ export class Client {
   /** The person is typing here, or has stopped. */
   type(conversationId: string, typing: boolean): void {
     this.#whereabouts.say(this.#link.session, conversationId, typing);
-  }
-
-  /** Messages that are not known to be committed. */
-  get unsent(): number {
-    return this.#outbox.size;
   }
 
   /** People whose name begins with the query. */

@@ -35,7 +35,7 @@ describe("sending", () => {
     await world.clock.advance(100);
     const items = ann.timeline("c").items.get();
     expect(items.filter((item) => item.key === key)).toMatchObject([{ state: "committed", seq: 2 }]);
-    expect(ann.unsent).toBe(0);
+    expect(ann.waiting.get()).toBe(0);
   });
 
   it("keeps the order of many, pipelined", async () => {
@@ -54,7 +54,7 @@ describe("sending", () => {
     let refusals = 3;
     world.peer.refuse = (text) => (text === "m1" && refusals-- > 0 ? { code: "overloaded", retryAfterMs: 200 } : undefined);
     for (const text of ["m0", "m1", "m2", "m3"]) ann.send("c", text);
-    await world.clock.until(() => ann.unsent === 0);
+    await world.clock.until(() => ann.waiting.get() === 0);
     expect(world.peer.texts("c")).toEqual(["m0", "m1", "m2", "m3"]);
   });
 
@@ -95,7 +95,7 @@ describe("sending", () => {
     expect(world.peer.texts("c")).toEqual(["once"]);
     expect(seen(ann)).toEqual(["once"]);
     expect(seen(bob)).toEqual(["once"]);
-    expect(ann.unsent).toBe(0);
+    expect(ann.waiting.get()).toBe(0);
   });
 
   it("outlives the page: what was written without a connection goes out on the next visit", async () => {
@@ -114,9 +114,9 @@ describe("sending", () => {
     await first.close();
     world.webtransport.refused = false;
     const second = await world.device("ann", "a1", storage);
-    expect(second.unsent).toBe(3);
+    expect(second.waiting.get()).toBe(3);
     second.timeline("c");
-    await world.clock.until(() => second.unsent === 0);
+    await world.clock.until(() => second.waiting.get() === 0);
     await world.clock.advance(200);
     expect(world.peer.texts("c")).toEqual(["m0", "m1", "m2"]);
     expect(seen(second)).toEqual(["m0", "m1", "m2"]);
@@ -153,7 +153,7 @@ describe("a conversation over paths that break", () => {
       world.websocket.blackhole = false;
       world.peer.muteReplies = false;
       world.peer.refuse = () => undefined;
-      await world.clock.until(() => ann.unsent === 0 && bob.unsent === 0, 120_000);
+      await world.clock.until(() => ann.waiting.get() === 0 && bob.waiting.get() === 0, 120_000);
       await world.clock.advance(3_000);
       const log = world.peer.texts("c");
       expect(faults, `seed ${seed}`).toBeGreaterThan(3);
@@ -175,7 +175,7 @@ describe("a conversation over paths that break", () => {
     ann.send("c", "after");
     const took = await world.clock.until(() => seen(ann).includes("meanwhile") && seen(bob).includes("after"), 6_000);
     expect(took).toBeLessThanOrEqual(5_000);
-    await world.clock.until(() => ann.unsent === 0);
+    await world.clock.until(() => ann.waiting.get() === 0);
     expect(seen(ann)).toEqual(world.peer.texts("c"));
   });
 });
@@ -366,7 +366,7 @@ describe("marks", () => {
     await world.clock.until(() => ann.conversation("g") !== undefined);
     ann.timeline("g");
     ann.send("g", "all?");
-    await world.clock.until(() => ann.unsent === 0);
+    await world.clock.until(() => ann.waiting.get() === 0);
     await world.clock.advance(200);
     world.peer.mark("g", "bob", 2, 2);
     await world.clock.advance(100);
