@@ -128,7 +128,7 @@ impl Hub {
     pub(crate) async fn perform(self: &Arc<Self>, peer: &Arc<Peer>, output: Output) {
         match output {
             Output::Open(access_token) => self.upstream.tell(open(peer, access_token, None)),
-            Output::Ordered(call) => {
+            Output::Ordered(call, stream) => {
                 let id = call.id;
                 let command = node::Command {
                     session: peer.id,
@@ -138,7 +138,7 @@ impl Hub {
                     body: call.body,
                 };
                 metrics::counter!(names::CALLS, "lane" => "ordered").increment(1);
-                if let Err(Away) = self.upstream.command(command).await {
+                if let Err(Away) = self.upstream.command(command, stream).await {
                     refuse(peer, id, &ErrorCode::Unavailable.with("the core is not reachable"));
                 }
             }
@@ -312,7 +312,8 @@ pub(crate) fn node_principal(principal: crate::session::Principal) -> node::Prin
 
 /// Passes a reply on to the call that waits for it; one that nobody waits for is dropped.
 pub(crate) fn finish(peer: &Peer, answer: v1::Reply) {
-    let pending = peer.session.lock().finish(answer.id);
+    let again = answer.error.as_ref().is_some_and(v1::Error::retryable);
+    let pending = peer.session.lock().finish(answer.id, again);
     if let Some(Pending { method, lane, .. }) = pending {
         reply(peer, &lane, answer, Some(method));
     }

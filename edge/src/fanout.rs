@@ -48,7 +48,7 @@ impl Dispatch {
         Arc::new(Self { hub, fanout })
     }
 
-    fn opened(&self, opened: &node::SessionOpened) {
+    fn opened(&self, opened: &node::SessionOpened, stream: u64) {
         let Some(peer) = self.hub.registry.peer(opened.session) else {
             // It left while the core was being asked.
             return self.hub.upstream.tell(Item::Close(node::SessionClose { session: opened.session }));
@@ -62,7 +62,7 @@ impl Dispatch {
             let mut session = peer.session.lock();
             let asked = session.token().is_some();
             let expires = expiry(opened.expires_ms);
-            if !session.opened(principal, expires) {
+            if !session.opened(principal, expires, stream) {
                 drop(session);
                 return peer.outlet.close(CloseCode::TokenInvalid);
             }
@@ -154,9 +154,9 @@ impl Downstream for Dispatch {
         items
     }
 
-    async fn item(&self, item: core_item::Item) {
+    async fn item(&self, item: core_item::Item, stream: u64) {
         match item {
-            core_item::Item::Opened(opened) => self.opened(&opened),
+            core_item::Item::Opened(opened) => self.opened(&opened, stream),
             core_item::Item::Refused(refused) => self.refused(&refused),
             core_item::Item::Result(node::Result { session, call_id, body, error }) => {
                 if let Some(peer) = self.hub.registry.peer(session) {
@@ -174,7 +174,7 @@ impl Downstream for Dispatch {
     fn detached(&self) {
         let error = ErrorCode::Unavailable.with("the core was lost; whether the call took effect is not known");
         for peer in self.hub.registry.all() {
-            let calls = peer.session.lock().ordered_calls();
+            let calls = peer.session.lock().lost();
             for id in calls {
                 refuse(&peer, id, &error);
             }

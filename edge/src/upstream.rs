@@ -19,8 +19,8 @@ use crate::metrics as names;
 pub(crate) trait Downstream: Send + Sync + 'static {
     /// A stream was opened: what a core has to know first.
     fn attached(&self) -> Vec<edge_item::Item>;
-    /// The core said something.
-    fn item(&self, item: core_item::Item) -> impl Future<Output = ()> + Send;
+    /// The core said something, on the stream of this number.
+    fn item(&self, item: core_item::Item, stream: u64) -> impl Future<Output = ()> + Send;
     /// The stream broke: what was sent on it may or may not have been seen.
     fn detached(&self);
 }
@@ -43,9 +43,13 @@ pub(crate) struct Upstream {
 /// What waits for the stream. Empty while there is none.
 #[derive(Debug, Default)]
 struct Outbox {
+    /// Goes by itself, before all else.
+    hello: Option<edge_item::Item>,
     items: VecDeque<edge_item::Item>,
     bytes: usize,
     attached: bool,
+    /// What was there before the stream is in front of `items`, which may go.
+    announced: bool,
     /// Counts streams, so that an old one takes nothing meant for a new one.
     stream: u64,
 }
@@ -95,11 +99,12 @@ impl Upstream {
         }
     }
 
-    /// Sends a command; waits while the stream is full.
+    /// Sends a command on the stream on which its session is open; waits while the stream is full.
     ///
     /// # Errors
-    /// No core is attached, or it took nothing for 2 s.
-    pub(crate) async fn command(&self, command: node::Command) -> Result<(), Away> {
+    /// The session is open on no stream, its stream has broken, or it took nothing for 2 s.
+    pub(crate) async fn command(&self, command: node::Command, stream: Option<u64>) -> Result<(), Away> {
+        let Some(stream) = stream else { return Err(Away) };
         let mut command = Some(command);
         let deadline = tokio::time::sleep(SEND_TIMEOUT);
         let mut deadline = std::pin::pin!(deadline);
@@ -107,7 +112,7 @@ impl Upstream {
             let drained = self.drained.notified();
             {
                 let mut outbox = self.outbox.lock();
-                if !outbox.attached {
+                if outbox.stream != stream {
                     return Err(Away);
                 }
                 if outbox.has_room()
@@ -183,8 +188,8 @@ impl Upstream {
         let hello = node::EdgeHello { node: self.node.clone(), version: env!("CARGO_PKG_VERSION").to_owned() };
         let stream = {
             let mut outbox = self.outbox.lock();
-            *outbox = Outbox { stream: outbox.stream + 1, ..Outbox::default() };
-            outbox.items.push_back(edge_item::Item::Hello(hello));
+            let hello = Some(edge_item::Item::Hello(hello));
+            *outbox = Outbox { hello, stream: outbox.stream + 1, ..Outbox::default() };
             outbox.stream
         };
         let upstream = self.clone();
@@ -200,13 +205,14 @@ impl Upstream {
                 .map_err(|_| tonic::Status::deadline_exceeded("the core did not answer"))??
                 .into_inner()
         };
-        // From here on what is told goes to this stream; what was there before is announced, perhaps twice, which does no harm.
+        // From here on what is told is kept for this stream, behind what is announced: what comes between is in both, which does no harm.
         self.outbox.lock().attached = true;
         let mut first: VecDeque<_> = downstream.attached().into();
         {
             let mut outbox = self.outbox.lock();
             first.append(&mut outbox.items);
             outbox.items = first;
+            outbox.announced = true;
         }
         self.filled.notify_one();
         self.changed.notify_waiters();
@@ -214,7 +220,7 @@ impl Upstream {
         tracing::info!(node = self.node, "attached to the core");
         while let Some(batch) = batches.message().await? {
             for item in batch.items.into_iter().filter_map(|item| item.item) {
-                downstream.item(item).await;
+                downstream.item(item, stream).await;
             }
         }
         Ok(())
@@ -243,9 +249,10 @@ impl Upstream {
                 if outbox.stream != stream {
                     return None;
                 }
-                let mut items = Vec::new();
+                let mut items: Vec<_> = outbox.hello.take().map(|hello| node::EdgeItem { item: Some(hello) }).into_iter().collect();
                 let mut bytes = 0;
-                while items.len() < BATCH_ITEMS
+                while outbox.announced
+                    && items.len() < BATCH_ITEMS
                     && bytes < BATCH_BYTES
                     && let Some(item) = outbox.items.pop_front()
                 {

@@ -1,4 +1,7 @@
 //! The calls of a session that wait for their reply, and the order of those in the ordered lane.
+//!
+//! The order is kept here because the session outlives every stream to the core: a core knows of a refusal only as long as the stream on which it refused,
+//! and of calls that were lost with a stream it knows nothing.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -34,7 +37,14 @@ pub(crate) struct Pending {
 struct Ordered {
     /// Counts the session's ordered calls.
     number: u64,
-    key: u64,
+    /// Its key and what tells it from others of that key, when it keeps an order with them.
+    named: Option<(u64, u64)>,
+}
+
+/// The earliest of a key's calls that were refused and have to come again.
+#[derive(Debug, Clone, Copy)]
+struct First {
+    number: u64,
     body: u64,
 }
 
@@ -53,7 +63,7 @@ pub(crate) struct Calls {
     pending: HashMap<u32, Pending>,
     ordered: u64,
     /// Of each key: the earliest call that was refused and has to come again before others of that key may pass.
-    refused: HashMap<u64, u64>,
+    refused: HashMap<u64, First>,
 }
 
 impl Calls {
@@ -72,18 +82,19 @@ impl Calls {
             return Err(Refused::Close(CloseCode::ProtocolError));
         };
         let ordered = if method.ordered {
-            let (key, body) = (hash(&[call.key.as_bytes()]), hash(&[call.method.as_bytes(), &call.body]));
-            match self.refused.get(&key) {
-                Some(first) if *first != body => {
+            let named = method
+                .repeatable
+                .then(|| (hash(&[call.key.as_bytes()]), hash(&[call.method.as_bytes(), &call.body])));
+            if let Some((key, body)) = named
+                && let Some(first) = self.refused.get(&key)
+            {
+                if first.body != body {
                     return Err(Refused::Error(ErrorCode::OutOfOrder.with("repeat the refused call first")));
                 }
-                Some(_) => {
-                    self.refused.remove(&key);
-                }
-                None => {}
+                self.refused.remove(&key);
             }
             self.ordered += 1;
-            Some(Ordered { number: self.ordered, key, body })
+            Some(Ordered { number: self.ordered, named })
         } else {
             None
         };
@@ -91,22 +102,31 @@ impl Calls {
         Ok(())
     }
 
-    /// A reply has come.
-    pub(crate) fn finish(&mut self, id: u32) -> Option<Pending> {
+    /// The core has answered. `again`: it has refused the call for now, and later ones of its key wait until it comes again.
+    pub(crate) fn finish(&mut self, id: u32, again: bool) -> Option<Pending> {
+        let pending = self.take(id)?;
+        if let Some(Ordered { number, named: Some((key, body)) }) = pending.ordered {
+            if again {
+                self.note(key, First { number, body });
+            } else if self.refused.get(&key).is_some_and(|first| first.body == body) {
+                // It was sent again before its first refusal was known, and needs no further repeat.
+                self.refused.remove(&key);
+            }
+        }
+        Some(pending)
+    }
+
+    /// A call that the core never saw, or may not have seen: later ones of its key wait until it comes again.
+    pub(crate) fn refuse(&mut self, id: u32) -> Option<Pending> {
+        self.finish(id, true)
+    }
+
+    fn take(&mut self, id: u32) -> Option<Pending> {
         let pending = self.pending.remove(&id);
         if self.pending.is_empty() && self.pending.capacity() > KEPT_CAPACITY {
             self.pending = HashMap::new();
         }
         pending
-    }
-
-    /// A call that the core never saw, or may not have seen: later ones of its key wait until it comes again.
-    pub(crate) fn refuse(&mut self, id: u32) -> Option<Pending> {
-        let pending = self.finish(id)?;
-        if let Some(ordered) = pending.ordered {
-            self.refused.entry(ordered.key).or_insert(ordered.body);
-        }
-        Some(pending)
     }
 
     /// The ordered calls without a reply, in order: the stream that carried them broke.
@@ -127,6 +147,13 @@ impl Calls {
     /// Whether so many keys wait for a refused call that the session is better begun anew.
     pub(crate) fn is_tangled(&self) -> bool {
         self.refused.len() > MAX_REFUSED
+    }
+
+    fn note(&mut self, key: u64, refused: First) {
+        let first = self.refused.entry(key).or_insert(refused);
+        if refused.number < first.number {
+            *first = refused;
+        }
     }
 
     fn ordered_where(&self, wanted: impl Fn(&Pending) -> bool) -> Vec<u32> {

@@ -20,8 +20,9 @@ pub(crate) struct Marks {
 pub(crate) struct InvalidMarks;
 
 impl Marks {
-    /// Takes a client's marks and gives those that are to go up at once: with a read mark everything that waits goes, when nothing went in the last second.
-    pub(crate) fn add(&mut self, marks: &[v1::Mark], now: Instant) -> Result<Vec<node::MarkUp>, InvalidMarks> {
+    /// Takes a client's marks and gives those that are to go up at once: with a read mark everything that waits goes, when nothing went in the last second
+    /// and the core is `reachable`.
+    pub(crate) fn add(&mut self, marks: &[v1::Mark], reachable: bool, now: Instant) -> Result<Vec<node::MarkUp>, InvalidMarks> {
         if marks.len() > MAX_MARKS {
             return Err(InvalidMarks);
         }
@@ -34,7 +35,7 @@ impl Marks {
             *read = (*read).max(mark.read_seq);
         }
         let full = self.waiting.len() > MAX_MARKS;
-        Ok(if full || (urgent && self.is_due(now)) { self.take(now) } else { Vec::new() })
+        Ok(if full || (urgent && reachable && self.is_due(now)) { self.take(now) } else { Vec::new() })
     }
 
     /// What is to go up by now.
@@ -71,10 +72,10 @@ mod tests {
         let (start, log) = (Instant::now(), LogId::new_v7());
         let mut marks = Marks::default();
         for seq in 1..=50 {
-            assert!(marks.add(&[mark(log, seq, 0)], start).unwrap().is_empty());
+            assert!(marks.add(&[mark(log, seq, 0)], true, start).unwrap().is_empty());
         }
         // An older one takes nothing back.
-        marks.add(&[mark(log, 3, 0)], start).unwrap();
+        marks.add(&[mark(log, 3, 0)], true, start).unwrap();
         let up = marks.tick(start);
         assert_eq!((up.len(), up[0].delivered_seq, up[0].read_seq), (1, 50, 0));
         assert!(marks.tick(start + Duration::from_secs(5)).is_empty());
@@ -84,9 +85,9 @@ mod tests {
     fn a_read_mark_goes_at_once_but_not_twice_a_second() {
         let (start, log) = (Instant::now(), LogId::new_v7());
         let mut marks = Marks::default();
-        assert_eq!(marks.add(&[mark(log, 1, 1)], start).unwrap().len(), 1);
+        assert_eq!(marks.add(&[mark(log, 1, 1)], true, start).unwrap().len(), 1);
         let soon = start + Duration::from_millis(300);
-        assert!(marks.add(&[mark(log, 2, 2)], soon).unwrap().is_empty());
+        assert!(marks.add(&[mark(log, 2, 2)], true, soon).unwrap().is_empty());
         assert!(marks.tick(soon).is_empty());
         assert_eq!(marks.tick(start + MARKS_INTERVAL)[0].read_seq, 2);
     }
@@ -95,9 +96,9 @@ mod tests {
     fn the_limit_and_past_it() {
         let now = Instant::now();
         let many: Vec<_> = (0..=MAX_MARKS).map(|_| mark(LogId::new_v7(), 1, 0)).collect();
-        assert!(Marks::default().add(&many[1..], now).is_ok());
-        assert_eq!(Marks::default().add(&many, now), Err(InvalidMarks));
+        assert!(Marks::default().add(&many[1..], true, now).is_ok());
+        assert_eq!(Marks::default().add(&many, true, now), Err(InvalidMarks));
         let wrong = v1::Mark { conversation_id: "x".into(), delivered_seq: 1, read_seq: 0 };
-        assert_eq!(Marks::default().add(&[wrong], now), Err(InvalidMarks));
+        assert_eq!(Marks::default().add(&[wrong], true, now), Err(InvalidMarks));
     }
 }

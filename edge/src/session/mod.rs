@@ -42,8 +42,8 @@ pub(crate) struct Principal {
 pub(crate) enum Output {
     /// Have the core open the session with this token.
     Open(String),
-    /// Send a call on, in order.
-    Ordered(v1::Call),
+    /// Send a call on, in order, on this stream to the core; `None`: the session is open on none.
+    Ordered(v1::Call, Option<u64>),
     /// Send a call on by itself.
     Unordered(v1::Call, &'static Method),
     /// Answer a call with an error.
@@ -60,6 +60,8 @@ pub(crate) enum Output {
 #[derive(Debug)]
 pub(crate) struct Session {
     phase: Phase,
+    /// The stream to the core on which the session is open. One that the core has not opened yet on a new stream sends nothing on it.
+    stream: Option<u64>,
     heartbeat: Heartbeat,
     /// Since when a frame has been begun and not finished.
     unfinished: Option<Instant>,
@@ -83,6 +85,7 @@ impl Session {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             phase: Phase::New { since: now },
+            stream: None,
             heartbeat: Heartbeat::new(now),
             unfinished: None,
             calls: Calls::default(),
@@ -114,7 +117,7 @@ impl Session {
             (_, Phase::New { .. } | Phase::Opening { .. }) => Err(CloseCode::ProtocolError),
             (client_frame::Frame::Call(call), Phase::Live { .. }) => self.call(call, lane, now),
             (client_frame::Frame::Marks(marks), Phase::Live { .. }) => {
-                let up = self.marks.add(&marks.marks, now).map_err(|_| CloseCode::ProtocolError)?;
+                let up = self.marks.add(&marks.marks, self.stream.is_some(), now).map_err(|_| CloseCode::ProtocolError)?;
                 Ok((!up.is_empty()).then_some(Output::Marks(up)))
             }
             (client_frame::Frame::Ephemeral(ephemeral), Phase::Live { .. }) => self.ephemeral(ephemeral, now),
@@ -130,15 +133,22 @@ impl Session {
         self.unfinished = unfinished.then(|| self.unfinished.unwrap_or(now));
     }
 
-    /// The core has opened the session. `false`: for somebody else than it was open for.
-    pub(crate) fn opened(&mut self, principal: Principal, expires: Option<Instant>) -> bool {
+    /// The core has opened the session on its stream of this number. `false`: for somebody else than it was open for.
+    pub(crate) fn opened(&mut self, principal: Principal, expires: Option<Instant>, stream: u64) -> bool {
         if let Phase::Live { principal: before, .. } = &self.phase
             && *before != principal
         {
             return false;
         }
         self.phase = Phase::Live { principal, expires, renewal: None };
+        self.stream = Some(stream);
         true
+    }
+
+    /// The stream to the core has broken. Gives the ordered calls without a reply, in order: whether the core saw them is unknown.
+    pub(crate) fn lost(&mut self) -> Vec<u32> {
+        self.stream = None;
+        self.calls.ordered()
     }
 
     /// Looks at the clock, once a second. `attached`: the core is there.
@@ -167,7 +177,8 @@ impl Session {
             Beat::Ping(nonce) => outputs.push(Output::Send(server_frame::Frame::Ping(v1::Ping { nonce }))),
             Beat::Dead => return Err(CloseCode::Silent),
         }
-        let marks = self.marks.tick(now);
+        // Nobody repeats marks: while they would be lost, they wait.
+        let marks = if self.stream.is_some() { self.marks.tick(now) } else { Vec::new() };
         if !marks.is_empty() {
             outputs.push(Output::Marks(marks));
         }
@@ -201,19 +212,14 @@ impl Session {
         }
     }
 
-    /// A reply has come.
-    pub(crate) fn finish(&mut self, id: u32) -> Option<Pending> {
-        self.calls.finish(id)
+    /// A reply has come. `again`: it asks for the same call once more.
+    pub(crate) fn finish(&mut self, id: u32, again: bool) -> Option<Pending> {
+        self.calls.finish(id, again)
     }
 
     /// A call was not sent on, or its fate is unknown.
     pub(crate) fn refuse(&mut self, id: u32) -> Option<Pending> {
         self.calls.refuse(id)
-    }
-
-    /// The ordered calls that wait for a reply, in order.
-    pub(crate) fn ordered_calls(&self) -> Vec<u32> {
-        self.calls.ordered()
     }
 
     /// The ordered calls that have waited too long.
@@ -240,7 +246,7 @@ impl Session {
             return Err(CloseCode::Unavailable);
         }
         match self.calls.begin(&call, method, lane.clone(), now) {
-            Ok(()) if method.ordered => Ok(Some(Output::Ordered(call))),
+            Ok(()) if method.ordered => Ok(Some(Output::Ordered(call, self.stream))),
             Ok(()) => Ok(Some(Output::Unordered(call, method))),
             Err(Refused::Close(code)) => Err(code),
             Err(Refused::Error(error)) => Ok(Some(Output::Refuse(call.id, lane, error))),

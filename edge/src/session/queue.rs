@@ -146,9 +146,8 @@ impl Queue {
                 }
             }
         }
-        if self.items.capacity() > KEPT_CAPACITY {
-            self.items = VecDeque::new();
-        }
+        // The usual state: an idle session keeps no memory for it.
+        self.items = VecDeque::new();
     }
 
     /// Drops everything that waits, but not a frame that is half written, so that the end can be told.
@@ -203,8 +202,6 @@ impl Queue {
 
 /// Logs that are told one by one; past that a single Resync stands for any.
 const MAX_LAGGING: usize = 64;
-/// An emptied queue that once held more gives its memory back.
-const KEPT_CAPACITY: usize = 16;
 
 #[cfg(test)]
 #[path = "queue_tests.rs"]

@@ -20,7 +20,7 @@ impl Sim {
     fn live() -> Self {
         let mut sim = Self::new();
         assert!(matches!(sim.hello("t"), Ok(Some(Output::Open(token))) if token == "t"));
-        assert!(sim.session.opened(principal(), None));
+        assert!(sim.session.opened(principal(), None, 1));
         sim
     }
 
@@ -128,10 +128,10 @@ fn a_begun_frame_has_ten_seconds_however_often_a_byte_comes() {
 fn a_token_lapses_unless_renewed() {
     let mut sim = Sim::new();
     sim.hello("t").unwrap();
-    assert!(sim.session.opened(principal(), Some(sim.now + Duration::from_secs(10))));
+    assert!(sim.session.opened(principal(), Some(sim.now + Duration::from_secs(10)), 1));
     assert!(matches!(sim.hello("newer"), Ok(Some(Output::Open(token))) if token == "newer"));
     assert_eq!(sim.session.token(), Some("newer"));
-    assert!(sim.session.opened(principal(), Some(sim.now + Duration::from_secs(20))));
+    assert!(sim.session.opened(principal(), Some(sim.now + Duration::from_secs(20)), 1));
     assert_eq!(sim.session.token(), None);
     assert_eq!(sim.pass(Duration::from_secs(40)).unwrap_err().0, CloseCode::TokenExpired);
 }
@@ -141,18 +141,18 @@ fn a_session_never_changes_hands() {
     let mut sim = Sim::live();
     sim.hello("somebody else's").unwrap();
     let other = Principal { user: UserId::new_v7(), device: DeviceId::new_v7() };
-    assert!(!sim.session.opened(other, None));
+    assert!(!sim.session.opened(other, None, 1));
     assert_eq!(sim.session.principal(), Some(principal()));
 }
 
 #[test]
 fn calls_go_by_their_lane() {
     let mut sim = Sim::live();
-    assert!(matches!(sim.call(1, SEND, "k", "m"), Ok(Some(Output::Ordered(_)))));
+    assert!(matches!(sim.call(1, SEND, "k", "m"), Ok(Some(Output::Ordered(..)))));
     assert!(matches!(sim.call(2, SYNC, "", ""), Ok(Some(Output::Unordered(_, method))) if method.name == SYNC));
     assert_eq!(refused(sim.call(3, "x/Y", "", "")), (3, "unknown_method".into()));
     assert_eq!(sim.session.calls_in_flight(), 2);
-    assert!(sim.session.finish(1).is_some() && sim.session.finish(1).is_none());
+    assert!(sim.session.finish(1, false).is_some() && sim.session.finish(1, false).is_none());
 }
 
 #[test]
@@ -169,16 +169,16 @@ fn after_a_refusal_later_sends_of_that_conversation_wait_for_it() {
     sim.call(2, SEND, "a", "second").unwrap();
     sim.call(3, SEND, "b", "other").unwrap();
     // The stream to the core broke.
-    assert_eq!(sim.session.ordered_calls(), [1, 2, 3]);
+    assert_eq!(sim.session.lost(), [1, 2, 3]);
     for id in [1, 2, 3] {
         assert!(sim.session.refuse(id).is_some());
     }
     assert_eq!(refused(sim.call(4, SEND, "a", "third")), (4, "out_of_order".into()));
     assert_eq!(refused(sim.call(5, SEND, "a", "second")), (5, "out_of_order".into()));
-    assert!(matches!(sim.call(6, SEND, "c", "elsewhere"), Ok(Some(Output::Ordered(_)))));
-    assert!(matches!(sim.call(7, SEND, "b", "other"), Ok(Some(Output::Ordered(_)))));
-    assert!(matches!(sim.call(8, SEND, "a", "first"), Ok(Some(Output::Ordered(_)))));
-    assert!(matches!(sim.call(9, SEND, "a", "second"), Ok(Some(Output::Ordered(_)))));
+    assert!(matches!(sim.call(6, SEND, "c", "elsewhere"), Ok(Some(Output::Ordered(..)))));
+    assert!(matches!(sim.call(7, SEND, "b", "other"), Ok(Some(Output::Ordered(..)))));
+    assert!(matches!(sim.call(8, SEND, "a", "first"), Ok(Some(Output::Ordered(..)))));
+    assert!(matches!(sim.call(9, SEND, "a", "second"), Ok(Some(Output::Ordered(..)))));
 }
 
 #[test]

@@ -152,6 +152,10 @@ impl Incoming {
                 }
             }
         }
+        if self.undecided.is_empty() {
+            // The usual state: an idle connection keeps no buffer.
+            self.undecided = Vec::new();
+        }
         self.poll_timer(context);
         Poll::Pending
     }

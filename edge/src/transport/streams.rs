@@ -59,7 +59,7 @@ impl Inbox {
     fn take(&self) -> Option<Arrival> {
         let mut arrivals = self.arrivals.lock();
         let arrival = arrivals.pop_front();
-        if arrivals.is_empty() && arrivals.capacity() > 4 {
+        if arrivals.is_empty() {
             *arrivals = VecDeque::new();
         }
         arrival
