@@ -1,6 +1,6 @@
 //! The load test's own words hold on a real server: a killed one loses nothing acknowledged, and the report has the fields that scripts read.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
 use std::{path::PathBuf, process::Command};
 
