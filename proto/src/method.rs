@@ -27,6 +27,8 @@ pub struct Method {
     pub name: String,
     /// Whether its calls travel in order, on the session's stream.
     pub ordered: bool,
+    /// Whether its request carries a `client_msg_id`, under which it is repeated: such calls alone hold back later ones of their key, and are held back.
+    pub repeatable: bool,
     /// Whether it may be called without a token.
     pub public: bool,
     /// Where REST has it.
@@ -67,6 +69,7 @@ impl Method {
         Self {
             name: name(&descriptor),
             ordered: option("gogochat.v1.lane").and_then(|lane| lane.as_enum_number()) == Some(1),
+            repeatable: descriptor.input().get_field_by_name("client_msg_id").is_some(),
             public: option("gogochat.v1.public").and_then(|public| public.as_bool()) == Some(true),
             http: option("google.api.http")
                 .map_or_else(|| HttpRule::fallback(&descriptor), |rule| HttpRule::read(&rule)),
@@ -126,7 +129,9 @@ mod tests {
     #[test]
     fn options_are_read() {
         let send = find("gogochat.v1.ChatService/SendMessage").unwrap();
-        assert!(send.ordered && !send.public);
+        assert!(send.ordered && send.repeatable && !send.public);
+        let mark = find("gogochat.v1.ChatService/Mark").unwrap();
+        assert!(mark.ordered && !mark.repeatable);
         assert_eq!(
             send.http,
             HttpRule {
