@@ -249,7 +249,8 @@ impl Upstream {
                 if outbox.stream != stream {
                     return None;
                 }
-                let mut items: Vec<_> = outbox.hello.take().map(|hello| node::EdgeItem { item: Some(hello) }).into_iter().collect();
+                let mut items: Vec<_> =
+                    outbox.hello.take().map(|hello| node::EdgeItem { item: Some(hello) }).into_iter().collect();
                 let mut bytes = 0;
                 while outbox.announced
                     && items.len() < BATCH_ITEMS

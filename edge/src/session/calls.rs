@@ -82,9 +82,8 @@ impl Calls {
             return Err(Refused::Close(CloseCode::ProtocolError));
         };
         let ordered = if method.ordered {
-            let named = method
-                .repeatable
-                .then(|| (hash(&[call.key.as_bytes()]), hash(&[call.method.as_bytes(), &call.body])));
+            let named =
+                method.repeatable.then(|| (hash(&[call.key.as_bytes()]), hash(&[call.method.as_bytes(), &call.body])));
             if let Some((key, body)) = named
                 && let Some(first) = self.refused.get(&key)
             {

@@ -117,7 +117,8 @@ impl Session {
             (_, Phase::New { .. } | Phase::Opening { .. }) => Err(CloseCode::ProtocolError),
             (client_frame::Frame::Call(call), Phase::Live { .. }) => self.call(call, lane, now),
             (client_frame::Frame::Marks(marks), Phase::Live { .. }) => {
-                let up = self.marks.add(&marks.marks, self.stream.is_some(), now).map_err(|_| CloseCode::ProtocolError)?;
+                let up =
+                    self.marks.add(&marks.marks, self.stream.is_some(), now).map_err(|_| CloseCode::ProtocolError)?;
                 Ok((!up.is_empty()).then_some(Output::Marks(up)))
             }
             (client_frame::Frame::Ephemeral(ephemeral), Phase::Live { .. }) => self.ephemeral(ephemeral, now),

@@ -3,6 +3,7 @@ use gogochat_proto::limits::{HEARTBEAT, MARKS_INTERVAL, SILENCE};
 use super::*;
 
 const SEND: &str = "gogochat.v1.ChatService/SendMessage";
+const MARK: &str = "gogochat.v1.ChatService/Mark";
 const SYNC: &str = "gogochat.v1.SyncService/Sync";
 
 /// A session under a clock of its own.
@@ -179,6 +180,74 @@ fn after_a_refusal_later_sends_of_that_conversation_wait_for_it() {
     assert!(matches!(sim.call(7, SEND, "b", "other"), Ok(Some(Output::Ordered(..)))));
     assert!(matches!(sim.call(8, SEND, "a", "first"), Ok(Some(Output::Ordered(..)))));
     assert!(matches!(sim.call(9, SEND, "a", "second"), Ok(Some(Output::Ordered(..)))));
+}
+
+#[test]
+fn what_the_core_refused_for_now_holds_back_later_ones_on_any_stream() {
+    let mut sim = Sim::live();
+    sim.call(1, SEND, "a", "first").unwrap();
+    sim.call(2, SEND, "a", "second").unwrap();
+    // The core's replies may come in any order; the earliest counts.
+    assert!(sim.session.finish(2, true).is_some() && sim.session.finish(1, true).is_some());
+    assert!(sim.session.lost().is_empty());
+    assert!(sim.session.opened(principal(), None, 2));
+    assert_eq!(refused(sim.call(3, SEND, "a", "second")), (3, "out_of_order".into()));
+    assert!(matches!(sim.call(4, SEND, "a", "first"), Ok(Some(Output::Ordered(_, Some(2))))));
+    assert!(matches!(sim.call(5, SEND, "a", "second"), Ok(Some(Output::Ordered(_, Some(2))))));
+    // One that is refused for good is not to be repeated.
+    assert!(sim.session.finish(4, false).is_some() && sim.session.finish(5, false).is_some());
+    assert!(matches!(sim.call(6, SEND, "a", "third"), Ok(Some(Output::Ordered(..)))));
+}
+
+#[test]
+fn a_repeat_that_came_before_the_refusal_was_known_frees_the_key_once_it_is_answered() {
+    let mut sim = Sim::live();
+    sim.call(1, SEND, "a", "first").unwrap();
+    sim.call(2, SEND, "a", "first").unwrap();
+    sim.session.finish(1, true);
+    assert_eq!(refused(sim.call(3, SEND, "a", "second")), (3, "out_of_order".into()));
+    sim.session.finish(2, false);
+    assert!(matches!(sim.call(4, SEND, "a", "second"), Ok(Some(Output::Ordered(..)))));
+}
+
+#[test]
+fn calls_without_a_name_neither_hold_back_nor_are_held_back() {
+    let mut sim = Sim::live();
+    sim.call(1, MARK, "a", "5").unwrap();
+    sim.session.finish(1, true);
+    sim.call(2, SEND, "a", "first").unwrap();
+    sim.session.finish(2, true);
+    assert!(matches!(sim.call(3, MARK, "a", "6"), Ok(Some(Output::Ordered(..)))));
+    assert_eq!(refused(sim.call(4, SEND, "a", "second")), (4, "out_of_order".into()));
+    // Their fate is as unknown as that of others when the stream breaks.
+    assert_eq!(sim.session.lost(), [3]);
+}
+
+#[test]
+fn a_session_is_open_on_one_stream_and_marks_wait_for_it() {
+    let mut sim = Sim::live();
+    let log = LogId::new_v7();
+    let marks = |read_seq| {
+        let mark = v1::Mark { conversation_id: log.to_string(), delivered_seq: read_seq, read_seq };
+        client_frame::Frame::Marks(v1::Marks { marks: vec![mark] })
+    };
+    sim.session.lost();
+    assert!(matches!(sim.call(1, SEND, "a", "first"), Ok(Some(Output::Ordered(_, None)))));
+    assert!(matches!(sim.receive(marks(7)), Ok(None)));
+    assert!(sim.pass(Duration::from_secs(3)).unwrap().is_empty());
+    assert!(sim.session.opened(principal(), None, 2));
+    let up = sim.pass(Duration::from_secs(1)).unwrap();
+    assert!(matches!(&up[..], [Output::Marks(up)] if up[0].read_seq == 7));
+}
+
+#[test]
+fn too_many_refused_keys_end_the_session() {
+    let mut sim = Sim::live();
+    for n in 0..=256 {
+        sim.call(n, SEND, &n.to_string(), "m").unwrap();
+        sim.session.refuse(n);
+    }
+    assert_eq!(sim.call(1_000, SEND, "another", "m").unwrap_err(), CloseCode::Unavailable);
 }
 
 #[test]

@@ -45,6 +45,10 @@ struct State {
     away: AtomicBool,
     /// Ordered calls get no answer.
     mute: AtomicBool,
+    /// Ordered calls are refused, and may be repeated.
+    overloaded: AtomicBool,
+    /// Sessions that wait to be opened, while they are held back.
+    held: Mutex<Option<Vec<node::SessionOpen>>>,
     attached: AtomicU64,
 }
 
@@ -107,6 +111,22 @@ impl Core {
         self.0.mute.store(mute, Ordering::Relaxed);
     }
 
+    pub(crate) fn set_overloaded(&self, overloaded: bool) {
+        self.0.overloaded.store(overloaded, Ordering::Relaxed);
+    }
+
+    /// Opens no session until [`Self::open_held`].
+    pub(crate) fn hold_opens(&self) {
+        *self.0.held.lock() = Some(Vec::new());
+    }
+
+    pub(crate) fn open_held(&self) {
+        let held = self.0.held.lock().take();
+        for open in held.into_iter().flatten() {
+            self.open(&open);
+        }
+    }
+
     /// Goes away, or comes back.
     pub(crate) fn set_away(&self, away: bool) {
         self.0.away.store(away, Ordering::Relaxed);
@@ -150,16 +170,22 @@ impl Core {
     fn take(&self, item: edge_item::Item) {
         self.0.seen.lock().push(item.clone());
         match item {
-            edge_item::Item::Open(open) => self.open(&open),
+            edge_item::Item::Open(open) => {
+                if let Some(held) = self.0.held.lock().as_mut() {
+                    return held.push(open);
+                }
+                self.open(&open);
+            }
             edge_item::Item::Command(command) if !self.0.mute.load(Ordering::Relaxed) => {
-                if let Ok(log) = command.key.parse() {
+                let overloaded = self.0.overloaded.load(Ordering::Relaxed);
+                if let (false, Ok(log)) = (overloaded, command.key.parse()) {
                     self.commit(log, command.body.len());
                 }
                 self.tell(core_item::Item::Result(node::Result {
                     session: command.session,
                     call_id: command.call_id,
                     body: command.body,
-                    error: None,
+                    error: overloaded.then(|| ErrorCode::Overloaded.with("too much")),
                 }));
             }
             edge_item::Item::Interest(interest) => {

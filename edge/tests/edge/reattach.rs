@@ -67,6 +67,108 @@ async fn sessions_outlive_the_core() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_overtakes_what_was_refused_whichever_stream_it_comes_on() {
+    let world = World::new().await;
+    let (user, a, b) = (UserId::new_v7(), LogId::new_v7(), LogId::new_v7());
+    let (a, b) = (a.to_string(), b.to_string());
+    let mut client = world.log_in(Kind::Ws, user).await;
+    let commands = || {
+        // Of the latest stream.
+        let mut bodies = Vec::new();
+        world.core.seen(|item| -> Option<()> {
+            match item {
+                edge_item::Item::Hello(_) => bodies.clear(),
+                edge_item::Item::Command(command) => bodies.push(command.body.clone()),
+                _ => {}
+            }
+            None
+        });
+        bodies
+    };
+
+    // The stream breaks in the middle of a pipeline.
+    world.core.set_mute(true);
+    client.call(1, SEND, &a, &b"1"[..]).await;
+    client.call(2, SEND, &a, &b"2"[..]).await;
+    eventually("both are under way", || commands().len() == 2).await;
+    world.core.hold_opens();
+    world.core.set_away(true);
+    for id in [1, 2] {
+        assert_eq!(refusal(&mut client).await, (id, "unavailable".into()));
+    }
+    eventually("not ready", || world.edge.handle().ready().is_err()).await;
+    world.core.set_mute(false);
+    world.core.set_away(false);
+    within(Duration::from_secs(10), world.edge.handle().attached()).await;
+
+    // It is there again, and the rest of the pipeline comes: the session is not open there yet.
+    let later = [(3, &a, "out_of_order"), (4, &b, "unavailable"), (5, &b, "out_of_order")];
+    for (id, key, code) in later {
+        client.call(id, SEND, key, id.to_string()).await;
+        assert_eq!(refusal(&mut client).await, (id, code.into()));
+    }
+    eventually("it is announced", || {
+        let mut kinds = Vec::new();
+        world.core.seen(|item| -> Option<()> {
+            kinds.push(std::mem::discriminant(item));
+            None
+        });
+        // The login's open came with a token of its own.
+        world
+            .core
+            .seen(|item| matches!(item, edge_item::Item::Open(open) if open.principal.is_some()).then_some(()))
+            .len()
+            == 1
+            && kinds.len() > 2
+    })
+    .await;
+    assert!(commands().is_empty(), "nothing goes to a core that has not opened the session");
+
+    world.core.open_held();
+    eventually("interest", || world.core.is_interested(user.into())).await;
+    let seq = world.core.commit(user.into(), 1);
+    assert_eq!(client.next_event().await, seq, "it is open again");
+    client.call(6, SEND, &a, &b"2"[..]).await;
+    assert_eq!(refusal(&mut client).await, (6, "out_of_order".into()));
+    for (id, body) in [(7, "1"), (8, "2"), (9, "3")] {
+        client.call(id, SEND, &a, body).await;
+        assert_eq!(accepted(&mut client).await, id);
+    }
+    assert_eq!(commands(), ["1", "2", "3"]);
+
+    // The core itself refuses, and then its stream, and with it what it knows of that, is lost.
+    world.core.set_overloaded(true);
+    client.call(10, SEND, &a, &b"4"[..]).await;
+    assert_eq!(refusal(&mut client).await, (10, "overloaded".into()));
+    world.core.set_overloaded(false);
+    world.core.set_away(true);
+    eventually("not ready", || world.edge.handle().ready().is_err()).await;
+    world.core.set_away(false);
+    within(Duration::from_secs(10), world.edge.handle().attached()).await;
+    eventually("interest", || world.core.is_interested(user.into())).await;
+    let seq = world.core.commit(user.into(), 1);
+    assert_eq!(client.next_event().await, seq, "it is open again");
+    client.call(11, SEND, &a, &b"5"[..]).await;
+    assert_eq!(refusal(&mut client).await, (11, "out_of_order".into()));
+    for (id, body) in [(12, "4"), (13, "5")] {
+        client.call(id, SEND, &a, body).await;
+        assert_eq!(accepted(&mut client).await, id);
+    }
+    assert_eq!(commands(), ["4", "5"]);
+}
+
+async fn refusal(client: &mut crate::client::Client) -> (u32, String) {
+    let reply = client.next_reply().await;
+    (reply.id, reply.error.expect("a refusal").code)
+}
+
+async fn accepted(client: &mut crate::client::Client) -> u32 {
+    let reply = client.next_reply().await;
+    assert_eq!(reply.error, None);
+    reply.id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hello_while_the_core_is_away() {
     let world = World::new().await;
     world.core.set_away(true);

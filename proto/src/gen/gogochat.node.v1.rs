@@ -66,7 +66,10 @@ pub struct SessionClose {
     #[prost(uint64, tag = "1")]
     pub session: u64,
 }
-/// A call of the ordered lane.
+/// A call of the ordered lane, of a session that the core has opened on this stream: before SessionOpened the edge sends none, and refuses calls by itself.
+/// The edge also remembers, for as long as the session lives and over any number of streams, which call of a session and key was refused in a way that lets it
+/// come again, by itself or by the core, or was lost with a stream; until it comes again the edge sends no later one of that key. So a core has to keep later
+/// ones back only where they are on their way already.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Command {
     #[prost(uint64, tag = "1")]
