@@ -1,6 +1,6 @@
 //! What an edge is told at its start.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use rustls::server::ResolvesServerCert;
 
@@ -15,7 +15,7 @@ pub struct EdgeConfig {
     pub edge: Vec<SocketAddr>,
     /// Gives the certificate at each handshake, so that it can be renewed while the edge runs.
     pub certificate: Arc<dyn ResolvesServerCert>,
-    /// Origins that browsers may come from, exactly as they send them: "https://chat.example.org". Requests without Origin are not from pages and pass.
+    /// Origins that browsers may come from, exactly as they send them: `https://chat.example.org`. Requests without Origin are not from pages and pass.
     pub allowed_origins: Vec<String>,
     /// The URL of WebTransport for `/client-config.json`; `None`: the name that the page was asked for by, and the port of the first edge address.
     pub webtransport_url: Option<String>,
@@ -53,6 +53,10 @@ pub struct Limits {
     pub queue_frames: usize,
     /// Bytes in a session's queue, replies included, at which it is closed with `slow_consumer`.
     pub queue_max_bytes: usize,
+    /// A session that has taken nothing for so long, while something waits for it, is closed with `slow_consumer`.
+    pub stalled: Duration,
+    /// A QUIC connection without a session and without a request for so long is closed.
+    pub unused: Duration,
 }
 
 impl Default for Limits {
@@ -64,6 +68,8 @@ impl Default for Limits {
             queue_bytes: 256 * 1024,
             queue_frames: 1_024,
             queue_max_bytes: 4 * 1024 * 1024,
+            stalled: Duration::from_secs(30),
+            unused: Duration::from_secs(30),
         }
     }
 }

@@ -268,7 +268,7 @@ impl Hub {
             let backlog = peer.outlet.backlog(now);
             bytes += backlog.bytes;
             frames += backlog.frames;
-            if backlog.stalled.is_some_and(|stalled| stalled >= STALLED) && peer.session.lock().is_live() {
+            if backlog.stalled.is_some_and(|stalled| stalled >= self.limits.stalled) && peer.session.lock().is_live() {
                 peer.outlet.close(CloseCode::SlowConsumer);
             }
             let (ticked, overdue) = {
@@ -341,8 +341,6 @@ pub(crate) fn now_ms() -> i64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
 }
 
-/// A pipe that took nothing for so long.
-const STALLED: Duration = Duration::from_secs(30);
 /// Calls of one further stream that wait for their reply; more are read when some were answered.
 const CALLS_PER_STREAM: usize = 16;
 /// A further stream on which nothing happens.

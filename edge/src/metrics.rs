@@ -1,4 +1,4 @@
-//! What the edge counts. [`describe`] tells the recorder; docs/operations.md lists them for operators.
+//! What the edge counts. [`describe`] tells the recorder; docs/operating.md lists them for operators.
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 

@@ -21,7 +21,7 @@ use gogochat_proto::{
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
-use tokio::net::TcpStream;
+use tokio::{io::Interest, net::TcpStream};
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -131,7 +131,7 @@ impl Accepted {
         };
         let mut decoder = Decoder::default();
         decoder.push(&early);
-        Ok(WebSocketLink {
+        let mut link = WebSocketLink {
             tcp,
             tls: is_tls,
             address: address.ip().to_canonical(),
@@ -141,7 +141,10 @@ impl Accepted {
             frames: VecDeque::new(),
             idle: false,
             closed: false,
-        })
+        };
+        // TLS may hold what came together with the handshake's last bytes, of which the socket tells nothing any more.
+        link.read();
+        Ok(link)
     }
 }
 
@@ -258,7 +261,7 @@ impl WebSocketLink {
             if *tls {
                 outlet.with_tls(|tcp, tls| read_tls(tcp, tls, scratch, |bytes| decoder.push(bytes))).unwrap_or(false)
             } else {
-                match tcp.try_read(scratch) {
+                match try_read(tcp, scratch) {
                     Ok(0) => false,
                     Ok(n) => {
                         decoder.push(scratch.get(..n).unwrap_or_default());
@@ -271,7 +274,7 @@ impl WebSocketLink {
     }
 
     fn discard(&mut self) -> bool {
-        SCRATCH.with_borrow_mut(|scratch| match self.tcp.try_read(scratch) {
+        SCRATCH.with_borrow_mut(|scratch| match try_read(&self.tcp, scratch) {
             Ok(n) => n > 0,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         })
@@ -322,7 +325,22 @@ struct TryRead<'a>(&'a TcpStream);
 
 impl io::Read for TryRead<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(bytes)
+        try_read(self.0, bytes)
+    }
+}
+
+/// Reads what is there. A buffer that is not filled shows that nothing is left, which saves asking the kernel once more.
+fn try_read(tcp: &TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
+    let mut read = None;
+    let result = tcp.try_io(Interest::READABLE, || {
+        let n = io::Read::read(&mut &*socket2::SockRef::from(tcp), bytes)?;
+        read = Some(n);
+        // To tokio this says that it has to wait for the next event; one that comes meanwhile is not lost.
+        if n > 0 && n < bytes.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    match read {
+        Some(n) => Ok(n),
+        None => result.map(|()| 0),
     }
 }
 

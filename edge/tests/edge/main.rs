@@ -12,6 +12,7 @@ mod client;
 mod core;
 mod hostile;
 mod http;
+mod quic;
 mod reattach;
 mod sessions;
 

@@ -77,24 +77,3 @@ proptest! {
         prop_assert!(owner.is_some() && taken <= 16);
     }
 }
-
-#[test]
-fn settings_are_appended_and_the_rest_stays() {
-    let h3 = [0x00, 0x04, 0x03, 0x06, 0x40, 0x64];
-    let out = with_more_settings(&h3);
-    let mut rest = &out[..];
-    assert_eq!((varint(&mut rest), varint(&mut rest)), (Some(0), Some(4)));
-    assert_eq!(varint(&mut rest), Some(rest.len() as u64));
-    let mut settings = Vec::new();
-    while let (Some(id), Some(value)) = (varint(&mut rest), varint(&mut rest)) {
-        settings.push((id, value));
-    }
-    assert_eq!(settings, [(6, 100), (0xc671_706a, 1), (0x14e9_cd29, 1), (0x2c7c_f000, 1)]);
-}
-
-#[test]
-fn what_is_no_settings_frame_is_left_alone() {
-    for bytes in [&[][..], &[0], &[0, 4, 9, 1], &[2, 4, 0], &[0, 7, 1, 0]] {
-        assert_eq!(with_more_settings(bytes), bytes);
-    }
-}
