@@ -65,7 +65,7 @@ pub(crate) struct Edge {
     pub(crate) certificate: PathBuf,
     /// Its private key, PEM.
     pub(crate) key: PathBuf,
-    /// Where browsers may come from ("https://chat.example.org"). Empty: only from this server's own pages.
+    /// Where browsers may come from (`https://chat.example.org`). Empty: only from this server's own pages.
     pub(crate) origins: Vec<String>,
     /// What the page dials for WebTransport; empty: the page's own host and port when it came over TLS.
     pub(crate) webtransport_url: String,
