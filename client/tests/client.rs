@@ -156,3 +156,24 @@ async fn without_udp_the_web_socket_serves() {
     assert_eq!(serving.transport, Transport::WebSocket);
     assert!(within(client.online()).await.is_some());
 }
+
+#[tokio::test]
+async fn what_is_posted_at_once_is_sent_in_order_and_whole() {
+    const MESSAGES: usize = 500;
+    let mut peer = Peer::start().await;
+    let c = LogId::new_v7();
+    let (client, _updates) =
+        Client::start(&peer.dialer(), account(&peer), options(&peer.clear.clone(), Transport::WebSocket));
+    let mut serving = sign_in(&mut peer, UserId::new_v7()).await;
+    within(client.online()).await;
+    let posted: Vec<_> = (0..MESSAGES).map(|n| client.post(c, n.to_string()).unwrap().to_string()).collect();
+    let mut came = Vec::new();
+    while came.len() < MESSAGES {
+        let call = serving.call().await;
+        if call.method == SEND {
+            came.push(<v1::SendMessageRequest as prost::Message>::decode(call.body).unwrap().client_msg_id);
+            serving.reply(call.id, &v1::SendMessageResponse { seq: came.len() as i64, ..Default::default() }).await;
+        }
+    }
+    assert_eq!(came, posted);
+}

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Env, per_operation, used, wait_while_it_moves};
+use super::{Env, per_operation, refusals, used, wait_while_it_moves};
 use crate::{
     measure::pace::{self, Watch},
     people::Crew,
@@ -67,7 +67,7 @@ impl Load {
         let guards: Vec<_> = crew.seen.iter().map(|seen| seen.lock()).collect();
         let seen: Vec<&Seen> = guards.iter().map(|seen| &**seen).collect();
         let verdict = judge(&self.rooms, &planned, &seen);
-        let refused: usize = seen.iter().map(|seen| seen.refused.len()).sum();
+        let refused = refusals(&seen);
         let breaks: u64 = seen.iter().map(|seen| seen.breaks).sum();
         let (operations, last) = match self.operation {
             Operation::Acknowledgement => {
@@ -89,7 +89,7 @@ impl Load {
             lost: verdict.lost,
             duplicated: verdict.duplicated,
             reordered: verdict.reordered,
-            errors: refused as u64 + breaks + dropped + verdict.phantom,
+            errors: refused + breaks + dropped + verdict.phantom,
             per_second: operations as f64 / lasted.max(self.seconds as f64),
             ack_latency_ms: Latency::of(verdict.ack_latencies),
             delivery_latency_ms: Latency::of(verdict.delivery_latencies),

@@ -7,11 +7,14 @@ pub(crate) mod idle;
 pub(crate) mod kill;
 mod load;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use gogochat_client::{Dialer, Options, Target};
 
-use crate::{cli::Way, measure::server::Server};
+use crate::{cli::Way, measure::server::Server, progress, tally::Seen};
 
 /// What a scenario works with.
 pub(crate) struct Env {
@@ -41,6 +44,18 @@ fn used(then: Option<Duration>, now: Option<Duration>) -> Option<Duration> {
 /// CPU time for each operation, microseconds.
 fn per_operation(used: Option<Duration>, operations: u64) -> Option<f64> {
     used.filter(|_| operations > 0).map(|used| used.as_secs_f64() * 1e6 / operations as f64)
+}
+
+/// Says by code what was refused for good; how much that was.
+fn refusals(seen: &[&Seen]) -> u64 {
+    let mut codes = BTreeMap::<&str, u64>::new();
+    for (_, code) in seen.iter().flat_map(|seen| &seen.refused) {
+        *codes.entry(code).or_default() += 1;
+    }
+    for (code, count) in &codes {
+        progress::say(&format!("refused for good: {count} with {code}"));
+    }
+    codes.values().sum()
 }
 
 /// Waits until `done`, or until `progress` has not moved for `patience`. Whether it is done.

@@ -24,7 +24,7 @@ use self::{
     check::{Entry, converged},
     servers::Servers,
 };
-use super::wait_while_it_moves;
+use super::{refusals, wait_while_it_moves};
 use crate::{
     measure::pace::Watch,
     people::{self, Crew},
@@ -145,7 +145,7 @@ impl Kill {
         for fault in faults.iter().take(10) {
             progress::say(&format!("fault: {fault}"));
         }
-        let refused: usize = seen.iter().map(|seen| seen.refused.len()).sum();
+        let refused = refusals(&seen);
         let unsettled = if all_settled { 0 } else { planned.len() as u64 - settled() };
         Ok(Report {
             scenario: "kill",
@@ -157,7 +157,7 @@ impl Kill {
             lost: verdict.lost,
             duplicated: verdict.duplicated,
             reordered: verdict.reordered,
-            errors: refused as u64 + unsettled + verdict.phantom + faults.len() as u64,
+            errors: refused + unsettled + verdict.phantom + faults.len() as u64,
             per_second: verdict.acked as f64 / lasted.as_secs_f64(),
             ack_latency_ms: Latency::of(verdict.ack_latencies),
             delivery_latency_ms: Latency::of(verdict.delivery_latencies),
