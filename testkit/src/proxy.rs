@@ -1,11 +1,15 @@
-//! A TCP proxy that a test can cut.
+//! A TCP proxy that a test can cut, or make long.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{mpsc, watch},
+    time::Instant,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -26,11 +30,19 @@ impl Proxy {
     /// # Errors
     /// No port is left.
     pub async fn start(target: SocketAddr) -> std::io::Result<Self> {
+        Self::with_delay(target, Duration::ZERO).await
+    }
+
+    /// Starts forwarding to `target` over a path on which every byte takes `delay`, in each direction.
+    ///
+    /// # Errors
+    /// No port is left.
+    pub async fn with_delay(target: SocketAddr, delay: Duration) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
         let (connections, current) = watch::channel(stop.child_token());
-        tokio::spawn(stop.clone().run_until_cancelled_owned(accept(listener, target, current)));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(accept(listener, target, delay, current)));
         Ok(Self { address, connections, _guard: stop.clone().drop_guard(), stop })
     }
 
@@ -45,15 +57,48 @@ impl Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, current: watch::Receiver<CancellationToken>) {
+async fn accept(
+    listener: TcpListener,
+    target: SocketAddr,
+    delay: Duration,
+    current: watch::Receiver<CancellationToken>,
+) {
     while let Ok((near, _)) = listener.accept().await {
         let connection = current.borrow().clone();
-        tokio::spawn(connection.run_until_cancelled_owned(forward(near, target)));
+        tokio::spawn(connection.run_until_cancelled_owned(forward(near, target, delay)));
     }
 }
 
-async fn forward(mut near: TcpStream, target: SocketAddr) {
-    let Ok(mut far) = TcpStream::connect(target).await else { return };
+async fn forward(near: TcpStream, target: SocketAddr, delay: Duration) {
+    let Ok(far) = TcpStream::connect(target).await else { return };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
-    let _ = copy_bidirectional(&mut near, &mut far).await;
+    let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());
+    let _ = tokio::join!(carry(near_read, far_write, delay), carry(far_read, near_write, delay));
 }
+
+/// Carries one direction to its end. What is under way is bounded; past that the sender waits, as with a full window.
+async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, delay: Duration) {
+    let (path, mut arrivals) = mpsc::channel::<(Instant, Vec<u8>)>(UNDER_WAY);
+    let depart = async move {
+        let mut buffer = vec![0; CHUNK];
+        while let Ok(size @ 1..) = from.read(&mut buffer).await {
+            let chunk = buffer.get(..size).unwrap_or_default().to_vec();
+            if path.send((Instant::now() + delay, chunk)).await.is_err() {
+                return;
+            }
+        }
+    };
+    let arrive = async move {
+        while let Some((at, chunk)) = arrivals.recv().await {
+            tokio::time::sleep_until(at).await;
+            if to.write_all(&chunk).await.is_err() {
+                return;
+            }
+        }
+        let _ = to.shutdown().await;
+    };
+    let _ = tokio::join!(depart, arrive);
+}
+
+const CHUNK: usize = 16 * 1024;
+const UNDER_WAY: usize = 1_024;
