@@ -23,7 +23,7 @@ use crate::{
     config::EdgeConfig,
     connection::Hub,
     metrics as names,
-    transport::{Link, websocket},
+    transport::{Link, handshake},
 };
 
 /// What the handlers share.
@@ -54,7 +54,7 @@ async fn websocket(
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
-    let (response, accepted) = match websocket::accept(request, &shared.config.allowed_origins) {
+    let (response, accepted) = match handshake::accept(request, &shared.config.allowed_origins) {
         Ok(accepted) => accepted,
         Err(refusal) => {
             let reason = refusal.status().as_u16().to_string();

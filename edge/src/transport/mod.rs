@@ -2,6 +2,7 @@
 
 pub(crate) mod capsule;
 pub(crate) mod h3_backend;
+pub(crate) mod handshake;
 pub(crate) mod http;
 pub(crate) mod outlet;
 pub(crate) mod rfc6455;

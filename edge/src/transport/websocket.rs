@@ -1,16 +1,15 @@
-//! WebSocket: the handshake over hyper (RFC 6455 section 4), and the connection after it, on the bare socket.
+//! A WebSocket after its handshake, on the bare socket.
 
 use std::{
     cell::RefCell,
     collections::VecDeque,
     future::poll_fn,
     io,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use axum::body::Body;
 use bytes::Bytes;
 use gogochat_proto::{
     close::CloseCode,
@@ -18,12 +17,7 @@ use gogochat_proto::{
     json,
     v1::client_frame,
 };
-use http::{HeaderMap, Request, Response, StatusCode, header};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
 use tokio::{io::Interest, net::TcpStream};
-use tokio_rustls::server::TlsStream;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{
     Incoming, PAUSE_READING, close_code,
@@ -52,77 +46,16 @@ pub(crate) struct WebSocketLink {
     idle: bool,
     closed: bool,
 }
-
-/// A handshake that was accepted: the link is there once the response has gone out.
-pub(crate) struct Accepted {
-    upgrade: OnUpgrade,
-    format: Format,
-}
-
-/// Checks a request for a WebSocket.
-///
-/// # Errors
-/// The response that refuses it.
-pub(crate) fn accept(
-    mut request: Request<Body>,
-    allowed_origins: &[String],
-) -> Result<(Response<Body>, Accepted), Box<Response<Body>>> {
-    let headers = request.headers();
-    if !origin_allowed(headers, allowed_origins) {
-        return Err(refuse(StatusCode::FORBIDDEN, "this origin may not connect"));
-    }
-    let has = |name, token: &str| tokens(headers, name).any(|t| t.eq_ignore_ascii_case(token));
-    let version = headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|v| v == "13");
-    if request.method() != http::Method::GET
-        || !has(header::CONNECTION, "upgrade")
-        || !has(header::UPGRADE, "websocket")
-    {
-        return Err(refuse(StatusCode::UPGRADE_REQUIRED, "a WebSocket handshake is wanted here (RFC 6455)"));
-    }
-    if !version {
-        let mut response = refuse(StatusCode::UPGRADE_REQUIRED, "version 13 is wanted");
-        response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, http::HeaderValue::from_static("13"));
-        return Err(response);
-    }
-    let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| key.len() == KEY_LENGTH) else {
-        return Err(refuse(StatusCode::BAD_REQUEST, "the key is missing or no key"));
-    };
-    let Some((protocol, format)) = tokens(headers, header::SEC_WEBSOCKET_PROTOCOL)
-        .find_map(|token| PROTOCOLS.into_iter().find(|(name, _)| *name == token))
-    else {
-        return Err(refuse(
-            StatusCode::BAD_REQUEST,
-            "the sub-protocol has to be gogochat.v1.proto or gogochat.v1.json",
-        ));
-    };
-    let accept = derive_accept_key(key.as_bytes());
-    let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
-        return Err(refuse(StatusCode::UPGRADE_REQUIRED, "this connection cannot be upgraded"));
-    };
-    let response = Response::builder()
-        .status(StatusCode::SWITCHING_PROTOCOLS)
-        .header(header::CONNECTION, "upgrade")
-        .header(header::UPGRADE, "websocket")
-        .header(header::SEC_WEBSOCKET_ACCEPT, accept)
-        .header(header::SEC_WEBSOCKET_PROTOCOL, protocol)
-        .body(Body::empty())
-        .map_err(|_| refuse(StatusCode::INTERNAL_SERVER_ERROR, "no response"))?;
-    Ok((response, Accepted { upgrade, format }))
-}
-
-/// Whether a request comes from a page that may connect. One without Origin comes from no page.
-pub(crate) fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
-    headers.get_all(header::ORIGIN).iter().all(|origin| allowed.iter().any(|a| a.as_bytes() == origin.as_bytes()))
-}
-
-impl Accepted {
-    /// Waits for the bare socket.
-    ///
-    /// # Errors
-    /// The client has gone, or the connection is not ours.
-    pub(crate) async fn link(self, address: SocketAddr, limits: Limits) -> io::Result<WebSocketLink> {
-        let upgraded = self.upgrade.await.map_err(io::Error::other)?;
-        let (tcp, tls, early) = take_apart(upgraded)?;
+impl WebSocketLink {
+    /// Takes over a socket, its TLS state, and bytes that were read already.
+    pub(crate) fn new(
+        tcp: TcpStream,
+        tls: Option<Box<rustls::ServerConnection>>,
+        early: &[u8],
+        format: Format,
+        address: IpAddr,
+        limits: Limits,
+    ) -> Self {
         let tcp = Arc::new(tcp);
         let is_tls = tls.is_some();
         let pipe = match tls {
@@ -130,13 +63,13 @@ impl Accepted {
             None => Pipe::Tcp(tcp.clone()),
         };
         let mut decoder = Decoder::default();
-        decoder.push(&early);
-        let mut link = WebSocketLink {
+        decoder.push(early);
+        let mut link = Self {
             tcp,
             tls: is_tls,
-            address: address.ip().to_canonical(),
-            format: self.format,
-            outlet: Outlet::new(self.format, pipe, limits),
+            address,
+            format,
+            outlet: Outlet::new(format, pipe, limits),
             decoder,
             frames: VecDeque::new(),
             idle: false,
@@ -144,11 +77,9 @@ impl Accepted {
         };
         // TLS may hold what came together with the handshake's last bytes, of which the socket tells nothing any more.
         link.read();
-        Ok(link)
+        link
     }
-}
 
-impl WebSocketLink {
     /// The way out.
     pub(crate) fn outlet(&self) -> &Arc<Outlet> {
         &self.outlet
@@ -280,21 +211,6 @@ impl WebSocketLink {
         })
     }
 }
-
-/// The bare socket under an upgraded connection, its TLS state, and bytes that were read already.
-fn take_apart(upgraded: Upgraded) -> io::Result<(TcpStream, Option<Box<rustls::ServerConnection>>, Bytes)> {
-    match downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => Ok((parts.io.into_inner(), None, parts.read_buf)),
-        Err(upgraded) => match downcast::<TokioIo<TlsStream<TcpStream>>>(upgraded) {
-            Ok(parts) => {
-                let (tcp, tls) = parts.io.into_inner().into_inner();
-                Ok((tcp, Some(Box::new(tls)), parts.read_buf))
-            }
-            Err(_) => Err(io::Error::other("an upgraded connection of an unknown kind")),
-        },
-    }
-}
-
 fn read_tls(
     tcp: &TcpStream,
     tls: &mut rustls::ServerConnection,
@@ -357,24 +273,8 @@ fn split(bytes: &Bytes) -> Result<VecDeque<client_frame::Frame>, CloseCode> {
     }
     Ok(frames)
 }
-
-/// The members of a comma-separated header.
-fn tokens(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
-    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(',')).map(str::trim)
-}
-
-fn refuse(status: StatusCode, why: &'static str) -> Box<Response<Body>> {
-    let mut response = Response::new(Body::from(why));
-    *response.status_mut() = status;
-    Box::new(response)
-}
-
 thread_local! {
     /// One for all connections of a thread: reading never waits while it is in use.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; 16 * 1024].into());
 }
-
-const PROTOCOLS: [(&str, Format); 2] = [("gogochat.v1.proto", Format::Binary), ("gogochat.v1.json", Format::Text)];
-/// 16 bytes in base64.
-const KEY_LENGTH: usize = 24;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);

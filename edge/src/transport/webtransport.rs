@@ -17,9 +17,9 @@ use super::{
     capsule::{self, Capsules},
     close_code,
     h3_backend::BidiStream,
+    handshake::origin_allowed,
     outlet::{Outlet, Pipe},
     streams::{Arrival, Inbox, Sessions, Stream},
-    websocket::origin_allowed,
 };
 use crate::{
     config::Limits,
