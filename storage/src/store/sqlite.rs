@@ -3,6 +3,8 @@
 //! One connection writes (SQLite has one writer at a time in any case) and a few read, each seeing the last committed state. A commit is
 //! on disk when it returns: WAL with synchronous=FULL syncs the log at every commit (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
 
+mod checkpoint;
+
 use std::{path::Path, time::Duration};
 
 use sea_orm::{
@@ -16,7 +18,7 @@ use sea_orm::{
 
 use super::{
     StoreError,
-    sql::{Db, Dialect, SqlStore, db::placeholders, migrate},
+    sql::{Db, Dialect, SqlStore, Upkeep, db::placeholders, migrate},
 };
 
 pub use super::sql::migrate::MigrateError;
@@ -28,15 +30,18 @@ pub use super::sql::migrate::MigrateError;
 pub async fn open(path: &Path) -> Result<SqlStore, MigrateError> {
     let unavailable = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
     prepare(path).map_err(unavailable)?;
-    let writer = pool(1, options(path)).await?;
+    let writer = pool(1, options(path, WRITER_CACHE_KIB)).await?;
     let writer = SqlxSqliteConnector::from_sqlx_sqlite_pool(writer);
 
     let transaction = writer.begin_with_options(DIALECT.write).await.map_err(error)?;
     migrate::migrate(&Db { conn: &transaction, dialect: &DIALECT }).await?;
     transaction.commit().await.map_err(error)?;
 
-    let reader = pool(READERS, options(path).pragma("query_only", "ON")).await?;
-    Ok(SqlStore::new(writer, SqlxSqliteConnector::from_sqlx_sqlite_pool(reader), &DIALECT))
+    let reader = pool(READERS, options(path, READER_CACHE_KIB).pragma("query_only", "ON")).await?;
+    let reader = SqlxSqliteConnector::from_sqlx_sqlite_pool(reader);
+    let mover = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options(path, MOVER_CACHE_KIB)).await?);
+    let upkeep = Upkeep::spawn(checkpoint::run(mover.clone(), writer.clone()), mover);
+    Ok(SqlStore::new(writer, reader, &DIALECT, Some(upkeep)))
 }
 
 /// Makes the folder, and the file, for nobody else to read: it holds password hashes and messages.
@@ -51,15 +56,18 @@ fn prepare(path: &Path) -> std::io::Result<()> {
     file.open(path).map(drop)
 }
 
-fn options(path: &Path) -> SqliteConnectOptions {
+fn options(path: &Path, cache_kib: i32) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY)
-        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
-        .pragma("cache_size", (-CACHE_KIB).to_string())
+        .pragma("wal_autocheckpoint", MAX_LOG_PAGES.to_string())
+        .pragma("journal_size_limit", (i64::from(MAX_LOG_PAGES) * 4_096).to_string())
+        .pragma("cache_size", (-cache_kib).to_string())
+        // A statement of many rows keeps what it may have to take back: in memory, not in a file.
+        .pragma("temp_store", "MEMORY")
         .statement_cache_capacity(STATEMENTS)
         .row_buffer_size(ROW_BUFFER)
         .disable_statement_logging()
@@ -88,6 +96,9 @@ static DIALECT: Dialect = Dialect {
         access_mode: None,
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
     },
+    // A commit writes rows whose keys it knows to be free. Where one is not, all of the transaction goes: so SQLite need not keep, for each
+    // statement, what it would have to take back of that statement alone.
+    insert: "INSERT OR ROLLBACK",
     lock: "",
     table: "WITHOUT ROWID",
     upsert,
@@ -143,10 +154,14 @@ const BUSY: Duration = Duration::from_secs(5);
 const ACQUIRE: Duration = Duration::from_secs(10);
 /// Connections that read.
 const READERS: u32 = 4;
-/// Pages in the write-ahead log (4 KiB each) at which the writer moves them to the file.
-const CHECKPOINT_PAGES: u32 = 4_000;
-/// Page cache of one connection.
-const CACHE_KIB: i32 = 16 * 1024;
+/// Pages in the write-ahead log (4 KiB each) at which a commit moves them to the file itself, because `checkpoint` has not.
+const MAX_LOG_PAGES: u32 = 64_000;
+/// Page cache of the writer.
+const WRITER_CACHE_KIB: i32 = 64 * 1024;
+/// Page cache of the connection that moves the log into the file.
+const MOVER_CACHE_KIB: i32 = 256;
+/// Page cache of each reader.
+const READER_CACHE_KIB: i32 = 8 * 1024;
 /// Prepared statements of one connection.
 const STATEMENTS: usize = 200;
 /// Rows that may wait between SQLite's thread and the task.

@@ -6,4 +6,6 @@ mod contract;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod open;
+#[cfg(test)]
 mod sqlite;

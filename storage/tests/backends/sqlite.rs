@@ -90,6 +90,7 @@ store_contract!(crate::sqlite::open:
         only_members_append,
         marks_move_up_alone,
         a_mark_may_follow_its_message_in_a_batch,
+        batches_have_any_size,
         large_groups_keep_read_marks_alone,
     },
     reading::{

@@ -34,8 +34,8 @@ pub(super) async fn load<C: ConnectionTrait>(db: &Db<'_, C>, mut keys: Keys) -> 
         loaded.members.insert((row.id(0)?, row.id(1)?), Cell::stored(read_member(&row)?));
     }
 
-    let sent = keys.sent.iter().map(|key| [key.0.value(), key.1.value(), key.2.value(), key.3.value()]).collect();
-    let columns = ["log_id", "sender_id", "device_id", "client_msg_id"];
+    let sent = keys.sent.iter().map(|key| [key.3.value(), key.0.value(), key.1.value(), key.2.value()]).collect();
+    let columns = ["client_msg_id", "log_id", "sender_id", "device_id"];
     for row in db.rows_in(&format!("SELECT {SENT} FROM sent WHERE"), columns, sent, "").await? {
         loaded.sent.insert((row.id(0)?, row.id(1)?, row.id(2)?, row.id(3)?), Cell::stored(read_sent(&row)?));
     }

@@ -102,5 +102,5 @@ CREATE TABLE sent (
     time_ms BIGINT NOT NULL,
     added BIGINT NOT NULL,
     target BINARY(16),
-    PRIMARY KEY (log_id, sender_id, device_id, client_msg_id)
+    PRIMARY KEY (client_msg_id, log_id, sender_id, device_id)
 ) {table};

@@ -10,6 +10,8 @@ use crate::store::StoreError;
 pub(in crate::store) struct Dialect {
     /// How a writing transaction begins.
     pub(in crate::store) write: TransactionOptions,
+    /// How an INSERT of many rows begins.
+    pub(in crate::store) insert: &'static str,
     /// What follows a SELECT whose rows the transaction will change.
     pub(in crate::store) lock: &'static str,
     /// What follows a table's definition.
@@ -136,11 +138,12 @@ impl<C: ConnectionTrait> Db<'_, C> {
     ) -> Result<(), StoreError> {
         let columns = columns.join(", ");
         let row = format!("({})", placeholders(N));
+        let verb = self.dialect.insert;
         let mut rows = rows.into_iter();
         while let Some(size) = CHUNKS.into_iter().find(|size| *size <= rows.len()) {
             let values = rows.by_ref().take(size).flatten().collect();
             let list = vec![row.as_str(); size].join(", ");
-            self.execute(format!("INSERT INTO {table} ({columns}) VALUES {list} {tail}"), values).await?;
+            self.execute(format!("{verb} INTO {table} ({columns}) VALUES {list} {tail}"), values).await?;
         }
         Ok(())
     }
@@ -152,4 +155,4 @@ pub(in crate::store) fn placeholders(count: usize) -> String {
 }
 
 /// Sizes of many-row statements, falling, the last 1. The largest times the widest row stays below SQLite's 32,766 values.
-const CHUNKS: [usize; 5] = [256, 64, 16, 4, 1];
+const CHUNKS: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];

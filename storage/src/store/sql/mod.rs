@@ -14,3 +14,4 @@ pub(super) use contacts::{state, state_number};
 pub(super) use db::{Db, Dialect};
 pub(super) use row::{Row, SqlId};
 pub use store::SqlStore;
+pub(super) use store::Upkeep;

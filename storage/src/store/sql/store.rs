@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use gogochat_proto::ids::{DeviceId, LogId, UserId};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
+use tokio::task::AbortHandle;
 
 use super::{Db, Dialect, accounts, contacts, conversations, devices, events, migrate};
 use crate::store::{
@@ -16,16 +17,18 @@ pub struct SqlStore {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
     dialect: &'static Dialect,
+    upkeep: Option<Upkeep>,
 }
 
 impl SqlStore {
-    /// On connections whose database has the newest schema. The two may be the same.
+    /// On connections whose database has the newest schema. The two may be the same. `upkeep` ends with the store.
     pub(in crate::store) fn new(
         writer: DatabaseConnection,
         reader: DatabaseConnection,
         dialect: &'static Dialect,
+        upkeep: Option<Upkeep>,
     ) -> Self {
-        Self { writer, reader, dialect }
+        Self { writer, reader, dialect, upkeep }
     }
 
     #[cfg(test)]
@@ -221,10 +224,37 @@ impl Store for SqlStore {
     }
 
     async fn close(&self) {
-        for pool in [&self.reader, &self.writer] {
+        let upkeep = self.upkeep.as_ref().map(|upkeep| {
+            upkeep.task.abort();
+            &upkeep.connection
+        });
+        for pool in [Some(&self.reader), upkeep, Some(&self.writer)].into_iter().flatten() {
             if let Err(error) = pool.close_by_ref().await {
                 tracing::warn!(%error, "the store did not close well");
             }
         }
+    }
+}
+
+/// What a database needs done beside the work, on a connection of its own.
+#[derive(Debug)]
+pub(in crate::store) struct Upkeep {
+    task: AbortHandle,
+    connection: DatabaseConnection,
+}
+
+impl Upkeep {
+    /// Runs it until the store is closed or dropped.
+    pub(in crate::store) fn spawn(
+        task: impl Future<Output = ()> + Send + 'static,
+        connection: DatabaseConnection,
+    ) -> Self {
+        Self { task: tokio::spawn(task).abort_handle(), connection }
+    }
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }

@@ -126,6 +126,50 @@ async fn a_locked_file_is_unavailable() {
     assert_eq!(second.last_seq(pair.log).await.unwrap(), Some(2));
 }
 
+/// The log's pages get into the file while commits go on, and the log begins anew, unless a reader needs what is in it.
+#[tokio::test]
+async fn the_log_does_not_grow_for_ever() {
+    let pair = Pair::open().await;
+    let writer = pair.store.writer().clone();
+    let path = pair._folder.path().join("gogochat.db");
+    let mover = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options(&path, 256)).await.unwrap());
+    let fill = async || {
+        for _ in 0..20 {
+            pair.store.commit(vec![pair.append(4_096)]).await.unwrap();
+        }
+    };
+    let pages = async || checkpoint::pragma(&mover, "NOOP").await.unwrap();
+
+    fill().await;
+    let full = pages().await;
+    assert!(full > 40, "{full}");
+    checkpoint::checkpoint(&mover, &writer, full + 1).await.unwrap();
+    fill().await;
+    assert!(pages().await > full, "it was too early to move anything");
+    checkpoint::checkpoint(&mover, &writer, full).await.unwrap();
+    pair.store.commit(vec![pair.append(1)]).await.unwrap();
+    assert!(pages().await < 20);
+
+    fill().await;
+    let reader = pair.store.reader().begin().await.unwrap();
+    let count = async || {
+        let sql = Statement::from_string(DbBackend::Sqlite, "SELECT COUNT(*) FROM event");
+        reader.query_one_raw(sql).await.unwrap().unwrap().try_get_by_index::<i64>(0).unwrap()
+    };
+    let seen = count().await;
+    fill().await;
+    checkpoint::checkpoint(&mover, &writer, 1).await.unwrap();
+    fill().await;
+    assert_eq!(count().await, seen);
+    assert!(pages().await > full);
+    reader.commit().await.unwrap();
+    checkpoint::checkpoint(&mover, &writer, 1).await.unwrap();
+    pair.store.commit(vec![pair.append(1)]).await.unwrap();
+    assert!(pages().await < 20);
+    let events = pair.store.events(pair.log, Range::After(0), 1_000, usize::MAX).await.unwrap();
+    assert_eq!(events.len(), 1 + 5 * 20 + 2);
+}
+
 #[tokio::test]
 async fn readers_cannot_write() {
     let pair = Pair::open().await;

@@ -178,6 +178,39 @@ pub(crate) async fn a_mark_may_follow_its_message_in_a_batch(store: Arc<dyn Stor
     assert!(outcomes[3].as_ref().unwrap().mark.is_none());
 }
 
+/// Rows are read and written many a statement: at the edges of that, and with the conversations in any order.
+pub(crate) async fn batches_have_any_size(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let one = world.user().await;
+    let mut logs = Vec::new();
+    for _ in 0..300 {
+        let other = world.user().await;
+        logs.push((world.befriend(one, other).await, other));
+    }
+    let mut said = vec![1; logs.len()];
+    for size in (1..20).chain([31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 300, 1_000]) {
+        let place = |n: usize| (n * 7 + size) % logs.len();
+        let batch = (0..size).map(|n| world.append(one, logs[place(n)].0, &n.to_string())).collect();
+        let outcomes = world.store.commit(batch).await.unwrap();
+        for (n, outcome) in outcomes.iter().enumerate() {
+            said[place(n)] += 1;
+            assert_eq!(appended(outcome.as_ref().unwrap()), said[place(n)]);
+        }
+        let marks = (0..size).map(|n| {
+            let (log, user) = logs[place(n)];
+            Command::Mark { log, user, delivered: said[place(n)], read: said[place(n)] }
+        });
+        let outcomes = world.store.commit(marks.collect()).await.unwrap();
+        let moved = outcomes.iter().filter(|outcome| outcome.as_ref().unwrap().mark.is_some()).count();
+        assert_eq!(moved, size.min(logs.len()));
+    }
+    for ((log, other), said) in logs.into_iter().zip(said) {
+        assert_eq!(world.store.last_seq(log).await.unwrap(), Some(said));
+        let member = world.store.member(log, other).await.unwrap().unwrap();
+        assert_eq!((member.delivered, member.read), (said, said));
+    }
+}
+
 /// At the limit of members with marks, and past it.
 pub(crate) async fn large_groups_keep_read_marks_alone(store: Arc<dyn Store>) {
     let mut world = World::new(store);
