@@ -6,7 +6,7 @@ use std::{
 };
 
 use gogochat_proto::v1;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
 use crate::{Rest, RestError};
 
@@ -16,7 +16,14 @@ pub struct Account {
     rest: Arc<Rest>,
     user: v1::Person,
     device_id: String,
-    tokens: Mutex<v1::Session>,
+    tokens: Mutex<Tokens>,
+}
+
+#[derive(Debug)]
+struct Tokens {
+    session: v1::Session,
+    /// When they are to be renewed; `None`: the access token does not lapse.
+    renew_at: Option<Instant>,
 }
 
 impl Account {
@@ -42,7 +49,7 @@ impl Account {
     #[must_use]
     pub fn from_session(rest: Arc<Rest>, session: v1::Session) -> Self {
         let user = session.user.clone().unwrap_or_default();
-        Self { rest, user, device_id: session.device_id.clone(), tokens: Mutex::new(session) }
+        Self { rest, user, device_id: session.device_id.clone(), tokens: Mutex::new(session.into()) }
     }
 
     /// Who is signed in.
@@ -57,16 +64,16 @@ impl Account {
         &self.device_id
     }
 
-    /// An access token that is good for a while; a new one when the last is about to lapse.
+    /// An access token that is good for a while; a new one when three quarters of the last one's time are over.
     ///
     /// # Errors
     /// As [`Rest::refresh`].
     pub async fn token(&self) -> Result<String, RestError> {
         let mut tokens = self.tokens.lock().await;
-        if tokens.access_expires_ms > 0 && tokens.access_expires_ms - now_ms() < MARGIN.as_millis() as i64 {
-            *tokens = self.rest.refresh(&tokens.refresh_token).await?;
+        if tokens.renew_at.is_some_and(|at| at <= Instant::now()) {
+            *tokens = self.rest.refresh(&tokens.session.refresh_token).await?.into();
         }
-        Ok(tokens.access_token.clone())
+        Ok(tokens.session.access_token.clone())
     }
 
     /// A new access token in place of one that the server calls expired. When another caller has fetched one meanwhile, that one.
@@ -75,10 +82,15 @@ impl Account {
     /// As [`Rest::refresh`].
     pub async fn token_after(&self, expired: &str) -> Result<String, RestError> {
         let mut tokens = self.tokens.lock().await;
-        if tokens.access_token == expired {
-            *tokens = self.rest.refresh(&tokens.refresh_token).await?;
+        if tokens.session.access_token == expired {
+            *tokens = self.rest.refresh(&tokens.session.refresh_token).await?.into();
         }
-        Ok(tokens.access_token.clone())
+        Ok(tokens.session.access_token.clone())
+    }
+
+    /// From when on [`Self::token`] gives a new one; `None`: the last does not lapse.
+    pub(crate) async fn renew_at(&self) -> Option<Instant> {
+        self.tokens.lock().await.renew_at
     }
 
     /// Signs the device out.
@@ -87,13 +99,15 @@ impl Account {
     /// As [`Rest::log_out`].
     pub async fn log_out(&self) -> Result<(), RestError> {
         let tokens = self.tokens.lock().await;
-        self.rest.log_out(&tokens.access_token).await
+        self.rest.log_out(&tokens.session.access_token).await
     }
 }
 
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+impl From<v1::Session> for Tokens {
+    fn from(session: v1::Session) -> Self {
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+        let left = Duration::from_millis((session.access_expires_ms - now_ms).max(0).unsigned_abs());
+        let renew_at = (session.access_expires_ms > 0).then(|| Instant::now() + left * 3 / 4);
+        Self { session, renew_at }
+    }
 }
-
-/// Clocks differ, and opening a session takes time.
-const MARGIN: Duration = Duration::from_secs(10);

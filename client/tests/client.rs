@@ -177,3 +177,31 @@ async fn what_is_posted_at_once_is_sent_in_order_and_whole() {
     }
     assert_eq!(came, posted);
 }
+
+#[tokio::test]
+async fn a_token_is_renewed_inside_the_session() {
+    let mut peer = Peer::start().await;
+    let soon = std::time::SystemTime::now() + Duration::from_millis(400);
+    let access_expires_ms = soon.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+    let session = v1::Session {
+        access_token: "first".into(),
+        refresh_token: "refresh".into(),
+        access_expires_ms,
+        ..v1::Session::default()
+    };
+    let rest = Arc::new(Rest::new(peer.dialer(), peer::refreshes("refresh", "second").await));
+    let account = Arc::new(Account::from_session(rest, session));
+    let (_client, _updates) =
+        Client::start(&peer.dialer(), account, options(&peer.secure.clone(), Transport::WebTransport));
+    let mut serving = peer.session().await;
+    let mut tokens = Vec::new();
+    while tokens.len() < 2 {
+        if let v1::client_frame::Frame::Hello(hello) = serving.frame().await {
+            tokens.push(hello.access_token);
+            if tokens.len() == 1 {
+                serving.send(Frame::Welcome(peer::welcome())).await;
+            }
+        }
+    }
+    assert_eq!(tokens, ["first", "second"]);
+}

@@ -164,7 +164,9 @@ impl Actor {
         let cancel = self.wiring.cancel.clone();
         let timer = sleep_until(Instant::now());
         let mut leave_at: Option<Instant> = None;
-        tokio::pin!(timer);
+        let account = Arc::clone(&self.dialler.account);
+        let renewal = next_token(&account);
+        tokio::pin!(timer, renewal);
         loop {
             self.hand_over(Some((&mut *connection, &mut liveness))).await;
             let due = [Some(liveness.due()), self.replica.due(Instant::now()), leave_at].into_iter().flatten().min();
@@ -196,6 +198,10 @@ impl Actor {
                         self.hand_over(Some((&mut *connection, &mut liveness))).await;
                         return End::Stop;
                     }
+                }
+                token = &mut renewal => {
+                    connection.queue_hello(&token);
+                    renewal.set(next_token(&account));
                 }
                 () = &mut timer => {
                     let now = Instant::now();
@@ -315,6 +321,22 @@ impl Dialler {
     }
 }
 
+/// The account's next access token, when it is time for it.
+async fn next_token(account: &Account) -> String {
+    loop {
+        match account.renew_at().await {
+            Some(at) => sleep_until(at).await,
+            None => return std::future::pending().await,
+        }
+        match account.token().await {
+            Ok(token) => return token,
+            // The session goes on with the last one while that is good.
+            Err(error) => tracing::debug!(%error, "the token was not renewed"),
+        }
+        tokio::time::sleep(RENEW_AGAIN).await;
+    }
+}
+
 /// A close after which this client is of no use. A lapsed token is refreshed; who was too fast comes back later.
 fn ends(closed: &Closed) -> Option<Closed> {
     let transient = closed.reconnect
@@ -331,5 +353,6 @@ fn token_failure(error: RestError) -> Failure {
 
 /// A session that stood for this long was a good one.
 const STOOD: Duration = Duration::from_secs(5);
+const RENEW_AGAIN: Duration = Duration::from_secs(5);
 const FALL_BACK: Duration = Duration::from_secs(3);
 const MAX_TOGETHER: usize = 64;

@@ -68,12 +68,17 @@ impl Connection {
     /// # Errors
     /// The server closed: [`CloseCode::TokenExpired`], [`CloseCode::TokenInvalid`], ...; or the first frame is no Welcome.
     pub async fn hello(&mut self, access_token: &str) -> Result<v1::Welcome, Closed> {
-        let client = concat!("gogochat-rust/", env!("CARGO_PKG_VERSION")).to_owned();
-        self.queue(client_frame::Frame::Hello(v1::Hello { access_token: access_token.to_owned(), client }));
+        self.queue_hello(access_token);
         match self.next().await? {
             Frame::Welcome(welcome) => Ok(welcome),
             _ => Err(CloseCode::ProtocolError.into()),
         }
+    }
+
+    /// Queues a Hello. On an open session it puts the next token of the same device in the last one's place, and is not answered.
+    pub fn queue_hello(&mut self, access_token: &str) {
+        let client = concat!("gogochat-rust/", env!("CARGO_PKG_VERSION")).to_owned();
+        self.queue(client_frame::Frame::Hello(v1::Hello { access_token: access_token.to_owned(), client }));
     }
 
     /// Queues a frame.

@@ -125,6 +125,29 @@ pub fn welcome() -> v1::Welcome {
     }
 }
 
+/// An HTTP server that gives this access token for that refresh token.
+pub async fn refreshes(refresh_token: &'static str, access_token: &'static str) -> Target {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"}") {
+            assert_ne!(tcp.read_buf(&mut asked).await.unwrap(), 0);
+        }
+        let asked = String::from_utf8(asked).unwrap();
+        assert!(asked.starts_with("POST /v1/sessions/refresh ") && asked.contains(refresh_token), "{asked}");
+        let body = format!(r#"{{"user":{{"id":"u"}},"deviceId":"d","accessToken":"{access_token}"}}"#);
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        tcp.write_all((head + &body).as_bytes()).await.unwrap();
+        // The connection stays until the client has read.
+        let _ = tcp.read_buf(&mut Vec::new()).await;
+    });
+    target
+}
+
 /// Fails instead of hanging.
 pub async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time")
