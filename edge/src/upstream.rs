@@ -48,6 +48,8 @@ struct Outbox {
     items: VecDeque<edge_item::Item>,
     bytes: usize,
     attached: bool,
+    /// Something was not kept that the core has to know: the stream has to end.
+    overrun: bool,
     /// What was there before the stream is in front of `items`, which may go.
     announced: bool,
     /// Counts streams, so that an old one takes nothing meant for a new one.
@@ -79,13 +81,20 @@ impl Upstream {
     }
 
     /// Says something that the core is told anew after a break: in order with all else, never waiting. While no core is attached it is not needed.
-    /// Bounded by the number of sessions and logs.
+    /// A core that takes so little that far too much waits is let go: what it has to know is short again on the next stream.
     pub(crate) fn tell(&self, item: edge_item::Item) {
         let mut outbox = self.outbox.lock();
-        if outbox.attached {
+        if !outbox.attached || outbox.overrun {
+            return;
+        }
+        if outbox.items.len() < MAX_TOLD {
             outbox.items.push_back(item);
             drop(outbox);
             self.filled.notify_one();
+        } else {
+            outbox.overrun = true;
+            drop(outbox);
+            self.changed.notify_waiters();
         }
     }
 
@@ -218,12 +227,20 @@ impl Upstream {
         self.changed.notify_waiters();
         metrics::gauge!(names::ATTACHED).set(1.0);
         tracing::info!(node = self.node, "attached to the core");
-        while let Some(batch) = batches.message().await? {
+        loop {
+            let changed = self.changed.notified();
+            if self.outbox.lock().overrun {
+                return Err(tonic::Status::resource_exhausted("the core takes nothing"));
+            }
+            let batch = tokio::select! {
+                batch = batches.message() => batch?,
+                () = changed => continue,
+            };
+            let Some(batch) = batch else { return Ok(()) };
             for item in batch.items.into_iter().filter_map(|item| item.item) {
                 downstream.item(item, stream).await;
             }
         }
-        Ok(())
     }
 
     /// `true` when a stream was open.
@@ -287,6 +304,8 @@ impl Outbox {
 /// Items that wait for the stream, before commands wait outside.
 const MAX_ITEMS: usize = 16_384;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Items that wait, of those that never wait outside: a few hundred MiB.
+const MAX_TOLD: usize = 1_000_000;
 /// A batch stays below the 4 MiB that tonic decodes by default.
 const BATCH_ITEMS: usize = 1_024;
 const BATCH_BYTES: usize = 512 * 1024;
@@ -296,3 +315,32 @@ const MAX_INVOCATIONS: usize = 4_096;
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 const INVOKE_TIMEOUT: Duration = Duration::from_secs(10);
 const ATTACH_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_that_takes_nothing_is_given_up() {
+        let upstream = Upstream::new(tonic::transport::Endpoint::from_static("http://core").connect_lazy(), "e".into());
+        let close = || edge_item::Item::Close(node::SessionClose { session: 1 });
+        // Without a core nothing waits.
+        upstream.tell(close());
+        assert_eq!(upstream.outbox.lock().items.len(), 0);
+        upstream.outbox.lock().attached = true;
+        for _ in 0..MAX_TOLD {
+            upstream.tell(close());
+        }
+        assert!(upstream.is_attached());
+        // What may be lost, and what may wait outside, has stopped long before.
+        upstream.offer(close());
+        assert_eq!(upstream.outbox.lock().items.len(), MAX_TOLD);
+        assert!(!upstream.outbox.lock().overrun);
+        upstream.tell(close());
+        assert!(upstream.outbox.lock().overrun);
+        // It is detached as any other, and the next one begins with nothing.
+        assert!(upstream.detach());
+        assert_eq!(upstream.outbox.lock().items.len(), 0);
+        assert!(upstream.next_batch(0).await.is_none());
+    }
+}
