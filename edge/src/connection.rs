@@ -75,6 +75,7 @@ impl Hub {
             let hold = peer.session.lock().is_opening();
             let result = match link.next(hold).await {
                 Incoming::Frame(frame) => self.receive(peer, frame, Lane::Main).await,
+                Incoming::Unreadable(id, error) => self.unreadable(peer, id, error),
                 Incoming::Datagram(datagram) => self.datagram(peer, datagram).await,
                 Incoming::CallStream(stream) => {
                     while streams.try_join_next().is_some() {}
@@ -109,6 +110,14 @@ impl Hub {
         if let Some(output) = output {
             self.perform(peer, output).await;
         }
+        Ok(())
+    }
+
+    /// A call that could not be read is answered; before Hello it is no better than other bytes that are no Hello.
+    fn unreadable(&self, peer: &Arc<Peer>, id: u32, error: v1::Error) -> Result<(), CloseCode> {
+        metrics::counter!(names::FRAMES_IN).increment(1);
+        peer.session.lock().unreadable(id, Instant::now())?;
+        reply(peer, &Lane::Main, v1::Reply { id, body: Bytes::new(), error: Some(error) }, None);
         Ok(())
     }
 

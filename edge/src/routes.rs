@@ -44,7 +44,12 @@ pub(crate) fn router(shared: Arc<Shared>, app: Router) -> Router {
         .route("/client-config.json", get(client_config))
         .route("/openapi.json", get(|| async { ([JSON], openapi::json()) }));
     for (path, kind, bytes) in openapi::PAGE {
-        router = router.route(path, get(|| async { ([(header::CONTENT_TYPE, *kind)], *bytes) }));
+        let headers = [
+            (header::CONTENT_TYPE, *kind),
+            (header::CONTENT_SECURITY_POLICY, openapi::PAGE_POLICY),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
+        router = router.route(path, get(move || async move { (headers, *bytes) }));
     }
     router.with_state(shared).fallback_service(app)
 }

@@ -138,6 +138,11 @@ impl Calls {
         self.ordered_where(|pending| now.saturating_duration_since(pending.since) >= limit)
     }
 
+    /// Whether the call of this id waits.
+    pub(crate) fn waits(&self, id: u32) -> bool {
+        self.pending.contains_key(&id)
+    }
+
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.pending.len()

@@ -129,6 +129,15 @@ impl Session {
         }
     }
 
+    /// A call came that could not be read, and is to be answered with why.
+    ///
+    /// # Errors
+    /// The session has to end: it is not live, or the id is that of a call that waits.
+    pub(crate) fn unreadable(&mut self, id: u32, now: Instant) -> Result<(), CloseCode> {
+        self.heartbeat.heard(now);
+        if self.is_live() && !self.calls.waits(id) { Ok(()) } else { Err(CloseCode::ProtocolError) }
+    }
+
     /// Whether what was read so far ends within a frame.
     pub(crate) fn set_unfinished(&mut self, unfinished: bool, now: Instant) {
         self.unfinished = unfinished.then(|| self.unfinished.unwrap_or(now));

@@ -11,7 +11,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::websocket::WebSocketLink;
+use super::{
+    origin::{self, Came},
+    websocket::WebSocketLink,
+};
 use crate::{config::Limits, session::wire::Format};
 
 /// A handshake that was accepted: the link is there once the response has gone out.
@@ -29,7 +32,7 @@ pub(crate) fn accept(
     allowed_origins: &[String],
 ) -> Result<(Response<Body>, Accepted), Box<Response<Body>>> {
     let headers = request.headers();
-    if !origin_allowed(headers, allowed_origins) {
+    if !origin::is_allowed(request.uri(), headers, Came::Tcp, allowed_origins) {
         return Err(refuse(StatusCode::FORBIDDEN, "this origin may not connect"));
     }
     let has = |name, token: &str| tokens(headers, name).any(|t| t.eq_ignore_ascii_case(token));
@@ -69,11 +72,6 @@ pub(crate) fn accept(
         .body(Body::empty())
         .map_err(|_| refuse(StatusCode::INTERNAL_SERVER_ERROR, "no response"))?;
     Ok((response, Accepted { upgrade, format }))
-}
-
-/// Whether a request comes from a page that may connect. One without Origin comes from no page.
-pub(crate) fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
-    headers.get_all(header::ORIGIN).iter().all(|origin| allowed.iter().any(|a| a.as_bytes() == origin.as_bytes()))
 }
 
 impl Accepted {

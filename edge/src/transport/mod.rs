@@ -4,6 +4,7 @@ pub(crate) mod capsule;
 pub(crate) mod h3_backend;
 pub(crate) mod handshake;
 pub(crate) mod http;
+pub(crate) mod origin;
 pub(crate) mod outlet;
 pub(crate) mod rfc6455;
 pub(crate) mod streams;
@@ -13,7 +14,11 @@ pub(crate) mod webtransport;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gogochat_proto::{close::CloseCode, frame::FrameError, v1::client_frame};
+use gogochat_proto::{
+    close::CloseCode,
+    frame::FrameError,
+    v1::{self, client_frame},
+};
 
 use self::{outlet::Outlet, websocket::WebSocketLink, webtransport::WebTransportLink};
 
@@ -29,6 +34,8 @@ pub(crate) enum Link {
 pub(crate) enum Incoming {
     /// A frame of the session's own stream.
     Frame(client_frame::Frame),
+    /// A call whose body is not its method's request: its id, and what its reply says.
+    Unreadable(u32, v1::Error),
     /// A frame that came as a datagram.
     Datagram(Bytes),
     /// The client opened a further stream for calls.

@@ -160,11 +160,12 @@ impl WebSocketLink {
                 Some(Message::Binary(bytes)) if self.format == Format::Binary => self.frames = split(&bytes)?,
                 Some(Message::Text(text)) if self.format == Format::Text => {
                     let text = std::str::from_utf8(&text).map_err(|_| CloseCode::ProtocolError)?;
-                    let frame = json::client_frame_from_json(text).map_err(|error| match error {
-                        json::JsonError::TooLarge(_) => CloseCode::FrameTooLarge,
-                        _ => CloseCode::ProtocolError,
-                    })?;
-                    self.frames.push_back(frame);
+                    match json::client_frame_from_json(text) {
+                        Ok(frame) => self.frames.push_back(frame),
+                        Err(json::JsonError::Call { id, error }) => return Ok(Some(Incoming::Unreadable(id, error))),
+                        Err(json::JsonError::TooLarge(_)) => return Err(CloseCode::FrameTooLarge),
+                        Err(json::JsonError::Malformed(_)) => return Err(CloseCode::ProtocolError),
+                    }
                 }
                 Some(Message::Ping(payload)) => {
                     self.outlet.push(wire::control(wire::PONG, &payload), Class::Control);

@@ -17,7 +17,7 @@ use super::{
     capsule::{self, Capsules},
     close_code,
     h3_backend::BidiStream,
-    handshake::origin_allowed,
+    origin::{self, Came},
     outlet::{Outlet, Pipe},
     streams::{Arrival, Inbox, Sessions, Stream},
 };
@@ -54,7 +54,7 @@ pub(crate) async fn accept(
     allowed_origins: &[String],
     limits: Limits,
 ) -> Option<WebTransportLink> {
-    let refusal = if !origin_allowed(request.headers(), allowed_origins) {
+    let refusal = if !origin::is_allowed(request.uri(), request.headers(), Came::Quic, allowed_origins) {
         Some(StatusCode::FORBIDDEN)
     } else if request.uri().path() != PATH {
         Some(StatusCode::NOT_FOUND)

@@ -125,6 +125,12 @@ async fn rest_is_the_same_over_each_version() {
         assert_eq!((page.status.as_u16(), &page.body[..]), (200, &b"a page"[..]));
         let openapi = ask(&world, version, Method::GET, "/openapi.json", None, none()).await;
         assert_eq!(openapi.json()["openapi"], "3.1.0");
+        for (path, kind, _) in gogochat_proto::openapi::PAGE {
+            let page = ask(&world, version, Method::GET, path, None, none()).await;
+            assert_eq!((page.status.as_u16(), &page.headers["content-type"]), (200, &kind.parse().unwrap()));
+            assert_eq!(page.headers["content-security-policy"], gogochat_proto::openapi::PAGE_POLICY);
+            assert_eq!(page.headers["x-content-type-options"], "nosniff");
+        }
     }
 }
 

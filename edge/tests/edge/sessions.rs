@@ -60,6 +60,42 @@ async fn json_over_websocket() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_json_call_that_is_not_its_methods_request_is_answered() {
+    use futures_util::{SinkExt as _, StreamExt as _};
+    use tokio_tungstenite::tungstenite::Message;
+
+    let world = World::new().await;
+    let mut socket = world.ws("gogochat.v1.json", None).await.unwrap();
+    let send = "gogochat.v1.ChatService/SendMessage";
+    let call = |id: u32, body: serde_json::Value| {
+        Message::text(serde_json::json!({ "call": { "id": id, "method": send, "key": "k", "body": body } }).to_string())
+    };
+    let hello = serde_json::json!({ "hello": { "accessToken": format!("user {}", UserId::new_v7()) } });
+    socket.send(Message::text(hello.to_string())).await.unwrap();
+    soon(socket.next()).await.unwrap().unwrap();
+    for (body, code) in
+        [(serde_json::json!({ "text": 5 }), "invalid_argument"), (serde_json::json!([]), "malformed_body")]
+    {
+        socket.send(call(7, body)).await.unwrap();
+        let reply = soon(socket.next()).await.unwrap().unwrap();
+        let reply: serde_json::Value = serde_json::from_str(reply.to_text().unwrap()).unwrap();
+        assert_eq!((reply["reply"]["id"].as_u64(), reply["reply"]["error"]["code"].as_str()), (Some(7), Some(code)));
+    }
+    // The session goes on.
+    socket.send(Message::text(r#"{"ping":{"nonce":"5"}}"#)).await.unwrap();
+    assert_eq!(soon(socket.next()).await.unwrap().unwrap(), Message::text(r#"{"pong":{"nonce":"5"}}"#));
+
+    // Before Hello there are no calls, whatever their body.
+    let mut socket = world.ws("gogochat.v1.json", None).await.unwrap();
+    socket.send(call(7, serde_json::json!({ "text": 5 }))).await.unwrap();
+    loop {
+        if let Message::Close(close) = soon(socket.next()).await.unwrap().unwrap() {
+            break assert_eq!(u16::from(close.unwrap().code), 4000);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_events_in_order_over_each() {
     let world = World::new().await;
     let group = LogId::new_v7();
