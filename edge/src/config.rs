@@ -15,12 +15,16 @@ pub struct EdgeConfig {
     pub edge: Vec<SocketAddr>,
     /// Gives the certificate at each handshake, so that it can be renewed while the edge runs.
     pub certificate: Arc<dyn ResolvesServerCert>,
-    /// Origins that browsers may come from, exactly as they send them: `https://chat.example.org`. Requests without Origin are not from pages and pass.
+    /// Origins that browsers may come from beside the edge's own, exactly as they send them: `https://chat.example.org`. Requests without Origin are not from
+    /// pages and pass.
     pub allowed_origins: Vec<String>,
     /// The URL of WebTransport for `/client-config.json`; `None`: the name that the page was asked for by, and the port of the first edge address.
     pub webtransport_url: Option<String>,
     /// SHA-256 of the certificate in hexadecimal for `serverCertificateHashes`, or empty where the certificate is one that browsers trust.
     pub certificate_hash: Arc<dyn Fn() -> String + Send + Sync>,
+    /// A secret of this node's own, with which it tells clients at once that a connection was lost when it was started anew (RFC 9000 section 10.3); the same at
+    /// each start, and at no other node. `None`: such clients notice by their own time-outs.
+    pub reset_key: Option<[u8; 32]>,
     /// Bounds of what clients may take up.
     pub limits: Limits,
 }

@@ -56,6 +56,21 @@ impl Reloadable {
         self.current.read().cert.first().filter(|_| self.pinned).map(|der| Sha256::digest(der).into())
     }
 
+    /// A secret that follows from the private key, for one purpose and one node alone, and stays the same for as long as the key does.
+    ///
+    /// # Errors
+    /// The key cannot be read any more.
+    pub(crate) fn derive(&self, purpose: &str, node: &str) -> anyhow::Result<[u8; 32]> {
+        let key = PrivateKeyDer::from_pem_file(&self.key)
+            .with_context(|| format!("{}: not a PEM private key", self.key.display()))?;
+        let mut hash = Sha256::new();
+        for part in ["gogochat derived secret".as_bytes(), purpose.as_bytes(), node.as_bytes(), key.secret_der()] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Ok(hash.finalize().into())
+    }
+
     /// Reads the files anew whenever they change, for as long as the future lives. New connections get the new certificate; a pair that
     /// cannot be used is reported and the old one kept.
     pub(crate) async fn watch(self: Arc<Self>) {
@@ -220,6 +235,19 @@ mod tests {
         let validity = certificate.validity();
         assert_eq!(validity.not_after.timestamp() - validity.not_before.timestamp(), 13 * 86_400);
         assert_eq!(fs::metadata(data.path().join("key.pem")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_follows_from_a_key_is_of_one_node_and_purpose() {
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (first, other) = (dev(a.path()).unwrap(), dev(b.path()).unwrap());
+        let secret = first.derive("reset", "edge-1").unwrap();
+        assert_eq!(dev(a.path()).unwrap().derive("reset", "edge-1").unwrap(), secret);
+        for different in
+            [first.derive("reset", "edge-2"), first.derive("other", "edge-1"), other.derive("reset", "edge-1")]
+        {
+            assert_ne!(different.unwrap(), secret);
+        }
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(crate) fn edge(config: &Config, certificate: &Arc<Reloadable>) -> EdgeConfig
         allowed_origins: config.edge.origins.clone(),
         webtransport_url: Some(config.edge.webtransport_url.clone()).filter(|url| !url.is_empty()),
         certificate_hash: Arc::new(move || pin.pin().map_or_else(String::new, |hash| hex(&hash))),
+        // Of this node's own: with one that nodes share, packets sent astray would end connections of others (RFC 9000 section 21.11).
+        reset_key: certificate.derive("QUIC stateless reset", &config.node).ok(),
         limits: Limits::default(),
     }
 }

@@ -2,6 +2,7 @@
 
 mod crypto;
 mod quic;
+mod reset;
 mod socket;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -50,14 +51,14 @@ impl Sockets {
     /// Binds every address. Port 0 is any free one, the same for TCP and UDP.
     pub(crate) fn bind(config: &EdgeConfig) -> Result<Self, BindError> {
         let acceptor = TlsAcceptor::from(Arc::new(crypto::tls(config, &[b"h2", b"http/1.1"])?));
-        let quic = crypto::quic(config)?;
+        let (endpoint, quic) = (reset::endpoint(config.reset_key), crypto::quic(config)?);
         let mut sockets = Self { http: Vec::new(), tls: Vec::new(), quic: Vec::new(), acceptor };
         for address in &config.http {
             sockets.http.push(socket::tcp(*address).map_err(|error| BindError::Listen { address: *address, error })?);
         }
         for address in &config.edge {
-            let (tls, endpoint) =
-                socket::both(*address, &quic).map_err(|error| BindError::Listen { address: *address, error })?;
+            let (tls, endpoint) = socket::both(*address, &endpoint, &quic)
+                .map_err(|error| BindError::Listen { address: *address, error })?;
             sockets.tls.push(tls);
             sockets.quic.push(endpoint);
         }

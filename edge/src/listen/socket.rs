@@ -11,14 +11,18 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::TcpListener;
 
 /// TCP and QUIC on the same port.
-pub(super) fn both(address: SocketAddr, quic: &quinn::ServerConfig) -> io::Result<(TcpListener, Endpoint)> {
+pub(super) fn both(
+    address: SocketAddr,
+    endpoint: &EndpointConfig,
+    quic: &quinn::ServerConfig,
+) -> io::Result<(TcpListener, Endpoint)> {
     let mut tries = if address.port() == 0 { 16 } else { 1 };
     loop {
         let listener = tcp(address)?;
         match udp(listener.local_addr()?) {
             Ok(socket) => {
                 let runtime = Arc::new(TokioRuntime);
-                let endpoint = Endpoint::new(EndpointConfig::default(), Some(quic.clone()), socket, runtime)?;
+                let endpoint = Endpoint::new(endpoint.clone(), Some(quic.clone()), socket, runtime)?;
                 return Ok((listener, endpoint));
             }
             // The port that was free for TCP is taken for UDP.

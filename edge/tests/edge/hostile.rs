@@ -184,6 +184,26 @@ async fn a_foreign_origin() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn own_pages_need_no_list() {
+    for origins in [vec![], vec![ORIGIN.to_owned()]] {
+        let listed = !origins.is_empty();
+        let world = World::start(crate::Setup { origins, ..crate::Setup::new() }).await;
+        let port = world.edge_address().port();
+        // The tests' WebSockets ask for `localhost` without a port.
+        assert!(world.ws("gogochat.v1.proto", Some("https://localhost")).await.is_ok());
+        assert!(world.ws("gogochat.v1.proto", Some("http://localhost")).await.is_ok());
+        assert!(world.ws("gogochat.v1.proto", Some(&format!("https://localhost:{port}"))).await.is_err());
+        assert_eq!(world.ws("gogochat.v1.proto", Some(ORIGIN)).await.is_ok(), listed);
+        assert!(soon(world.wt("/wt", Some(&format!("https://localhost:{port}")))).await.is_ok());
+        for foreign in [format!("http://localhost:{port}"), "https://localhost".to_owned()] {
+            let error = soon(world.wt("/wt", Some(&foreign))).await.map(|_| ()).unwrap_err();
+            assert!(error.to_string().contains("403"), "{error}");
+        }
+        assert_eq!(soon(world.wt("/wt", Some(ORIGIN))).await.is_ok(), listed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_path_and_another_protocol() {
     let world = World::new().await;
     assert!(soon(world.wt("/elsewhere", None)).await.map(|_| ()).unwrap_err().to_string().contains("404"));

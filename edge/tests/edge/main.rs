@@ -35,6 +35,19 @@ pub(crate) struct World {
     pub(crate) certificate: CertificateDer<'static>,
 }
 
+/// What differs between worlds.
+pub(crate) struct Setup {
+    pub(crate) limits: Limits,
+    pub(crate) origins: Vec<String>,
+    pub(crate) reset_key: Option<[u8; 32]>,
+}
+
+impl Setup {
+    pub(crate) fn new() -> Self {
+        Self { limits: Limits::default(), origins: vec![ORIGIN.into()], reset_key: None }
+    }
+}
+
 /// The origin that pages come from.
 pub(crate) const ORIGIN: &str = "https://chat.example.org";
 
@@ -44,6 +57,11 @@ impl World {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
+        Self::start(Setup { limits, ..Setup::new() }).await
+    }
+
+    pub(crate) async fn start(setup: Setup) -> Self {
+        let Setup { limits, origins, reset_key } = setup;
         let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let certificate = signed.cert.der().clone();
         let key = PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der());
@@ -55,9 +73,10 @@ impl World {
             http: vec!["127.0.0.1:0".parse().unwrap()],
             edge: vec!["127.0.0.1:0".parse().unwrap()],
             certificate: Arc::new(One(Arc::new(certified))),
-            allowed_origins: vec![ORIGIN.into()],
+            allowed_origins: origins,
             webtransport_url: None,
             certificate_hash: Arc::new(|| "abcd".into()),
+            reset_key,
             limits,
         };
         let app = Router::new().route("/page", get(|| async { "a page" }));

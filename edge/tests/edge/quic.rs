@@ -216,3 +216,65 @@ async fn headers_past_sixteen_kibibytes_are_refused() {
     }
     driving.abort();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_with_an_earlier_process_are_reset() {
+    let world = async |key: u8| World::start(crate::Setup { reset_key: Some([key; 32]), ..crate::Setup::new() }).await;
+    let before = world(7).await;
+    for (after, told) in [(world(7).await, true), (world(8).await, false)] {
+        let path = Path::new(before.edge_address()).await;
+        let (endpoint, config) = before.quic_client();
+        let connection = endpoint.connect_with(config, path.address, "localhost").unwrap().await.unwrap();
+        let mut stream = connection.open_uni().await.unwrap();
+        path.lead_to(after.edge_address());
+        stream.write_all(&[0; 100]).await.unwrap();
+        let lost = tokio::time::timeout(Duration::from_secs(3), connection.closed()).await;
+        if told {
+            assert_eq!(lost.unwrap(), quinn::ConnectionError::Reset);
+        } else {
+            assert!(lost.is_err(), "nobody can reset connections of an edge with another key: {lost:?}");
+        }
+    }
+}
+
+/// A path to an edge that can lead to another: for the client it is the same as one that was killed and started anew.
+struct Path {
+    address: std::net::SocketAddr,
+    to: tokio::sync::watch::Sender<std::net::SocketAddr>,
+}
+
+impl Path {
+    async fn new(edge: std::net::SocketAddr) -> Self {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let (to, edge) = tokio::sync::watch::channel(edge);
+        let address = socket.local_addr().unwrap();
+        tokio::spawn(carry(socket, edge));
+        Self { address, to }
+    }
+
+    fn lead_to(&self, edge: std::net::SocketAddr) {
+        self.to.send(edge).unwrap();
+    }
+}
+
+async fn carry(socket: tokio::net::UdpSocket, mut edge: tokio::sync::watch::Receiver<std::net::SocketAddr>) {
+    let (mut edges, mut client) = (vec![*edge.borrow_and_update()], None);
+    let mut bytes = [0; 2_048];
+    while let Ok((size, from)) = socket.recv_from(&mut bytes).await {
+        let now = *edge.borrow();
+        if !edges.contains(&now) {
+            edges.push(now);
+        }
+        let to = match edges.contains(&from) {
+            // What an earlier one still says is lost.
+            true => client.filter(|_| from == now),
+            false => {
+                client = Some(from);
+                Some(now)
+            }
+        };
+        if let Some(to) = to {
+            let _ = socket.send_to(&bytes[..size], to).await;
+        }
+    }
+}
