@@ -186,6 +186,8 @@ fn transport() -> TransportConfig {
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
         .receive_window(VarInt::from_u32(4 * STREAM_WINDOW))
         .send_window(u64::from(4 * STREAM_WINDOW))
+        // Probes cost both sides more than larger packets save a chat.
+        .mtu_discovery_config(None)
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(60_000))))
         .datagram_receive_buffer_size(Some(64 * 1024))
         .datagram_send_buffer_size(16 * 1024);

@@ -115,7 +115,7 @@ impl Core {
         Ok(Self { gateway, health: HealthReporter::new(), state, tasks, stop: stop.drop_guard() })
     }
 
-    /// What edges attach to and invoke: to be served over the pipe inside the process or mutual TLS, nowhere else.
+    /// What edges attach to and invoke: to be called in this process or served over mutual TLS, nowhere else.
     #[must_use]
     pub fn node_service(&self) -> Routes {
         Routes::new(NodeServiceServer::new(Node(self.gateway.clone())).max_decoding_message_size(MAX_NODE_MESSAGE))

@@ -28,7 +28,6 @@ use gogochat_proto::{
 };
 use tokio::time::MissedTickBehavior;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::transport::Channel;
 
 use self::{
     connection::Hub, fanout::Dispatch, listen::Sockets, registry::Registry, routes::Shared, upstream::Upstream,
@@ -37,6 +36,7 @@ use self::{
 pub use self::{
     config::{EdgeConfig, Limits},
     listen::BindError,
+    upstream::CoreLink,
 };
 
 /// An edge whose sockets are bound, before it serves: its addresses are known.
@@ -62,12 +62,12 @@ pub struct Handle {
 }
 
 impl Edge {
-    /// Binds the sockets. `core` leads to the core's NodeService, over the in-process pipe or mutual TLS.
+    /// Binds the sockets. `core` leads to the core's NodeService, in this process or over mutual TLS.
     ///
     /// # Errors
     /// An address cannot be listened on, or TLS cannot be set up.
     #[allow(clippy::unused_async, reason = "sockets are registered with the runtime that it runs on")]
-    pub async fn bind(config: EdgeConfig, core: Channel) -> Result<Bound, BindError> {
+    pub async fn bind(config: EdgeConfig, core: CoreLink) -> Result<Bound, BindError> {
         let sockets = Sockets::bind(&config)?;
         let hub = Arc::new(Hub {
             registry: Registry::default(),
@@ -84,7 +84,7 @@ impl Edge {
     ///
     /// # Errors
     /// See [`Self::bind`].
-    pub async fn start(config: EdgeConfig, core: Channel, app: Router) -> Result<Self, BindError> {
+    pub async fn start(config: EdgeConfig, core: CoreLink, app: Router) -> Result<Self, BindError> {
         Ok(Self::bind(config, core).await?.start(app))
     }
 

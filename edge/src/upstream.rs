@@ -11,9 +11,31 @@ use parking_lot::Mutex;
 use rand::RngExt as _;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
+use tonic::{
+    body::Body,
+    codegen::{Service, StdError},
+};
+use tower::{ServiceExt as _, util::BoxCloneSyncService};
 
 use crate::metrics as names;
+
+/// What leads to the core's NodeService: a connection, or the service itself where it runs in this process.
+#[derive(Debug, Clone)]
+pub struct CoreLink(Link);
+
+type Link = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, tonic::Status>;
+
+impl CoreLink {
+    /// By way of a gRPC channel or service.
+    pub fn new<S>(service: S) -> Self
+    where
+        S: Service<http::Request<Body>, Response = http::Response<Body>> + Clone + Send + Sync + 'static,
+        S::Error: Into<StdError>,
+        S::Future: Send + 'static,
+    {
+        Self(Link::new(service.map_err(|error| tonic::Status::from_error(error.into()))))
+    }
+}
 
 /// What the core's messages go to.
 pub(crate) trait Downstream: Send + Sync + 'static {
@@ -28,7 +50,7 @@ pub(crate) trait Downstream: Send + Sync + 'static {
 /// The way to one core.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    client: NodeServiceClient<Channel>,
+    client: NodeServiceClient<Link>,
     node: String,
     outbox: Mutex<Outbox>,
     /// Something waits for the stream.
@@ -63,9 +85,9 @@ pub(crate) struct Away;
 
 impl Upstream {
     /// A way that is not attached yet: see [`Self::run`].
-    pub(crate) fn new(channel: Channel, node: String) -> Arc<Self> {
+    pub(crate) fn new(core: CoreLink, node: String) -> Arc<Self> {
         Arc::new(Self {
-            client: NodeServiceClient::new(channel).max_decoding_message_size(MAX_BATCH),
+            client: NodeServiceClient::new(core.0).max_decoding_message_size(MAX_BATCH),
             node,
             outbox: Mutex::default(),
             filled: Notify::new(),
@@ -322,7 +344,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_that_takes_nothing_is_given_up() {
-        let upstream = Upstream::new(tonic::transport::Endpoint::from_static("http://core").connect_lazy(), "e".into());
+        let upstream = Upstream::new(
+            CoreLink::new(tonic::transport::Endpoint::from_static("http://core").connect_lazy()),
+            "e".into(),
+        );
         let close = || edge_item::Item::Close(node::SessionClose { session: 1 });
         // Without a core nothing waits.
         upstream.tell(close());

@@ -4,11 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use gogochat_core::Core;
-use gogochat_edge::Edge;
+use gogochat_edge::{CoreLink, Edge};
 use gogochat_storage::open;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::transport::Channel;
 
 use crate::{
     certificate::Reloadable,
@@ -43,11 +42,11 @@ async fn serve(
 
     // 1. The core: store, workers, gRPC for nodes and for the public.
     let mut core = None;
-    let mut upstream: Option<Channel> = None;
+    let mut upstream = None;
     if config.has(Role::Core) {
         let storage = open::open(&settings::storage(&config)).await.context("core.store")?;
         let started = Arc::new(Core::start(settings::core(&config), storage).await?);
-        upstream = Some(node::pipe(started.node_service(), &stop, &tasks)?);
+        upstream = Some(CoreLink::new(started.node_service()));
         if let Some(address) = config.cluster.listen {
             node::serve(address, &config.cluster, started.node_service(), &stop, &tasks).await?;
         }
@@ -63,8 +62,8 @@ async fn serve(
     let mut edge = None;
     if let Some(certificate) = certificate {
         let upstream = match (upstream, &config.cluster.core) {
-            (Some(pipe), _) => pipe,
-            (None, Some(core)) => node::connect(core, &config.cluster)?,
+            (Some(here), _) => here,
+            (None, Some(core)) => CoreLink::new(node::connect(core, &config.cluster)?),
             (None, None) => anyhow::bail!("cluster.core: an edge alone needs a core"),
         };
         let started = Edge::bind(settings::edge(&config, &certificate), upstream).await?;

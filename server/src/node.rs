@@ -1,11 +1,11 @@
-//! How the parts of a system are joined: in one process by gRPC over a pipe, between processes by gRPC over mutual TLS. The same services either way.
+//! How the parts of a system are joined between processes: by gRPC over mutual TLS. In one process an edge calls the same service without a connection.
 
-use std::{fs, io, net::SocketAddr, path::Path, time::Duration};
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
-use tokio::{io::DuplexStream, net::TcpListener, sync::mpsc};
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
     service::Routes,
@@ -13,24 +13,6 @@ use tonic::{
 };
 
 use crate::config::{Cluster, CoreNode};
-
-/// Serves `routes` on a pipe inside this process, and gives the channel to its other end.
-pub(crate) fn pipe(routes: Routes, stop: &CancellationToken, tasks: &TaskTracker) -> anyhow::Result<Channel> {
-    let (dial, dialled) = mpsc::channel::<io::Result<DuplexStream>>(4);
-    let server = builder()
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(ReceiverStream::new(dialled), stop.clone().cancelled_owned());
-    tasks.spawn(report("the pipe", server));
-    let connector = tower::service_fn(move |_| {
-        let dial = dial.clone();
-        async move {
-            let (near, far) = tokio::io::duplex(PIPE_BYTES);
-            dial.send(Ok(far)).await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
-            Ok::<_, io::Error>(hyper_util::rt::TokioIo::new(near))
-        }
-    });
-    Ok(endpoint("http://core.pipe".to_owned())?.connect_with_connector_lazy(connector))
-}
 
 /// Takes edges on `address`, each with a certificate of the private CA.
 pub(crate) async fn serve(
@@ -139,8 +121,6 @@ fn pem(path: &Path, key: &str) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("{key}: {}", path.display()))
 }
 
-/// Bytes on their way in the pipe, each direction.
-const PIPE_BYTES: usize = 256 * 1024;
 /// HTTP/2 flow control between nodes: a full Attach batch never waits for a window.
 const WINDOW: u32 = 8 * 1024 * 1024;
 const FRAME: u32 = 1024 * 1024;

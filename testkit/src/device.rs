@@ -11,7 +11,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 use crate::people::PASSWORD;
 
-/// A client that is online, and what it is told.
+/// A client that is online and knows its conversations, and what it is told from then on.
 #[derive(Debug)]
 pub struct Device {
     /// The client.
@@ -29,8 +29,13 @@ impl Device {
         let target: Target = format!("https://{edge}").parse()?;
         let rest = Arc::new(Rest::new(dialer.clone(), target.clone()));
         let account = Account::log_in(rest, name, PASSWORD, "test").await?;
-        let (client, updates) = Client::start(&dialer, Arc::new(account), Options::new(target, transport));
-        timeout(LIMIT, client.online()).await?.context("the client has stopped")?;
+        let (client, mut updates) = Client::start(&dialer, Arc::new(account), Options::new(target, transport));
+        // Until then it does not know its conversations: where one begins is what the first Sync says.
+        let caught_up = async {
+            while updates.recv().await.context("the client has stopped")? != Update::CaughtUp {}
+            anyhow::Ok(())
+        };
+        timeout(LIMIT, caught_up).await.context("not caught up in a minute")??;
         Ok(Self { client, updates })
     }
 

@@ -39,7 +39,7 @@ pub struct Options {
     pub path: Path,
     /// Where this device stood when it was last stopped.
     pub cursors: Cursors,
-    /// Without cursors: hand out all history (true), or begin with what comes.
+    /// Without cursors: hand out all history (true), or begin with what comes after the first [`Update::CaughtUp`].
     pub backfill: bool,
     /// Send delivered marks for what is handed out.
     pub delivered: bool,
