@@ -14,7 +14,7 @@ use gogochat_proto::{
 };
 use gogochat_storage::{
     presence::{Presence as Directory, SessionKey, Status},
-    store::{Millis, Store},
+    store::Store,
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -129,7 +129,7 @@ impl Presence {
     pub(crate) async fn run(self: Arc<Self>, mut moves: mpsc::Receiver<Move>) {
         // All wait equally long, so they come due in the order in which they went.
         let mut leaving: VecDeque<(Instant, UserId, SessionKey)> = VecDeque::new();
-        let mut seen: Vec<(DeviceId, Millis)> = Vec::new();
+        let mut seen: Vec<DeviceId> = Vec::new();
         let mut refresh = tokio::time::interval(self.ttl / 3);
         refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut flush = tokio::time::interval(SEEN_EVERY);
@@ -140,7 +140,7 @@ impl Presence {
                 change = moves.recv() => {
                     let Some(change) = change else { return };
                     if let Some(device) = change.device && seen.len() < MOVES {
-                        seen.push((device, now_ms()));
+                        seen.push(device);
                     }
                     match change.came {
                         Some(directs) => self.online(change.user, change.session, &directs).await,
@@ -154,7 +154,7 @@ impl Presence {
                 }
                 _ = refresh.tick() => self.refresh().await,
                 _ = flush.tick(), if !seen.is_empty() => {
-                    if let Err(error) = self.store.touch_devices(&std::mem::take(&mut seen)).await {
+                    if let Err(error) = self.store.touch_devices(&std::mem::take(&mut seen), now_ms()).await {
                         tracing::debug!(%error, "when devices were seen was not noted");
                     }
                 }

@@ -237,7 +237,11 @@ fn note(run: &Run, me: &str, counts: &Counts, seen: &mut Seen, update: Update) {
                 seen.known.insert(id);
             }
         }
-        Update::Offline { .. } | Update::Ended(_) => seen.breaks += 1,
+        Update::Offline { .. } => seen.breaks += 1,
+        Update::Ended(why) => {
+            seen.breaks += 1;
+            progress::say(&format!("a client has ended: {why}"));
+        }
         _ => {}
     }
 }

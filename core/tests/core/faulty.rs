@@ -132,7 +132,7 @@ passed_on! {
     rotate_tokens(refresh: &Hash, new: Tokens, now: Millis, grace_ms: Millis) -> Result<Rotation, StoreError>;
     devices(user: UserId) -> Result<Vec<Device>, StoreError>;
     revoke_device(user: UserId, device: DeviceId) -> Result<bool, StoreError>;
-    touch_devices(seen: &[(DeviceId, Millis)]) -> Result<(), StoreError>;
+    touch_devices(seen: &[DeviceId], at: Millis) -> Result<(), StoreError>;
     contacts(user: UserId, after: Option<UserId>, limit: u32) -> Result<Vec<Contact>, StoreError>;
     accepted_contacts(user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError>;
     last_seq(log: LogId) -> Result<Option<i64>, StoreError>;

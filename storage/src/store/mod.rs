@@ -78,8 +78,8 @@ pub trait Store: Send + Sync + 'static {
     async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError>;
     /// Signs a device out. `false`: the user has no such device.
     async fn revoke_device(&self, user: UserId, device: DeviceId) -> Result<bool, StoreError>;
-    /// Notes that devices were connected.
-    async fn touch_devices(&self, seen: &[(DeviceId, Millis)]) -> Result<(), StoreError>;
+    /// Notes that devices were connected at this time, or until then.
+    async fn touch_devices(&self, seen: &[DeviceId], at: Millis) -> Result<(), StoreError>;
 
     /// Contacts of a user in all states, by person id, after `after`.
     async fn contacts(&self, user: UserId, after: Option<UserId>, limit: u32) -> Result<Vec<Contact>, StoreError>;

@@ -104,8 +104,19 @@ impl<C: ConnectionTrait> Db<'_, C> {
         columns: [&str; N],
         keys: Vec<[Value; N]>,
     ) -> Result<(), StoreError> {
+        self.update_in(&format!("DELETE FROM {table} WHERE"), &[], columns, keys).await
+    }
+
+    /// Changes the rows whose `columns` are among `keys`: all before that condition is `head`, which takes `first`.
+    pub(in crate::store) async fn update_in<const N: usize>(
+        &self,
+        head: &str,
+        first: &[Value],
+        columns: [&str; N],
+        keys: Vec<[Value; N]>,
+    ) -> Result<(), StoreError> {
         for (condition, values) in self.keys_in(columns, keys) {
-            self.execute(format!("DELETE FROM {table} WHERE {condition}"), values).await?;
+            self.execute(format!("{head} {condition}"), [first, &values].concat()).await?;
         }
         Ok(())
     }

@@ -77,12 +77,10 @@ pub(super) async fn revoke<C: ConnectionTrait>(
     Ok(db.execute(sql, vec![device.value(), user.value()]).await? > 0)
 }
 
-pub(super) async fn touch<C: ConnectionTrait>(db: &Db<'_, C>, seen: &[(DeviceId, Millis)]) -> Result<(), StoreError> {
-    for (device, at) in seen {
-        let sql = "UPDATE device SET last_seen_ms = ? WHERE id = ? AND last_seen_ms < ?";
-        db.execute(sql, vec![(*at).into(), device.value(), (*at).into()]).await?;
-    }
-    Ok(())
+pub(super) async fn touch<C: ConnectionTrait>(db: &Db<'_, C>, seen: &[DeviceId], at: Millis) -> Result<(), StoreError> {
+    let keys = seen.iter().map(|device| [device.value()]).collect();
+    db.update_in("UPDATE device SET last_seen_ms = ? WHERE last_seen_ms < ? AND", &[at.into(), at.into()], ["id"], keys)
+        .await
 }
 
 pub(super) async fn rotate<C: ConnectionTrait>(

@@ -163,12 +163,12 @@ impl Store for SqlStore {
         self.finish(transaction, result).await
     }
 
-    async fn touch_devices(&self, seen: &[(DeviceId, Millis)]) -> Result<(), StoreError> {
+    async fn touch_devices(&self, seen: &[DeviceId], at: Millis) -> Result<(), StoreError> {
         if seen.is_empty() {
             return Ok(());
         }
         let transaction = self.write().await?;
-        let result = devices::touch(&self.within(&transaction), seen).await;
+        let result = devices::touch(&self.within(&transaction), seen, at).await;
         self.finish(transaction, result).await
     }
 

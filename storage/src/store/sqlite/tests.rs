@@ -231,7 +231,7 @@ async fn call_everything(pair: &Pair) {
     store.device(spare.id).await.unwrap().unwrap();
     store.arrival(DeviceKey::Access([7; 32])).await.unwrap().unwrap();
     store.arrival(DeviceKey::Id(spare.id)).await.unwrap().unwrap();
-    store.touch_devices(&[(spare.id, 5)]).await.unwrap();
+    store.touch_devices(&[spare.id], 5).await.unwrap();
     store.devices(one).await.unwrap();
     store.change_password(one, "", "new", spare.id).await.unwrap().unwrap();
     store.revoke_device(one, spare.id).await.unwrap();

@@ -68,8 +68,11 @@ pub(crate) async fn devices_come_and_go(store: Arc<dyn Store>) {
     assert_eq!(world.store.device(second.id).await.unwrap(), Some(found));
     assert_eq!(world.store.device_by_access(&second.tokens.refresh).await.unwrap(), None);
 
-    let seen = [(first, NOW + 7), (second.id, NOW + 5), (second.id, NOW - 5), (DeviceId::new_v7(), NOW)];
-    world.store.touch_devices(&seen).await.unwrap();
+    for (seen, at) in
+        [(vec![first, DeviceId::new_v7()], NOW + 7), (vec![second.id], NOW + 5), (vec![first, second.id], NOW - 5)]
+    {
+        world.store.touch_devices(&seen, at).await.unwrap();
+    }
     let order: Vec<_> = world.store.devices(user).await.unwrap().iter().map(|one| (one.id, one.last_seen_ms)).collect();
     assert_eq!(order, [(first, NOW + 7), (second.id, NOW + 5)]);
 
@@ -197,7 +200,7 @@ pub(crate) async fn an_arrival_is_seen_at_once(store: Arc<dyn Store>) {
 pub(crate) async fn it_answers_checks(store: Arc<dyn Store>) {
     store.check().await.unwrap();
     store.check().await.unwrap();
-    store.touch_devices(&[]).await.unwrap();
+    store.touch_devices(&[], NOW).await.unwrap();
     assert!(store.commit(Vec::new()).await.unwrap().is_empty());
     assert_eq!(store.last_seq(LogId::new_v7()).await.unwrap(), None);
 }
