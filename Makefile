@@ -8,26 +8,30 @@ export PATH := $(CACHE)/tools/bin:$(PATH)
 export CARGO_TERM_PROGRESS_WHEN := never
 CRATES := proto storage core edge server client testkit loadtest
 
-.PHONY: run build page test check fmt bench e2e setup setup-page setup-tools setup-browsers clean-page
+# What `cargo test` runs against: real ones, started by the project itself.
+SERVICES := mysql redis kafka etcd
+
+.PHONY: run build page test check fmt bench e2e setup setup-page setup-tools setup-browsers setup-services services clean-page
 
 ## Builds page and server, and starts everything with data under ./data: http://localhost:8080
 run: build
 	$(CARGO_TARGET_DIR)/release/gogochat dev
 
 build: page
+	@scripts/setup services build
 	cargo build --release --locked -p gogochat-server -p gogochat-loadtest
 
 page: setup-page
 	cd web && npm run build
 
 ## Everything that CI runs.
-test: setup check
+test: setup check services
 	cargo test --workspace --locked --no-fail-fast
 	cd web && npm test
 	cd web && npm run e2e
 
 ## The static checks: format, lints, dependency rules, documentation, types.
-check: setup-page setup-tools page
+check: setup-page setup-tools setup-services page
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo deny --all-features --locked check bans licenses sources
@@ -45,10 +49,14 @@ e2e: setup page
 	cargo build --locked -p gogochat-server
 	cd web && npm run e2e
 
+## Starts the real services of the tests where they are not up; `scripts/services down` stops them.
+services: setup-services
+	scripts/services up $(SERVICES)
+
 fmt:
 	cargo fmt --all
 
-setup: setup-page setup-tools setup-browsers
+setup: setup-page setup-tools setup-browsers setup-services
 
 setup-page:
 	@scripts/setup page
@@ -56,3 +64,5 @@ setup-tools:
 	@scripts/setup tools
 setup-browsers:
 	@scripts/setup browsers
+setup-services:
+	@scripts/setup services
