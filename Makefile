@@ -11,7 +11,7 @@ CRATES := proto storage core edge server client testkit loadtest
 # What `cargo test` runs against: real ones, started by the project itself.
 SERVICES := mysql redis kafka etcd
 
-.PHONY: run build page test check fmt bench e2e setup setup-page setup-tools setup-browsers setup-services services clean-page
+.PHONY: run build page test check fmt bench e2e setup setup-page setup-tools setup-browsers setup-services setup-deploy services clean-page
 
 ## Builds page and server, and starts everything with data under ./data: http://localhost:8080
 run: build
@@ -31,11 +31,12 @@ test: setup check services
 	cd web && npm run e2e
 
 ## The static checks: format, lints, dependency rules, documentation, types.
-check: setup-page setup-tools setup-services page
+check: setup-page setup-tools setup-services setup-deploy page
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo deny --all-features --locked check bans licenses sources
 	scripts/prove-rules
+	$(CACHE)/python/bin/python scripts/check-deploy
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	scripts/check-alone $(CRATES)
 	cd web && npm run check
@@ -64,5 +65,7 @@ setup-tools:
 	@scripts/setup tools
 setup-browsers:
 	@scripts/setup browsers
+setup-deploy:
+	@scripts/setup deploy
 setup-services:
 	@scripts/setup services
