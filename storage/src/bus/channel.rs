@@ -4,35 +4,45 @@
 //! commands are carried out in order however many consumers there are. What a consumer took and did not commit before it was dropped is
 //! lost, as it is when the process ends.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use gogochat_proto::partition::PARTITIONS;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-use super::{Bus, BusCommand, BusError, Consumer};
+use super::{
+    Bus, BusCommand, BusError, Consumer,
+    queues::{Queues, Waits},
+};
 
 /// The bus inside one process.
 #[derive(Debug)]
 pub struct ChannelBus {
     shared: Arc<Shared>,
+    /// All, for there is no other process.
+    assigned: watch::Sender<Vec<u32>>,
+    /// What is lost is lost with the process: there is one.
+    era: watch::Sender<u64>,
 }
 
 impl ChannelBus {
     /// A bus whose partitions hold `capacity` commands each, and 16 MiB of bodies.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        let partitions = (0..PARTITIONS).map(|_| Partition::default()).collect();
-        let queues = Queues { partitions, next: 0, closed: false };
-        Self { shared: Arc::new(Shared { queues: Mutex::new(queues), changed: Notify::new(), capacity }) }
+        let state = State { queues: Queues::new(PARTITIONS), closed: false };
+        Self {
+            shared: Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), capacity }),
+            assigned: watch::Sender::new((0..PARTITIONS).collect()),
+            era: watch::Sender::new(0),
+        }
     }
 }
 
 #[async_trait]
 impl Bus for ChannelBus {
     async fn publish(&self, command: BusCommand) -> Result<(), BusError> {
-        self.shared.queues.lock().push(command, self.shared.capacity)?;
+        self.shared.state.lock().push(command, self.shared.capacity)?;
         self.shared.changed.notify_one();
         Ok(())
     }
@@ -41,8 +51,16 @@ impl Bus for ChannelBus {
         Ok(Box::new(ChannelConsumer { shared: Arc::clone(&self.shared), held: Vec::new() }))
     }
 
+    fn assigned(&self) -> watch::Receiver<Vec<u32>> {
+        self.assigned.subscribe()
+    }
+
+    fn era(&self) -> watch::Receiver<u64> {
+        self.era.subscribe()
+    }
+
     async fn close(&self) {
-        self.shared.queues.lock().closed = true;
+        self.shared.state.lock().closed = true;
         self.shared.changed.notify_waiters();
     }
 }
@@ -50,7 +68,7 @@ impl Bus for ChannelBus {
 /// Takes from all partitions in turn.
 struct ChannelConsumer {
     shared: Arc<Shared>,
-    held: Vec<usize>,
+    held: Vec<u32>,
 }
 
 #[async_trait]
@@ -63,15 +81,15 @@ impl Consumer for ChannelConsumer {
             // From here on no change is missed.
             changed.as_mut().enable();
             {
-                let mut queues = self.shared.queues.lock();
-                let batch = queues.take(max, &mut self.held);
+                let mut state = self.shared.state.lock();
+                let batch = state.queues.take(max, &mut self.held);
                 if !batch.is_empty() {
-                    if queues.ready() {
+                    if state.queues.ready() {
                         self.shared.changed.notify_one();
                     }
                     return Some(batch);
                 }
-                if queues.closed && queues.partitions.iter().all(|partition| partition.queue.is_empty()) {
+                if state.closed && state.queues.is_empty() {
                     return None;
                 }
             }
@@ -90,14 +108,10 @@ impl ChannelConsumer {
         if self.held.is_empty() {
             return;
         }
-        let mut queues = self.shared.queues.lock();
-        for index in self.held.drain(..) {
-            if let Some(partition) = queues.partitions.get_mut(index) {
-                partition.held = false;
-            }
-        }
-        let (ready, closed) = (queues.ready(), queues.closed);
-        drop(queues);
+        let mut state = self.shared.state.lock();
+        state.queues.release(self.held.drain(..));
+        let (ready, closed) = (state.queues.ready(), state.closed);
+        drop(state);
         if closed {
             self.shared.changed.notify_waiters();
         } else if ready {
@@ -114,83 +128,37 @@ impl Drop for ChannelConsumer {
 
 #[derive(Debug)]
 struct Shared {
-    queues: Mutex<Queues>,
+    state: Mutex<State>,
     changed: Notify,
     capacity: usize,
 }
 
 #[derive(Debug)]
-struct Queues {
-    partitions: Vec<Partition>,
-    /// The partition that the next batch begins with.
-    next: usize,
+struct State {
+    queues: Queues<BusCommand>,
     closed: bool,
 }
 
-#[derive(Debug, Default)]
-struct Partition {
-    queue: VecDeque<BusCommand>,
-    bytes: usize,
-    /// A consumer has commands of it that it has not committed.
-    held: bool,
-}
-
-impl Queues {
+impl State {
     fn push(&mut self, command: BusCommand, capacity: usize) -> Result<(), BusError> {
         if self.closed {
             return Err(BusError::Unavailable("it has been closed".into()));
         }
         let number = command.partition;
-        let Some(partition) = self.partitions.get_mut(number as usize) else {
+        let Some((count, bytes)) = self.queues.waiting(number) else {
             return Err(BusError::Unavailable(format!("there is no partition {number}")));
         };
-        let bytes = partition.bytes + command.body.len();
-        if partition.queue.len() >= capacity || bytes > MAX_BYTES {
+        if count >= capacity || bytes + command.body.len() > MAX_BYTES {
             return Err(BusError::Full { partition: number });
         }
-        partition.bytes = bytes;
-        partition.queue.push_back(command);
+        self.queues.push(number, command);
         Ok(())
-    }
-
-    /// Takes at most `max` commands, an equal share of each partition that nobody holds (and what others leave of theirs), and notes
-    /// whose they are.
-    fn take(&mut self, max: usize, held: &mut Vec<usize>) -> Vec<BusCommand> {
-        let count = self.partitions.len();
-        let order = (0..count).map(|offset| (self.next + offset) % count.max(1));
-        let free = |index: &usize| self.partitions.get(*index).is_some_and(Partition::ready);
-        let mut waiting: Vec<usize> = order.filter(free).collect();
-        self.next = waiting.first().map_or(self.next, |first| first + 1);
-
-        let mut batch = Vec::new();
-        while batch.len() < max && !waiting.is_empty() {
-            let share = ((max - batch.len()) / waiting.len()).max(1);
-            waiting.retain(|index| {
-                let Some(partition) = self.partitions.get_mut(*index) else { return false };
-                let room = share.min(max - batch.len()).min(partition.queue.len());
-                if room > 0 && !partition.held {
-                    partition.held = true;
-                    held.push(*index);
-                }
-                for command in partition.queue.drain(..room) {
-                    partition.bytes -= command.body.len();
-                    batch.push(command);
-                }
-                !partition.queue.is_empty()
-            });
-        }
-        batch
-    }
-
-    /// Whether somebody could take something.
-    fn ready(&self) -> bool {
-        self.partitions.iter().any(Partition::ready)
     }
 }
 
-impl Partition {
-    fn ready(&self) -> bool {
-        !self.held && !self.queue.is_empty()
+impl Waits for BusCommand {
+    fn bytes(&self) -> usize {
+        self.body.len()
     }
 }
 

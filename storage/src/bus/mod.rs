@@ -2,10 +2,13 @@
 //! committed is sent again by the clients.
 
 pub mod channel;
+pub mod kafka;
+mod queues;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use gogochat_proto::ids::{DeviceId, UserId};
+use tokio::sync::watch;
 
 /// A command on its way to the worker of its partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +46,25 @@ pub trait Bus: Send + Sync + 'static {
     /// # Errors
     /// The queue is full, or the bus is not reachable.
     async fn publish(&self, command: BusCommand) -> Result<(), BusError>;
+
+    /// Like [`Self::publish`], but only while it is this [era](Self::era). For who keeps an order: a command that comes after one which
+    /// was lost with an earlier era does not overtake its repeat.
+    ///
+    /// # Errors
+    /// As [`Self::publish`]; another era has begun.
+    async fn publish_in(&self, era: u64, command: BusCommand) -> Result<(), BusError> {
+        if *self.era().borrow() != era {
+            return Err(BusError::Unavailable("commands that were on their way have been lost".into()));
+        }
+        self.publish(command).await
+    }
+
+    /// Rises when commands that had been taken were lost on their way: whoever published waits for answers that may never come, and
+    /// has to treat them as unanswered. They may have arrived all the same, so that a repeat has to be recognised by its id.
+    fn era(&self) -> watch::Receiver<u64>;
+
+    /// The partitions whose commands the consumers of this process are given. A hint: it may be late, and two may believe in one.
+    fn assigned(&self) -> watch::Receiver<Vec<u32>>;
 
     /// Takes part in consuming: the partitions are shared among all who do.
     async fn consumer(&self) -> Result<Box<dyn Consumer>, BusError>;

@@ -1,15 +1,43 @@
-//! Discovery: which nodes there are.
+//! Discovery: which nodes there are, and who alone does what only one may do.
 
+pub mod etcd;
+mod handle;
 pub mod static_list;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+pub use self::handle::{Claim, Registration};
+
 /// Which nodes there are.
 #[async_trait]
 pub trait Discovery: Send + Sync + 'static {
-    /// The core nodes, now and at every change.
+    /// The core nodes, by name, now and at every change. When discovery itself is away the last ones stay.
     fn cores(&self) -> watch::Receiver<Vec<CoreNode>>;
+
+    /// The edge nodes, in the same way.
+    fn edges(&self) -> watch::Receiver<Vec<EdgeNode>>;
+
+    /// Says that a node is there, for as long as the registration lives. A name that a node which has just died still has is waited for.
+    ///
+    /// # Errors
+    /// Another live node has the name; discovery is not reachable.
+    async fn register(&self, node: Node) -> Result<Registration, DiscoveryError>;
+
+    /// Takes what only one may have at a time, under `name`, for `holder`. What one who has just died still has is waited for.
+    ///
+    /// # Errors
+    /// Another has it; discovery is not reachable.
+    async fn claim(&self, name: &str, holder: &str) -> Result<Claim, DiscoveryError>;
+}
+
+/// A node to be registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// A core.
+    Core(CoreNode),
+    /// An edge.
+    Edge(EdgeNode),
 }
 
 /// A core node.
@@ -19,4 +47,63 @@ pub struct CoreNode {
     pub name: String,
     /// Host and port of its node service.
     pub address: String,
+    /// What it runs, by the services' names.
+    pub services: Vec<String>,
+    /// The partitions whose commands it is given. A hint: a node may be late to say so.
+    pub partitions: Vec<u32>,
+}
+
+/// An edge node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EdgeNode {
+    /// Its node name.
+    pub name: String,
+    /// Where clients reach this edge and no other: a URL.
+    pub url: String,
+}
+
+impl Node {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Core(core) => &core.name,
+            Self::Edge(edge) => &edge.name,
+        }
+    }
+}
+
+/// Why a node was not registered, or a claim not granted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DiscoveryError {
+    /// Two nodes have one name.
+    #[error("another live node is named {name:?} (at {address}): give this one another name (node)")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Where the other is.
+        address: String,
+    },
+    /// Another has what was claimed.
+    #[error("{holder} has {name:?}, which one node alone may have")]
+    Claimed {
+        /// What was claimed.
+        name: String,
+        /// Who has it.
+        holder: String,
+    },
+    /// The user or password is wrong.
+    #[error("cluster.etcd: etcd refuses the user or password: {0}")]
+    Refused(String),
+    /// It does not answer.
+    #[error("cluster.etcd: etcd does not answer at {endpoints}: {reason}")]
+    Unreachable {
+        /// Where it should be.
+        endpoints: String,
+        /// What came of it.
+        reason: String,
+    },
+    /// The configuration cannot be used.
+    #[error("cluster.etcd: {0}")]
+    Config(String),
 }

@@ -1,6 +1,7 @@
 //! Presence: who is connected. It may lose everything: heartbeats bring it back.
 
 pub mod memory;
+pub mod redis;
 
 use async_trait::async_trait;
 use gogochat_proto::ids::UserId;
@@ -16,7 +17,7 @@ pub trait Presence: Send + Sync + 'static {
     async fn get(&self, users: &[UserId], now: i64) -> Result<Vec<Status>, PresenceError>;
 }
 
-/// A session, named by the attachment it came through and its number there.
+/// A session, named by the attachment it came through (the number that an edge gives itself as it starts) and its number there.
 pub type SessionKey = (u64, u64);
 
 /// Where a user stands.

@@ -1,0 +1,85 @@
+//! A command as bytes in a Kafka message. It is read by programs of other versions: fields are only added.
+
+use bytes::Bytes;
+use gogochat_proto::ids::{DeviceId, UserId};
+use prost::Message;
+
+use crate::bus::{BusCommand, ReplyTo};
+
+#[derive(Clone, PartialEq, Message)]
+struct Wire {
+    #[prost(fixed64, tag = "1")]
+    attachment: u64,
+    #[prost(uint64, tag = "2")]
+    session: u64,
+    #[prost(uint32, tag = "3")]
+    call_id: u32,
+    /// 16 bytes.
+    #[prost(bytes = "bytes", tag = "4")]
+    user: Bytes,
+    /// 16 bytes.
+    #[prost(bytes = "bytes", tag = "5")]
+    device: Bytes,
+    #[prost(string, tag = "6")]
+    method: String,
+    #[prost(bytes = "bytes", tag = "7")]
+    body: Bytes,
+}
+
+pub(super) fn encode(command: BusCommand) -> Vec<u8> {
+    let wire = Wire {
+        attachment: command.reply_to.attachment,
+        session: command.reply_to.session,
+        call_id: command.reply_to.call_id,
+        user: Bytes::copy_from_slice(command.user.uuid().as_bytes()),
+        device: Bytes::copy_from_slice(command.device.uuid().as_bytes()),
+        method: command.method,
+        body: command.body,
+    };
+    wire.encode_to_vec()
+}
+
+/// `None`: it is no command.
+pub(super) fn decode(partition: u32, payload: &[u8]) -> Option<BusCommand> {
+    let wire = Wire::decode(Bytes::copy_from_slice(payload)).ok()?;
+    Some(BusCommand {
+        partition,
+        reply_to: ReplyTo { attachment: wire.attachment, session: wire.session, call_id: wire.call_id },
+        user: UserId::from_slice(&wire.user)?,
+        device: DeviceId::from_slice(&wire.device)?,
+        method: wire.method,
+        body: wire.body,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn comes_back_as_it_was(attachment: u64, session: u64, call_id: u32, method: String, body: Vec<u8>) {
+            let command = BusCommand {
+                partition: 3,
+                reply_to: ReplyTo { attachment, session, call_id },
+                user: UserId::new_v7(),
+                device: DeviceId::new_v7(),
+                method,
+                body: body.into(),
+            };
+            prop_assert_eq!(decode(3, &encode(command.clone())), Some(command));
+        }
+
+        #[test]
+        fn takes_any_bytes(payload: Vec<u8>) {
+            decode(0, &payload);
+        }
+    }
+
+    #[test]
+    fn a_user_is_needed() {
+        assert_eq!(decode(0, &[]), None);
+    }
+}

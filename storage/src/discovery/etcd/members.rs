@@ -1,0 +1,149 @@
+//! Which nodes there are, kept up to date by a watch.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use etcd_client::{Client, Error, EventType, GetOptions, WatchOptions, WatchResponse, WatchStream};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::{CORES, EDGES, EtcdConfig, Entry, PAUSE, holder};
+use crate::discovery::{CoreNode, EdgeNode, static_list::set};
+
+/// Which nodes there are.
+#[derive(Clone)]
+pub(super) struct Members {
+    /// `/gogochat/`.
+    prefix: String,
+    grace: Duration,
+    known: BTreeMap<String, Entry>,
+    /// Those that a new list did not have, and when they are forgotten: after an outage nodes need a moment to register again.
+    missing: BTreeMap<String, Instant>,
+    cores: Arc<watch::Sender<Vec<CoreNode>>>,
+    edges: Arc<watch::Sender<Vec<EdgeNode>>>,
+}
+
+impl Members {
+    pub(super) fn new(config: &EtcdConfig) -> Self {
+        Self {
+            prefix: format!("/{}/", config.prefix),
+            grace: config.ttl + PAUSE,
+            known: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            cores: Arc::default(),
+            edges: Arc::default(),
+        }
+    }
+
+    pub(super) fn cores(&self) -> watch::Receiver<Vec<CoreNode>> {
+        self.cores.subscribe()
+    }
+
+    pub(super) fn edges(&self) -> watch::Receiver<Vec<EdgeNode>> {
+        self.edges.subscribe()
+    }
+
+    /// Asks for all of them. The revision of the answer: what changes later, changes after it.
+    pub(super) async fn list(&mut self, client: &Client) -> Result<i64, Error> {
+        let mut kv = client.kv_client();
+        let found = holder::answer(kv.get(self.prefix.clone(), Some(GetOptions::new().with_prefix()))).await?;
+        let listed: BTreeMap<String, Entry> = found
+            .kvs()
+            .iter()
+            .map(|kv| (String::from_utf8_lossy(kv.key()).into_owned(), holder::entry(kv.value())))
+            .collect();
+        let forget = Instant::now() + self.grace;
+        for name in self.known.keys().filter(|name| !listed.contains_key(*name)) {
+            self.missing.entry(name.clone()).or_insert(forget);
+        }
+        self.missing.retain(|name, _| !listed.contains_key(name));
+        self.known.extend(listed);
+        self.tell();
+        Ok(found.header().map_or(0, etcd_client::ResponseHeader::revision))
+    }
+
+    /// Follows every change after `revision`. Ends with its future.
+    pub(super) async fn follow(mut self, client: Client, mut revision: i64) {
+        loop {
+            if let Err(error) = self.watch(&client, revision + 1).await {
+                tracing::debug!(%error, "the watch on etcd has ended");
+            }
+            revision = loop {
+                sleep(PAUSE).await;
+                match self.list(&client).await {
+                    Ok(revision) => break revision,
+                    // The last ones stay.
+                    Err(error) => tracing::debug!(%error, "etcd does not answer"),
+                }
+            };
+        }
+    }
+
+    /// Until the watch breaks, or etcd has forgotten what has changed since then.
+    async fn watch(&mut self, client: &Client, from: i64) -> Result<(), Error> {
+        let options = WatchOptions::new().with_prefix().with_start_revision(from);
+        let mut changes: WatchStream = client.watch_client().watch(self.prefix.clone(), Some(options)).await?;
+        loop {
+            let due = self.missing.values().min().copied();
+            tokio::select! {
+                change = changes.message() => match change? {
+                    Some(change) if !change.canceled() => self.apply(&change),
+                    _ => return Ok(()),
+                },
+                () = until(due) => {
+                    let now = Instant::now();
+                    let gone: Vec<String> = self.missing.iter().filter(|(_, due)| **due <= now).map(|(name, _)| name.clone()).collect();
+                    for name in gone {
+                        self.missing.remove(&name);
+                        self.known.remove(&name);
+                    }
+                    self.tell();
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, change: &WatchResponse) {
+        for event in change.events() {
+            let Some(kv) = event.kv() else { continue };
+            let name = String::from_utf8_lossy(kv.key()).into_owned();
+            self.missing.remove(&name);
+            match event.event_type() {
+                EventType::Put => {
+                    self.known.insert(name, holder::entry(kv.value()));
+                }
+                EventType::Delete => {
+                    self.known.remove(&name);
+                }
+            }
+        }
+        self.tell();
+    }
+
+    fn tell(&self) {
+        let of = |kind: &str| {
+            let prefix = format!("{}{kind}/", self.prefix);
+            self.known
+                .iter()
+                .filter_map(move |(key, entry)| Some((key.strip_prefix(&prefix)?.to_owned(), entry.clone())))
+                .collect::<Vec<_>>()
+        };
+        let core = |(name, entry): (String, Entry)| CoreNode {
+            name,
+            address: entry.address,
+            services: entry.services,
+            partitions: entry.partitions,
+        };
+        let edge = |(name, entry): (String, Entry)| EdgeNode { name, url: entry.address };
+        set(&self.cores, of(CORES).into_iter().map(core).collect());
+        set(&self.edges, of(EDGES).into_iter().map(edge).collect());
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,201 @@
+//! Discovery by etcd: each node has a key under a lease that it renews; all watch the keys. While etcd is away everybody keeps what they
+//! knew last.
+
+mod holder;
+mod members;
+
+use std::{path::PathBuf, time::Duration};
+
+use async_trait::async_trait;
+use etcd_client::{Certificate, Client, ConnectOptions, Error, TlsOptions};
+use serde::{Deserialize, Serialize};
+use tokio::{sync::watch, task::JoinHandle};
+
+use self::{holder::Holder, members::Members};
+use super::{Claim, CoreNode, Discovery, DiscoveryError, EdgeNode, Node, Registration};
+
+/// Discovery by etcd.
+pub struct EtcdDiscovery {
+    client: Client,
+    config: EtcdConfig,
+    members: Members,
+    watcher: JoinHandle<()>,
+}
+
+/// How etcd is reached.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EtcdConfig {
+    /// `http://HOST:PORT`, or `https://` for TLS. A user and password may stand in the first: `http://USER:PASSWORD@HOST:PORT`.
+    pub endpoints: Vec<String>,
+    /// What the keys begin with: clusters that share an etcd have one each.
+    pub prefix: String,
+    /// With TLS: the authority that signed etcd's certificate, a PEM file; the public ones are not taken.
+    pub ca: Option<PathBuf>,
+    /// How long a node that says nothing more is known to the others. Whole seconds, 2 at least.
+    pub ttl: Duration,
+}
+
+impl Default for EtcdConfig {
+    fn default() -> Self {
+        Self { endpoints: Vec::new(), prefix: "gogochat".into(), ca: None, ttl: Duration::from_secs(5) }
+    }
+}
+
+impl EtcdDiscovery {
+    /// Connects, and learns which nodes there are.
+    ///
+    /// # Errors
+    /// etcd does not answer, or not to this user; the configuration cannot be used.
+    pub async fn open(mut config: EtcdConfig) -> Result<Self, DiscoveryError> {
+        config.ttl = config.ttl.max(MIN_TTL);
+        let (endpoints, options) = options(&config).await?;
+        let unreachable =
+            |reason: String| DiscoveryError::Unreachable { endpoints: endpoints.join(", "), reason };
+        let opening = async {
+            let mut members = Members::new(&config);
+            loop {
+                let error = match Client::connect(&endpoints, Some(options.clone())).await {
+                    Ok(client) => match members.list(&client).await {
+                        Ok(revision) => return Ok((client, members, revision)),
+                        Err(error) => error,
+                    },
+                    Err(error) => error,
+                };
+                if is_refusal(&error) {
+                    return Err(DiscoveryError::Refused(describe(&error)));
+                }
+                tracing::debug!(%error, "etcd does not answer yet");
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        let opened = tokio::time::timeout(PATIENCE, opening).await;
+        let (client, members, revision) = opened.unwrap_or_else(|_| Err(unreachable("it takes too long".into())))?;
+        let watcher = tokio::spawn(members.clone().follow(client.clone(), revision));
+        config.endpoints = endpoints;
+        Ok(Self { client, config, members, watcher })
+    }
+
+    fn key(&self, kind: &str, name: &str) -> String {
+        format!("/{}/{kind}/{name}", self.config.prefix)
+    }
+}
+
+impl Drop for EtcdDiscovery {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
+}
+
+#[async_trait]
+impl Discovery for EtcdDiscovery {
+    fn cores(&self) -> watch::Receiver<Vec<CoreNode>> {
+        self.members.cores()
+    }
+
+    fn edges(&self) -> watch::Receiver<Vec<EdgeNode>> {
+        self.members.edges()
+    }
+
+    async fn register(&self, node: Node) -> Result<Registration, DiscoveryError> {
+        let kind = match &node {
+            Node::Core(_) => CORES,
+            Node::Edge(_) => EDGES,
+        };
+        let name = node.name().to_owned();
+        let entry = move |node: &Node| match node {
+            Node::Core(core) => Entry {
+                address: core.address.clone(),
+                services: core.services.clone(),
+                partitions: core.partitions.clone(),
+                ..Entry::default()
+            },
+            Node::Edge(edge) => Entry { address: edge.url.clone(), ..Entry::default() },
+        };
+        let mut holder = Holder::new(self.client.clone(), self.config.clone(), self.key(kind, &name), entry(&node));
+        holder.take().await.map_err(|taken| taken.or_else(|entry| DiscoveryError::NameTaken { name, address: entry.address }))?;
+        let (wanted, changes) = watch::channel(node);
+        Ok(Registration::new(wanted, tokio::spawn(holder.hold(changes, entry))))
+    }
+
+    async fn claim(&self, name: &str, holder: &str) -> Result<Claim, DiscoveryError> {
+        let entry = Entry { address: holder.to_owned(), ..Entry::default() };
+        let key = self.key("claims", name);
+        let mut taker = Holder::new(self.client.clone(), self.config.clone(), key, entry.clone());
+        let claimed = |entry: Entry| DiscoveryError::Claimed { name: name.to_owned(), holder: entry.address };
+        taker.take().await.map_err(|taken| taken.or_else(claimed))?;
+        let (wanted, until) = watch::channel(());
+        let held = taker.held();
+        Ok(Claim::new(held, wanted, tokio::spawn(taker.hold(until, move |()| entry.clone()))))
+    }
+}
+
+/// The value of a key. It is read by programs of other versions: fields are only added.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    /// A core's address, an edge's URL, or the holder of a claim.
+    #[serde(default)]
+    address: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    services: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    partitions: Vec<u32>,
+    /// Of one process: tells a node's own key from that of another of its name.
+    #[serde(default)]
+    token: String,
+}
+
+/// Endpoints without user and password, and how to connect.
+async fn options(config: &EtcdConfig) -> Result<(Vec<String>, ConnectOptions), DiscoveryError> {
+    let mut options = ConnectOptions::new()
+        .with_connect_timeout(ASK)
+        .with_keep_alive(PING, ASK)
+        .with_keep_alive_while_idle(false)
+        .with_auto_token_refresh(true);
+    let mut endpoints = Vec::with_capacity(config.endpoints.len());
+    for endpoint in &config.endpoints {
+        let (scheme, place) = endpoint.split_once("://").unwrap_or(("http", endpoint));
+        let (user, place) = place.rsplit_once('@').map_or((None, place), |(user, place)| (Some(user), place));
+        if !matches!(scheme, "http" | "https") || place.is_empty() {
+            let message = format!("{scheme}://{place} is no endpoint: write http://HOST:PORT or https://HOST:PORT");
+            return Err(DiscoveryError::Config(message));
+        }
+        if let Some((user, password)) = user.and_then(|user| user.split_once(':')) {
+            options = options.with_user(user, password);
+        }
+        endpoints.push(format!("{scheme}://{place}"));
+    }
+    if endpoints.is_empty() {
+        return Err(DiscoveryError::Config("there is no endpoint: write [\"http://HOST:PORT\"]".into()));
+    }
+    if let Some(ca) = &config.ca {
+        let pem = tokio::fs::read(ca).await;
+        let pem = pem.map_err(|error| DiscoveryError::Config(format!("{} cannot be read: {error}", ca.display())))?;
+        options = options.with_tls(TlsOptions::new().ca_certificate(Certificate::from_pem(pem)));
+    }
+    Ok((endpoints, options))
+}
+
+/// Whether etcd has answered, and does not want this user.
+fn is_refusal(error: &Error) -> bool {
+    // etcd's codes for a wrong user or password, a missing one, and a missing permission: 3, 3, 7 (gRPC), or 16.
+    let message = error.to_string();
+    matches!(error, Error::GRpcStatus(_)) && REFUSALS.iter().any(|refusal| message.contains(refusal))
+}
+
+fn describe(error: &Error) -> String {
+    match error {
+        Error::GRpcStatus(status) => status.message().to_owned(),
+        other => other.to_string(),
+    }
+}
+
+const CORES: &str = "cores";
+const EDGES: &str = "edges";
+const REFUSALS: [&str; 4] = ["authentication failed", "user name is empty", "permission denied", "authentication is not enabled"];
+const MIN_TTL: Duration = Duration::from_secs(2);
+/// How long the first answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(200);
+const ASK: Duration = Duration::from_secs(2);
+/// etcd closes connections that ping more often than every 5 s.
+const PING: Duration = Duration::from_secs(6);

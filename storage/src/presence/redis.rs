@@ -1,0 +1,216 @@
+//! Presence in Redis, for all nodes.
+//!
+//! A user has two keys: a sorted set of sessions, each scored by the time until which it counts, and the time last seen. Both have a time to
+//! live, so that what a lost node left behind goes by itself. A coming or going is one script, and a question one pipeline: each costs one
+//! round trip.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fred::{
+    clients::Client,
+    interfaces::{ClientLike, KeysInterface as _, SortedSetsInterface as _},
+    types::{
+        Builder, ConnectHandle,
+        config::{Config, ReconnectPolicy, UnresponsiveConfig},
+        scripts::Script,
+    },
+};
+use gogochat_proto::ids::UserId;
+
+use super::{Presence, PresenceError, SessionKey, Status};
+
+/// Presence in Redis.
+pub struct RedisPresence {
+    client: Client,
+    connection: ConnectHandle,
+    prefix: String,
+    online: Script,
+    offline: Script,
+}
+
+/// How Redis is reached.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisConfig {
+    /// `redis://USER:PASSWORD@HOST:PORT/DB`; `rediss://` for TLS, with the system's authorities.
+    pub url: String,
+    /// What the keys begin with: clusters that share a server have one each.
+    pub prefix: String,
+}
+
+/// Why Redis was not opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RedisError {
+    /// The URL is not one.
+    #[error("core.redis: {0:?} is no URL of a Redis server: write redis://USER:PASSWORD@HOST:PORT/DB")]
+    Url(String),
+    /// It wants another user or password.
+    #[error("core.redis: {server} refuses the user or password: {reason}")]
+    Refused {
+        /// Host and port.
+        server: String,
+        /// What it says.
+        reason: String,
+    },
+    /// It does not answer.
+    #[error("core.redis: no Redis answers at {server}: {reason}")]
+    Unreachable {
+        /// Host and port.
+        server: String,
+        /// What came of it.
+        reason: String,
+    },
+}
+
+impl std::fmt::Debug for RedisConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisConfig").field("server", &server(&self.url)).field("prefix", &self.prefix).finish()
+    }
+}
+
+impl RedisPresence {
+    /// Connects. Later the connection comes back by itself.
+    ///
+    /// # Errors
+    /// See [`RedisError`].
+    pub async fn open(config: &RedisConfig) -> Result<Self, RedisError> {
+        let server = server(&config.url);
+        let scheme = config.url.split_once("://").map(|(scheme, _)| scheme);
+        if !matches!(scheme, Some("redis" | "rediss")) {
+            return Err(RedisError::Url(server));
+        }
+        let url = Config::from_url(&config.url).map_err(|_| RedisError::Url(server.clone()))?;
+        let client = client(Config { fail_fast: true, ..url })
+            .map_err(|error| RedisError::Unreachable { server: server.clone(), reason: error.to_string() })?;
+        // The first connection has to succeed. 
+        let opened = tokio::time::timeout(PATIENCE, client.init()).await;
+        let reason = match opened {
+            Ok(Ok(connection)) => {
+                return Ok(Self {
+                    client,
+                    connection,
+                    prefix: config.prefix.clone(),
+                    online: Script::from_lua(ONLINE),
+                    offline: Script::from_lua(OFFLINE),
+                });
+            }
+            Ok(Err(error)) if *error.kind() == fred::error::ErrorKind::Auth => {
+                return Err(RedisError::Refused { server, reason: error.details().to_owned() });
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it takes too long".into(),
+        };
+        Err(RedisError::Unreachable { server, reason })
+    }
+
+    /// The keys of a user: in one slot of a Redis cluster.
+    fn keys(&self, user: UserId) -> [String; 2] {
+        [format!("{}:presence:{{{user}}}:sessions", self.prefix), format!("{}:presence:{{{user}}}:seen", self.prefix)]
+    }
+
+    async fn run(&self, script: &Script, user: UserId, args: Vec<fred::types::Value>) -> Result<bool, PresenceError> {
+        let keys = self.keys(user).to_vec();
+        let done: i64 = script.evalsha_with_reload(&self.client, keys, args).await.map_err(unavailable)?;
+        Ok(done == 1)
+    }
+}
+
+impl Drop for RedisPresence {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+#[async_trait]
+impl Presence for RedisPresence {
+    async fn online(&self, user: UserId, session: SessionKey, now: i64, ttl_ms: i64) -> Result<bool, PresenceError> {
+        let until = now.saturating_add(ttl_ms);
+        let kept = ttl_ms.saturating_add(SPARE_MS);
+        let args = vec![member(session).into(), now.into(), until.into(), kept.into(), SEEN_MS.into()];
+        self.run(&self.online, user, args).await
+    }
+
+    async fn offline(&self, user: UserId, session: SessionKey, now: i64) -> Result<bool, PresenceError> {
+        self.run(&self.offline, user, vec![member(session).into(), now.into(), SEEN_MS.into()]).await
+    }
+
+    async fn get(&self, users: &[UserId], now: i64) -> Result<Vec<Status>, PresenceError> {
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
+        let pipeline = self.client.pipeline();
+        for user in users {
+            let [sessions, seen] = self.keys(*user);
+            // Whole milliseconds, which a double has exactly: later than now is from the next one on.
+            let _: () = pipeline.zcount(sessions, now.saturating_add(1) as f64, f64::INFINITY).await.map_err(unavailable)?;
+            let _: () = pipeline.get(seen).await.map_err(unavailable)?;
+        }
+        let answers: Vec<Option<i64>> = pipeline.all().await.map_err(unavailable)?;
+        let status = |pair: &[Option<i64>]| match pair {
+            [live, seen] => Status { online: live.is_some_and(|live| live > 0), last_seen_ms: seen.unwrap_or(0) },
+            _ => Status::default(),
+        };
+        Ok(answers.chunks(2).map(status).collect())
+    }
+}
+
+fn client(config: Config) -> Result<Client, fred::error::Error> {
+    Builder::from_config(config)
+        .with_connection_config(|connection| {
+            connection.connection_timeout = ANSWER;
+            connection.internal_command_timeout = ANSWER;
+            connection.max_command_attempts = 1;
+            // Full means: presence is unknown. It may lose everything.
+            connection.max_command_buffer_len = QUEUE;
+            connection.tcp.nodelay = Some(true);
+            connection.unresponsive = UnresponsiveConfig { max_timeout: Some(HANGS), interval: ANSWER };
+        })
+        .with_performance_config(|performance| performance.default_command_timeout = ANSWER)
+        .set_policy(ReconnectPolicy::new_exponential(0, 50, 2_000, 2))
+        .build()
+}
+
+/// The place of a URL, without user and password, for messages.
+fn server(url: &str) -> String {
+    let place = url.split_once("://").map_or(url, |(_, place)| place);
+    place.rsplit_once('@').map_or(place, |(_, place)| place).to_owned()
+}
+
+fn member((attachment, session): SessionKey) -> String {
+    format!("{attachment:x}:{session:x}")
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it is a function for map_err")]
+fn unavailable(error: fred::error::Error) -> PresenceError {
+    PresenceError(error.to_string())
+}
+
+/// Keys: sessions, seen. Arguments: session, now, until, how long to keep sessions, how long to keep the time seen. 1: was offline.
+const ONLINE: &str = "
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
+local before = redis.call('ZCARD', KEYS[1])
+redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+local seen = redis.call('GET', KEYS[2])
+if not seen or tonumber(seen) < tonumber(ARGV[2]) then redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[5]) end
+if before == 0 then return 1 end
+return 0";
+/// Keys: sessions, seen. Arguments: session, now, how long to keep the time seen. 1: was the last.
+const OFFLINE: &str = "
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
+if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
+local seen = redis.call('GET', KEYS[2])
+if not seen or tonumber(seen) < tonumber(ARGV[2]) then redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3]) end
+if redis.call('ZCARD', KEYS[1]) == 0 then return 1 end
+return 0";
+/// How long the first connection may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an answer may take before presence is unknown.
+const ANSWER: Duration = Duration::from_secs(2);
+/// A connection that answers nothing for so long is dropped.
+const HANGS: Duration = Duration::from_secs(4);
+const QUEUE: usize = 65_536;
+/// Sessions are kept for longer than they count, because nodes' clocks differ.
+const SPARE_MS: i64 = 60_000;
+/// How long it is known when a user was last seen: 30 days.
+const SEEN_MS: i64 = 30 * 24 * 3_600 * 1_000;
