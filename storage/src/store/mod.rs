@@ -4,8 +4,10 @@
 //! and every decision (may they? was it sent before? which seq?) is taken inside it. Accounts and devices have methods of their own.
 
 mod commit;
+pub mod mysql;
 mod sql;
 pub mod sqlite;
+pub mod transfer;
 
 use async_trait::async_trait;
 use bytes::Bytes;

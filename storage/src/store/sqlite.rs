@@ -12,7 +12,7 @@ use sea_orm::{
     sqlx::{
         self, ConnectOptions, Connection,
         pool::PoolOptions,
-        sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous},
+        sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePool, SqliteSynchronous},
     },
 };
 
@@ -34,7 +34,7 @@ pub async fn open(path: &Path) -> Result<SqlStore, MigrateError> {
     let writer = SqlxSqliteConnector::from_sqlx_sqlite_pool(writer);
 
     let transaction = writer.begin_with_options(DIALECT.write).await.map_err(error)?;
-    migrate::migrate(&Db { conn: &transaction, dialect: &DIALECT }).await?;
+    migrate::migrate(&Db::new(&transaction, &DIALECT)).await?;
     transaction.commit().await.map_err(error)?;
 
     let reader = pool(READERS, options(path, READER_CACHE_KIB).pragma("query_only", "ON")).await?;
@@ -42,6 +42,28 @@ pub async fn open(path: &Path) -> Result<SqlStore, MigrateError> {
     let mover = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options(path, MOVER_CACHE_KIB)).await?);
     let upkeep = Upkeep::spawn(checkpoint::run(mover.clone(), writer.clone()), mover);
     Ok(SqlStore::new(writer, reader, &DIALECT, Some(upkeep)))
+}
+
+/// Opens the store in a file that is there, for one connection, with nobody else having it open.
+///
+/// # Errors
+/// There is no such file, it is in use, or a newer program has written it.
+pub async fn open_alone(path: &Path) -> Result<SqlStore, MigrateError> {
+    if !path.is_file() {
+        return Err(StoreError::Unavailable(format!("there is no file {}", path.display())).into());
+    }
+    let options = options(path, WRITER_CACHE_KIB).locking_mode(SqliteLockingMode::Exclusive).busy_timeout(BUSY_ALONE);
+    let in_use = |error| match error {
+        StoreError::Unavailable(reason) if reason.contains("locked") => {
+            StoreError::Unavailable(format!("{} is in use, stop the server first: {reason}", path.display()))
+        }
+        other => other,
+    };
+    let only = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options).await.map_err(in_use)?);
+    let transaction = only.begin_with_options(DIALECT.write).await.map_err(error).map_err(in_use)?;
+    migrate::migrate(&Db::new(&transaction, &DIALECT)).await?;
+    transaction.commit().await.map_err(error)?;
+    Ok(SqlStore::new(only.clone(), only, &DIALECT, None))
 }
 
 /// Makes the folder, and the file, for nobody else to read: it holds password hashes and messages.
@@ -104,6 +126,11 @@ static DIALECT: Dialect = Dialect {
     upsert,
     row_list,
     error,
+    // There is one writer, which waits for nobody, and a schema changes in a transaction.
+    conflict: |_| false,
+    done_before: |_| false,
+    attempts: 1,
+    patience: None,
 };
 
 fn upsert(keys: &[&str], update: &[&str]) -> String {
@@ -150,6 +177,8 @@ const UNAVAILABLE: [i32; 6] = [5, 6, 8, 10, 14, 15];
 
 /// How long a connection waits for another process's lock.
 const BUSY: Duration = Duration::from_secs(5);
+/// The same, where nobody else should have one.
+const BUSY_ALONE: Duration = Duration::from_secs(1);
 /// How long a caller waits for a connection.
 const ACQUIRE: Duration = Duration::from_secs(10);
 /// Connections that read.

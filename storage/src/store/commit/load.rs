@@ -1,10 +1,15 @@
 //! Loads the rows of a batch: one statement a table, for up to 256 keys each.
 
-use gogochat_proto::{ids::UserId, v1};
+use std::collections::BTreeSet;
+
+use gogochat_proto::{
+    ids::{LogId, UserId},
+    v1,
+};
 use sea_orm::{ConnectionTrait, Value};
 
 use super::{
-    keys::Keys,
+    keys::{Keys, Pair},
     state::{Cell, Contact, Kind, Log, Member, Sent, State},
 };
 use crate::store::{
@@ -17,16 +22,14 @@ pub(super) async fn load<C: ConnectionTrait>(db: &Db<'_, C>, mut keys: Keys) -> 
     let lock = db.dialect.lock;
     let mut loaded = State::default();
 
-    let pairs = keys.pairs.iter().map(two).collect();
-    for row in db.rows_in("SELECT id, user_a, user_b FROM log WHERE", ["user_a", "user_b"], pairs, "").await? {
-        let log = row.id(0)?;
-        loaded.directs.insert((row.id(1)?, row.id(2)?), log);
-        keys.logs.insert(log);
-    }
-
-    let logs = keys.logs.iter().map(|log| [log.value()]).collect();
-    for row in db.rows_in(&format!("SELECT {LOG} FROM log WHERE"), ["id"], logs, lock).await? {
-        loaded.logs.insert(row.id(0)?, Cell::stored(read_log(&row)?));
+    let directs = load_directs(db, &keys.pairs, &mut loaded).await?;
+    keys.logs.extend(directs);
+    load_logs(db, &keys.logs, &mut loaded).await?;
+    if !lock.is_empty() {
+        // Where the wait was for one that made two users contacts, their conversation is there only now.
+        keys.pairs.retain(|pair| !loaded.directs.contains_key(pair));
+        let directs = load_directs(db, &keys.pairs, &mut loaded).await?;
+        load_logs(db, &directs, &mut loaded).await?;
     }
 
     let members = keys.members.iter().map(two).collect();
@@ -53,6 +56,35 @@ pub(super) async fn load<C: ConnectionTrait>(db: &Db<'_, C>, mut keys: Keys) -> 
         loaded.people.insert(id, person);
     }
     Ok(loaded)
+}
+
+/// Finds the direct conversations of pairs.
+async fn load_directs<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    pairs: &BTreeSet<Pair>,
+    loaded: &mut State,
+) -> Result<BTreeSet<LogId>, StoreError> {
+    let mut logs = BTreeSet::new();
+    let pairs = pairs.iter().map(two).collect();
+    for row in db.rows_in("SELECT id, user_a, user_b FROM log WHERE", ["user_a", "user_b"], pairs, "").await? {
+        let log = row.id(0)?;
+        loaded.directs.insert((row.id(1)?, row.id(2)?), log);
+        logs.insert(log);
+    }
+    Ok(logs)
+}
+
+/// Locks logs, the lowest id first: who has a log's row may change whatever belongs to the log.
+async fn load_logs<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    logs: &BTreeSet<LogId>,
+    loaded: &mut State,
+) -> Result<(), StoreError> {
+    let logs = logs.iter().map(|log| [log.value()]).collect();
+    for row in db.rows_in(&format!("SELECT {LOG} FROM log WHERE"), ["id"], logs, db.dialect.lock).await? {
+        loaded.logs.insert(row.id(0)?, Cell::stored(read_log(&row)?));
+    }
+    Ok(())
 }
 
 fn two<A: SqlId, B: SqlId>(key: &(A, B)) -> [Value; 2] {

@@ -32,14 +32,15 @@ fn changed<K: Ord + Hash, T>(cells: HashMap<K, Cell<T>>) -> Vec<(K, Cell<T>)> {
 }
 
 async fn write_logs<C: ConnectionTrait>(db: &Db<'_, C>, logs: Vec<(LogId, Cell<Log>)>) -> Result<(), StoreError> {
-    let rows = logs.into_iter().filter_map(|(id, cell)| {
-        let log = cell.now?;
+    let (mut new, mut moved) = (Vec::new(), Vec::new());
+    for (id, cell) in logs {
+        let Some(log) = cell.now else { continue };
         let kind = match log.kind {
             Kind::Own => 0_i64,
             Kind::Direct => 1,
             Kind::Group => 2,
         };
-        Some([
+        let row = [
             id.value(),
             kind.into(),
             log.last_seq.into(),
@@ -49,11 +50,14 @@ async fn write_logs<C: ConnectionTrait>(db: &Db<'_, C>, logs: Vec<(LogId, Cell<L
             log.title.into(),
             log.pair.map(|pair| pair.0).value(),
             log.pair.map(|pair| pair.1).value(),
-        ])
-    });
+        ];
+        if cell.stored { &mut moved } else { &mut new }.push(row);
+    }
     let columns = ["id", "kind", "last_seq", "last_ms", "member_count", "writable", "title", "user_a", "user_b"];
     let upsert = (db.dialect.upsert)(&["id"], &["last_seq", "last_ms", "member_count", "writable"]);
-    db.insert("log", columns, rows.collect(), &upsert).await
+    // Not as an upsert: MySQL would take a second conversation of the same two for the first.
+    db.insert("log", columns, new, "").await?;
+    db.insert("log", columns, moved, &upsert).await
 }
 
 async fn write_members<C: ConnectionTrait>(

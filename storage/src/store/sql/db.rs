@@ -1,5 +1,10 @@
 //! A connection or transaction, and the few things that databases say differently.
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
 use sea_orm::{ConnectionTrait, DbErr, SqlErr, Statement, TransactionOptions, Value};
 
 use super::Row;
@@ -22,6 +27,34 @@ pub(in crate::store) struct Dialect {
     pub(in crate::store) row_list: fn(rows: usize, width: usize) -> String,
     /// What an error means to the caller.
     pub(in crate::store) error: fn(DbErr) -> StoreError,
+    /// Whether an error says that another transaction stood in the way of this one, which may be run again.
+    pub(in crate::store) conflict: fn(&DbErr) -> bool,
+    /// Whether an error says that a migration which was cut off has made this already.
+    pub(in crate::store) done_before: fn(&DbErr) -> bool,
+    /// How often a writing transaction is run at most, while others stand in its way.
+    pub(in crate::store) attempts: u32,
+    /// How long a statement may take.
+    pub(in crate::store) patience: Option<Duration>,
+}
+
+impl Dialect {
+    /// Waits for the database, but not for ever.
+    pub(in crate::store) async fn wait<T>(
+        &self,
+        answer: impl Future<Output = Result<T, DbErr>>,
+        meaning: impl FnOnce(DbErr) -> StoreError,
+    ) -> Result<T, StoreError> {
+        let Some(patience) = self.patience else { return answer.await.map_err(meaning) };
+        match tokio::time::timeout(patience, answer).await {
+            Ok(answer) => answer.map_err(meaning),
+            Err(_) => Err(StoreError::Unavailable(format!("no answer within {} s", patience.as_secs()))),
+        }
+    }
+
+    /// What a transaction is run with: it has to be there still where the transaction may be run again.
+    pub(in crate::store) fn lend<T: Clone + Default>(&self, value: &mut T) -> T {
+        if self.attempts > 1 { value.clone() } else { std::mem::take(value) }
+    }
 }
 
 /// Statements on a connection or in a transaction.
@@ -29,9 +62,30 @@ pub(in crate::store) struct Dialect {
 pub(in crate::store) struct Db<'c, C> {
     pub(in crate::store) conn: &'c C,
     pub(in crate::store) dialect: &'static Dialect,
+    conflict: AtomicBool,
 }
 
-impl<C: ConnectionTrait> Db<'_, C> {
+impl<'c, C: ConnectionTrait> Db<'c, C> {
+    pub(in crate::store) fn new(conn: &'c C, dialect: &'static Dialect) -> Self {
+        Self { conn, dialect, conflict: AtomicBool::new(false) }
+    }
+
+    /// Whether another transaction stood in this one's way: what was asked failed for that alone.
+    pub(in crate::store) fn met_a_conflict(&self) -> bool {
+        self.conflict.load(Ordering::Relaxed)
+    }
+
+    async fn wait<T>(&self, answer: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
+        self.dialect.wait(answer, |error| self.meaning(error)).await
+    }
+
+    fn meaning(&self, error: DbErr) -> StoreError {
+        if (self.dialect.conflict)(&error) {
+            self.conflict.store(true, Ordering::Relaxed);
+        }
+        (self.dialect.error)(error)
+    }
+
     fn statement(&self, sql: impl Into<String>, values: Vec<Value>) -> Statement {
         Statement::from_sql_and_values(self.conn.get_database_backend(), sql, values)
     }
@@ -41,7 +95,7 @@ impl<C: ConnectionTrait> Db<'_, C> {
         sql: impl Into<String>,
         values: Vec<Value>,
     ) -> Result<Vec<Row>, StoreError> {
-        let rows = self.conn.query_all_raw(self.statement(sql, values)).await.map_err(self.dialect.error)?;
+        let rows = self.wait(self.conn.query_all_raw(self.statement(sql, values))).await?;
         Ok(rows.into_iter().map(Row).collect())
     }
 
@@ -50,7 +104,7 @@ impl<C: ConnectionTrait> Db<'_, C> {
         sql: impl Into<String>,
         values: Vec<Value>,
     ) -> Result<Option<Row>, StoreError> {
-        let row = self.conn.query_one_raw(self.statement(sql, values)).await.map_err(self.dialect.error)?;
+        let row = self.wait(self.conn.query_one_raw(self.statement(sql, values))).await?;
         Ok(row.map(Row))
     }
 
@@ -60,7 +114,7 @@ impl<C: ConnectionTrait> Db<'_, C> {
         sql: impl Into<String>,
         values: Vec<Value>,
     ) -> Result<u64, StoreError> {
-        let done = self.conn.execute_raw(self.statement(sql, values)).await.map_err(self.dialect.error)?;
+        let done = self.wait(self.conn.execute_raw(self.statement(sql, values))).await?;
         Ok(done.rows_affected())
     }
 
@@ -70,16 +124,22 @@ impl<C: ConnectionTrait> Db<'_, C> {
         sql: impl Into<String>,
         values: Vec<Value>,
     ) -> Result<bool, StoreError> {
-        match self.conn.execute_raw(self.statement(sql, values)).await {
-            Ok(_) => Ok(true),
-            Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => Ok(false),
-            Err(error) => Err((self.dialect.error)(error)),
-        }
+        let statement = self.statement(sql, values);
+        let inserted = async {
+            match self.conn.execute_raw(statement).await {
+                Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => Ok(false),
+                done => done.map(|_| true),
+            }
+        };
+        self.wait(inserted).await
     }
 
-    /// Runs statements that take no values.
-    pub(in crate::store) async fn script(&self, sql: &str) -> Result<(), StoreError> {
-        self.conn.execute_unprepared(sql).await.map(drop).map_err(self.dialect.error)
+    /// Changes the schema, however long it takes; a statement whose work is done already is passed over.
+    pub(in crate::store) async fn define(&self, sql: &str) -> Result<(), StoreError> {
+        match self.conn.execute_unprepared(sql).await {
+            Err(error) if !(self.dialect.done_before)(&error) => Err(self.meaning(error)),
+            _ => Ok(()),
+        }
     }
 
     /// The rows whose `columns` are among `keys`: `SELECT ... WHERE` is `head`, `tail` follows the condition.

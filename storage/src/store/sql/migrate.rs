@@ -24,9 +24,9 @@ pub enum MigrateError {
     Store(#[from] StoreError),
 }
 
-/// Brings the schema to the newest version; inside a transaction where the database can.
+/// Brings the schema to the newest version; inside a transaction where the database can. Where it cannot, one that was cut off is begun again.
 pub(in crate::store) async fn migrate<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), MigrateError> {
-    db.script("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL, checked_ms BIGINT NOT NULL)")
+    db.define("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL, checked_ms BIGINT NOT NULL)")
         .await?;
     let row = db.row("SELECT MAX(version) FROM schema_version", vec![]).await?;
     let found = row.map_or(Ok(None), |row| row.int_or_null(0))?;
@@ -36,7 +36,9 @@ pub(in crate::store) async fn migrate<C: ConnectionTrait>(db: &Db<'_, C>) -> Res
         return Err(MigrateError::Newer { found: from, known });
     }
     for migration in MIGRATIONS.iter().skip(usize::try_from(from).unwrap_or(0)) {
-        db.script(&migration.replace("{table}", db.dialect.table)).await?;
+        for statement in statements(migration) {
+            db.define(&statement.replace("{table}", db.dialect.table)).await?;
+        }
     }
     match found {
         None => {
@@ -45,6 +47,13 @@ pub(in crate::store) async fn migrate<C: ConnectionTrait>(db: &Db<'_, C>) -> Res
         Some(_) => db.execute("UPDATE schema_version SET version = ?", vec![known.into()]).await?,
     };
     Ok(())
+}
+
+/// The statements of a list, without its comments.
+fn statements(list: &str) -> Vec<String> {
+    let code: Vec<_> = list.lines().filter(|line| !line.starts_with("--")).collect();
+    let statements = code.join("\n");
+    statements.split(';').map(str::trim).filter(|statement| !statement.is_empty()).map(str::to_owned).collect()
 }
 
 /// Writes a row and so finds out whether writing works.

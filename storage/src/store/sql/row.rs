@@ -35,6 +35,10 @@ impl Row {
         self.get::<Vec<u8>>(column).map(Bytes::from)
     }
 
+    pub(in crate::store) fn bytes_or_null(&self, column: usize) -> Result<Option<Vec<u8>>, StoreError> {
+        self.get(column)
+    }
+
     pub(in crate::store) fn id<T: SqlId>(&self, column: usize) -> Result<T, StoreError> {
         self.id_or_null(column)?.ok_or_else(|| malformed(column))
     }

@@ -1,8 +1,10 @@
 //! [`Store`] on a writer and readers.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use gogochat_proto::ids::{DeviceId, LogId, UserId};
-use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
 use tokio::task::AbortHandle;
 
 use super::{Db, Dialect, accounts, contacts, conversations, devices, events, migrate};
@@ -47,33 +49,49 @@ impl SqlStore {
         each(&mut self.reader);
     }
 
-    fn read(&self) -> Db<'_, DatabaseConnection> {
-        Db { conn: &self.reader, dialect: self.dialect }
+    pub(in crate::store) fn read(&self) -> Db<'_, DatabaseConnection> {
+        Db::new(&self.reader, self.dialect)
     }
 
-    fn within<'c>(&self, transaction: &'c DatabaseTransaction) -> Db<'c, DatabaseTransaction> {
-        Db { conn: transaction, dialect: self.dialect }
+    pub(in crate::store) fn within<'c>(&self, transaction: &'c DatabaseTransaction) -> Db<'c, DatabaseTransaction> {
+        Db::new(transaction, self.dialect)
     }
 
-    async fn write(&self) -> Result<DatabaseTransaction, StoreError> {
-        self.writer.begin_with_options(self.dialect.write).await.map_err(self.dialect.error)
+    pub(in crate::store) async fn write(&self) -> Result<DatabaseTransaction, StoreError> {
+        let begun = self.writer.begin_with_options(self.dialect.write);
+        self.dialect.wait(begun, self.dialect.error).await
     }
 
     /// Several reads that see one state.
     async fn snapshot(&self) -> Result<DatabaseTransaction, StoreError> {
-        self.reader.begin().await.map_err(self.dialect.error)
+        let reader = self.reader.clone();
+        // To its end even where the caller has gone: half-begun, it would stay on its connection, and what is read there later be old.
+        let begun = tokio::spawn(async move { reader.begin().await });
+        let begun = async { begun.await.unwrap_or_else(|cause| Err(DbErr::Custom(cause.to_string()))) };
+        self.dialect.wait(begun, self.dialect.error).await
+    }
+
+    /// Whether a transaction is worth running again, after a pause that lets the other get to its end.
+    async fn again<T>(&self, result: &Result<T, StoreError>, conflict: bool, attempt: u32) -> bool {
+        let Err(error) = result else { return false };
+        if !conflict || attempt >= self.dialect.attempts {
+            return false;
+        }
+        tracing::debug!(%error, attempt, "a transaction is run again");
+        tokio::time::sleep(PAUSE * attempt).await;
+        true
     }
 
     /// Commits what went well, takes back what did not.
-    async fn finish<T>(
+    pub(in crate::store) async fn finish<T>(
         &self,
         transaction: DatabaseTransaction,
         result: Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         match result {
-            Ok(value) => transaction.commit().await.map_err(self.dialect.error).map(|()| value),
+            Ok(value) => self.dialect.wait(transaction.commit(), self.dialect.error).await.map(|()| value),
             Err(error) => {
-                if let Err(second) = transaction.rollback().await {
+                if let Err(second) = self.dialect.wait(transaction.rollback(), self.dialect.error).await {
                     tracing::debug!(%second, "no rollback after a failure");
                 }
                 Err(error)
@@ -82,21 +100,35 @@ impl SqlStore {
     }
 }
 
+/// What `$work` makes of `$db`, which is in a writing transaction, committed. Where another transaction stood in its way, it is run again.
+macro_rules! transact {
+    ($store:expr, |$db:ident| $work:expr) => {{
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let transaction = $store.write().await?;
+            let $db = $store.within(&transaction);
+            let result = $work.await;
+            let conflict = $db.met_a_conflict();
+            let result = $store.finish(transaction, result).await;
+            if !$store.again(&result, conflict, attempt).await {
+                break result;
+            }
+        }
+    }};
+}
+
 #[async_trait]
 impl Store for SqlStore {
-    async fn commit(&self, batch: Vec<Command>) -> Result<Vec<Outcome>, StoreError> {
+    async fn commit(&self, mut batch: Vec<Command>) -> Result<Vec<Outcome>, StoreError> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let transaction = self.write().await?;
-        let result = commit::commit(&self.within(&transaction), batch).await;
-        self.finish(transaction, result).await
+        transact!(self, |db| commit::commit(&db, self.dialect.lend(&mut batch)))
     }
 
     async fn create_user(&self, user: NewUser, device: NewDevice) -> Result<bool, StoreError> {
-        let transaction = self.write().await?;
-        let result = accounts::create(&self.within(&transaction), user, device).await;
-        self.finish(transaction, result).await
+        transact!(self, |db| accounts::create(&db, user.clone(), device.clone()))
     }
 
     async fn user_by_name(&self, name: &str) -> Result<Option<User>, StoreError> {
@@ -118,15 +150,11 @@ impl Store for SqlStore {
         new: &str,
         keep: DeviceId,
     ) -> Result<Option<Vec<DeviceId>>, StoreError> {
-        let transaction = self.write().await?;
-        let result = accounts::change_password(&self.within(&transaction), user, expected, new, keep).await;
-        self.finish(transaction, result).await
+        transact!(self, |db| accounts::change_password(&db, user, expected, new, keep))
     }
 
     async fn create_device(&self, device: NewDevice) -> Result<(), StoreError> {
-        let transaction = self.write().await?;
-        let result = devices::create(&self.within(&transaction), device).await;
-        self.finish(transaction, result).await
+        transact!(self, |db| devices::create(&db, device.clone()))
     }
 
     async fn device_by_access(&self, access: &Hash) -> Result<Option<Device>, StoreError> {
@@ -148,9 +176,7 @@ impl Store for SqlStore {
         now: Millis,
         grace_ms: Millis,
     ) -> Result<Rotation, StoreError> {
-        let transaction = self.write().await?;
-        let result = devices::rotate(&self.within(&transaction), refresh, new, now, grace_ms).await;
-        self.finish(transaction, result).await
+        transact!(self, |db| devices::rotate(&db, refresh, new, now, grace_ms))
     }
 
     async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError> {
@@ -158,18 +184,14 @@ impl Store for SqlStore {
     }
 
     async fn revoke_device(&self, user: UserId, device: DeviceId) -> Result<bool, StoreError> {
-        let transaction = self.write().await?;
-        let result = devices::revoke(&self.within(&transaction), user, device).await;
-        self.finish(transaction, result).await
+        transact!(self, |db| devices::revoke(&db, user, device))
     }
 
     async fn touch_devices(&self, seen: &[DeviceId], at: Millis) -> Result<(), StoreError> {
         if seen.is_empty() {
             return Ok(());
         }
-        let transaction = self.write().await?;
-        let result = devices::touch(&self.within(&transaction), seen, at).await;
-        self.finish(transaction, result).await
+        transact!(self, |db| devices::touch(&db, seen, at))
     }
 
     async fn contacts(&self, user: UserId, after: Option<UserId>, limit: u32) -> Result<Vec<Contact>, StoreError> {
@@ -218,9 +240,7 @@ impl Store for SqlStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        let transaction = self.write().await?;
-        let result = migrate::check(&self.within(&transaction)).await;
-        self.finish(transaction, result).await
+        transact!(self, |db| migrate::check(&db))
     }
 
     async fn close(&self) {
@@ -235,6 +255,9 @@ impl Store for SqlStore {
         }
     }
 }
+
+/// How long a transaction that others stood in the way of waits, times how often it was tried.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// What a database needs done beside the work, on a connection of its own.
 #[derive(Debug)]

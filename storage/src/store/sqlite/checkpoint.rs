@@ -42,7 +42,7 @@ pub(super) async fn checkpoint(
 
 /// Runs a checkpoint of a mode (<https://www.sqlite.org/pragma.html#pragma_wal_checkpoint>); the pages in the log, moved or not.
 pub(super) async fn pragma(connection: &DatabaseConnection, mode: &str) -> Result<i64, StoreError> {
-    let db = Db { conn: connection, dialect: &DIALECT };
+    let db = Db::new(connection, &DIALECT);
     let row = db.row(format!("PRAGMA wal_checkpoint({mode})"), vec![]).await?;
     row.map_or(Ok(0), |row| row.int(1))
 }

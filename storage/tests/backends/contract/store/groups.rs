@@ -203,11 +203,7 @@ pub(crate) async fn coming_back_begins_anew(store: Arc<dyn Store>) {
 pub(crate) async fn a_group_has_its_limit(store: Arc<dyn Store>) {
     let mut world = World::new(store);
     let one = world.user().await;
-    let mut others = Vec::new();
-    // Users without devices or memories would do, but there is only this way to make them.
-    for _ in 0..MAX_MEMBERS {
-        others.push(world.user().await);
-    }
+    let mut others = world.crowd(MAX_MEMBERS).await;
     for chunk in others.chunks(500) {
         let ask = |to: &UserId| {
             let conversation = LogId::new_v7();

@@ -6,6 +6,7 @@ pub(crate) mod groups;
 pub(crate) mod messages;
 pub(crate) mod model;
 pub(crate) mod reading;
+pub(crate) mod together;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,16 +16,78 @@ use gogochat_proto::{
     v1::{self, event::Body},
 };
 use gogochat_storage::store::{
-    Command, Committed, Done, Event, Millis, NewDevice, Origin, Outcome, Range, Store, StoreError, Tokens, User,
+    Command, Committed, Done, Event, Millis, NewDevice, Origin, Outcome, Range, Store, Tokens, User,
 };
 use prost::Message;
+use tokio::task::JoinSet;
 
-/// Runs each named test of the contract on a store of its own.
+/// Runs every test of the contract but those of `model`, each on a store of its own that `$open` opens.
 #[macro_export]
 macro_rules! store_contract {
-    ($open:path: $($module:ident :: {$($test:ident),* $(,)?}),* $(,)?) => {
+    ($open:path) => {
+        $crate::store_contract!(@each $open:
+            accounts::{
+                a_name_is_taken_once,
+                people_are_found_by_prefix,
+                many_users_at_once,
+                devices_come_and_go,
+                a_new_password_signs_others_out,
+                a_refresh_token_is_exchanged_once,
+                a_lost_answer_may_be_asked_for_again,
+                refresh_tokens_lapse,
+                an_arrival_is_seen_at_once,
+                it_answers_checks,
+            },
+            contacts::{
+                a_request_waits_on_both_sides,
+                accepting_makes_a_conversation,
+                asking_one_who_asked_accepts,
+                an_ended_contact_stops_messages,
+                contacts_again_have_their_conversation_again,
+                requests_are_refused_and_withdrawn,
+                nobody_is_asked_who_is_not_there,
+                only_the_asked_accepts,
+                lists_are_paged,
+            },
+            groups::{
+                founders_see_all,
+                creating_again_answers_with_the_first,
+                only_contacts_are_brought_in,
+                later_members_see_what_comes_later,
+                who_added_nobody_adds_nobody_later,
+                leaving_ends_it,
+                coming_back_begins_anew,
+                a_group_has_its_limit,
+            },
+            messages::{
+                takes_its_place_in_the_log,
+                a_batch_sees_its_own_commands,
+                a_repeat_is_answered_with_the_first,
+                only_members_append,
+                marks_move_up_alone,
+                a_mark_may_follow_its_message_in_a_batch,
+                batches_have_any_size,
+                large_groups_keep_read_marks_alone,
+            },
+            reading::{
+                events_come_in_pages,
+                pages_are_bounded_in_bytes,
+                payloads_come_back_as_they_were,
+                conversations_come_by_activity,
+                a_conversation_is_seen_by_its_member,
+                unread_messages_are_counted,
+                members_come_by_when_they_joined,
+            },
+            together::{
+                readers_see_whole_commits,
+                a_caller_that_gives_up_leaves_no_half,
+                closed_is_unavailable,
+            },
+        );
+    };
+    (@each $open:path: $($module:ident :: {$($test:ident),* $(,)?}),* $(,)?) => {
         $(mod $module {
-            $(#[tokio::test]
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
                 use $crate::contract::store::model::Opened as _;
                 let opened = $open().await;
@@ -63,6 +126,22 @@ impl World {
             users.push(self.user().await);
         }
         users.try_into().unwrap()
+    }
+
+    /// Many users, made several at once, who have nothing to do but to be there.
+    pub(crate) async fn crowd(&self, size: usize) -> Vec<UserId> {
+        let (mut making, mut ids) = (JoinSet::<bool>::new(), Vec::new());
+        for n in 0..size {
+            let (user, device) = new_user(&format!("crowd{n}"));
+            ids.push(user.id);
+            if making.len() >= 16 {
+                assert!(making.join_next().await.unwrap().unwrap());
+            }
+            let store = self.store.clone();
+            making.spawn(async move { store.create_user(user, device).await.unwrap() });
+        }
+        assert!(making.join_all().await.into_iter().all(|made| made));
+        ids
     }
 
     pub(crate) fn device(&self, user: UserId) -> DeviceId {
@@ -162,15 +241,3 @@ pub(crate) fn appended(committed: &Committed) -> i64 {
 }
 
 pub(crate) const NOW: Millis = 1_700_000_000_000;
-
-/// The store's answer after it was closed.
-pub(crate) async fn after_close(store: Arc<dyn Store>) {
-    let mut world = World::new(store);
-    let [one, other] = world.users().await;
-    let log = world.befriend(one, other).await;
-    world.store.close().await;
-    let refused = world.store.commit(vec![world.append(one, log, "late")]).await;
-    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-    assert!(matches!(world.store.last_seq(log).await, Err(StoreError::Unavailable(_))));
-    assert!(matches!(world.store.check().await, Err(StoreError::Unavailable(_))));
-}

@@ -1,0 +1,127 @@
+//! MySQL 8, shared by any number of nodes.
+//!
+//! Several connections write at once, each a batch in a transaction of its own. A batch first locks the rows of its logs, in the order of
+//! their ids, and reads everything else after that; at READ COMMITTED what it reads then is what the last holder of those locks has
+//! written (at REPEATABLE READ it would be what was there before the wait). A commit is on disk when it returns, as long as the server
+//! runs with `innodb_flush_log_at_trx_commit` and `sync_binlog` at 1, their defaults.
+
+mod error;
+mod options;
+mod setup;
+
+use std::time::Duration;
+
+use sea_orm::{
+    SqlxMySqlConnector, TransactionOptions,
+    sqlx::{
+        Connection as _, Executor as _,
+        mysql::{MySql, MySqlConnectOptions, MySqlPool},
+        pool::PoolOptions,
+    },
+};
+
+pub use self::error::OpenError;
+use super::{
+    sql::{Dialect, SqlStore, migrate::MigrateError},
+    transfer,
+};
+
+/// Opens the store in the database that a URL names, `mysql://user:password@host:port/database`, and brings its schema to the newest version.
+///
+/// The URL takes the driver's parameters: `ssl-mode` (`DISABLED`, `PREFERRED`, `REQUIRED`, `VERIFY_CA`, `VERIFY_IDENTITY`; on this
+/// machine `DISABLED` unless said otherwise), `ssl-ca`, `ssl-cert`, `ssl-key`, `socket`.
+///
+/// # Errors
+/// The URL is not of this form, the server cannot be used, a newer program has written the database, or it has a part alone of a store that
+/// was to be moved into it.
+pub async fn open(url: &str) -> Result<SqlStore, OpenError> {
+    let store = open_for_transfer(url).await?;
+    match transfer::is_unfinished(&store).await.map_err(MigrateError::from)? {
+        false => Ok(store),
+        true => Err(OpenError::Unfinished { place: options::place(&options::parse(url)?) }),
+    }
+}
+
+/// Opens it to move another store into it, which may have been begun already.
+///
+/// # Errors
+/// As [`open`], but for the last.
+pub async fn open_for_transfer(url: &str) -> Result<SqlStore, OpenError> {
+    let options = options::parse(url)?;
+    setup::prepare(&options).await?;
+    let writer = pool(WRITERS, "READ-COMMITTED", options.clone());
+    let reader = pool(READERS, "REPEATABLE-READ", options);
+    let [writer, reader] = [writer, reader].map(SqlxMySqlConnector::from_sqlx_mysql_pool);
+    Ok(SqlStore::new(writer, reader, &DIALECT, None))
+}
+
+/// Connections that are made when they are needed, each set up alike.
+fn pool(connections: u32, isolation: &'static str, options: MySqlConnectOptions) -> MySqlPool {
+    let setup = format!(
+        "SET transaction_isolation = '{isolation}', innodb_lock_wait_timeout = {LOCK_WAIT}, \
+         sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
+    );
+    PoolOptions::<MySql>::new()
+        .max_connections(connections)
+        .min_connections(0)
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        // A connection that lay idle may be gone, with the server or for its `wait_timeout`.
+        .before_acquire(|connection, seen| {
+            Box::pin(async move {
+                if seen.idle_for > TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_connect(move |connection, _| {
+            let setup = setup.clone();
+            Box::pin(async move { connection.execute(sqlx::AssertSqlSafe(setup)).await.map(drop) })
+        })
+        .connect_lazy_with(options)
+}
+
+/// What is MySQL's own.
+static DIALECT: Dialect = Dialect {
+    // The connections have the isolation that is wanted: said for each transaction, it would be a statement more.
+    write: TransactionOptions { isolation_level: None, access_mode: None, sqlite_transaction_mode: None },
+    insert: "INSERT",
+    lock: "FOR UPDATE",
+    // Text is equal where its bytes are, trailing spaces and all, as on SQLite.
+    table: "ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin",
+    upsert,
+    row_list,
+    error: error::meaning,
+    conflict: error::is_conflict,
+    done_before: error::is_done_before,
+    attempts: ATTEMPTS,
+    patience: Some(PATIENCE),
+};
+
+fn upsert(_keys: &[&str], update: &[&str]) -> String {
+    let update: Vec<_> = update.iter().map(|column| format!("{column} = incoming.{column}")).collect();
+    format!("AS incoming ON DUPLICATE KEY UPDATE {}", update.join(", "))
+}
+
+fn row_list(rows: usize, width: usize) -> String {
+    let row = format!("({})", super::sql::db::placeholders(width));
+    format!("({})", vec![row.as_str(); rows].join(", "))
+}
+
+/// Connections that write. What waits for the disk in one of them leaves room for the others.
+const WRITERS: u32 = 8;
+/// Connections that read.
+const READERS: u32 = 8;
+/// How often a transaction is run that others' locks have kept from its end.
+const ATTEMPTS: u32 = 4;
+/// Seconds that a statement waits for another transaction's lock.
+const LOCK_WAIT: u32 = 2;
+/// How long a caller waits for a connection, which includes making one.
+const ACQUIRE: Duration = Duration::from_secs(3);
+/// How long a statement may take.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// A connection that was used this long ago is asked whether it still lives.
+const TRUSTED: Duration = Duration::from_millis(500);

@@ -1,0 +1,137 @@
+//! Before the first use: is it a server that will do, does it keep its promises, has the database the newest schema?
+
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectionTrait, SqlxMySqlConnector, TransactionTrait as _,
+    sqlx::{self, ConnectOptions as _, Connection as _, Row as _, mysql::{MySqlConnectOptions, MySqlConnection}},
+};
+
+use super::{DIALECT, OpenError, options::place, pool};
+use crate::store::sql::{
+    Db,
+    migrate::{MigrateError, migrate},
+};
+
+/// Sees to it.
+pub(super) async fn prepare(options: &MySqlConnectOptions) -> Result<(), OpenError> {
+    let user = options.get_username();
+    let unusable = |error: sqlx::Error| OpenError::connecting(&error, place(options), user);
+    let connecting = tokio::time::timeout(CONNECT, options.connect());
+    let mut connection = match connecting.await {
+        Ok(connected) => connected.map_err(unusable)?,
+        Err(_) => {
+            let reason = format!("it does not answer within {} s", CONNECT.as_secs());
+            return Err(OpenError::Unreachable { place: place(options), reason });
+        }
+    };
+    check_version(&mut connection, options).await?;
+    warn_of_durability(&mut connection).await.map_err(unusable)?;
+    connection.close().await.map_err(unusable)?;
+    migrate_alone(options).await
+}
+
+async fn check_version(connection: &mut MySqlConnection, options: &MySqlConnectOptions) -> Result<(), OpenError> {
+    let version = sqlx::query("SELECT VERSION()").fetch_one(connection).await.and_then(|row| row.try_get::<String, _>(0));
+    let version = version.map_err(|error| OpenError::connecting(&error, place(options), options.get_username()))?;
+    match is_new_enough(&version) {
+        true => Ok(()),
+        false => Err(OpenError::TooOld { place: place(options), found: version }),
+    }
+}
+
+/// Whether the version, as "8.0.36-log", has what the statements use. MariaDB's versions are others, with other SQL.
+fn is_new_enough(version: &str) -> bool {
+    let number = version.split(['-', '+', ' ']).next().unwrap_or_default();
+    let parts: Vec<u32> = number.split('.').map_while(|part| part.parse().ok()).collect();
+    !version.contains("MariaDB") && parts >= MINIMUM.to_vec()
+}
+
+/// A server may be told to answer before what it was given is on disk.
+async fn warn_of_durability(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
+    let sql = "SELECT CAST(@@innodb_flush_log_at_trx_commit AS SIGNED), CAST(@@sync_binlog AS SIGNED), CAST(@@log_bin AS SIGNED)";
+    let row = sqlx::query(sql).fetch_one(connection).await?;
+    let (flush, sync, binlog): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    for warning in durability_warnings(flush, sync, binlog != 0) {
+        tracing::warn!("core.store: {warning}");
+    }
+    Ok(())
+}
+
+fn durability_warnings(flush: i64, sync: i64, binlog: bool) -> Vec<String> {
+    let flush = (flush != 1).then(|| {
+        format!(
+            "MySQL runs with innodb_flush_log_at_trx_commit = {flush}: messages that were acknowledged are lost when its machine fails; \
+             set it to 1"
+        )
+    });
+    let sync = (binlog && sync != 1).then(|| {
+        format!(
+            "MySQL runs with sync_binlog = {sync}: replicas may miss messages that were acknowledged when its machine fails; set it to 1"
+        )
+    });
+    flush.into_iter().chain(sync).collect()
+}
+
+/// Brings the schema to the newest version while no other node does. DDL commits by itself: after one that was cut off, the next run passes
+/// over what is there.
+async fn migrate_alone(options: &MySqlConnectOptions) -> Result<(), OpenError> {
+    let failed = |error| OpenError::Migrate(MigrateError::Store((DIALECT.error)(error)));
+    let pool = SqlxMySqlConnector::from_sqlx_mysql_pool(pool(1, "READ-COMMITTED", options.clone()));
+    // The lock belongs to the connection, and a transaction keeps its connection.
+    let transaction = pool.begin().await.map_err(failed)?;
+    let result = migrate_locked(&Db::new(&transaction, &DIALECT), options).await;
+    // Closing the connection gives the lock back.
+    drop(transaction);
+    pool.close_by_ref().await.map_err(failed)?;
+    result
+}
+
+async fn migrate_locked<C: ConnectionTrait>(db: &Db<'_, C>, options: &MySqlConnectOptions) -> Result<(), OpenError> {
+    let lock = format!("SELECT GET_LOCK({LOCK_NAME}, {LOCK_STEP})");
+    for _ in 0..LOCK_STEPS {
+        let row = db.row(lock.as_str(), vec![]).await.map_err(MigrateError::from)?;
+        let locked = row.map_or(Ok(None), |row| row.int_or_null(0)).map_err(MigrateError::from)?;
+        if locked == Some(1) {
+            return Ok(migrate(db).await?);
+        }
+    }
+    Err(OpenError::Busy { place: place(options), seconds: LOCK_STEP * LOCK_STEPS })
+}
+
+/// Names of locks are the server's, at most 64 characters: a hash of the database's name makes it the database's.
+const LOCK_NAME: &str = "SHA2(CONCAT('gogochat.migrate.', DATABASE()), 224)";
+/// Seconds that one statement waits for the lock, less than a statement may take.
+const LOCK_STEP: u32 = 4;
+/// How often it waits.
+const LOCK_STEPS: u32 = 15;
+
+/// How long the first connection may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// The first version with row aliases in INSERT ... ON DUPLICATE KEY UPDATE.
+const MINIMUM: [u32; 3] = [8, 0, 19];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_told_apart() {
+        for version in ["8.0.19", "8.0.36-0ubuntu0.22.04.1", "8.4.0", "9.7.0", "10.0.1-cloud", "8.0.30-22"] {
+            assert!(is_new_enough(version), "{version}");
+        }
+        for version in ["5.7.44-log", "8.0.18", "10.11.6-MariaDB-0+deb12u1", "5.5.5-10.4.0-MariaDB", "", "eight", "8"] {
+            assert!(!is_new_enough(version), "{version}");
+        }
+    }
+
+    #[test]
+    fn less_than_a_sync_a_commit_is_said() {
+        assert!(durability_warnings(1, 1, true).is_empty());
+        assert!(durability_warnings(1, 0, false).is_empty());
+        let warnings = durability_warnings(2, 100, true);
+        assert!(warnings[0].contains("innodb_flush_log_at_trx_commit = 2") && warnings[1].contains("sync_binlog = 100"));
+        assert_eq!(durability_warnings(0, 0, false).len(), 1);
+    }
+}

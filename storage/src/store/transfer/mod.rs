@@ -1,0 +1,143 @@
+//! Takes all that one store has into another that is empty, so that an installation that outgrows one file goes on where it stood: ids,
+//! seqs, tokens and the names of what was sent stay as they are, and so do the cursors that clients hold.
+//!
+//! Rows are copied in the order of their keys, some hundred in a transaction. So the last key that the target has of a table says how far
+//! the copying has come, and one that was cut off goes on behind it. A table of its own marks the target as unfinished until the end, when
+//! all was compared; a server does not open such a target.
+
+mod copy;
+mod tables;
+mod verify;
+
+
+use self::tables::TABLES;
+use super::{SqlStore, StoreError};
+
+/// How far it has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// The target has a part from a run that was cut off.
+    Continues,
+    /// Rows of a table are in the target.
+    Copied {
+        /// The table.
+        table: &'static str,
+        /// Rows that are there.
+        done: i64,
+        /// Rows to be there.
+        total: i64,
+    },
+    /// A table was compared, and is the same in both.
+    Verified {
+        /// The table.
+        table: &'static str,
+        /// Its rows.
+        rows: i64,
+        /// Its parts, each of which was counted and hashed: of events the logs, else 1.
+        parts: usize,
+    },
+}
+
+/// Why it was not done, or not to the end.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TransferError {
+    /// The target is not empty.
+    #[error("the target has data of its own ({rows} rows in {table}): name an empty database")]
+    OtherData {
+        /// A table that has rows.
+        table: &'static str,
+        /// How many.
+        rows: i64,
+    },
+    /// The target has a part of something else.
+    #[error("the target has a part of {found}, from a move that was cut off: finish that one, or name an empty database")]
+    OtherSource {
+        /// The source of that part.
+        found: String,
+    },
+    /// The two are not the same after all.
+    #[error(
+        "source and target differ in {what}: {source_rows} rows with hash {source_hash} against {target_rows} rows with hash {target_hash}. \
+         Was the source used since the move began? Start again with an empty database"
+    )]
+    Differs {
+        /// The table, or the log.
+        what: String,
+        /// In the source.
+        source_rows: i64,
+        /// In the source.
+        source_hash: String,
+        /// In the target.
+        target_rows: i64,
+        /// In the target.
+        target_hash: String,
+    },
+    /// Reading the source failed.
+    #[error("the source: {0}")]
+    Source(StoreError),
+    /// Reading or writing the target failed.
+    #[error("the target: {0}. What was copied is kept: run the same command again to go on")]
+    Target(StoreError),
+}
+
+/// Copies everything and compares it. `name` tells the source from others, for a run that goes on where one was cut off.
+///
+/// # Errors
+/// The target is not empty, the two are not the same in the end, or one of them cannot be used.
+pub async fn transfer(
+    source: &SqlStore,
+    target: &SqlStore,
+    name: &str,
+    report: &mut (dyn FnMut(Progress) + Send),
+) -> Result<(), TransferError> {
+    if claim(target, name).await? {
+        report(Progress::Continues);
+    }
+    for table in &TABLES {
+        copy::copy(source, target, table, report).await?;
+    }
+    for table in &TABLES {
+        report(verify::verify(source, target, table).await?);
+    }
+    target.read().define("DROP TABLE move_progress").await.map_err(TransferError::Target)
+}
+
+/// Whether a store has a part alone of what was to be copied into it.
+pub(super) async fn is_unfinished(store: &SqlStore) -> Result<bool, StoreError> {
+    let db = store.read();
+    let sql = match db.conn.get_database_backend() {
+        sea_orm::DbBackend::Sqlite => "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'move_progress'",
+        _ => {
+            "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'move_progress'"
+        }
+    };
+    let row = db.row(sql, vec![]).await?;
+    Ok(row.map_or(Ok(0), |row| row.int(0))? > 0)
+}
+
+/// Makes the target this source's. `true`: it was already, by a run that was cut off.
+async fn claim(target: &SqlStore, name: &str) -> Result<bool, TransferError> {
+    let db = target.read();
+    if is_unfinished(target).await.map_err(TransferError::Target)? {
+        let row = db.row("SELECT source FROM move_progress", vec![]).await.map_err(TransferError::Target)?;
+        match row.map(|row| row.text(0)).transpose().map_err(TransferError::Target)? {
+            Some(found) if found == name => return Ok(true),
+            Some(found) => return Err(TransferError::OtherSource { found }),
+            // Cut off between the table and its row.
+            None => {}
+        }
+    }
+    for table in &TABLES {
+        let rows = table.count(target).await.map_err(TransferError::Target)?;
+        if rows > 0 {
+            return Err(TransferError::OtherData { table: table.name, rows });
+        }
+    }
+    let table = "CREATE TABLE IF NOT EXISTS move_progress (source VARCHAR(1024) NOT NULL)";
+    db.define(table).await.map_err(TransferError::Target)?;
+    let transaction = target.write().await.map_err(TransferError::Target)?;
+    let sql = "INSERT INTO move_progress (source) VALUES (?)";
+    let result = target.within(&transaction).execute(sql, vec![name.into()]).await;
+    target.finish(transaction, result).await.map_err(TransferError::Target)?;
+    Ok(false)
+}

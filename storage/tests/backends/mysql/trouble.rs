@@ -1,0 +1,253 @@
+//! Several nodes on one database, and what others' locks and lost connections do.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use gogochat_proto::ids::{LogId, UserId};
+use gogochat_storage::store::{Command, Done, Range, Store, StoreError};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionTrait, Value};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+use super::database::{Database, Opened, open};
+use crate::contract::store::{NOW, World, appended, model::Opened as _};
+
+/// Two cores commit to the same conversations at once, some messages both, as after partitions moved.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_nodes_commit_to_the_same_conversations() {
+    const BATCHES: usize = 40;
+    let database = Database::create().await;
+    let (one_node, other_node) = tokio::join!(database.open(), database.open());
+    let mut world = World::new(one_node.clone());
+    let [one, other, third] = world.users().await;
+    let logs = [world.befriend(one, other).await, world.befriend(one, third).await];
+
+    let mut tasks = Vec::new();
+    for n in 0..BATCHES {
+        let mark = Command::Mark { log: logs[0], user: other, delivered: 1, read: 1 };
+        let batch = vec![world.append(one, logs[0], "x"), mark, world.append(one, logs[1], "y")];
+        let turned: Vec<_> = batch.iter().cloned().rev().collect();
+        for (node, batch, place) in [(&one_node, batch, 0), (&other_node, turned, 2)] {
+            let node = Arc::clone(node);
+            tasks.push(tokio::spawn(async move {
+                let outcomes = node.commit(batch).await.unwrap();
+                (n, appended(outcomes[place].as_ref().unwrap()))
+            }));
+        }
+    }
+    let mut seqs = vec![HashSet::new(); BATCHES];
+    for task in tasks {
+        let (n, seq) = task.await.unwrap();
+        seqs[n].insert(seq);
+    }
+    assert!(seqs.iter().all(|seqs| seqs.len() == 1), "one message at two places: {seqs:?}");
+    for log in logs {
+        let events = other_node.events(log, Range::After(0), 10_000, usize::MAX).await.unwrap();
+        let found: Vec<_> = events.iter().map(|event| event.seq).collect();
+        assert_eq!(found, (1..=1 + BATCHES as i64).collect::<Vec<_>>());
+        let names: HashSet<_> = events.iter().filter_map(|event| event.client_msg_id).collect();
+        assert_eq!(names.len(), BATCHES);
+    }
+}
+
+/// Two who ask each other at two cores at once become contacts with one conversation.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_nodes_make_one_conversation_of_two_users() {
+    let database = Database::create().await;
+    let nodes = tokio::join!(database.open(), database.open());
+    let mut world = World::new(nodes.0.clone());
+    for _ in 0..10 {
+        let [one, other] = world.users().await;
+        let ask = |from, to| {
+            vec![Command::RequestContact { from, to, note: String::new(), conversation: LogId::new_v7(), now: NOW }]
+        };
+        let (first, second) = tokio::join!(nodes.0.commit(ask(one, other)), nodes.1.commit(ask(other, one)));
+        let done = [first, second].map(|outcomes| outcomes.unwrap().remove(0).unwrap().done);
+        assert!(done.contains(&Done::Requested), "{done:?}");
+        let accepted = done.iter().find_map(|done| match done {
+            Done::Accepted { conversation } => Some(*conversation),
+            _ => None,
+        });
+        let conversation = accepted.expect("nobody's request was an answer");
+        for user in [one, other] {
+            let memberships = world.store.memberships(user).await.unwrap();
+            assert_eq!(memberships.iter().map(|one| one.log).collect::<Vec<_>>(), [conversation]);
+        }
+        // Removed at one core while it is accepted again at the other: one conversation still, open or not.
+        let remove = vec![Command::RemoveContact { user: one, peer: other, now: NOW }];
+        let (removed, _) = tokio::join!(nodes.0.commit(remove), nodes.1.commit(ask(other, one)));
+        removed.unwrap();
+        assert_eq!(world.store.memberships(one).await.unwrap().len(), 1);
+    }
+}
+
+/// A transaction that a deadlock took back is run again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadlock_is_tried_again() {
+    let stage = Stage::set().await;
+    let (low, high) = (stage.logs[0].min(stage.logs[1]), stage.logs[0].max(stage.logs[1]));
+    let mine = stage.transaction().await;
+    // The server takes back who has written less.
+    for n in 0..50 {
+        let sql = format!("INSERT INTO spare (n) VALUES ({n})");
+        mine.execute_unprepared(&sql).await.unwrap();
+    }
+    lock(&mine, high).await;
+    let commit = stage.commit(vec![stage.append(low), stage.append(high)]);
+    stage.until_one_waits().await;
+    lock(&mine, low).await;
+    mine.commit().await.unwrap();
+    for outcome in commit.await.unwrap().unwrap() {
+        assert_eq!(appended(&outcome.unwrap()), 2);
+    }
+    for log in stage.logs {
+        assert_eq!(stage.world.log(log).await.len(), 2);
+    }
+}
+
+/// Who holds a lock for long makes others wait, for a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_is_kept_is_unavailable() {
+    let stage = Stage::set().await;
+    let mine = stage.transaction().await;
+    lock(&mine, stage.logs[0]).await;
+    let begin = Instant::now();
+    let refused = stage.commit(vec![stage.append(stage.logs[0])]).await.unwrap();
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert!(begin.elapsed() < Duration::from_secs(15));
+    // Nobody else was held up, and reading goes on.
+    assert_eq!(stage.world.say(stage.one, stage.logs[1], "x").await, 2);
+    assert_eq!(stage.world.log(stage.logs[0]).await.len(), 1);
+    // A wait that ends in time is none.
+    let commit = stage.commit(vec![stage.append(stage.logs[0])]);
+    stage.until_one_waits().await;
+    mine.rollback().await.unwrap();
+    assert_eq!(appended(&commit.await.unwrap().unwrap().remove(0).unwrap()), 2);
+}
+
+/// A core that is killed between its writes and the commit leaves nothing; what it was about to commit can be sent again, to another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_killed_in_mid_commit_leaves_nothing() {
+    let stage = Stage::set().await;
+    let log = stage.logs[0];
+    let append = stage.append(log);
+    let mine = stage.transaction().await;
+    // In the place of the next event, so that the commit waits with its last statement, all others behind it.
+    let values: Vec<Value> = vec![log.as_bytes().to_vec().into(), stage.one.as_bytes().to_vec().into()];
+    let place = "INSERT INTO event (log_id, seq, body, time_ms, sender_id, payload) VALUES (?, 2, 0, 0, ?, '')";
+    mine.execute_raw(Statement::from_sql_and_values(mine.get_database_backend(), place, values)).await.unwrap();
+    let commit = stage.commit(vec![append.clone()]);
+    let connection = stage.until_one_waits().await;
+    stage.raw.execute_unprepared(&format!("KILL {connection}")).await.unwrap();
+    let lost = commit.await.unwrap();
+    assert!(matches!(lost, Err(StoreError::Unavailable(_))), "{lost:?}");
+    mine.rollback().await.unwrap();
+
+    let other_node = stage.opened.database.open().await;
+    assert_eq!(other_node.last_seq(log).await.unwrap(), Some(1));
+    let again = other_node.commit(vec![append.clone()]).await.unwrap().remove(0).unwrap();
+    assert_eq!(again.done, Done::Appended { seq: 2, time_ms: NOW, duplicate: false });
+    let twice = stage.commit(vec![append]).await.unwrap().unwrap().remove(0).unwrap();
+    assert_eq!(twice.done, Done::Appended { seq: 2, time_ms: NOW, duplicate: true });
+    assert_eq!(stage.world.log(log).await.len(), 2);
+}
+
+/// When all connections are gone, as after a restart of the server, the store goes on by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_connections_are_made_anew() {
+    let stage = Stage::set().await;
+    let store = stage.opened.store();
+    let sql = "SELECT processlist_id FROM performance_schema.threads \
+               WHERE processlist_db = DATABASE() AND processlist_id <> CONNECTION_ID()";
+    for id in stage.numbers(sql).await {
+        // One of them may have gone by itself.
+        let _ = stage.raw.execute_unprepared(&format!("KILL {id}")).await;
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let (mut seq, mut seen) = (0, 0);
+    while seq < 21 || seen < seq {
+        assert!(Instant::now() < deadline, "the store does not come back");
+        match store.commit(vec![stage.append(stage.logs[0])]).await {
+            Ok(mut outcomes) => seq = appended(&outcomes.remove(0).unwrap()),
+            Err(StoreError::Unavailable(_)) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+        match store.events(stage.logs[0], Range::After(0), 1_000, usize::MAX).await {
+            Ok(events) => seen = events.len() as i64,
+            Err(StoreError::Unavailable(_)) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A store with two conversations, and a connection past it.
+struct Stage {
+    world: World,
+    one: UserId,
+    logs: [LogId; 2],
+    raw: DatabaseConnection,
+    opened: Opened,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let opened = open().await;
+        let mut world = World::new(opened.store());
+        let [one, other, third] = world.users().await;
+        let logs = [world.befriend(one, other).await, world.befriend(one, third).await];
+        let raw = opened.database.raw().await;
+        raw.execute_unprepared("CREATE TABLE spare (n BIGINT NOT NULL PRIMARY KEY)").await.unwrap();
+        Self { world, one, logs, raw, opened }
+    }
+
+    fn append(&self, log: LogId) -> Command {
+        self.world.append(self.one, log, "x")
+    }
+
+    /// Commits beside what the test does meanwhile.
+    fn commit(
+        &self,
+        batch: Vec<Command>,
+    ) -> JoinHandle<Result<Vec<gogochat_storage::store::Outcome>, StoreError>> {
+        let store = self.opened.store();
+        tokio::spawn(async move { store.commit(batch).await })
+    }
+
+    /// A transaction on a connection of its own.
+    async fn transaction(&self) -> DatabaseTransaction {
+        self.opened.database.raw().await.begin().await.unwrap()
+    }
+
+    /// Waits until a transaction in this database waits for a lock: its connection.
+    async fn until_one_waits(&self) -> i64 {
+        let sql = "SELECT t.processlist_id FROM performance_schema.data_lock_waits w \
+                   JOIN performance_schema.threads t ON t.thread_id = w.requesting_thread_id \
+                   WHERE t.processlist_db = DATABASE()";
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            if let Some(connection) = self.numbers(sql).await.first() {
+                return *connection;
+            }
+            assert!(Instant::now() < deadline, "nobody waits for a lock");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn numbers(&self, sql: &str) -> Vec<i64> {
+        let statement = Statement::from_string(self.raw.get_database_backend(), sql);
+        let rows = self.raw.query_all_raw(statement).await.unwrap();
+        // The server gives ids without a sign.
+        rows.iter().map(|row| row.try_get_by_index::<u64>(0).unwrap() as i64).collect()
+    }
+}
+
+async fn lock(transaction: &DatabaseTransaction, log: LogId) {
+    let values: Vec<Value> = vec![log.as_bytes().to_vec().into()];
+    let sql = "SELECT id FROM log WHERE id = ? FOR UPDATE";
+    transaction
+        .query_one_raw(Statement::from_sql_and_values(transaction.get_database_backend(), sql, values))
+        .await
+        .unwrap()
+        .unwrap();
+}
