@@ -1,12 +1,15 @@
 //! How many rows a second the store commits, by size of batch, and what the disk itself can do:
-//! `cargo run --release -p gogochat-storage --example commit_rate [FOLDER] [PAIRS]`.
+//! `cargo run --release -p gogochat-storage --example commit_rate [FOLDER|mysql://...] [PAIRS] [WRITERS]`.
 //!
+//! With a folder, in a SQLite file there; with a URL, in that MySQL database, which has to be empty. WRITERS (default 1) commit at once, each to
+//! conversations of its own, as several partitions do.
 //! Each row is a message to a conversation of its own among PAIRS (default 2,000), acknowledged after the commit's fsync.
 
 use std::{
     error::Error,
     io::{Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,32 +17,39 @@ use gogochat_proto::{
     ids::{ClientMsgId, DeviceId, LogId, UserId},
     v1::{self, event::Body},
 };
-use gogochat_storage::store::{Command, NewDevice, Origin, Store, Tokens, User, sqlite};
+use gogochat_storage::store::{Command, NewDevice, Origin, SqlStore, Store, StoreError, Tokens, User, mysql, sqlite};
 use prost::Message as _;
+use tokio::task::JoinSet;
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
+    let place = arguments.next().unwrap_or_else(|| std::env::temp_dir().display().to_string());
     let pairs: usize = arguments.next().map_or(Ok(2_000), |pairs| pairs.parse())?;
-    let folder = tempfile::tempdir_in(folder)?;
+    let writers: usize = arguments.next().map_or(Ok(1), |writers| writers.parse())?;
     let mut out = std::io::stdout();
+    let is_url = place.starts_with("mysql:");
+    let folder = tempfile::tempdir_in(if is_url { std::env::temp_dir() } else { PathBuf::from(&place) })?;
     writeln!(out, "the disk: {:.0} fdatasync/s of 4 KiB", sync_rate(folder.path())?)?;
 
-    let store = sqlite::open(&folder.path().join("gogochat.db")).await?;
-    let conversations = prepare(&store, pairs).await?;
-    let mut next = conversations.into_iter().cycle();
+    let store = match is_url {
+        true => mysql::open(&place).await?,
+        false => sqlite::open(&folder.path().join("gogochat.db")).await?,
+    };
+    let store = Arc::new(store);
+    let conversations = prepare(&*store, pairs).await?;
+    let shares: Vec<Vec<_>> =
+        (0..writers).map(|n| conversations.iter().copied().skip(n).step_by(writers.max(1)).collect()).collect();
     writeln!(out, "{HEAD}")?;
     for size in [1, 16, 200, 500] {
         let (begin, begin_cpu) = (Instant::now(), cpu_time());
+        let mut writing = JoinSet::new();
+        for share in &shares {
+            writing.spawn(write(Arc::clone(&store), share.clone(), size));
+        }
         let mut took = Vec::new();
-        while begin.elapsed() < SPAN {
-            let batch = next.by_ref().take(size).map(append).collect();
-            let one = Instant::now();
-            if store.commit(batch).await?.iter().any(Result::is_err) {
-                return Err("a message was refused".into());
-            }
-            took.push(one.elapsed().as_secs_f64() * 1e3);
+        while let Some(times) = writing.join_next().await {
+            took.append(&mut times??);
         }
         let (elapsed, cpu) = (begin.elapsed().as_secs_f64(), (cpu_time() - begin_cpu).as_secs_f64());
         let commits = took.len() as f64;
@@ -52,6 +62,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     store.close().await;
     Ok(())
+}
+
+/// Commits batches of messages for a while; how many milliseconds each took.
+async fn write(store: Arc<SqlStore>, conversations: Vec<(UserId, LogId)>, size: usize) -> Result<Vec<f64>, StoreError> {
+    let mut next = conversations.into_iter().cycle();
+    let (begin, mut took) = (Instant::now(), Vec::new());
+    while begin.elapsed() < SPAN {
+        let batch = next.by_ref().take(size).map(append).collect();
+        let one = Instant::now();
+        if store.commit(batch).await?.iter().any(Result::is_err) {
+            return Err(StoreError::Failed("a message was refused".into()));
+        }
+        took.push(one.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(took)
 }
 
 /// Users, two by two contacts; the first of each two and their conversation.

@@ -125,6 +125,7 @@ static DIALECT: Dialect = Dialect {
     table: "WITHOUT ROWID",
     upsert,
     row_list,
+    statement_bytes: usize::MAX,
     error,
     // There is one writer, which waits for nobody, and a schema changes in a transaction.
     conflict: |_| false,

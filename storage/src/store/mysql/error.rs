@@ -14,7 +14,9 @@ pub enum OpenError {
     #[error("this is no mysql://user:password@host:port/database: {0}")]
     Url(String),
     /// The user may not come in.
-    #[error("MySQL lets nobody into {place} as {user:?}: check the user and the password, and what the user was granted ({reason})")]
+    #[error(
+        "MySQL lets nobody into {place} as {user:?}: check the user and the password, and what the user was granted ({reason})"
+    )]
     Refused {
         /// Database and server.
         place: String,
@@ -46,7 +48,9 @@ pub enum OpenError {
         found: String,
     },
     /// Another node is at it, for too long.
-    #[error("another node has been changing the schema of {place} for more than {seconds} s: wait for it, then start again")]
+    #[error(
+        "another node has been changing the schema of {place} for more than {seconds} s: wait for it, then start again"
+    )]
     Busy {
         /// Database and server.
         place: String,
@@ -54,7 +58,9 @@ pub enum OpenError {
         seconds: u32,
     },
     /// Moving another store into it was cut off.
-    #[error("{place} has a part alone of a store that is being moved into it: run the same `gogochat move` again, to its end")]
+    #[error(
+        "{place} has a part alone of a store that is being moved into it: run the same `gogochat move` again, to its end"
+    )]
     Unfinished {
         /// Database and server.
         place: String,
@@ -139,15 +145,11 @@ const ON_DISK: [u16; 4] = [3, 14, 1026, 1030];
 /// What passes, or what an operator mends, while this program runs.
 const UNAVAILABLE: [u16; 29] = [
     // The password or the grants were changed, the database is away.
-    1044, 1045, 1049, 1698, 3118,
-    // Too many connections, or of this user; too many prepared statements.
+    1044, 1045, 1049, 1698, 3118, // Too many connections, or of this user; too many prepared statements.
     1040, 1203, 1226, 1461,
     // Shutting down, this connection was killed, this host is locked out, idle for too long.
-    1053, 1077, 1078, 1079, 1129, 1152, 1317, 1927, 3169, 4031,
-    // The network.
-    1158, 1159, 1160, 1161,
-    // Read only: a replica, or one that is becoming the primary.
-    1290, 1792, 1836,
-    // Locks; a statement's time.
+    1053, 1077, 1078, 1079, 1129, 1152, 1317, 1927, 3169, 4031, // The network.
+    1158, 1159, 1160, 1161, // Read only: a replica, or one that is becoming the primary.
+    1290, 1792, 1836, // Locks; a statement's time.
     1205, 1213, 3024,
 ];

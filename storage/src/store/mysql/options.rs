@@ -8,8 +8,7 @@ use sea_orm::sqlx::{
 use super::OpenError;
 
 pub(super) fn parse(url: &str) -> Result<MySqlConnectOptions, OpenError> {
-    let options: MySqlConnectOptions =
-        url.parse().map_err(|error: sqlx::Error| OpenError::Url(error.to_string()))?;
+    let options: MySqlConnectOptions = url.parse().map_err(|error: sqlx::Error| OpenError::Url(error.to_string()))?;
     if !url.starts_with("mysql://") {
         return Err(OpenError::Url("it does not begin with mysql://".into()));
     }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use sea_orm::{
     ConnectionTrait, SqlxMySqlConnector, TransactionTrait as _,
-    sqlx::{self, ConnectOptions as _, Connection as _, Row as _, mysql::{MySqlConnectOptions, MySqlConnection}},
+    sqlx::{
+        self, ConnectOptions as _, Connection as _, Row as _,
+        mysql::{MySqlConnectOptions, MySqlConnection},
+    },
 };
 
 use super::{DIALECT, OpenError, options::place, pool};
@@ -32,7 +35,8 @@ pub(super) async fn prepare(options: &MySqlConnectOptions) -> Result<(), OpenErr
 }
 
 async fn check_version(connection: &mut MySqlConnection, options: &MySqlConnectOptions) -> Result<(), OpenError> {
-    let version = sqlx::query("SELECT VERSION()").fetch_one(connection).await.and_then(|row| row.try_get::<String, _>(0));
+    let version =
+        sqlx::query("SELECT VERSION()").fetch_one(connection).await.and_then(|row| row.try_get::<String, _>(0));
     let version = version.map_err(|error| OpenError::connecting(&error, place(options), options.get_username()))?;
     match is_new_enough(&version) {
         true => Ok(()),
@@ -131,7 +135,9 @@ mod tests {
         assert!(durability_warnings(1, 1, true).is_empty());
         assert!(durability_warnings(1, 0, false).is_empty());
         let warnings = durability_warnings(2, 100, true);
-        assert!(warnings[0].contains("innodb_flush_log_at_trx_commit = 2") && warnings[1].contains("sync_binlog = 100"));
+        assert!(
+            warnings[0].contains("innodb_flush_log_at_trx_commit = 2") && warnings[1].contains("sync_binlog = 100")
+        );
         assert_eq!(durability_warnings(0, 0, false).len(), 1);
     }
 }

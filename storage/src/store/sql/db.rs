@@ -25,6 +25,8 @@ pub(in crate::store) struct Dialect {
     pub(in crate::store) upsert: fn(keys: &[&str], update: &[&str]) -> String,
     /// The right side of `(a, b) IN`, for `rows` rows of `width` placeholders.
     pub(in crate::store) row_list: fn(rows: usize, width: usize) -> String,
+    /// Bytes of values that a statement of several rows may have.
+    pub(in crate::store) statement_bytes: usize,
     /// What an error means to the caller.
     pub(in crate::store) error: fn(DbErr) -> StoreError,
     /// Whether an error says that another transaction stood in the way of this one, which may be run again.
@@ -181,12 +183,19 @@ impl<'c, C: ConnectionTrait> Db<'c, C> {
         Ok(())
     }
 
+    /// The most rows of so many bytes that a statement may have; one of [`CHUNKS`].
+    fn largest(&self, row: usize) -> usize {
+        let fitting = self.dialect.statement_bytes / row.max(1);
+        CHUNKS.into_iter().find(|size| *size <= fitting).unwrap_or(1)
+    }
+
     /// The condition that columns are among `keys`, in as many parts as it takes. The number of placeholders is one of a few, the last
     /// key repeated, so that the database finds the statement prepared.
     fn keys_in<const N: usize>(&self, columns: [&str; N], keys: Vec<[Value; N]>) -> Vec<(String, Vec<Value>)> {
+        let largest = self.largest(KEY_BYTES * N);
         let mut parts = Vec::new();
-        for chunk in keys.chunks(CHUNKS[0]) {
-            let size = CHUNKS.into_iter().rev().find(|size| *size >= chunk.len()).unwrap_or(CHUNKS[0]);
+        for chunk in keys.chunks(largest) {
+            let size = CHUNKS.into_iter().rev().find(|size| *size >= chunk.len()).unwrap_or(largest);
             let last = chunk.last().into_iter().cycle().take(size - chunk.len());
             let values = chunk.iter().chain(last).flatten().cloned().collect();
             let condition = if N == 1 {
@@ -210,13 +219,24 @@ impl<'c, C: ConnectionTrait> Db<'c, C> {
         let columns = columns.join(", ");
         let row = format!("({})", placeholders(N));
         let verb = self.dialect.insert;
+        let widest = rows.iter().map(|row| row.iter().map(bytes).sum()).max().unwrap_or(0);
+        let largest = self.largest(widest);
         let mut rows = rows.into_iter();
-        while let Some(size) = CHUNKS.into_iter().find(|size| *size <= rows.len()) {
+        while let Some(size) = CHUNKS.into_iter().find(|size| *size <= rows.len().min(largest)) {
             let values = rows.by_ref().take(size).flatten().collect();
             let list = vec![row.as_str(); size].join(", ");
             self.execute(format!("{verb} INTO {table} ({columns}) VALUES {list} {tail}"), values).await?;
         }
         Ok(())
+    }
+}
+
+/// Bytes that a value takes in a statement, more or less.
+fn bytes(value: &Value) -> usize {
+    match value {
+        Value::Bytes(Some(bytes)) => bytes.len() + 1,
+        Value::String(Some(text)) => text.len() + 1,
+        _ => 8,
     }
 }
 
@@ -227,3 +247,6 @@ pub(in crate::store) fn placeholders(count: usize) -> String {
 
 /// Sizes of many-row statements, falling, the last 1. The largest times the widest row stays below SQLite's 32,766 values.
 const CHUNKS: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
+
+/// Bytes of a key's column: an id or a number.
+const KEY_BYTES: usize = 17;

@@ -9,7 +9,6 @@ mod copy;
 mod tables;
 mod verify;
 
-
 use self::tables::TABLES;
 use super::{SqlStore, StoreError};
 
@@ -50,7 +49,9 @@ pub enum TransferError {
         rows: i64,
     },
     /// The target has a part of something else.
-    #[error("the target has a part of {found}, from a move that was cut off: finish that one, or name an empty database")]
+    #[error(
+        "the target has a part of {found}, from a move that was cut off: finish that one, or name an empty database"
+    )]
     OtherSource {
         /// The source of that part.
         found: String,

@@ -158,13 +158,7 @@ pub(super) const TABLES: [Table; 8] = [
     Table {
         name: "account",
         key: &["id"],
-        columns: &[
-            ("id", Bytes),
-            ("name", Text),
-            ("display_name", Text),
-            ("password_hash", Text),
-            ("created_ms", Int),
-        ],
+        columns: &[("id", Bytes), ("name", Text), ("display_name", Text), ("password_hash", Text), ("created_ms", Int)],
         by_log: false,
     },
     Table {
@@ -292,8 +286,10 @@ mod tests {
         let named: BTreeMap<_, _> = TABLES
             .iter()
             .map(|table| {
-                let place = |column: &str| table.key.iter().position(|key| *key == column).map_or(0, |place| place as i64 + 1);
-                let columns = table.columns.iter().map(|(name, _)| ((*name).to_owned(), place(name))).collect::<Vec<_>>();
+                let place =
+                    |column: &str| table.key.iter().position(|key| *key == column).map_or(0, |place| place as i64 + 1);
+                let columns =
+                    table.columns.iter().map(|(name, _)| ((*name).to_owned(), place(name))).collect::<Vec<_>>();
                 (table.name.to_owned(), columns)
             })
             .collect();

@@ -206,10 +206,7 @@ impl Stage {
     }
 
     /// Commits beside what the test does meanwhile.
-    fn commit(
-        &self,
-        batch: Vec<Command>,
-    ) -> JoinHandle<Result<Vec<gogochat_storage::store::Outcome>, StoreError>> {
+    fn commit(&self, batch: Vec<Command>) -> JoinHandle<Result<Vec<gogochat_storage::store::Outcome>, StoreError>> {
         let store = self.opened.store();
         tokio::spawn(async move { store.commit(batch).await })
     }

@@ -68,15 +68,13 @@ pub(crate) async fn a_caller_that_gives_up_leaves_no_half(store: Arc<dyn Store>)
         sure += i64::from(task.await.unwrap());
     }
     assert!(sure >= 20, "only {sure} came through");
-    let mut last = 0;
-    for _ in 0..20 {
+    for last in 0..20 {
         let seq = world.say(one, log, "last").await;
         assert_eq!((seq - 2 - last) % 3, 0, "half a batch");
         assert!(seq - 2 - last >= 3 * sure, "an answered batch is not there");
         assert_eq!(world.store.last_seq(log).await.unwrap(), Some(seq), "an old state");
         let seen = world.store.conversations(other, None, None, 10).await.unwrap().remove(0);
         assert_eq!(seen.last_seq, seq, "an old state");
-        last += 1;
     }
     let seqs: Vec<_> = world.log(log).await.iter().map(|event| event.seq).collect();
     assert_eq!(seqs, (1..=seqs.len() as i64).collect::<Vec<_>>());
