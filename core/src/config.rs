@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use gogochat_proto::service::Service;
+
 /// The settings of a core. The defaults are those of production.
 #[derive(Debug, Clone)]
 pub struct CoreConfig {
+    /// What it runs. Edges attach to cores with [`Service::Chat`] alone.
+    pub services: Vec<Service>,
     /// How long an access token is good for.
     pub access_ttl: Duration,
     /// How long a refresh token is good for.
@@ -29,6 +33,8 @@ pub struct CoreConfig {
     pub waiting_calls: usize,
     /// How long such a call waits.
     pub call_deadline: Duration,
+    /// How long a core that goes away takes commands still, so that sessions move to other cores without a refusal; at most half of its deadline.
+    pub drain_grace: Duration,
     /// A user whose last session ended counts as online for so long: a reload is no departure.
     pub presence_grace: Duration,
     /// A session whose node has gone silent counts for so long.
@@ -71,6 +77,7 @@ pub struct Rate {
 impl Default for CoreConfig {
     fn default() -> Self {
         Self {
+            services: Service::ALL.into(),
             access_ttl: Duration::from_secs(3_600),
             refresh_ttl: Duration::from_secs(60 * 24 * 3_600),
             refresh_grace: Duration::from_secs(30),
@@ -83,6 +90,7 @@ impl Default for CoreConfig {
             outbox_bytes: 64 * 1024 * 1024,
             waiting_calls: 4_096,
             call_deadline: Duration::from_secs(10),
+            drain_grace: Duration::from_secs(2),
             presence_grace: Duration::from_secs(10),
             presence_ttl: Duration::from_secs(45),
         }

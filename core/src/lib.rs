@@ -21,8 +21,12 @@ mod text;
 
 use std::{sync::Arc, time::Duration};
 
-use gogochat_proto::{method::DESCRIPTORS, node::node_service_server::NodeServiceServer};
-use gogochat_storage::{bus::BusError, open::Storage, store::Store};
+use gogochat_proto::{method::DESCRIPTORS, node::node_service_server::NodeServiceServer, service::Service};
+use gogochat_storage::{
+    bus::{BusCommand, BusError},
+    open::Storage,
+    store::Store,
+};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::{
@@ -33,7 +37,10 @@ use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use self::{
-    account::Account,
+    account::{
+        Account,
+        sign_out::{SIGN_OUT, SignOuts, Way},
+    },
     auth::Auth,
     chat::{Chat, worker::Worker},
     fanout::Hub,
@@ -56,6 +63,8 @@ pub struct Core {
     gateway: Arc<Gateway>,
     health: HealthReporter,
     state: Arc<Mutex<Result<(), String>>>,
+    grace: Duration,
+    workers: TaskTracker,
     tasks: TaskTracker,
     stop: DropGuard,
 }
@@ -77,7 +86,8 @@ impl Core {
     /// # Errors
     /// [`StartError`].
     pub async fn start(config: CoreConfig, storage: Storage) -> Result<Self, StartError> {
-        let Storage { store, bus, presence: directory } = storage;
+        let Storage { store, bus, local, presence: directory, .. } = storage;
+        let chat = config.services.contains(&Service::Chat);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let metrics = Arc::new(Metrics::default());
@@ -85,11 +95,19 @@ impl Core {
         let auth = Arc::new(Auth::new(store.clone(), &config)?);
         let hub = Arc::new(Hub::new(config.waiting_calls, metrics.clone()));
 
+        let way = match (&local, chat) {
+            (Some(_), _) => Way::Bus(bus.clone()),
+            (None, true) => Way::Attached,
+            (None, false) => Way::Answers,
+        };
+        let sign_outs = Arc::new(SignOuts::new(auth.clone(), hub.clone(), way));
         let (presence, moves) = Presence::new(store.clone(), directory, hub.clone(), metrics.clone(), &config);
         let presence = Arc::new(presence);
-        spawn(&tasks, &stop, presence.clone().run(moves));
+        if chat {
+            spawn(&tasks, &stop, presence.clone().run(moves));
+        }
         let services = Services {
-            account: Account::new(store.clone(), auth.clone(), hub.clone(), &config),
+            account: Account::new(store.clone(), auth.clone(), sign_outs.clone(), &config),
             social: Social::new(store.clone()),
             chat: Chat::new(store.clone()),
             sync: Sync::new(store.clone()),
@@ -97,22 +115,44 @@ impl Core {
         };
 
         let state = Arc::new(Mutex::new(Ok(())));
-        let worker = Worker::new(store.clone(), hub.clone(), metrics.clone(), gateway::ordered(), config.batch_max);
-        let (teller, settled) = mpsc::channel(SETTLED);
-        let worker = tasks.spawn(worker.run(bus.consumer().await?, teller, stop.clone()));
-        let working = state.clone();
-        tasks.spawn(async move {
-            // However it ends.
-            let _ = worker.await;
-            *working.lock() = Err(WORKER_ENDED.to_owned());
-        });
-        // It ends with its worker, when everything was told.
-        tasks.spawn(chat::worker::tell(hub.clone(), settled));
+        let workers = TaskTracker::new();
+        if chat {
+            let (teller, settled) = mpsc::channel(SETTLED);
+            // One for the bus, shared with other cores' or not, and one for what has to be committed here.
+            for bus in [Some(&bus), local.as_ref()].into_iter().flatten() {
+                let (store, hub, metrics) = (store.clone(), hub.clone(), metrics.clone());
+                let worker = Worker::new(store, hub, metrics, gateway::ordered(), &[SIGN_OUT], config.batch_max);
+                let worker = workers.spawn(worker.run(bus.consumer().await?, teller.clone(), stop.clone()));
+                let working = state.clone();
+                tasks.spawn(async move {
+                    // However it ends.
+                    let _ = worker.await;
+                    *working.lock() = Err(WORKER_ENDED.to_owned());
+                });
+            }
+            let heard = sign_outs.clone();
+            let notice = move |command: &BusCommand| heard.heard(command.user, command.device);
+            // It ends with its workers, when everything was told.
+            workers.spawn(chat::worker::tell(hub.clone(), store.clone(), settled, notice));
+        }
+        let local = local.unwrap_or_else(|| bus.clone());
         spawn(&tasks, &stop, housekeeping(store.clone(), auth.clone(), hub.clone(), metrics.clone(), state.clone()));
 
-        let ground = Ground { services, auth, store, bus, hub, metrics, stop: stop.clone(), tasks: tasks.clone() };
+        let ground = Ground {
+            services,
+            auth,
+            store,
+            bus,
+            local,
+            sign_outs,
+            hub,
+            metrics,
+            stop: stop.clone(),
+            tasks: tasks.clone(),
+        };
         let gateway = Arc::new(Gateway::new(ground, &config));
-        Ok(Self { gateway, health: HealthReporter::new(), state, tasks, stop: stop.drop_guard() })
+        let grace = config.drain_grace;
+        Ok(Self { gateway, health: HealthReporter::new(), state, grace, workers, tasks, stop: stop.drop_guard() })
     }
 
     /// What edges attach to and invoke: to be called in this process or served over mutual TLS, nowhere else.
@@ -160,17 +200,29 @@ impl Core {
         self.state.lock().clone()
     }
 
-    /// Goes away in good order: edges are told, commands are refused from here on, what was taken is committed and answered, and the
-    /// answers are handed to the edges. Whatever is not done by the deadline is left: nobody was promised it.
+    /// Goes away in good order: edges are told and open their sessions at other cores, then commands are refused, what was taken is committed and
+    /// answered, partitions are handed over, and the answers are handed to the edges. Whatever is not done by the deadline is left: nobody was
+    /// promised it.
     pub async fn drain(&self, deadline: Duration) {
+        let grace = self.grace.min(deadline / 2);
+        if grace.is_zero() {
+            self.gateway.refuse_commands();
+        }
         self.gateway.begin_drain(deadline);
         for name in public::NAMES.iter().copied().chain([""]) {
             self.health.set_service_status(name, ServingStatus::NotServing).await;
         }
         let hub = &self.gateway.hub;
+        let sessions_left = async {
+            while hub.attachments().iter().any(|attachment| !attachment.is_empty()) {
+                tokio::time::sleep(DRAIN_STEP).await;
+            }
+        };
         let finish = async {
-            hub.progress.idle().await;
-            hub.progress.fence().await;
+            let _ = tokio::time::timeout(grace, sessions_left).await;
+            self.gateway.close().await;
+            self.workers.close();
+            self.workers.wait().await;
             for attachment in hub.attachments() {
                 attachment.outbox.empty().await;
             }
@@ -182,9 +234,11 @@ impl Core {
 
     /// Ends every task and waits for their end.
     pub async fn stop(self) {
-        let Self { gateway, tasks, stop, .. } = self;
+        let Self { gateway, workers, tasks, stop, .. } = self;
         drop(gateway);
         drop(stop);
+        workers.close();
+        workers.wait().await;
         tasks.close();
         tasks.wait().await;
     }
@@ -222,6 +276,7 @@ async fn housekeeping(
 }
 
 const WORKER_ENDED: &str = "the chat worker has ended";
+const DRAIN_STEP: Duration = Duration::from_millis(20);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const SWEEP_ROUNDS: u64 = 30;
 /// Settled batches that may wait to be told: past it the worker waits, and its bus fills.

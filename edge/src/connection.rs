@@ -1,6 +1,7 @@
 //! A client's connection from its first frame to its last: authenticate, wire, serve.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,10 +13,13 @@ use bytes::Bytes;
 use gogochat_proto::{
     close::CloseCode,
     error::ErrorCode,
-    frame, limits,
+    frame,
+    ids::DeviceId,
+    limits,
     node::{self, edge_item::Item, invoke_request::Caller},
     v1::{self, client_frame, server_frame},
 };
+use parking_lot::Mutex;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::task::TaskTracker;
 
@@ -24,20 +28,24 @@ use crate::{
     metrics as names,
     registry::{Peer, Registry},
     session::{
-        Output,
+        Output, Way,
         calls::{Lane, Pending},
         wire::{self, Format},
     },
     transport::{CallStream, Incoming, Link, close_code},
-    upstream::{Away, Upstream},
+    upstream::{Away, Home, Upstreams},
 };
 
 /// What all connections share.
 pub(crate) struct Hub {
     /// Who is here.
     pub(crate) registry: Registry,
-    /// The way to the core.
-    pub(crate) upstream: Arc<Upstream>,
+    /// The ways to the cores.
+    pub(crate) upstreams: Arc<Upstreams>,
+    /// When to have a core look again for what another, which was lost, committed and did not tell.
+    pub(crate) look_again: Mutex<Option<Instant>>,
+    /// Devices that were signed out a moment ago: a session of theirs that one core is opening may not be known to the core that tells.
+    pub(crate) signed_out: Mutex<HashMap<DeviceId, Instant>>,
     /// Bounds.
     pub(crate) limits: Limits,
     /// Every task of connections and calls.
@@ -136,21 +144,8 @@ impl Hub {
     /// Does what a session wants done.
     pub(crate) async fn perform(self: &Arc<Self>, peer: &Arc<Peer>, output: Output) {
         match output {
-            Output::Open(access_token) => self.upstream.tell(open(peer, access_token, None)),
-            Output::Ordered(call, stream) => {
-                let id = call.id;
-                let command = node::Command {
-                    session: peer.id,
-                    call_id: id,
-                    method: call.method,
-                    key: call.key,
-                    body: call.body,
-                };
-                metrics::counter!(names::CALLS, "lane" => "ordered").increment(1);
-                if let Err(Away) = self.upstream.command(command, stream).await {
-                    refuse(peer, id, &ErrorCode::Unavailable.with("the core is not reachable"));
-                }
-            }
+            Output::Open(access_token) => self.open(peer, &access_token),
+            Output::Ordered(call, number) => self.ordered(peer, call, number).await,
             Output::Unordered(call, method) => {
                 metrics::counter!(names::CALLS, "lane" => "unordered").increment(1);
                 self.tasks.spawn(self.clone().invoke(peer.clone(), call, method.public));
@@ -158,16 +153,96 @@ impl Hub {
             Output::Refuse(id, lane, error) => {
                 reply(peer, &lane, v1::Reply { id, body: Bytes::new(), error: Some(error) }, None)
             }
-            Output::Marks(marks) => self.upstream.offer(Item::Marks(node::MarksUp { session: peer.id, marks })),
+            Output::Marks(marks) => self.offer(peer, Item::Marks(node::MarksUp { session: peer.id, marks })),
             Output::Ephemeral(log, ephemeral) => {
                 if peer.follows(log) {
                     let ephemeral = node::EphemeralUp { session: peer.id, log_id: log.to_bytes(), ephemeral };
-                    self.upstream.offer(Item::Ephemeral(ephemeral));
+                    self.offer(peer, Item::Ephemeral(ephemeral));
                 }
             }
             Output::Send(frame) => {
                 peer.outlet.send(frame, None);
             }
+        }
+    }
+
+    /// Has a core open the session: the one where it is at home, or the one that it finds a home at. Without any, it is opened by the first that attaches.
+    fn open(&self, peer: &Arc<Peer>, access_token: &str) {
+        loop {
+            let mut home = peer.home.lock();
+            let core = match home.as_ref() {
+                Some(home) if home.core().takes() => home.core().clone(),
+                _ => {
+                    let Some(core) = self.upstreams.pick() else { return };
+                    *home = Some(Home::at(&core));
+                    core
+                }
+            };
+            drop(home);
+            if core.tell(open(peer, access_token.to_owned(), None)) {
+                return;
+            }
+        }
+    }
+
+    /// Sends an ordered call to the core where the session is open. One whose session moves waits until what came before it is answered: so cores that know
+    /// nothing of each other keep its order.
+    async fn ordered(&self, peer: &Arc<Peer>, call: v1::Call, number: u64) {
+        metrics::counter!(names::CALLS, "lane" => "ordered").increment(1);
+        let id = call.id;
+        let deadline = tokio::time::Instant::now() + MOVE_TIMEOUT;
+        loop {
+            let arrived = peer.arrived.notified();
+            tokio::pin!(arrived);
+            arrived.as_mut().enable();
+            let (way, left) = peer.session.lock().way(number);
+            self.left(peer, left);
+            match way {
+                Way::Open(stream) => {
+                    let command = node::Command {
+                        session: peer.id,
+                        call_id: number as u32,
+                        method: call.method,
+                        key: call.key,
+                        body: call.body,
+                    };
+                    if let Err(Away) = self.upstreams.command(command, stream).await {
+                        break;
+                    }
+                    return;
+                }
+                Way::Closed => break,
+                Way::Gone => return,
+                Way::Wait => {
+                    if tokio::time::timeout_at(deadline, arrived).await.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        refuse(peer, id, &ErrorCode::Unavailable.with("the core is not reachable"));
+        self.settle(peer);
+    }
+
+    /// A session has moved away from this stream, if any: the core there need not keep it.
+    pub(crate) fn left(&self, peer: &Peer, stream: Option<u64>) {
+        if let Some(stream) = stream {
+            self.upstreams.tell(stream, Item::Close(node::SessionClose { session: peer.id }));
+            peer.arrived.notify_waiters();
+        }
+    }
+
+    /// A call was answered or refused: a session that moves may have arrived by that.
+    pub(crate) fn settle(&self, peer: &Peer) {
+        let left = peer.session.lock().settle();
+        self.left(peer, left);
+        peer.arrived.notify_waiters();
+    }
+
+    fn offer(&self, peer: &Peer, item: Item) {
+        let stream = peer.session.lock().stream();
+        if let Some(stream) = stream {
+            self.upstreams.offer(stream, item);
         }
     }
 
@@ -177,8 +252,8 @@ impl Hub {
         debug_assert!(caller.is_some() || public, "a session that is not live calls nothing");
         let request =
             node::InvokeRequest { method: call.method, body: call.body, caller, address: peer.address.to_string() };
-        let (body, error) = match self.upstream.invoke(request).await {
-            Ok(node::InvokeReply { body, error }) => (body, error),
+        let (body, error) = match self.upstreams.invoke(request).await {
+            Ok(node::InvokeReply { body, error, .. }) => (body, error),
             Err(error) => (Bytes::new(), Some(error)),
         };
         finish(&peer, v1::Reply { id: call.id, body, error });
@@ -252,23 +327,31 @@ impl Hub {
     }
 
     fn leave(&self, peer: &Arc<Peer>) {
-        let (principal, opening, marks) = {
+        let (principal, marks, stream) = {
             let mut session = peer.session.lock();
-            (session.principal(), session.is_opening(), session.last_marks(Instant::now()))
+            (session.principal(), session.last_marks(Instant::now()), session.stream())
         };
         if !marks.is_empty() {
-            self.upstream.offer(Item::Marks(node::MarksUp { session: peer.id, marks }));
+            self.offer(peer, Item::Marks(node::MarksUp { session: peer.id, marks }));
         }
-        self.registry.remove(peer, principal, |log| self.upstream.tell(Item::Uninterest(log.to_bytes())));
-        if principal.is_some() || opening {
-            self.upstream.tell(Item::Close(node::SessionClose { session: peer.id }));
+        self.registry.remove(peer, principal, |log| self.upstreams.tell_all(&Item::Uninterest(log.to_bytes())));
+        let home = peer.home.lock().take();
+        let close = || Item::Close(node::SessionClose { session: peer.id });
+        // While it moves it is open at two.
+        if let Some(stream) = stream.filter(|stream| home.as_ref().is_none_or(|home| !home.core().has(*stream))) {
+            self.upstreams.tell(stream, close());
+        }
+        if let Some(home) = home {
+            home.core().tell(close());
         }
     }
 
     /// Looks at every session's clock, once a second.
     pub(crate) async fn sweep(self: &Arc<Self>) {
         let now = Instant::now();
-        let attached = self.upstream.is_attached();
+        let attached = self.upstreams.is_attached();
+        self.look_for_untold(now);
+        self.signed_out.lock().retain(|_, since| now.saturating_duration_since(*since) < SIGNED_OUT_KEPT);
         let (mut bytes, mut frames) = (0, 0);
         for (index, peer) in self.registry.all().into_iter().enumerate() {
             if index % 1_024 == 1_023 {
@@ -284,8 +367,11 @@ impl Hub {
                 let mut session = peer.session.lock();
                 (session.tick(attached, now), session.overdue_calls(now))
             };
-            for id in overdue {
-                refuse(&peer, id, &ErrorCode::DeadlineExceeded.with("the core did not answer in time"));
+            if !overdue.is_empty() {
+                for id in overdue {
+                    refuse(&peer, id, &ErrorCode::DeadlineExceeded.with("the core did not answer in time"));
+                }
+                self.settle(&peer);
             }
             match ticked {
                 Err(code) => peer.outlet.close(code),
@@ -350,6 +436,10 @@ pub(crate) fn now_ms() -> i64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
 }
 
+/// Longer than a core takes to open a session.
+const SIGNED_OUT_KEPT: Duration = Duration::from_secs(30);
+/// How long a call waits for its session to arrive at another core.
+const MOVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Calls of one further stream that wait for their reply; more are read when some were answered.
 const CALLS_PER_STREAM: usize = 16;
 /// A further stream on which nothing happens.

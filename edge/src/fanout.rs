@@ -24,7 +24,7 @@ use crate::{
         queue::{Class, Pushed},
         wire::Shared,
     },
-    upstream::Downstream,
+    upstream::{Downstream, Home, Upstream, interest},
 };
 
 /// Takes what the core says. Fan-out goes through a queue of its own, so that no reply waits behind a large group.
@@ -36,7 +36,8 @@ pub(crate) struct Dispatch {
 /// What is delivered to many.
 #[derive(Debug)]
 enum Down {
-    Event(node::Fanout),
+    /// From the core of this way.
+    Event(node::Fanout, u32),
     Ephemeral(node::EphemeralDown),
 }
 
@@ -48,15 +49,20 @@ impl Dispatch {
         Arc::new(Self { hub, fanout })
     }
 
-    fn opened(&self, opened: &node::SessionOpened, stream: u64) {
-        let Some(peer) = self.hub.registry.peer(opened.session) else {
-            // It left while the core was being asked.
-            return self.hub.upstream.tell(Item::Close(node::SessionClose { session: opened.session }));
+    fn opened(&self, opened: &node::SessionOpened, core: &Upstream, stream: u64) {
+        let here = |peer: &Arc<Peer>| peer.home.lock().as_ref().is_some_and(|home| home.core().id == core.id);
+        let Some(peer) = self.hub.registry.peer(opened.session).filter(here) else {
+            // It left, or found another home, while this core was being asked.
+            core.tell(Item::Close(node::SessionClose { session: opened.session }));
+            return;
         };
         let Some(principal) = opened.principal.as_ref().and_then(principal) else {
             tracing::error!(session = opened.session, "the core opened a session for nobody");
             return peer.outlet.close(CloseCode::Unavailable);
         };
+        if self.hub.signed_out.lock().contains_key(&principal.device) {
+            return peer.outlet.close(CloseCode::SignedOut);
+        }
         // It asked, or the stream to the core was opened anew, of which it needs to know nothing.
         let asked = {
             let mut session = peer.session.lock();
@@ -82,6 +88,7 @@ impl Dispatch {
             peer.outlet.send(server_frame::Frame::Welcome(welcome), None);
         }
         self.reconcile(&peer, principal, opened);
+        self.hub.settle(&peer);
         peer.outlet.wake();
     }
 
@@ -95,7 +102,9 @@ impl Dispatch {
                 .filter_map(|subscription| Some((LogId::from_slice(&subscription.log_id)?, subscription.from_seq))),
         );
         wanted.sort_unstable();
-        for log in peer.logs() {
+        // Another core may have told of a later change already: then it is this view that is behind, and what follows in the user's own log mends it.
+        let is_latest = self.hub.registry.have(principal.user.into()).is_none_or(|have| have <= opened.own_seq);
+        for log in peer.logs().into_iter().filter(|_| is_latest) {
             if wanted.binary_search_by_key(&log, |(log, _)| *log).is_err() {
                 unsubscribe(&self.hub, peer, log);
             }
@@ -105,8 +114,13 @@ impl Dispatch {
         }
     }
 
-    fn refused(&self, refused: &node::SessionRefused) {
-        if let Some(peer) = self.hub.registry.peer(refused.session) {
+    fn refused(&self, refused: &node::SessionRefused, core: &Arc<Upstream>) {
+        if let Some(peer) = self.hub.registry.peer(refused.session)
+            && peer.home.lock().as_ref().is_some_and(|home| home.core().id == core.id)
+        {
+            if core.is_leaving() && self.rehome(&peer, core, false) {
+                return;
+            }
             let code = refused.error.as_ref().and_then(|error| ErrorCode::from_name(&error.code));
             peer.outlet.close(match code {
                 Some(ErrorCode::TokenExpired) => CloseCode::TokenExpired,
@@ -119,11 +133,33 @@ impl Dispatch {
         }
     }
 
+    /// Opens a session of this core's at another one. `false`: there is none, and where this core is lost the session has no home for now.
+    fn rehome(&self, peer: &Arc<Peer>, from: &Arc<Upstream>, lost: bool) -> bool {
+        let mut home = peer.home.lock();
+        if home.as_ref().is_none_or(|home| home.core().id != from.id) {
+            return true;
+        }
+        // Told while the home is held: a core that is lost after that finds the session to be one of its own.
+        while let Some(core) = self.hub.upstreams.pick().filter(|core| core.id != from.id) {
+            if opens(peer).into_iter().all(|item| core.tell(item)) {
+                *home = Some(Home::at(&core));
+                return true;
+            }
+        }
+        if lost {
+            *home = None;
+        }
+        false
+    }
+
     fn revoke(&self, revoke: &node::Revoke) {
         let Some(user) = UserId::from_slice(&revoke.user_id) else { return };
         let device = DeviceId::from_slice(&revoke.device_id);
         let spared = DeviceId::from_slice(&revoke.except_device_id);
         let code = u16::try_from(revoke.close_code).ok().and_then(CloseCode::from_code).unwrap_or(CloseCode::SignedOut);
+        if let Some(device) = device {
+            self.hub.signed_out.lock().insert(device, Instant::now());
+        }
         for peer in self.hub.registry.user(user) {
             let Some(principal) = peer.session.lock().principal() else { continue };
             let hit = match device {
@@ -138,55 +174,109 @@ impl Dispatch {
 }
 
 impl Downstream for Dispatch {
-    fn attached(&self) -> Vec<Item> {
+    fn attached(&self, core: &Arc<Upstream>) -> Vec<Item> {
         let mut items = Vec::new();
         for peer in self.hub.registry.all() {
-            let session = peer.session.lock();
-            if let Some(principal) = session.principal() {
-                items.push(open(&peer, String::new(), Some(node_principal(principal))));
+            let mut home = peer.home.lock();
+            match home.as_ref() {
+                Some(home) if home.core().id != core.id => continue,
+                Some(_) => {}
+                None => {
+                    let opens = opens(&peer);
+                    if !opens.is_empty() {
+                        *home = Some(Home::at(core));
+                        items.extend(opens);
+                    }
+                    continue;
+                }
             }
-            if let Some(token) = session.token() {
-                items.push(open(&peer, token.to_owned(), None));
-            }
+            drop(home);
+            items.extend(opens(&peer));
         }
         let interests = self.hub.registry.interests();
-        items.extend(interests.into_iter().map(|(log, have)| interest(log, have)));
+        items.extend(interests.into_iter().map(|(log, have)| interest(log, have, false)));
         items
     }
 
-    async fn item(&self, item: core_item::Item, stream: u64) {
+    async fn item(&self, item: core_item::Item, core: &Arc<Upstream>, stream: u64) {
         match item {
-            core_item::Item::Opened(opened) => self.opened(&opened, stream),
-            core_item::Item::Refused(refused) => self.refused(&refused),
+            core_item::Item::Opened(opened) => self.opened(&opened, core, stream),
+            core_item::Item::Refused(refused) => self.refused(&refused, core),
             core_item::Item::Result(node::Result { session, call_id, body, error }) => {
                 if let Some(peer) = self.hub.registry.peer(session) {
-                    finish(&peer, v1::Reply { id: call_id, body, error });
+                    let id = peer.session.lock().ordered_id(call_id);
+                    if let Some(id) = id {
+                        finish(&peer, v1::Reply { id, body, error });
+                        self.hub.settle(&peer);
+                    }
                 }
             }
             // When the queue is full, the stream waits, and the core's queue for this edge fills.
-            core_item::Item::Fanout(event) => _ = self.fanout.send(Down::Event(event)).await,
+            core_item::Item::Fanout(event) => _ = self.fanout.send(Down::Event(event, core.id)).await,
             core_item::Item::Ephemeral(ephemeral) => _ = self.fanout.send(Down::Ephemeral(ephemeral)).await,
             core_item::Item::Revoke(revoke) => self.revoke(&revoke),
-            core_item::Item::DrainMs(ms) => tracing::info!(ms, "the core is going away"),
+            core_item::Item::DrainMs(ms) => tracing::info!(core = core.core.name, ms, "a core is going away"),
         }
     }
 
-    fn detached(&self) {
+    fn detached(&self, core: &Arc<Upstream>, stream: u64) {
         let error = ErrorCode::Unavailable.with("the core was lost; whether the call took effect is not known");
         for peer in self.hub.registry.all() {
-            let calls = peer.session.lock().lost();
+            let calls = peer.session.lock().lost(stream);
             for id in calls {
                 refuse(&peer, id, &error);
             }
+            self.hub.settle(&peer);
+            self.rehome(&peer, core, true);
+        }
+        self.hub.core_lost(Instant::now());
+    }
+
+    fn leaving(&self, core: &Arc<Upstream>) {
+        for peer in self.hub.registry.all() {
+            self.rehome(&peer, core, false);
         }
     }
+}
+
+impl Hub {
+    /// A core was lost that may have committed what it did not tell: another looks into the store, now and when whatever the lost one had begun has ended.
+    fn core_lost(&self, now: Instant) {
+        let before = self.look_again.lock().replace(now + LOOK_AGAIN);
+        // So that cores that come and go do not have every log looked at each time.
+        if before.is_none() {
+            self.look_for_all();
+        }
+    }
+
+    /// Has it looked for again when it is time. To be called now and then.
+    pub(crate) fn look_for_untold(&self, now: Instant) {
+        let due = self.look_again.lock().take_if(|due| *due <= now).is_some();
+        if due {
+            self.look_for_all();
+        }
+    }
+
+    fn look_for_all(&self) {
+        for (log, have) in self.registry.interests() {
+            self.upstreams.ask(log, have, true);
+        }
+    }
+}
+
+/// What a core is asked that a session is to be open at.
+fn opens(peer: &Peer) -> Vec<Item> {
+    let session = peer.session.lock();
+    let known = session.principal().map(|principal| open(peer, String::new(), Some(node_principal(principal))));
+    let shown = session.token().map(|token| open(peer, token.to_owned(), None));
+    known.into_iter().chain(shown).collect()
 }
 
 async fn deliver(hub: Arc<Hub>, mut waiting: mpsc::Receiver<Down>) {
     let mut to = Vec::new();
     while let Some(down) = waiting.recv().await {
         match down {
-            Down::Event(event) => deliver_event(&hub, &event, &mut to).await,
+            Down::Event(event, core) => deliver_event(&hub, &event, core, &mut to).await,
             Down::Ephemeral(ephemeral) => deliver_ephemeral(&hub, &ephemeral, &mut to).await,
         }
         if to.capacity() > KEPT_CAPACITY {
@@ -195,14 +285,14 @@ async fn deliver(hub: Arc<Hub>, mut waiting: mpsc::Receiver<Down>) {
     }
 }
 
-async fn deliver_event(hub: &Hub, event: &node::Fanout, to: &mut Vec<Arc<Peer>>) {
+async fn deliver_event(hub: &Hub, event: &node::Fanout, core: u32, to: &mut Vec<Arc<Peer>>) {
     let Some(log) = LogId::from_slice(&event.log_id) else { return };
-    match hub.registry.deliver(log, event.seq, Instant::now(), to) {
+    match hub.registry.deliver(log, event.seq, core, Instant::now(), to) {
         Delivery::Deliver => {}
         Delivery::Ignore | Delivery::Wait => return,
         Delivery::Gap(have) => {
             metrics::counter!(names::GAPS).increment(1);
-            return hub.upstream.tell(interest(log, have));
+            return hub.upstreams.tell(u64::from(core) << 32, interest(log, have, false));
         }
     }
     // A log's id is its user's where it subscribes and unsubscribes.
@@ -217,8 +307,14 @@ async fn deliver_event(hub: &Hub, event: &node::Fanout, to: &mut Vec<Arc<Peer>>)
     let (mut dropped, mut resyncs) = (0, 0);
     metrics::counter!(names::DELIVERED).increment(to.len() as u64);
     metrics::counter!(names::DELIVERED_BYTES).increment((to.len() * event.frame.len()) as u64);
+    let departed = UserId::from_slice(&event.departed);
     for (index, peer) in to.drain(..).enumerate() {
-        match peer.outlet.send_shared(&frame, class) {
+        let pushed = peer.outlet.send_shared(&frame, class);
+        // One that came back, and hears the log from a later event on, is not among them.
+        if departed.is_some() && peer.session.lock().principal().map(|principal| principal.user) == departed {
+            unsubscribe(hub, &peer, log);
+        }
+        match pushed {
             Pushed::Dropped { resync } => {
                 dropped += 1;
                 resyncs += u64::from(resync);
@@ -274,15 +370,17 @@ async fn deliver_ephemeral(hub: &Hub, ephemeral: &node::EphemeralDown, to: &mut 
 }
 
 fn subscribe(hub: &Hub, peer: &Arc<Peer>, log: LogId, from_seq: i64) {
-    hub.registry.subscribe(peer, log, from_seq, |have| hub.upstream.tell(interest(log, have)));
+    hub.registry.subscribe(peer, log, from_seq, |have, first| {
+        if first {
+            hub.upstreams.tell_all(&interest(log, have, false));
+        } else {
+            hub.upstreams.ask(log, have, false);
+        }
+    });
 }
 
 fn unsubscribe(hub: &Hub, peer: &Peer, log: LogId) {
-    hub.registry.unsubscribe(peer, log, |log| hub.upstream.tell(Item::Uninterest(log.to_bytes())));
-}
-
-fn interest(log: LogId, have_seq: i64) -> Item {
-    Item::Interest(node::Interest { log_id: log.to_bytes(), have_seq })
+    hub.registry.unsubscribe(peer, log, |log| hub.upstreams.tell_all(&Item::Uninterest(log.to_bytes())));
 }
 
 fn principal(principal: &node::Principal) -> Option<Principal> {
@@ -297,6 +395,8 @@ fn expiry(expires_ms: i64) -> Option<Instant> {
     (expires_ms > 0).then(|| Instant::now() + Duration::from_millis(left.min(MAX_LIFE_MS)))
 }
 
+/// After a core was lost: longer than what it had begun in the store goes on without it.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Fan-out that waits to be delivered.
 const WAITING: usize = 4_096;
 const KEPT_CAPACITY: usize = 4_096;

@@ -26,23 +26,25 @@ use gogochat_proto::{
     close::CloseCode,
     v1::{self, server_frame},
 };
+use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    connection::Hub, fanout::Dispatch, listen::Sockets, registry::Registry, routes::Shared, upstream::Upstream,
+    connection::Hub, fanout::Dispatch, listen::Sockets, registry::Registry, routes::Shared, upstream::Upstreams,
 };
 
 pub use self::{
     config::{EdgeConfig, Limits},
     listen::BindError,
-    upstream::CoreLink,
+    upstream::{Core, CoreLink, Cores},
 };
 
 /// An edge whose sockets are bound, before it serves: its addresses are known.
 pub struct Bound {
     sockets: Sockets,
     shared: Arc<Shared>,
+    cores: Cores,
     stop: CancellationToken,
 }
 
@@ -62,30 +64,33 @@ pub struct Handle {
 }
 
 impl Edge {
-    /// Binds the sockets. `core` leads to the core's NodeService, in this process or over mutual TLS.
+    /// Binds the sockets. `cores` lead to the cores' NodeServices, in this process or over mutual TLS, as they come and go.
     ///
     /// # Errors
     /// An address cannot be listened on, or TLS cannot be set up.
     #[allow(clippy::unused_async, reason = "sockets are registered with the runtime that it runs on")]
-    pub async fn bind(config: EdgeConfig, core: CoreLink) -> Result<Bound, BindError> {
+    pub async fn bind(config: EdgeConfig, cores: Cores) -> Result<Bound, BindError> {
         let sockets = Sockets::bind(&config)?;
         let hub = Arc::new(Hub {
             registry: Registry::default(),
-            upstream: Upstream::new(core, config.node.clone()),
+            upstreams: Upstreams::new(config.node.clone()),
+            look_again: Mutex::default(),
+            signed_out: Mutex::default(),
             limits: config.limits,
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
         });
         let edge_port = sockets.edge_addresses().first().map(SocketAddr::port);
-        Ok(Bound { sockets, shared: Arc::new(Shared { hub, config, edge_port }), stop: CancellationToken::new() })
+        let shared = Arc::new(Shared { hub, config, edge_port });
+        Ok(Bound { sockets, shared, cores, stop: CancellationToken::new() })
     }
 
     /// Binds and serves: [`Self::bind`] and [`Bound::start`].
     ///
     /// # Errors
     /// See [`Self::bind`].
-    pub async fn start(config: EdgeConfig, core: CoreLink, app: Router) -> Result<Self, BindError> {
-        Ok(Self::bind(config, core).await?.start(app))
+    pub async fn start(config: EdgeConfig, cores: Cores, app: Router) -> Result<Self, BindError> {
+        Ok(Self::bind(config, cores).await?.start(app))
     }
 
     /// The addresses of HTTP in clear.
@@ -168,10 +173,10 @@ impl Bound {
     /// Serves. What HTTP asks for and the edge does not know goes to `app`.
     #[must_use]
     pub fn start(self, app: Router) -> Edge {
-        let Self { sockets, shared, stop } = self;
+        let Self { sockets, shared, cores, stop } = self;
         let hub = &shared.hub;
         let dispatch = Dispatch::start(hub.clone());
-        hub.tasks.spawn(hub.upstream.clone().run(dispatch, stop.clone()));
+        hub.tasks.spawn(hub.upstreams.clone().run(cores, dispatch, hub.tasks.clone(), stop.clone()));
         hub.tasks.spawn(sweep(hub.clone(), stop.clone()));
         let (http, edge) = (sockets.http_addresses(), sockets.edge_addresses());
         let router = routes::router(shared.clone(), app);
@@ -189,7 +194,7 @@ impl Handle {
         if self.hub.draining.load(Ordering::Relaxed) {
             return Err("draining".to_owned());
         }
-        if !self.hub.upstream.is_attached() {
+        if !self.hub.upstreams.is_attached() {
             return Err("no core is attached".to_owned());
         }
         Ok(())
@@ -203,7 +208,7 @@ impl Handle {
 
     /// Waits until a core is attached.
     pub async fn attached(&self) {
-        self.hub.upstream.attached().await;
+        self.hub.upstreams.attached().await;
     }
 }
 

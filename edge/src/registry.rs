@@ -11,10 +11,12 @@ use std::{
 use dashmap::{DashMap, Entry};
 use gogochat_proto::ids::{LogId, UserId};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::{
     session::{Principal, Session},
     transport::outlet::Outlet,
+    upstream::Home,
 };
 
 /// A connected client.
@@ -28,6 +30,10 @@ pub(crate) struct Peer {
     pub(crate) kind: &'static str,
     /// Its session.
     pub(crate) session: Mutex<Session>,
+    /// The core that it is open at, or is being opened at.
+    pub(crate) home: Mutex<Option<Home>>,
+    /// Its session, which was moving to another core, may have arrived there.
+    pub(crate) arrived: Notify,
     /// The way out to it.
     pub(crate) outlet: Arc<Outlet>,
     /// The logs it follows, sorted; `None` once it has gone and may follow none.
@@ -47,8 +53,8 @@ pub(crate) struct Registry {
 struct Log {
     /// Everything up to here has come.
     have: i64,
-    /// When the core was asked to replay what is missing.
-    asked: Option<Instant>,
+    /// Which cores were asked to replay what is missing, and when: each whose event could not be delivered.
+    asked: Vec<(u32, Instant)>,
     followers: Vec<Follower>,
 }
 
@@ -94,7 +100,9 @@ impl Registry {
     ) -> Arc<Peer> {
         let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
         let session = Mutex::new(Session::new(now));
-        let peer = Arc::new(Peer { id, address, kind, session, outlet, logs: Mutex::new(Some(Vec::new())) });
+        let (home, arrived) = (Mutex::default(), Notify::new());
+        let logs = Mutex::new(Some(Vec::new()));
+        let peer = Arc::new(Peer { id, address, kind, session, home, arrived, outlet, logs });
         self.peers.insert(id, peer.clone());
         peer
     }
@@ -129,9 +137,9 @@ impl Registry {
         }
     }
 
-    /// Has a client follow a log from after `from_seq`. `ask` is called, in order with other changes of that log, when the core has to send what comes after a
-    /// seq.
-    pub(crate) fn subscribe(&self, peer: &Arc<Peer>, log: LogId, from_seq: i64, ask: impl FnOnce(i64)) {
+    /// Has a client follow a log from after `from_seq`. `ask` is called, in order with other changes of that log, when what comes after a seq has to be sent: to
+    /// an edge that hears the log from now on, or (`false`) to one that heard it already.
+    pub(crate) fn subscribe(&self, peer: &Arc<Peer>, log: LogId, from_seq: i64, ask: impl FnOnce(i64, bool)) {
         // Held to the end: it either is there when the client goes, and is taken away, or is not added any more.
         let mut logs = peer.logs.lock();
         let Some(logs) = logs.as_mut() else { return };
@@ -140,13 +148,13 @@ impl Registry {
         let follower = Follower { peer: peer.clone(), have: from_seq };
         match self.logs.entry(log) {
             Entry::Vacant(entry) => {
-                let log = entry.insert(Log { have: from_seq, asked: None, followers: vec![follower] });
-                ask(log.have);
+                let log = entry.insert(Log { have: from_seq, asked: Vec::new(), followers: vec![follower] });
+                ask(log.have, true);
             }
             Entry::Occupied(mut entry) => {
                 // What came between is replayed, for this one alone.
                 if from_seq < entry.get().have {
-                    ask(from_seq);
+                    ask(from_seq, false);
                 }
                 entry.get_mut().followers.push(follower);
             }
@@ -164,21 +172,24 @@ impl Registry {
         self.unfollow(peer, log, last);
     }
 
-    /// Decides about an event and gathers who gets it.
-    pub(crate) fn deliver(&self, log: LogId, seq: i64, now: Instant, to: &mut Vec<Arc<Peer>>) -> Delivery {
+    /// Decides about an event that came from a core, and gathers who gets it.
+    pub(crate) fn deliver(&self, log: LogId, seq: i64, core: u32, now: Instant, to: &mut Vec<Arc<Peer>>) -> Delivery {
         to.clear();
         let Some(mut log) = self.logs.get_mut(&log) else { return Delivery::Ignore };
         let log = log.value_mut();
         if seq > log.have + 1 {
-            if log.asked.is_some_and(|asked| now.saturating_duration_since(asked) < ASK_AGAIN) {
+            // This event is dropped, and its core takes it as delivered: so that core is asked, even where another is replaying already.
+            let recent = |at: Instant| now.saturating_duration_since(at) < ASK_AGAIN;
+            if log.asked.iter().any(|(asked, at)| *asked == core && recent(*at)) {
                 return Delivery::Wait;
             }
-            log.asked = Some(now);
+            log.asked.retain(|(asked, at)| *asked != core && recent(*at));
+            log.asked.push((core, now));
             return Delivery::Gap(log.have);
         }
         if seq == log.have + 1 {
             log.have = seq;
-            log.asked = None;
+            log.asked = Vec::new();
         }
         for follower in log.followers.iter_mut().filter(|follower| follower.have < seq) {
             follower.have = seq;
@@ -219,6 +230,11 @@ impl Registry {
     /// Every log that somebody follows, and what has come of it.
     pub(crate) fn interests(&self) -> Vec<(LogId, i64)> {
         self.logs.iter().map(|log| (*log.key(), log.have)).collect()
+    }
+
+    /// Everything of a log up to here has come, if anybody follows it.
+    pub(crate) fn have(&self, log: LogId) -> Option<i64> {
+        self.logs.get(&log).map(|log| log.have)
     }
 
     fn unfollow(&self, peer: &Peer, log: LogId, mut last: impl FnMut(LogId)) {

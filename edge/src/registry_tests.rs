@@ -15,13 +15,13 @@ fn peer(registry: &Registry) -> Arc<Peer> {
 /// Subscribes and gives what the core was asked for.
 fn subscribe(registry: &Registry, peer: &Arc<Peer>, log: LogId, from: i64) -> Option<i64> {
     let mut asked = None;
-    registry.subscribe(peer, log, from, |have| asked = Some(have));
+    registry.subscribe(peer, log, from, |have, _| asked = Some(have));
     asked
 }
 
 fn deliver(registry: &Registry, log: LogId, seq: i64) -> (Delivery, Vec<u64>) {
     let mut to = Vec::new();
-    let delivery = registry.deliver(log, seq, Instant::now(), &mut to);
+    let delivery = registry.deliver(log, seq, 1, Instant::now(), &mut to);
     (delivery, to.iter().map(|peer| peer.id).collect())
 }
 
@@ -44,8 +44,11 @@ fn a_gap_is_asked_for_once() {
     subscribe(&registry, &a, log, 5);
     assert_eq!(deliver(&registry, log, 8), (Delivery::Gap(5), vec![]));
     assert_eq!(deliver(&registry, log, 9), (Delivery::Wait, vec![]));
+    // Another core's event is dropped as well, so that one is asked too.
+    assert_eq!(registry.deliver(log, 9, 2, Instant::now(), &mut Vec::new()), Delivery::Gap(5));
+    assert_eq!(deliver(&registry, log, 9), (Delivery::Wait, vec![]));
     let later = Instant::now() + ASK_AGAIN;
-    assert_eq!(registry.deliver(log, 10, later, &mut Vec::new()), Delivery::Gap(5));
+    assert_eq!(registry.deliver(log, 10, 1, later, &mut Vec::new()), Delivery::Gap(5));
     for seq in 6..=10 {
         assert_eq!(deliver(&registry, log, seq), (Delivery::Deliver, vec![a.id]));
     }

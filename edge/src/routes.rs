@@ -133,7 +133,7 @@ async fn call(hub: &Hub, address: SocketAddr, request: Request) -> Result<Vec<u8
         caller: bearer(&parts.headers).map(Caller::AccessToken),
         address: address.ip().to_canonical().to_string(),
     };
-    let reply = hub.upstream.invoke(request).await?;
+    let reply = hub.upstreams.invoke(request).await?;
     if let Some(error) = reply.error {
         return Err(error.into());
     }

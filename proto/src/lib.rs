@@ -12,6 +12,7 @@ pub mod limits;
 pub mod method;
 pub mod openapi;
 pub mod partition;
+pub mod service;
 
 pub use generated::{node::v1 as node, v1};
 

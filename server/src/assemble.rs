@@ -2,9 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context as _;
 use gogochat_core::Core;
-use gogochat_edge::{CoreLink, Edge};
+use gogochat_edge as edge;
 use gogochat_storage::open;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -12,6 +11,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     certificate::Reloadable,
     config::{Config, Role},
+    cores,
+    membership::Membership,
     node, page, settings,
     status::{self, Checks},
     telemetry,
@@ -40,38 +41,45 @@ async fn serve(
     let tasks = TaskTracker::new();
     let mut checks: Checks = Vec::new();
 
+    // 0. Who else there is.
+    let discovery = open::open_discovery(&settings::discovery(&config)).await?;
+
     // 1. The core: store, workers, gRPC for nodes and for the public.
     let mut core = None;
-    let mut upstream = None;
+    let mut own = None;
     if config.has(Role::Core) {
-        let storage = open::open(&settings::storage(&config)).await.context("core.store")?;
+        let mut membership = Membership::begin(&config, discovery.clone()).await?;
+        let storage = open::open(&settings::storage(&config)).await?;
+        let assigned = storage.bus.assigned();
         let started = Arc::new(Core::start(settings::core(&config), storage).await?);
-        upstream = Some(CoreLink::new(started.node_service()));
+        own = Some(edge::Core {
+            name: config.node.clone(),
+            address: String::new(),
+            services: settings::core(&config).services,
+            link: edge::CoreLink::new(started.node_service()),
+        });
         if let Some(address) = config.cluster.listen {
             node::serve(address, &config.cluster, started.node_service(), &stop, &tasks).await?;
         }
         for address in &config.core.grpc {
             node::serve_public(*address, started.public_service(), &stop, &tasks).await?;
         }
+        membership.join(&config, assigned, &stop).await?;
         let probe = started.clone();
         checks.push(("core", Arc::new(move || probe.ready())));
-        core = Some(started);
+        core = Some((started, membership));
     }
 
     // 2. The edge: transports, joined to the core in this process or, over mutual TLS, in another.
-    let mut edge = None;
+    let mut front = None;
     if let Some(certificate) = certificate {
-        let upstream = match (upstream, &config.cluster.core) {
-            (Some(here), _) => here,
-            (None, Some(core)) => CoreLink::new(node::connect(core, &config.cluster)?),
-            (None, None) => anyhow::bail!("cluster.core: an edge alone needs a core"),
-        };
-        let started = Edge::bind(settings::edge(&config, &certificate), upstream).await?;
+        let cores = cores::follow(own, discovery.cores(), &config.cluster, &stop, &tasks)?;
+        let started = edge::Edge::bind(settings::edge(&config, &certificate), cores).await?;
         let probe = started.handle();
         checks.push(("edge", Arc::new(move || probe.ready())));
         let app = page::router(&settings::content_security_policy(&config, certificate.is_pinned()))?;
         tasks.spawn(stop.clone().run_until_cancelled_owned(certificate.watch()));
-        edge = Some(started.start(status::router(checks, metrics).merge(app)));
+        front = Some(started.start(status::router(checks, metrics).merge(app)));
     } else {
         // A core alone: health and metrics all the same.
         node::serve_http(&config.http.listen, status::router(checks, metrics), &stop, &tasks).await?;
@@ -84,11 +92,13 @@ async fn serve(
     // 3. The end: clients are told and finish, then what they sent is committed and answered, then nothing listens.
     let deadline = Duration::from_millis(config.drain_ms);
     tracing::info!(?deadline, "draining");
-    if let Some(edge) = edge {
-        edge.drain(deadline).await;
+    if let Some(front) = front {
+        front.drain(deadline).await;
     }
-    if let Some(core) = core {
+    if let Some((core, mut membership)) = core {
+        membership.leave().await;
         core.drain(deadline).await;
+        membership.end().await;
     }
     stop.cancel();
     tasks.close();

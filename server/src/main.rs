@@ -6,6 +6,8 @@ mod assemble;
 mod certificate;
 mod command;
 mod config;
+mod cores;
+mod membership;
 mod node;
 mod page;
 mod settings;

@@ -4,6 +4,7 @@ use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
+use gogochat_storage::discovery::CoreNode;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -12,7 +13,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig},
 };
 
-use crate::config::{Cluster, CoreNode};
+use crate::config::Cluster;
 
 /// Takes edges on `address`, each with a certificate of the private CA.
 pub(crate) async fn serve(
@@ -38,7 +39,7 @@ pub(crate) fn connect(core: &CoreNode, cluster: &Cluster) -> anyhow::Result<Chan
     let tls =
         ClientTlsConfig::new().domain_name(&core.name).identity(identity(cluster)?).ca_certificate(authority(cluster)?);
     let endpoint = endpoint(format!("https://{}", core.address))
-        .context("cluster.core.address")?
+        .with_context(|| format!("{} cannot be the address of {}", core.address, core.name))?
         .tls_config(tls)
         .context("cluster.certificate")?
         .connect_timeout(Duration::from_secs(2))

@@ -1,21 +1,90 @@
 //! From the configuration to what each part is told.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use gogochat_core::CoreConfig;
 use gogochat_edge::{EdgeConfig, Limits};
-use gogochat_storage::open::StorageConfig;
+use gogochat_proto::service::Service as Part;
+use gogochat_storage::{
+    bus::kafka::KafkaConfig,
+    discovery::{CoreNode, etcd::EtcdConfig},
+    open::{BusConfig, DiscoveryConfig, PresenceConfig, StorageConfig},
+    presence::redis::RedisConfig,
+};
 
-use crate::{certificate::Reloadable, config::Config, page::hex};
+use crate::{
+    certificate::Reloadable,
+    config::{BusKind, Config, Core, DiscoveryKind, PresenceKind, Service},
+    page::hex,
+};
 
 /// What storage is told.
 pub(crate) fn storage(config: &Config) -> StorageConfig {
-    StorageConfig { store_url: config.store_url(), bus_queue: config.core.bus_queue }
+    let Core { bus, kafka, kafka_session_ms, bus_queue, presence, redis, .. } = &config.core;
+    let prefix = || config.cluster.name.clone();
+    StorageConfig {
+        store_url: config.store_url(),
+        bus: match bus {
+            BusKind::Channel => BusConfig::Channel,
+            BusKind::Kafka => BusConfig::Kafka(KafkaConfig {
+                brokers: kafka.join(","),
+                prefix: prefix(),
+                session_timeout: Duration::from_millis(*kafka_session_ms),
+                ..KafkaConfig::default()
+            }),
+        },
+        bus_queue: *bus_queue,
+        presence: match presence {
+            PresenceKind::Memory => PresenceConfig::Memory,
+            PresenceKind::Redis => PresenceConfig::Redis(RedisConfig { url: redis.clone(), prefix: prefix() }),
+        },
+    }
+}
+
+/// What discovery is told.
+pub(crate) fn discovery(config: &Config) -> DiscoveryConfig {
+    match config.cluster.discovery {
+        DiscoveryKind::Static => DiscoveryConfig::Static(cores(config)),
+        DiscoveryKind::Etcd => DiscoveryConfig::Etcd(EtcdConfig {
+            endpoints: config.cluster.etcd.clone(),
+            prefix: config.cluster.name.clone(),
+            ..EtcdConfig::default()
+        }),
+    }
 }
 
 /// What the core is told.
 pub(crate) fn core(config: &Config) -> CoreConfig {
-    CoreConfig { exempt_loopback: config.core.trust_loopback, ..CoreConfig::default() }
+    CoreConfig {
+        services: config.core.services.iter().map(|service| (*service).into()).collect(),
+        exempt_loopback: config.core.trust_loopback,
+        ..CoreConfig::default()
+    }
+}
+
+/// The cores that the configuration names.
+fn cores(config: &Config) -> Vec<CoreNode> {
+    let cores = config.cluster.cores.iter().map(|core| CoreNode {
+        name: core.name.clone(),
+        address: core.address.clone(),
+        services: names(&core.services),
+        partitions: Vec::new(),
+    });
+    cores.collect()
+}
+
+/// The core of this process, as others find it; `None`: it takes no edges.
+pub(crate) fn own_core(config: &Config) -> Option<CoreNode> {
+    Some(CoreNode {
+        name: config.node.clone(),
+        address: config.cluster_address()?,
+        services: names(&config.core.services),
+        partitions: Vec::new(),
+    })
+}
+
+fn names(services: &[Service]) -> Vec<String> {
+    services.iter().map(|service| Part::from(*service).name().to_owned()).collect()
 }
 
 /// What the edge is told. Only a pinned certificate has a hash to give to the page.

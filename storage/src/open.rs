@@ -3,10 +3,24 @@
 use std::{path::Path, sync::Arc};
 
 use crate::{
-    bus::{Bus, channel::ChannelBus},
-    presence::{Presence, memory::MemoryPresence},
+    bus::{
+        Bus,
+        channel::ChannelBus,
+        kafka::{self, KafkaBus, KafkaConfig},
+    },
+    discovery::{
+        CoreNode, Discovery, DiscoveryError,
+        etcd::{EtcdConfig, EtcdDiscovery},
+        static_list::StaticList,
+    },
+    presence::{
+        Presence,
+        memory::MemoryPresence,
+        redis::{RedisConfig, RedisError, RedisPresence},
+    },
     store::{
-        Store,
+        SqlStore, Store,
+        mysql::{self, OpenError as MysqlError},
         sqlite::{self, MigrateError},
     },
 };
@@ -14,15 +28,53 @@ use crate::{
 /// What to open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorageConfig {
-    /// Where the store is: `sqlite:PATH`.
+    /// Where the store is: `sqlite:PATH` or `mysql://user:password@host:port/database`.
     pub store_url: String,
+    /// The way of commands.
+    pub bus: BusConfig,
     /// Commands that may wait in each partition of the bus.
     pub bus_queue: usize,
+    /// Where it is kept who is connected.
+    pub presence: PresenceConfig,
+}
+
+/// The way of commands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum BusConfig {
+    /// Inside this process.
+    #[default]
+    Channel,
+    /// By Kafka.
+    Kafka(KafkaConfig),
+}
+
+/// Where it is kept who is connected.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum PresenceConfig {
+    /// In this process.
+    #[default]
+    Memory,
+    /// In Redis.
+    Redis(RedisConfig),
+}
+
+/// How nodes find each other.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DiscoveryConfig {
+    /// These cores, and what registers in this process.
+    Static(Vec<CoreNode>),
+    /// By etcd.
+    Etcd(EtcdConfig),
 }
 
 impl Default for StorageConfig {
     fn default() -> Self {
-        Self { store_url: "sqlite:data/gogochat.db".into(), bus_queue: 4_096 }
+        Self {
+            store_url: "sqlite:data/gogochat.db".into(),
+            bus: BusConfig::Channel,
+            bus_queue: 4_096,
+            presence: PresenceConfig::Memory,
+        }
     }
 }
 
@@ -33,6 +85,8 @@ pub struct Storage {
     pub store: Arc<dyn Store>,
     /// The way of commands to their workers.
     pub bus: Arc<dyn Bus>,
+    /// A way of this process's own, where `bus` leads to workers of other processes too; `None` where it is one itself.
+    pub local: Option<Arc<dyn Bus>>,
     /// Who is connected.
     pub presence: Arc<dyn Presence>,
 }
@@ -41,25 +95,67 @@ pub struct Storage {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum OpenError {
     /// The store's URL is of no known kind.
-    #[error("there is no store for {0:?}: write sqlite:PATH")]
+    #[error("core.store: there is no store for {0:?}: write sqlite:PATH or mysql://user:password@host:port/database")]
     UnknownStore(String),
     /// The store did not open.
-    #[error(transparent)]
+    #[error("core.store: {0}")]
     Store(#[from] MigrateError),
+    /// The MySQL store did not open.
+    #[error("core.store: {0}")]
+    Mysql(#[from] MysqlError),
+    /// The Kafka bus did not open.
+    #[error(transparent)]
+    Kafka(#[from] kafka::OpenError),
+    /// Presence in Redis did not open.
+    #[error(transparent)]
+    Redis(#[from] RedisError),
 }
 
 /// Opens it. The store has the newest schema then.
 ///
 /// # Errors
-/// A URL is of no known kind, the store cannot be used, or a newer program has written it.
+/// A URL is of no known kind, the store cannot be used, or a newer program has written it; Kafka or Redis cannot be used.
 pub async fn open(config: &StorageConfig) -> Result<Storage, OpenError> {
-    let store = match config.store_url.split_once(':') {
-        Some(("sqlite", path)) if !path.is_empty() => sqlite::open(Path::new(path)).await?,
-        _ => return Err(OpenError::UnknownStore(config.store_url.clone())),
+    let store = Arc::new(open_store(&config.store_url).await?);
+    let presence: Arc<dyn Presence> = match &config.presence {
+        PresenceConfig::Memory => Arc::new(MemoryPresence::default()),
+        PresenceConfig::Redis(redis) => Arc::new(RedisPresence::open(redis).await?),
     };
-    Ok(Storage {
-        store: Arc::new(store),
-        bus: Arc::new(ChannelBus::new(config.bus_queue)),
-        presence: Arc::new(MemoryPresence::default()),
+    let channel: Arc<dyn Bus> = Arc::new(ChannelBus::new(config.bus_queue));
+    let (bus, local): (Arc<dyn Bus>, _) = match &config.bus {
+        BusConfig::Channel => (channel, None),
+        BusConfig::Kafka(kafka) => (Arc::new(KafkaBus::open(kafka.clone(), config.bus_queue).await?), Some(channel)),
+    };
+    Ok(Storage { store, bus, local, presence })
+}
+
+/// Opens discovery, which nodes without a core need as well.
+///
+/// # Errors
+/// etcd does not answer, or the configuration cannot be used.
+pub async fn open_discovery(config: &DiscoveryConfig) -> Result<Arc<dyn Discovery>, DiscoveryError> {
+    Ok(match config {
+        DiscoveryConfig::Static(cores) => Arc::new(StaticList::new(cores.clone())),
+        DiscoveryConfig::Etcd(etcd) => Arc::new(EtcdDiscovery::open(etcd.clone()).await?),
     })
+}
+
+/// Opens the store that a URL names.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_store(url: &str) -> Result<SqlStore, OpenError> {
+    match url.split_once(':') {
+        Some(("sqlite", path)) if !path.is_empty() => Ok(sqlite::open(Path::new(path)).await?),
+        Some(("mysql", _)) => Ok(mysql::open(url).await?),
+        _ => Err(OpenError::UnknownStore(without_password(url))),
+    }
+}
+
+/// For messages: a URL of a kind that is not known may have a password all the same.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://...@{place}"),
+        _ => url.to_owned(),
+    }
 }

@@ -68,7 +68,7 @@ impl Cluster {
             dir.path().join("edge.toml"),
             format!(
                 "node = \"edge-1\"\n[http]\nlisten = [\"{http}\"]\n[edge]\nlisten = [\"{edge}\"]\ncertificate = \"{0}/edge-1.pem\"\n\
-                 key = \"{0}/edge-1.key\"\n[log]\nformat = \"text\"\n[cluster]\ncore = {{ name = \"core-1\", address = \"{1}\" }}\n{2}",
+                 key = \"{0}/edge-1.key\"\n[log]\nformat = \"text\"\n[cluster]\ncores = [{{ name = \"core-1\", address = \"{1}\" }}]\n{2}",
                 certs.display(),
                 link.address,
                 identity("edge-1")

@@ -52,6 +52,19 @@ impl Device {
             }
         }
     }
+
+    /// Waits until the server has ended it for good.
+    ///
+    /// # Errors
+    /// It has not within a minute.
+    pub async fn signed_out(&mut self) -> anyhow::Result<()> {
+        loop {
+            let update = timeout(LIMIT, self.updates.recv()).await.context("still signed in after a minute")?;
+            if matches!(update.context("the client has stopped")?, Update::Ended(_)) {
+                return Ok(());
+            }
+        }
+    }
 }
 
 const LIMIT: Duration = Duration::from_secs(60);

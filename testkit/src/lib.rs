@@ -3,7 +3,9 @@
 pub mod cluster;
 pub mod device;
 pub mod http;
+pub mod nodes;
 pub mod people;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod services;

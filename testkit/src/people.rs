@@ -35,14 +35,22 @@ impl Person {
         Self::signed_in(address, &session)
     }
 
+    /// Signs a person of this name in on a device of their own.
+    ///
+    /// # Errors
+    /// The server refused.
+    pub async fn log_in(address: SocketAddr, name: &str) -> anyhow::Result<Self> {
+        let body = json!({ "name": name, "password": PASSWORD, "deviceName": "another" });
+        let session = expect(http::call(address, "POST", "/v1/sessions", "", &body).await?)?;
+        Self::signed_in(address, &session)
+    }
+
     /// Signs the same person in on a further device.
     ///
     /// # Errors
     /// The server refused.
     pub async fn another_device(&self) -> anyhow::Result<Self> {
-        let body = json!({ "name": self.name, "password": PASSWORD, "deviceName": "another" });
-        let session = expect(http::call(self.address, "POST", "/v1/sessions", "", &body).await?)?;
-        Self::signed_in(self.address, &session)
+        Self::log_in(self.address, &self.name).await
     }
 
     fn signed_in(address: SocketAddr, session: &Value) -> anyhow::Result<Self> {

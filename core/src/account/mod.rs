@@ -1,5 +1,7 @@
 //! Accounts: who one is, and from which devices.
 
+pub(crate) mod sign_out;
+
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use gogochat_proto::{
@@ -10,13 +12,13 @@ use gogochat_proto::{
 };
 use gogochat_storage::store::{NewDevice, NewUser, Rotation, Store, User};
 
+use self::sign_out::SignOuts;
 use crate::{
     auth::{Auth, Issued},
     authorize::Caller,
     clock::now_ms,
     config::CoreConfig,
     failure,
-    fanout::Hub,
     log::{page::Room, person},
     text,
 };
@@ -25,13 +27,13 @@ use crate::{
 pub(crate) struct Account {
     store: Arc<dyn Store>,
     auth: Arc<Auth>,
-    hub: Arc<Hub>,
+    sign_outs: Arc<SignOuts>,
     refresh_grace: Duration,
 }
 
 impl Account {
-    pub(crate) fn new(store: Arc<dyn Store>, auth: Arc<Auth>, hub: Arc<Hub>, config: &CoreConfig) -> Self {
-        Self { store, auth, hub, refresh_grace: config.refresh_grace }
+    pub(crate) fn new(store: Arc<dyn Store>, auth: Arc<Auth>, sign_outs: Arc<SignOuts>, config: &CoreConfig) -> Self {
+        Self { store, auth, sign_outs, refresh_grace: config.refresh_grace }
     }
 
     pub(crate) async fn register(
@@ -95,7 +97,7 @@ impl Account {
                 Ok(session(&user, device.id, issued))
             }
             Rotation::Reused { user, device } => {
-                self.sign_out(user, device);
+                self.sign_outs.sign_out(user, device).await;
                 Err(ErrorCode::TokenReused.with("this refresh token was used before; the device has been signed out"))
             }
             Rotation::Expired | Rotation::Unknown => {
@@ -106,7 +108,7 @@ impl Account {
 
     pub(crate) async fn log_out(&self, caller: Caller) -> Result<v1::LogOutResponse, v1::Error> {
         self.store.revoke_device(caller.user, caller.device).await.map_err(failure::store)?;
-        self.sign_out(caller.user, caller.device);
+        self.sign_outs.sign_out(caller.user, caller.device).await;
         Ok(v1::LogOutResponse {})
     }
 
@@ -136,9 +138,8 @@ impl Account {
             // Another device has changed it in this moment.
             .ok_or_else(wrong_credentials)?;
         for device in &revoked {
-            self.auth.note_revoked(*device);
+            self.sign_outs.sign_out(user.id, *device).await;
         }
-        self.hub.revoke(user.id, None, Some(caller.device));
         Ok(v1::ChangePasswordResponse { devices_signed_out: i32::try_from(revoked.len()).unwrap_or(i32::MAX) })
     }
 
@@ -164,13 +165,8 @@ impl Account {
         if !self.store.revoke_device(caller.user, device).await.map_err(failure::store)? {
             return Err(ErrorCode::NotFound.with("you have no such device"));
         }
-        self.sign_out(caller.user, device);
+        self.sign_outs.sign_out(caller.user, device).await;
         Ok(v1::RevokeDeviceResponse {})
-    }
-
-    fn sign_out(&self, user: UserId, device: DeviceId) {
-        self.auth.note_revoked(device);
-        self.hub.revoke(user, Some(device), None);
     }
 
     async fn user(&self, id: UserId) -> Result<User, v1::Error> {

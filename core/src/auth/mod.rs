@@ -23,7 +23,7 @@ pub(crate) struct Auth {
     store: Arc<dyn Store>,
     access_ttl: Duration,
     refresh_ttl: Duration,
-    revoked: Mutex<HashMap<DeviceId, Millis>>,
+    revoked: Mutex<HashMap<DeviceId, (UserId, Millis)>>,
     /// Password hashes.
     pub(crate) passwords: Passwords,
     /// How often one may try.
@@ -108,8 +108,13 @@ impl Auth {
     }
 
     /// Notes that a device was signed out, for those calls of its that are still on their way.
-    pub(crate) fn note_revoked(&self, device: DeviceId) {
-        self.revoked.lock().insert(device, now_ms());
+    pub(crate) fn note_revoked(&self, user: UserId, device: DeviceId) {
+        self.revoked.lock().insert(device, (user, now_ms()));
+    }
+
+    /// Who was signed out of late: for an edge that may not have been told.
+    pub(crate) fn lately_revoked(&self) -> Vec<(UserId, DeviceId)> {
+        self.revoked.lock().iter().map(|(device, (user, _))| (*user, *device)).collect()
     }
 
     /// Refuses a caller whose device was signed out a moment ago.
@@ -124,7 +129,7 @@ impl Auth {
     pub(crate) fn sweep(&self) {
         self.limits.sweep();
         let before = now_ms() - REVOKED_KEPT_MS;
-        self.revoked.lock().retain(|_, when| *when > before);
+        self.revoked.lock().retain(|_, (_, when)| *when > before);
     }
 }
 

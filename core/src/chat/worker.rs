@@ -8,10 +8,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use gogochat_proto::{error::ErrorCode, ids::ClientMsgId, v1};
+use gogochat_proto::{error::ErrorCode, ids::{ClientMsgId, LogId}, v1};
 use gogochat_storage::{
     bus::{BusCommand, Consumer, ReplyTo},
-    store::{Command, Committed, Done, Event, MovedMark, Outcome, Store, StoreError},
+    store::{Command, Committed, Done, Event, MovedMark, Outcome, Range, Store, StoreError},
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,8 @@ pub(crate) struct Worker {
     hub: Arc<Hub>,
     metrics: Arc<Metrics>,
     methods: HashMap<&'static str, &'static Ordered>,
+    /// Commands that are no method of a client's and change nothing in the store.
+    notices: &'static [&'static str],
     batch_max: usize,
     lanes: Lanes,
     late_marks: LateMarks,
@@ -41,11 +43,16 @@ pub(crate) struct Settled {
     answers: Vec<(ReplyTo, Result<Bytes, v1::Error>)>,
     marks: Vec<MovedMark>,
     events: Vec<Event>,
+    /// Committed before, and perhaps by a core that was lost before it told anybody.
+    repeated: Vec<(LogId, i64)>,
+    /// What goes to a service beside the store.
+    notices: Vec<BusCommand>,
 }
 
 /// A command that goes to the store, and how its answer is made.
 struct Pending {
     reply_to: ReplyTo,
+    log: Option<LogId>,
     kind: Kind,
     reply: fn(&Done) -> Result<Bytes, v1::Error>,
 }
@@ -67,6 +74,7 @@ impl Worker {
         hub: Arc<Hub>,
         metrics: Arc<Metrics>,
         methods: HashMap<&'static str, &'static Ordered>,
+        notices: &'static [&'static str],
         batch_max: usize,
     ) -> Self {
         Self {
@@ -74,6 +82,7 @@ impl Worker {
             hub,
             metrics,
             methods,
+            notices,
             batch_max,
             lanes: Lanes::new(MAX_LANES),
             late_marks: LateMarks::default(),
@@ -105,17 +114,29 @@ impl Worker {
             batch: self.hub.progress.begin(),
             commands: batch.len(),
             answers: Vec::with_capacity(batch.len()),
+            repeated: Vec::new(),
+            notices: Vec::new(),
             marks: Vec::new(),
             events: Vec::with_capacity(batch.len()),
         };
+        self.hub.progress.moved(i64::try_from(batch.len()).unwrap_or(0));
         let now = now_ms();
         let mut commands = Vec::with_capacity(batch.len());
         let mut pending = Vec::with_capacity(batch.len());
         for marks in self.late_marks.take(self.batch_max) {
             commands.push(marks.command());
-            pending.push(Pending { reply_to: NOBODY, kind: Kind::Marks(marks), reply: |_| Ok(Bytes::new()) });
+            pending.push(Pending {
+                reply_to: NOBODY,
+                log: None,
+                kind: Kind::Marks(marks),
+                reply: |_| Ok(Bytes::new()),
+            });
         }
         for command in batch {
+            if self.notices.contains(&command.method.as_str()) {
+                settled.notices.push(command);
+                continue;
+            }
             let reply_to = command.reply_to.clone();
             match self.read(command, now) {
                 Ok((command, waits)) => {
@@ -146,7 +167,8 @@ impl Worker {
         {
             return Err(ErrorCode::OutOfOrder.with("an earlier command was refused: repeat that one first"));
         }
-        Ok((command, Pending { reply_to, kind, reply: method.reply }))
+        let log = log(&command);
+        Ok((command, Pending { reply_to, log, kind, reply: method.reply }))
     }
 
     /// The outcome of each command, or why it has none.
@@ -196,6 +218,9 @@ impl Worker {
     fn take(&mut self, settled: &mut Settled, pending: &Pending, outcome: Result<Outcome, StoreError>) {
         let answer = match outcome {
             Ok(Ok(Committed { done, events, mark })) => {
+                if let (Some(log), Done::Appended { seq, duplicate: true, .. }) = (pending.log, &done) {
+                    settled.repeated.push((log, *seq));
+                }
                 settled.events.extend(events);
                 settled.marks.extend(mark);
                 (pending.reply)(&done)
@@ -225,6 +250,14 @@ impl Worker {
     }
 }
 
+/// The conversation that a message stands in.
+fn log(command: &Command) -> Option<LogId> {
+    match command {
+        Command::Append { log, .. } => Some(*log),
+        _ => None,
+    }
+}
+
 fn kind(command: &Command, caller: Caller, reply_to: &ReplyTo) -> Kind {
     // Calls by REST and gRPC come one by one: they have no lane.
     let in_lane = |log, id| match reply_to.attachment {
@@ -243,9 +276,14 @@ fn kind(command: &Command, caller: Caller, reply_to: &ReplyTo) -> Kind {
     }
 }
 
-/// Answers and tells what was settled: acknowledgements of a batch before its fan-out.
-pub(crate) async fn tell(hub: Arc<Hub>, mut settled: mpsc::Receiver<Settled>) {
-    while let Some(Settled { batch, commands, answers, marks, events }) = settled.recv().await {
+/// Answers and tells what was settled: acknowledgements of a batch before its fan-out. `notice` takes what goes to no store.
+pub(crate) async fn tell(
+    hub: Arc<Hub>,
+    store: Arc<dyn Store>,
+    mut settled: mpsc::Receiver<Settled>,
+    notice: impl Fn(&BusCommand),
+) {
+    while let Some(Settled { batch, commands, answers, marks, events, repeated, notices }) = settled.recv().await {
         for (to, answer) in answers {
             hub.answer(&to, answer);
         }
@@ -255,8 +293,23 @@ pub(crate) async fn tell(hub: Arc<Hub>, mut settled: mpsc::Receiver<Settled>) {
         for mark in &marks {
             hub.publish_mark(mark);
         }
+        notices.iter().for_each(&notice);
         hub.progress.told(batch);
-        hub.progress.moved(-i64::try_from(commands).unwrap_or(i64::MAX));
+        hub.progress.moved(-i64::try_from(commands).unwrap_or(0));
+        for (log, seq) in repeated {
+            tell_again(&hub, &*store, log, seq).await;
+        }
+    }
+}
+
+/// Who committed it may have been lost before it was told. An edge that has less before it asks for that.
+async fn tell_again(hub: &Hub, store: &dyn Store, log: LogId, seq: i64) {
+    if !hub.is_lacking(log, seq) {
+        return;
+    }
+    match store.events(log, Range::After(seq - 1), 1, usize::MAX).await {
+        Ok(events) => events.iter().for_each(|event| hub.publish(event)),
+        Err(error) => tracing::warn!(%log, %error, "what was committed before is not told again"),
     }
 }
 

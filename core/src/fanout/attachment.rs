@@ -16,12 +16,17 @@ use crate::authorize::Caller;
 
 /// An edge, attached.
 pub(crate) struct Attachment {
-    /// Unique over all cores.
+    /// The edge's instance, the same at every core; drawn here for an edge that names none. Never 0, which stands for this core itself.
     pub(crate) id: u64,
+    /// Of this attachment alone: what its sessions are known by to presence. One that has moved to another core is there under another key, so that its end here
+    /// is not its end.
+    pub(crate) key: u64,
     /// What waits for it.
     pub(crate) outbox: Arc<Outbox>,
     /// Cancelled when it ends.
     pub(crate) ended: CancellationToken,
+    /// Cancelled when nothing of it is left: one of the same edge may begin.
+    pub(crate) gone: CancellationToken,
     sessions: Mutex<HashMap<u64, Session>>,
     replays: Mutex<VecDeque<Wanted>>,
     replay_waits: Notify,
@@ -58,11 +63,14 @@ pub(crate) enum Entered {
 }
 
 impl Attachment {
-    pub(crate) fn new(id: u64, outbox: Outbox, ended: CancellationToken) -> Self {
+    pub(crate) fn new(instance: u64, outbox: Arc<Outbox>, ended: CancellationToken) -> Self {
+        let drawn = || rand::random::<u64>().max(1);
         Self {
-            id,
-            outbox: Arc::new(outbox),
+            id: if instance == 0 { drawn() } else { instance },
+            key: drawn(),
+            outbox,
             ended,
+            gone: CancellationToken::new(),
             sessions: Mutex::default(),
             replays: Mutex::default(),
             replay_waits: Notify::new(),
@@ -112,6 +120,11 @@ impl Attachment {
                 *session = Session::Revoked { caller };
             }
         }
+    }
+
+    /// Whether no session is open or being opened.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sessions.lock().is_empty()
     }
 
     /// Takes every session, at the end.

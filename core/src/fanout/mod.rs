@@ -40,7 +40,7 @@ use self::{
     recent::Recent,
     waiters::Waiters,
 };
-use crate::{authorize::Caller, log, metrics::Metrics};
+use crate::{log, metrics::Metrics};
 
 /// The edges, and what each has been sent.
 pub(crate) struct Hub {
@@ -82,10 +82,23 @@ impl Hub {
         }
     }
 
-    /// An edge is there.
-    pub(crate) fn attach(&self, attachment: Arc<Attachment>) {
-        self.attachments.insert(attachment.id, attachment);
+    /// An edge is there. One that it was before ends first, with all that is noted of it.
+    pub(crate) async fn attach(&self, attachment: &Arc<Attachment>) {
+        while let Some(before) = self.attach_or_meet(attachment) {
+            before.ended.cancel();
+            before.gone.cancelled().await;
+        }
         self.metrics.attachments.set(self.attachments.len() as f64);
+    }
+
+    fn attach_or_meet(&self, attachment: &Arc<Attachment>) -> Option<Arc<Attachment>> {
+        match self.attachments.entry(attachment.id) {
+            Entry::Occupied(before) => Some(before.get().clone()),
+            Entry::Vacant(place) => {
+                place.insert(attachment.clone());
+                None
+            }
+        }
     }
 
     /// An edge is gone, and with it all it was interested in.
@@ -136,11 +149,11 @@ impl Hub {
         });
     }
 
-    /// An edge has sessions that hear this log, and everything up to `have`.
-    pub(crate) fn ask(&self, attachment: &Arc<Attachment>, log: LogId, have: i64) {
+    /// An edge has sessions that hear this log, and everything up to `have`; `verify`: see [`State::ask`].
+    pub(crate) fn ask(&self, attachment: &Arc<Attachment>, log: LogId, have: i64, verify: bool) {
         let mut interests = self.logs.entry(log).or_default();
         let wanted = match interests.iter_mut().find(|interest| interest.attachment.id == attachment.id) {
-            Some(interest) => interest.state.ask(have).then_some(interest.number),
+            Some(interest) => interest.state.ask(have, verify).then_some(interest.number),
             None => {
                 let interest = self.interest(attachment, State::asked(have));
                 let number = interest.number;
@@ -178,7 +191,12 @@ impl Hub {
         self.logs.contains_key(&log)
     }
 
-    /// A committed event, on to every edge that hears its log. Those that are not up to it read it from the store.
+    /// Whether any edge that hears this log may not have been sent the event of this seq.
+    pub(crate) fn is_lacking(&self, log: LogId, seq: i64) -> bool {
+        self.logs.get(&log).is_some_and(|interests| interests.iter().any(|interest| interest.state.lacks(seq)))
+    }
+
+    /// A committed event, on to every edge that hears its log and is not being sent what comes before it from the store.
     pub(crate) fn publish(&self, event: &Event) {
         if event.device.is_none() {
             // Of the system's events some are in users' own logs, and all are few.
@@ -194,9 +212,6 @@ impl Hub {
                     self.metrics.fanout.increment(1);
                 }
                 Published::Skip => {}
-                Published::Replay => {
-                    interest.attachment.want_replay(Wanted { log: event.log, interest: interest.number });
-                }
             }
         }
     }
@@ -236,21 +251,11 @@ impl Hub {
         }
     }
 
-    /// Signs sessions out: the edges close them, and what still comes from them is refused. `device`: that one alone; else every one but `except`.
-    pub(crate) fn revoke(&self, user: UserId, device: Option<DeviceId>, except: Option<DeviceId>) {
-        let matches = |caller: Caller| {
-            caller.user == user && device.is_none_or(|d| caller.device == d) && except != Some(caller.device)
-        };
-        let code = CloseCode::SignedOut;
+    /// Signs a device out: the edges close its sessions, and what still comes from them is refused.
+    pub(crate) fn revoke(&self, user: UserId, device: DeviceId) {
         for attachment in self.attachments() {
-            attachment.revoke(matches);
-            attachment.push(Item::Revoke(node::Revoke {
-                user_id: user.to_bytes(),
-                device_id: device.map(DeviceId::to_bytes).unwrap_or_default(),
-                except_device_id: except.map(DeviceId::to_bytes).unwrap_or_default(),
-                close_code: u32::from(code.code()),
-                reason: code.reason().to_owned(),
-            }));
+            attachment.revoke(|caller| (caller.user, caller.device) == (user, device));
+            attachment.push(Item::Revoke(revoked(user, device)));
         }
     }
 
@@ -296,6 +301,17 @@ impl Hub {
     }
 }
 
+/// What edges are told of a device that was signed out.
+pub(crate) fn revoked(user: UserId, device: DeviceId) -> node::Revoke {
+    node::Revoke {
+        user_id: user.to_bytes(),
+        device_id: device.to_bytes(),
+        except_device_id: Bytes::new(),
+        close_code: u32::from(CloseCode::SignedOut.code()),
+        reason: CloseCode::SignedOut.reason().to_owned(),
+    }
+}
+
 /// The answer to a session's command.
 pub(crate) fn result(session: u64, call_id: u32, answer: Result<Bytes, v1::Error>) -> Item {
     let (body, error) = match answer {
@@ -313,5 +329,6 @@ fn fanout(event: &Event, frame: Bytes, change: Option<SubscriptionChange>) -> no
         Some(SubscriptionChange::Unsubscribe { log }) => (None, log.to_bytes()),
         None => (None, Bytes::new()),
     };
-    node::Fanout { log_id: event.log.to_bytes(), seq: event.seq, frame, subscribe, unsubscribe }
+    let departed = log::departed(event).map(UserId::to_bytes).unwrap_or_default();
+    node::Fanout { log_id: event.log.to_bytes(), seq: event.seq, frame, subscribe, unsubscribe, departed }
 }

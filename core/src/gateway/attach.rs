@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     authorize::Caller,
-    chat::{self, Lane, Lanes, LateMarks, Marks, Turn},
+    chat::{Lane, Lanes, LateMarks, Marks, Turn, commands::MARK},
     command::{Address, encode},
     fanout::{Attachment, Session, result},
 };
@@ -32,6 +32,8 @@ pub(crate) struct Reader {
     opens: mpsc::Sender<node::SessionOpen>,
     lanes: Lanes,
     late_marks: LateMarks,
+    /// The bus's, in which all that came by this stream was published.
+    era: u64,
 }
 
 impl Reader {
@@ -40,42 +42,40 @@ impl Reader {
         attachment: Arc<Attachment>,
         opens: mpsc::Sender<node::SessionOpen>,
     ) -> Self {
-        Self { gateway, attachment, opens, lanes: Lanes::new(MAX_LANES), late_marks: LateMarks::default() }
+        Self { gateway, attachment, opens, lanes: Lanes::new(MAX_LANES), late_marks: LateMarks::default(), era: 0 }
     }
 
-    /// Reads until the edge ends the stream or breaks its rules.
-    pub(crate) async fn run(mut self, mut inbound: Streaming<EdgeBatch>) {
-        let mut hello = false;
+    /// Reads until the edge ends the stream or breaks its rules, or commands that were on their way are lost: then the edge has to take what it
+    /// has no answer to as lost too, which it does when a stream ends.
+    pub(crate) async fn run(mut self, first: EdgeBatch, mut inbound: Streaming<EdgeBatch>) {
+        let mut eras = self.gateway.bus.era();
+        self.era = *eras.borrow_and_update();
         let mut retry = tokio::time::interval(LATE_MARKS_EVERY);
         retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut batch = Ok(Some(first));
         loop {
-            let batch = tokio::select! {
-                batch = inbound.message() => batch,
-                _ = retry.tick(), if !self.late_marks.is_empty() => {
-                    self.repeat_marks().await;
-                    continue;
+            match batch {
+                Ok(Some(batch)) => {
+                    for item in batch.items.into_iter().filter_map(|item| item.item) {
+                        self.take(item).await;
+                    }
                 }
-            };
-            let batch = match batch {
-                Ok(Some(batch)) => batch,
                 Ok(None) => return,
                 Err(status) => {
                     tracing::debug!(attachment = self.attachment.id, %status, "an edge's stream broke");
                     return;
                 }
-            };
-            for item in batch.items.into_iter().filter_map(|item| item.item) {
-                if let (false, Item::Hello(edge)) = (hello, &item) {
-                    tracing::info!(edge = edge.node, version = edge.version, "an edge attached");
-                    hello = true;
-                    continue;
-                }
-                if !hello {
-                    self.attachment.outbox.close(Status::invalid_argument("the first item has to be the hello"));
-                    return;
-                }
-                self.take(item).await;
             }
+            batch = loop {
+                tokio::select! {
+                    batch = inbound.message() => break batch,
+                    _ = retry.tick(), if !self.late_marks.is_empty() => self.repeat_marks().await,
+                    Ok(()) = eras.changed() => {
+                        self.attachment.outbox.close(Status::unavailable("the bus has lost commands"));
+                        return;
+                    }
+                }
+            };
         }
     }
 
@@ -87,7 +87,7 @@ impl Reader {
             Item::Command(command) => self.command(command).await,
             Item::Interest(interest) => {
                 if let Some(log) = LogId::from_slice(&interest.log_id) {
-                    self.gateway.hub.ask(&self.attachment, log, interest.have_seq.max(0));
+                    self.gateway.hub.ask(&self.attachment, log, interest.have_seq.max(0), interest.verify);
                 }
             }
             Item::Uninterest(log) => {
@@ -97,6 +97,7 @@ impl Reader {
             }
             Item::Marks(marks) => self.marks(marks).await,
             Item::Ephemeral(ephemeral) => self.ephemeral(&ephemeral),
+            Item::Revoke(revoke) => self.gateway.sign_outs.heard_of(&revoke),
         }
     }
 
@@ -142,7 +143,7 @@ impl Reader {
             return Err(ErrorCode::OutOfOrder.with("an earlier command was refused: repeat that one first"));
         }
         let reply_to = ReplyTo { attachment: self.attachment.id, session: command.session, call_id: command.call_id };
-        let published = self.gateway.publish(command.method, caller, reply_to, to, body).await;
+        let published = self.gateway.publish(Some(self.era), command.method, caller, reply_to, to, body).await;
         if let (Err(error), Some((lane, id))) = (&published, lane)
             && error.retryable()
         {
@@ -177,7 +178,7 @@ impl Reader {
         });
         let to = Address { conversation: Some(marks.log), client_msg_id: None };
         let reply_to = ReplyTo { attachment: self.attachment.id, session: 0, call_id: 0 };
-        if self.gateway.publish(chat::commands::MARK.to_owned(), marks.caller, reply_to, to, body).await.is_err() {
+        if self.gateway.publish(Some(self.era), MARK.to_owned(), marks.caller, reply_to, to, body).await.is_err() {
             self.late_marks.keep(marks);
         }
     }

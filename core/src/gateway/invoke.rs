@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use gogochat_proto::{error::ErrorCode, limits::MAX_BODY, v1};
+use gogochat_proto::{error::ErrorCode, limits::MAX_BODY, service::Service, v1};
 
 use super::{
     Gateway,
@@ -47,6 +47,9 @@ impl Gateway {
     ) -> Result<Bytes, v1::Error> {
         let entry = dispatch::find(method)?;
         self.metrics.call(entry.name);
+        if !Service::of_name(entry.name).is_some_and(|service| self.runs(service)) {
+            return Err(ErrorCode::Unavailable.with("this node does not run the method's service"));
+        }
         if body.len() > MAX_BODY {
             return Err(ErrorCode::BodyTooLarge.with("the body is over 64 KiB"));
         }

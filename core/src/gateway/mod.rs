@@ -15,8 +15,12 @@ use std::{
     time::Duration,
 };
 
-use gogochat_proto::node::{
-    EdgeBatch, InvokeReply, InvokeRequest, core_item::Item, invoke_request, node_service_server::NodeService,
+use gogochat_proto::{
+    node::{
+        EdgeBatch, EdgeHello, InvokeReply, InvokeRequest, core_item::Item, edge_item, invoke_request,
+        node_service_server::NodeService,
+    },
+    service::Service,
 };
 use gogochat_storage::{bus::Bus, store::Store};
 use tokio::sync::mpsc;
@@ -26,11 +30,11 @@ use tonic::{Request, Response, Status, Streaming};
 pub(crate) use self::dispatch::ordered;
 use self::{attach::Reader, invoke::Credentials, open::opener};
 use crate::{
-    account::Account,
+    account::{Account, sign_out::SignOuts},
     auth::{self, Auth},
     chat::Chat,
     config::CoreConfig,
-    fanout::{Attachment, Batches, Hub, Outbox, replay},
+    fanout::{Attachment, Batches, Hub, Outbox, replay, revoked},
     metrics::Metrics,
     presence::Presence,
     social::Social,
@@ -52,13 +56,17 @@ pub(crate) struct Gateway {
     pub(crate) auth: Arc<Auth>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) local: Arc<dyn Bus>,
+    pub(crate) sign_outs: Arc<SignOuts>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
+    runs: Vec<Service>,
     call_deadline: Duration,
     outbox: (usize, usize),
     draining: AtomicBool,
+    closed: AtomicBool,
 }
 
 /// What a gateway stands on.
@@ -67,6 +75,9 @@ pub(crate) struct Ground {
     pub(crate) auth: Arc<Auth>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) bus: Arc<dyn Bus>,
+    /// The way to a worker of this core.
+    pub(crate) local: Arc<dyn Bus>,
+    pub(crate) sign_outs: Arc<SignOuts>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stop: CancellationToken,
@@ -75,28 +86,42 @@ pub(crate) struct Ground {
 
 impl Gateway {
     pub(crate) fn new(ground: Ground, config: &CoreConfig) -> Self {
-        let Ground { services, auth, store, bus, hub, metrics, stop, tasks } = ground;
+        let Ground { services, auth, store, bus, local, sign_outs, hub, metrics, stop, tasks } = ground;
         Self {
             services,
             auth,
             store,
             bus,
+            local,
+            sign_outs,
             hub,
             metrics,
             stop,
             tasks,
+            runs: config.services.clone(),
             call_deadline: config.call_deadline,
             outbox: (config.outbox_items, config.outbox_bytes),
             draining: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
         }
     }
 
-    /// Whether commands are refused because the core is going away.
+    /// Whether a service runs here.
+    pub(crate) fn runs(&self, service: Service) -> bool {
+        self.runs.contains(&service)
+    }
+
+    /// Whether the core is going away.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
     }
 
-    /// Tells the edges, and takes no more commands.
+    /// Whether commands are refused because the core is going away.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Tells the edges, and opens no more sessions.
     pub(crate) fn begin_drain(&self, deadline: Duration) {
         self.draining.store(true, Ordering::SeqCst);
         let drain_ms = i32::try_from(deadline.as_millis()).unwrap_or(i32::MAX);
@@ -105,26 +130,59 @@ impl Gateway {
         }
     }
 
+    /// Takes no more commands.
+    pub(crate) fn refuse_commands(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Takes no more commands; the workers end once they have worked off what was taken.
+    pub(crate) async fn close(&self) {
+        self.refuse_commands();
+        self.bus.close().await;
+        self.local.close().await;
+    }
+
     /// Serves an edge until either side ends it.
-    fn attach(self: &Arc<Self>, inbound: Streaming<EdgeBatch>) -> Arc<Attachment> {
+    fn attach(self: &Arc<Self>, mut inbound: Streaming<EdgeBatch>) -> (Arc<Outbox>, CancellationToken) {
         let (items, bytes) = self.outbox;
-        // Never 0, which stands for this core itself.
-        let id = rand::random::<u64>().max(1);
-        let attachment = Arc::new(Attachment::new(id, Outbox::new(items, bytes), self.stop.child_token()));
-        self.hub.attach(attachment.clone());
-        let (gateway, edge) = (self.clone(), attachment.clone());
+        let outbox = Arc::new(Outbox::new(items, bytes));
+        let ended = self.stop.child_token();
+        let (gateway, out, end) = (self.clone(), outbox.clone(), ended.clone());
         self.tasks.spawn(async move {
-            let (opens, opening) = mpsc::channel(OPENS);
-            let opener = gateway.tasks.spawn(opener(gateway.clone(), edge.clone(), opening));
-            let replay = gateway.tasks.spawn(replay(gateway.hub.clone(), gateway.store.clone(), edge.clone()));
-            let reader = Reader::new(gateway.clone(), edge.clone(), opens).run(inbound);
-            edge.ended.run_until_cancelled(reader).await;
-            edge.ended.cancel();
-            // Nothing of this edge's is noted any more once both have ended.
-            let _ = tokio::join!(opener, replay);
-            gateway.detach(&edge);
+            match end.run_until_cancelled(hello(&mut inbound)).await {
+                Some(Ok((edge, first))) => gateway.serve(edge, first, inbound, &out, &end).await,
+                Some(Err(status)) => out.close(status),
+                None => {}
+            }
+            out.close(Status::unavailable("detached"));
+            end.cancel();
         });
-        attachment
+        (outbox, ended)
+    }
+
+    async fn serve(
+        self: &Arc<Self>,
+        edge: EdgeHello,
+        first: EdgeBatch,
+        inbound: Streaming<EdgeBatch>,
+        outbox: &Arc<Outbox>,
+        ended: &CancellationToken,
+    ) {
+        tracing::info!(edge = edge.node, version = edge.version, "an edge attached");
+        let attachment = Arc::new(Attachment::new(edge.instance, outbox.clone(), ended.clone()));
+        self.hub.attach(&attachment).await;
+        for (user, device) in self.auth.lately_revoked() {
+            attachment.push(Item::Revoke(revoked(user, device)));
+        }
+        let (opens, opening) = mpsc::channel(OPENS);
+        let opener = self.tasks.spawn(opener(self.clone(), attachment.clone(), opening));
+        let replay = self.tasks.spawn(replay(self.hub.clone(), self.store.clone(), attachment.clone()));
+        let reader = Reader::new(self.clone(), attachment.clone(), opens).run(first, inbound);
+        ended.run_until_cancelled(reader).await;
+        ended.cancel();
+        // Nothing of this edge's is noted any more once both have ended.
+        let _ = tokio::join!(opener, replay);
+        self.detach(&attachment);
     }
 
     fn detach(&self, attachment: &Attachment) {
@@ -137,7 +195,24 @@ impl Gateway {
         for (session, state) in attachment.take_sessions() {
             self.left(attachment, session, state);
         }
+        attachment.gone.cancel();
         tracing::info!(attachment = attachment.id, "an edge detached");
+    }
+}
+
+/// The first batch: who it is, and what else it says.
+async fn hello(inbound: &mut Streaming<EdgeBatch>) -> Result<(EdgeHello, EdgeBatch), Status> {
+    let first = tokio::time::timeout(HELLO_TIMEOUT, inbound.message()).await;
+    let mut batch = first
+        .map_err(|_| Status::deadline_exceeded("the hello did not come"))??
+        .ok_or_else(|| Status::invalid_argument("the stream ended before the hello"))?;
+    let wrong = || Status::invalid_argument("the first item has to be the hello");
+    if batch.items.is_empty() {
+        return Err(wrong());
+    }
+    match batch.items.remove(0).item {
+        Some(edge_item::Item::Hello(edge)) => Ok((edge, batch)),
+        _ => Err(wrong()),
     }
 }
 
@@ -149,9 +224,11 @@ impl NodeService for Node {
     type AttachStream = Batches<Box<dyn FnOnce() + Send>>;
 
     async fn attach(&self, request: Request<Streaming<EdgeBatch>>) -> Result<Response<Self::AttachStream>, Status> {
-        let attachment = self.0.attach(request.into_inner());
-        let ended = attachment.ended.clone();
-        Ok(Response::new(Batches::new(attachment.outbox.clone(), Box::new(move || ended.cancel()))))
+        if !self.0.runs(Service::Chat) {
+            return Err(Status::failed_precondition("this core does not run chat"));
+        }
+        let (outbox, ended) = self.0.attach(request.into_inner());
+        Ok(Response::new(Batches::new(outbox, Box::new(move || ended.cancel()))))
     }
 
     async fn invoke(&self, request: Request<InvokeRequest>) -> Result<Response<InvokeReply>, Status> {
@@ -165,12 +242,15 @@ impl NodeService for Node {
             None => Credentials::Token(String::new()),
         };
         let answer = self.0.call(&method, body, credentials, address.parse().ok()).await;
+        let revoked = self.0.sign_outs.take_untold();
         Ok(Response::new(match answer {
-            Ok(body) => InvokeReply { body, error: None },
-            Err(error) => InvokeReply { error: Some(error), ..Default::default() },
+            Ok(body) => InvokeReply { body, error: None, revoked },
+            Err(error) => InvokeReply { error: Some(error), revoked, ..Default::default() },
         }))
     }
 }
 
+/// From a stream's beginning to its hello.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// Sessions of one edge that may wait to be opened.
 const OPENS: usize = 16_384;

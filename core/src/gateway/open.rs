@@ -102,13 +102,13 @@ impl Gateway {
         let caller = Caller { user: device.user, device: device.id };
         let directs: Vec<(LogId, UserId)> = arrival.memberships.iter().filter_map(|m| Some((m.log, m.peer?))).collect();
         let stale = now_ms() - device.last_seen_ms > SEEN_FRESH_MS;
-        self.services.presence.came(caller, (attachment.id, session), directs, stale.then_some(caller.device));
+        self.services.presence.came(caller, (attachment.key, session), directs, stale.then_some(caller.device));
     }
 
     /// A session was closed, by its edge or with it.
     pub(crate) fn left(&self, attachment: &Attachment, session: u64, closed: Session) {
         if let Session::Open { caller, .. } | Session::Revoked { caller } = closed {
-            self.services.presence.went(caller, (attachment.id, session));
+            self.services.presence.went(caller, (attachment.key, session));
             self.hub.unannounce(attachment.id, caller.user.into());
         }
     }

@@ -42,19 +42,20 @@ impl Gateway {
         Ok(to)
     }
 
-    /// Puts a command on the bus.
+    /// Puts a command on the bus, if it is this era; without one, on the way to this core's own worker.
     ///
     /// # Errors
     /// `overloaded`, `unavailable`: both may be repeated.
     pub(crate) async fn publish(
         &self,
+        era: Option<u64>,
         method: String,
         caller: Caller,
         reply_to: ReplyTo,
         to: Address,
         body: Bytes,
     ) -> Result<(), v1::Error> {
-        if self.is_draining() {
+        if self.is_closed() {
             return Err(draining());
         }
         let log = to.conversation.unwrap_or_else(|| LogId::from(caller.user));
@@ -66,11 +67,11 @@ impl Gateway {
             method,
             body,
         };
-        self.hub.progress.moved(1);
-        self.bus.publish(command).await.map_err(|error| {
-            self.hub.progress.moved(-1);
-            refused(&error)
-        })?;
+        let published = match era {
+            Some(era) => self.bus.publish_in(era, command).await,
+            None => self.local.publish(command).await,
+        };
+        published.map_err(|error| refused(&error))?;
         self.metrics.commands.increment(1);
         Ok(())
     }
@@ -88,9 +89,10 @@ impl Gateway {
         body: Bytes,
     ) -> Result<Bytes, v1::Error> {
         let to = self.check(method, caller, address, None, body.clone())?;
+        // The one that commits has to answer this call, and no other core keeps it: so the command stays here.
         let mut waiting = self.hub.wait()?;
         let reply_to = ReplyTo { attachment: 0, session: waiting.call, call_id: 1 };
-        self.publish(entry.name.to_owned(), caller, reply_to, to, body).await?;
+        self.publish(None, entry.name.to_owned(), caller, reply_to, to, body).await?;
         tokio::time::timeout(self.call_deadline, waiting.answer())
             .await
             .unwrap_or_else(|_| Err(ErrorCode::DeadlineExceeded.with("the commit takes too long; repeat the call")))

@@ -6,7 +6,7 @@ pub(crate) mod page;
 use bytes::{Bytes, BytesMut};
 use gogochat_proto::{
     error::ErrorCode,
-    ids::LogId,
+    ids::{LogId, UserId},
     v1::{self, event::Body},
 };
 use gogochat_storage::store::{Event, User};
@@ -68,6 +68,18 @@ pub(crate) fn hearing(event: &Event) -> Option<Hearing> {
     }
 }
 
+/// Whose sessions hear nothing of the event's conversation after it; `None` for the many that end nothing.
+pub(crate) fn departed(event: &Event) -> Option<UserId> {
+    let (field, _) = decode_key(&mut event.payload.as_ref()).ok()?;
+    if field != MEMBER_LEFT {
+        return None;
+    }
+    match v1::Event::decode(event.payload.clone()).ok()?.body? {
+        Body::MemberLeft(left) => left.user_id.parse().ok(),
+        _ => None,
+    }
+}
+
 /// What anyone signed in may know of a user.
 pub(crate) fn person(user: &User) -> v1::Person {
     v1::Person { id: user.id.to_string(), name: user.name.clone(), display_name: user.display_name.clone() }
@@ -87,6 +99,8 @@ fn header(event: &Event) -> v1::Event {
 
 /// The number of `ServerFrame.event`.
 const SERVER_FRAME_EVENT: u32 = 3;
+/// The number of `Event.member_left`.
+const MEMBER_LEFT: u32 = 13;
 /// Bodies from this number on are of users' own logs.
 const FIRST_OWN_LOG_FIELD: u32 = 30;
 
@@ -94,7 +108,7 @@ const FIRST_OWN_LOG_FIELD: u32 = 30;
 mod tests {
     use gogochat_proto::{
         frame::server_frame,
-        ids::{ClientMsgId, DeviceId, UserId},
+        ids::{ClientMsgId, DeviceId},
     };
 
     use super::*;
@@ -131,6 +145,14 @@ mod tests {
         assert_eq!(hearing(&stored(left)), Some(Hearing::Ends(log)));
         assert_eq!(hearing(&stored(Body::Message(v1::Message { text: "x".into() }))), None);
         assert_eq!(hearing(&stored(Body::ContactRemoved(v1::ContactRemoved { peer_id: "x".into() }))), None);
+    }
+
+    #[test]
+    fn who_leaves_is_read_from_the_conversation() {
+        let user = UserId::new_v7();
+        let left = stored(Body::MemberLeft(v1::MemberLeft { user_id: user.to_string() }));
+        assert_eq!(departed(&left), Some(user));
+        assert_eq!(departed(&stored(Body::Message(v1::Message { text: "x".into() }))), None);
     }
 
     #[test]

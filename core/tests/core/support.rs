@@ -175,7 +175,7 @@ impl Edge {
             .unwrap()
             .into_inner();
         let edge = Self { up, down, waiting: VecDeque::new() };
-        edge.send(Up::Hello(node::EdgeHello { node: "edge".into(), version: "test".into() })).await;
+        edge.send(Up::Hello(node::EdgeHello { node: "edge".into(), version: "test".into(), instance: 0 })).await;
         edge
     }
 
@@ -262,7 +262,7 @@ impl Edge {
     }
 
     pub(crate) async fn interest(&self, log: LogId, have_seq: i64) {
-        self.send(Up::Interest(node::Interest { log_id: log.to_bytes(), have_seq })).await;
+        self.send(Up::Interest(node::Interest { log_id: log.to_bytes(), have_seq, verify: false })).await;
     }
 
     /// An ordered call, answered.
@@ -430,6 +430,7 @@ pub(crate) fn config() -> CoreConfig {
     config.rates.log_in_by_address = plenty;
     config.rates.by_account = plenty;
     config.rates.contact_requests = plenty;
+    config.drain_grace = Duration::ZERO;
     config
 }
 

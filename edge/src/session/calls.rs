@@ -61,20 +61,23 @@ pub(crate) enum Refused {
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     pending: HashMap<u32, Pending>,
+    /// The calls of the ordered lane that wait, by what the core knows them by: the client may use its own id again as soon as a call was refused here, while
+    /// a core that was thought lost may still answer it.
+    numbers: HashMap<u32, u32>,
     ordered: u64,
     /// Of each key: the earliest call that was refused and has to come again before others of that key may pass.
     refused: HashMap<u64, First>,
 }
 
 impl Calls {
-    /// Takes a call in.
+    /// Takes a call in. Gives its number, if it is of the ordered lane.
     pub(crate) fn begin(
         &mut self,
         call: &v1::Call,
         method: &'static Method,
         lane: Lane,
         now: Instant,
-    ) -> Result<(), Refused> {
+    ) -> Result<Option<u64>, Refused> {
         if self.pending.len() >= MAX_CALLS_IN_FLIGHT {
             return Err(Refused::Close(CloseCode::TooManyCalls));
         }
@@ -92,13 +95,36 @@ impl Calls {
                 }
                 self.refused.remove(&key);
             }
-            self.ordered += 1;
+            // What goes over the wire is never 0, which asks for no answer.
+            self.ordered += if self.ordered as u32 == u32::MAX { 2 } else { 1 };
+            self.numbers.insert(self.ordered as u32, call.id);
             Some(Ordered { number: self.ordered, named })
         } else {
             None
         };
         entry.insert(Pending { method, lane, ordered, since: now });
-        Ok(())
+        Ok(ordered.map(|ordered| ordered.number))
+    }
+
+    /// The client's id of the call that the core knows by this number.
+    pub(crate) fn id(&self, number: u32) -> Option<u32> {
+        self.numbers.get(&number).copied()
+    }
+
+    /// Whether the ordered call of this number waits.
+    pub(crate) fn has(&self, number: u64) -> bool {
+        self.numbers.contains_key(&(number as u32))
+    }
+
+    /// Whether an ordered call waits that came before the one of this number.
+    pub(crate) fn has_before(&self, number: u64) -> bool {
+        let mut ordered = self.numbers.values().filter_map(|id| self.pending.get(id)?.ordered);
+        ordered.any(|other| other.number < number)
+    }
+
+    /// Whether any ordered call waits.
+    pub(crate) fn has_ordered(&self) -> bool {
+        !self.numbers.is_empty()
     }
 
     /// The core has answered. `again`: it has refused the call for now, and later ones of its key wait until it comes again.
@@ -122,8 +148,11 @@ impl Calls {
 
     fn take(&mut self, id: u32) -> Option<Pending> {
         let pending = self.pending.remove(&id);
+        if let Some(ordered) = pending.as_ref().and_then(|pending| pending.ordered) {
+            self.numbers.remove(&(ordered.number as u32));
+        }
         if self.pending.is_empty() && self.pending.capacity() > KEPT_CAPACITY {
-            self.pending = HashMap::new();
+            (self.pending, self.numbers) = (HashMap::new(), HashMap::new());
         }
         pending
     }

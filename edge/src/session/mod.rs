@@ -42,8 +42,8 @@ pub(crate) struct Principal {
 pub(crate) enum Output {
     /// Have the core open the session with this token.
     Open(String),
-    /// Send a call on, in order, on this stream to the core; `None`: the session is open on none.
-    Ordered(v1::Call, Option<u64>),
+    /// Send the ordered call of this number on: see [`Session::way`].
+    Ordered(v1::Call, u64),
     /// Send a call on by itself.
     Unordered(v1::Call, &'static Method),
     /// Answer a call with an error.
@@ -56,12 +56,27 @@ pub(crate) enum Output {
     Send(server_frame::Frame),
 }
 
+/// Where an ordered call is to go now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// On this stream.
+    Open(u64),
+    /// The session is open on none.
+    Closed,
+    /// The session moves to another core: what came before has to be answered first.
+    Wait,
+    /// It was refused meanwhile.
+    Gone,
+}
+
 /// One client's session.
 #[derive(Debug)]
 pub(crate) struct Session {
     phase: Phase,
-    /// The stream to the core on which the session is open. One that the core has not opened yet on a new stream sends nothing on it.
+    /// The stream to a core on which the session is open. One that the core has not opened yet on a new stream sends nothing on it.
     stream: Option<u64>,
+    /// A stream to another core on which it is open too, and goes on once nothing of before is under way.
+    next: Option<u64>,
     heartbeat: Heartbeat,
     /// Since when a frame has been begun and not finished.
     unfinished: Option<Instant>,
@@ -86,6 +101,7 @@ impl Session {
         Self {
             phase: Phase::New { since: now },
             stream: None,
+            next: None,
             heartbeat: Heartbeat::new(now),
             unfinished: None,
             calls: Calls::default(),
@@ -143,7 +159,8 @@ impl Session {
         self.unfinished = unfinished.then(|| self.unfinished.unwrap_or(now));
     }
 
-    /// The core has opened the session on its stream of this number. `false`: for somebody else than it was open for.
+    /// The core has opened the session on its stream of this number. `false`: for somebody else than it was open for. Where it was open on another one,
+    /// [`Self::settle`] says when it has left that.
     pub(crate) fn opened(&mut self, principal: Principal, expires: Option<Instant>, stream: u64) -> bool {
         if let Phase::Live { principal: before, .. } = &self.phase
             && *before != principal
@@ -151,13 +168,50 @@ impl Session {
             return false;
         }
         self.phase = Phase::Live { principal, expires, renewal: None };
-        self.stream = Some(stream);
+        if self.stream.is_some_and(|before| before != stream) {
+            self.next = Some(stream);
+        } else {
+            self.stream = Some(stream);
+        }
         true
     }
 
-    /// The stream to the core has broken. Gives the ordered calls without a reply, in order: whether the core saw them is unknown.
-    pub(crate) fn lost(&mut self) -> Vec<u32> {
-        self.stream = None;
+    /// A session that moves has arrived once no ordered call waits any more. Gives the stream that it has left.
+    pub(crate) fn settle(&mut self) -> Option<u64> {
+        if self.calls.has_ordered() { None } else { self.arrive() }
+    }
+
+    fn arrive(&mut self) -> Option<u64> {
+        let next = self.next.take()?;
+        self.stream.replace(next)
+    }
+
+    /// Where the ordered call of this number goes, and the stream that the session has left by that.
+    pub(crate) fn way(&mut self, number: u64) -> (Way, Option<u64>) {
+        if !self.calls.has(number) {
+            return (Way::Gone, None);
+        }
+        if self.next.is_some() && self.calls.has_before(number) {
+            return (Way::Wait, None);
+        }
+        let left = self.arrive();
+        (self.stream.map_or(Way::Closed, Way::Open), left)
+    }
+
+    /// The stream on which the session is open.
+    pub(crate) fn stream(&self) -> Option<u64> {
+        self.stream
+    }
+
+    /// A stream to a core has broken. Gives the ordered calls without a reply that went there, in order: whether the core saw them is unknown.
+    pub(crate) fn lost(&mut self, stream: u64) -> Vec<u32> {
+        if self.next == Some(stream) {
+            self.next = None;
+        }
+        if self.stream != Some(stream) {
+            return Vec::new();
+        }
+        self.stream = self.next.take();
         self.calls.ordered()
     }
 
@@ -227,6 +281,11 @@ impl Session {
         self.calls.finish(id, again)
     }
 
+    /// The client's id of the ordered call that a core knows by this number.
+    pub(crate) fn ordered_id(&self, number: u32) -> Option<u32> {
+        self.calls.id(number)
+    }
+
     /// A call was not sent on, or its fate is unknown.
     pub(crate) fn refuse(&mut self, id: u32) -> Option<Pending> {
         self.calls.refuse(id)
@@ -256,8 +315,8 @@ impl Session {
             return Err(CloseCode::Unavailable);
         }
         match self.calls.begin(&call, method, lane.clone(), now) {
-            Ok(()) if method.ordered => Ok(Some(Output::Ordered(call, self.stream))),
-            Ok(()) => Ok(Some(Output::Unordered(call, method))),
+            Ok(Some(number)) => Ok(Some(Output::Ordered(call, number))),
+            Ok(None) => Ok(Some(Output::Unordered(call, method))),
             Err(Refused::Close(code)) => Err(code),
             Err(Refused::Error(error)) => Ok(Some(Output::Refuse(call.id, lane, error))),
         }

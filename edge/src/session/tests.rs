@@ -39,6 +39,12 @@ impl Sim {
         self.receive(client_frame::Frame::Call(v1::Call { id, method: method.into(), key: key.into(), body }))
     }
 
+    /// Where a send in conversation "a" goes.
+    fn sent(&mut self, id: u32, body: &str) -> Way {
+        let Ok(Some(Output::Ordered(_, number))) = self.call(id, SEND, "a", body) else { panic!("not sent") };
+        self.session.way(number).0
+    }
+
     fn ping(&mut self) -> Result<Option<Output>, CloseCode> {
         self.receive(client_frame::Frame::Ping(v1::Ping { nonce: 1 }))
     }
@@ -170,7 +176,7 @@ fn after_a_refusal_later_sends_of_that_conversation_wait_for_it() {
     sim.call(2, SEND, "a", "second").unwrap();
     sim.call(3, SEND, "b", "other").unwrap();
     // The stream to the core broke.
-    assert_eq!(sim.session.lost(), [1, 2, 3]);
+    assert_eq!(sim.session.lost(1), [1, 2, 3]);
     for id in [1, 2, 3] {
         assert!(sim.session.refuse(id).is_some());
     }
@@ -189,11 +195,11 @@ fn what_the_core_refused_for_now_holds_back_later_ones_on_any_stream() {
     sim.call(2, SEND, "a", "second").unwrap();
     // The core's replies may come in any order; the earliest counts.
     assert!(sim.session.finish(2, true).is_some() && sim.session.finish(1, true).is_some());
-    assert!(sim.session.lost().is_empty());
+    assert!(sim.session.lost(1).is_empty());
     assert!(sim.session.opened(principal(), None, 2));
     assert_eq!(refused(sim.call(3, SEND, "a", "second")), (3, "out_of_order".into()));
-    assert!(matches!(sim.call(4, SEND, "a", "first"), Ok(Some(Output::Ordered(_, Some(2))))));
-    assert!(matches!(sim.call(5, SEND, "a", "second"), Ok(Some(Output::Ordered(_, Some(2))))));
+    assert_eq!(sim.sent(4, "first"), Way::Open(2));
+    assert_eq!(sim.sent(5, "second"), Way::Open(2));
     // One that is refused for good is not to be repeated.
     assert!(sim.session.finish(4, false).is_some() && sim.session.finish(5, false).is_some());
     assert!(matches!(sim.call(6, SEND, "a", "third"), Ok(Some(Output::Ordered(..)))));
@@ -220,7 +226,56 @@ fn calls_without_a_name_neither_hold_back_nor_are_held_back() {
     assert!(matches!(sim.call(3, MARK, "a", "6"), Ok(Some(Output::Ordered(..)))));
     assert_eq!(refused(sim.call(4, SEND, "a", "second")), (4, "out_of_order".into()));
     // Their fate is as unknown as that of others when the stream breaks.
-    assert_eq!(sim.session.lost(), [3]);
+    assert_eq!(sim.session.lost(1), [3]);
+}
+
+#[test]
+fn a_session_that_moves_sends_nothing_there_before_all_is_answered_here() {
+    let mut sim = Sim::live();
+    assert_eq!(sim.sent(1, "first"), Way::Open(1));
+    assert_eq!(sim.sent(2, "second"), Way::Open(1));
+    assert!(sim.session.opened(principal(), None, 2));
+    assert_eq!(sim.session.settle(), None);
+    let Ok(Some(Output::Ordered(_, third))) = sim.call(3, SEND, "a", "third") else { panic!() };
+    assert_eq!(sim.session.way(third), (Way::Wait, None));
+    sim.session.finish(1, false);
+    assert_eq!(sim.session.way(third), (Way::Wait, None));
+    sim.session.finish(2, false);
+    assert_eq!(sim.session.way(third), (Way::Open(2), Some(1)), "and has left the first");
+    // What is left behind may break now.
+    assert!(sim.session.lost(1).is_empty());
+    assert_eq!(sim.session.way(third), (Way::Open(2), None));
+
+    // One without calls moves at once.
+    sim.session.finish(3, false);
+    assert!(sim.session.opened(principal(), None, 3));
+    assert_eq!(sim.session.settle(), Some(2));
+    assert_eq!(sim.session.stream(), Some(3));
+}
+
+#[test]
+fn a_session_whose_core_is_lost_while_it_moves_goes_on_where_it_moves_to() {
+    let mut sim = Sim::live();
+    let Ok(Some(Output::Ordered(_, first))) = sim.call(1, SEND, "a", "first") else { panic!() };
+    assert!(sim.session.opened(principal(), None, 2));
+    assert_eq!(sim.session.lost(1), [1]);
+    assert!(sim.session.refuse(1).is_some());
+    assert_eq!(sim.session.way(first), (Way::Gone, None));
+    assert_eq!(sim.sent(2, "first"), Way::Open(2));
+    // And where that is lost first, it stays.
+    assert!(sim.session.opened(principal(), None, 3));
+    assert!(sim.session.lost(3).is_empty());
+    assert_eq!((sim.session.settle(), sim.session.stream()), (None, Some(2)));
+}
+
+#[test]
+fn a_late_answer_does_not_meet_another_call_of_the_same_id() {
+    let mut sim = Sim::live();
+    let Ok(Some(Output::Ordered(_, first))) = sim.call(1, SEND, "a", "first") else { panic!() };
+    assert_eq!(sim.session.lost(1), [1]);
+    sim.session.refuse(1);
+    let Ok(Some(Output::Ordered(_, again))) = sim.call(1, SEND, "a", "first") else { panic!() };
+    assert_eq!((sim.session.ordered_id(first as u32), sim.session.ordered_id(again as u32)), (None, Some(1)));
 }
 
 #[test]
@@ -231,8 +286,8 @@ fn a_session_is_open_on_one_stream_and_marks_wait_for_it() {
         let mark = v1::Mark { conversation_id: log.to_string(), delivered_seq: read_seq, read_seq };
         client_frame::Frame::Marks(v1::Marks { marks: vec![mark] })
     };
-    sim.session.lost();
-    assert!(matches!(sim.call(1, SEND, "a", "first"), Ok(Some(Output::Ordered(_, None)))));
+    sim.session.lost(1);
+    assert_eq!(sim.sent(1, "first"), Way::Closed);
     assert!(matches!(sim.receive(marks(7)), Ok(None)));
     assert!(sim.pass(Duration::from_secs(3)).unwrap().is_empty());
     assert!(sim.session.opened(principal(), None, 2));

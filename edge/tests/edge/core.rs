@@ -164,7 +164,14 @@ impl Core {
     }
 
     fn fanout(&self, log: LogId, seq: i64, frame: Bytes, subscribe: Option<node::Subscription>, unsubscribe: Bytes) {
-        self.tell(core_item::Item::Fanout(node::Fanout { log_id: log.to_bytes(), seq, frame, subscribe, unsubscribe }));
+        self.tell(core_item::Item::Fanout(node::Fanout {
+            log_id: log.to_bytes(),
+            seq,
+            frame,
+            subscribe,
+            unsubscribe,
+            departed: Bytes::new(),
+        }));
     }
 
     fn take(&self, item: edge_item::Item) {
@@ -281,6 +288,6 @@ impl NodeService for Core {
             _ => None,
         };
         let body = if error.is_none() { request.body } else { Bytes::new() };
-        Ok(Response::new(node::InvokeReply { body, error }))
+        Ok(Response::new(node::InvokeReply { body, error, revoked: Vec::new() }))
     }
 }

@@ -19,7 +19,7 @@ mod sessions;
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
-use gogochat_edge::{CoreLink, Edge, EdgeConfig, Limits};
+use gogochat_edge::{Core as CoreSet, CoreLink, Edge, EdgeConfig, Limits};
 use rustls::{
     pki_types::{CertificateDer, PrivatePkcs8KeyDer},
     server::{ClientHello, ResolvesServerCert},
@@ -80,7 +80,7 @@ impl World {
             limits,
         };
         let app = Router::new().route("/page", get(|| async { "a page" }));
-        let edge = Edge::start(config, CoreLink::new(core.channel()), app).await.unwrap();
+        let edge = Edge::start(config, CoreSet::fixed(vec![CoreSet::every_service(CoreLink::new(core.channel()))]), app).await.unwrap();
         edge.handle().attached().await;
         Self { edge, core, certificate }
     }

@@ -7,7 +7,7 @@ pub struct EdgeBatch {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EdgeItem {
-    #[prost(oneof = "edge_item::Item", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "edge_item::Item", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub item: ::core::option::Option<edge_item::Item>,
 }
 /// Nested message and enum types in `EdgeItem`.
@@ -31,6 +31,9 @@ pub mod edge_item {
         Marks(super::MarksUp),
         #[prost(message, tag = "8")]
         Ephemeral(super::EphemeralUp),
+        /// A core without edges of its own has signed devices out: see InvokeReply.revoked.
+        #[prost(message, tag = "9")]
+        Revoke(super::Revoke),
     }
 }
 /// The first item of a stream.
@@ -40,6 +43,10 @@ pub struct EdgeHello {
     pub node: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub version: ::prost::alloc::string::String,
+    /// Drawn at random at each start of an edge, never 0, and the same at every core: what a command's answer is addressed to. A later stream of the same
+    /// instance replaces an earlier one.
+    #[prost(uint64, tag = "3")]
+    pub instance: u64,
 }
 /// A client said Hello. After a broken stream, an edge opens its sessions anew with `principal` and no token.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -61,12 +68,14 @@ pub struct Principal {
     #[prost(bytes = "bytes", tag = "2")]
     pub device_id: ::prost::bytes::Bytes,
 }
+/// The session is gone, or is open at another core now.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SessionClose {
     #[prost(uint64, tag = "1")]
     pub session: u64,
 }
-/// A call of the ordered lane, of a session that the core has opened on this stream: before SessionOpened the edge sends none, and refuses calls by itself.
+/// A call of the ordered lane, of a session that the core has opened on this stream: before SessionOpened the edge sends none, and refuses calls by itself. A
+/// session's calls go to one core at a time, so that their order is kept; the answer may come from another one. call_id is the edge's own, used once in a session.
 /// The edge also remembers, for as long as the session lives and over any number of streams, which call of a session and key was refused in a way that lets it
 /// come again, by itself or by the core, or was lost with a stream; until it comes again the edge sends no later one of that key. So a core has to keep later
 /// ones back only where they are on their way already.
@@ -83,13 +92,17 @@ pub struct Command {
     #[prost(bytes = "bytes", tag = "5")]
     pub body: ::prost::bytes::Bytes,
 }
-/// This edge has sessions that are subscribed to the log, and everything up to have_seq: send what comes after, from the store where it has to be.
+/// This edge has sessions that are subscribed to the log, and everything up to have_seq: send what comes after, from the store where it has to be. An edge tells
+/// every core that it is attached to, as any of them may commit to the log.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Interest {
     #[prost(bytes = "bytes", tag = "1")]
     pub log_id: ::prost::bytes::Bytes,
     #[prost(int64, tag = "2")]
     pub have_seq: i64,
+    /// Look into the store even if, as far as this core knows, nothing is missing: another core was lost, and may have committed what it did not tell.
+    #[prost(bool, tag = "3")]
+    pub verify: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MarksUp {
@@ -143,7 +156,7 @@ pub mod core_item {
         Ephemeral(super::EphemeralDown),
         #[prost(message, tag = "6")]
         Revoke(super::Revoke),
-        /// The core is going away in so many ms: attach elsewhere or again.
+        /// The core is going away in so many ms: sessions move to other cores meanwhile.
         #[prost(int32, tag = "7")]
         DrainMs(i32),
     }
@@ -204,6 +217,10 @@ pub struct Fanout {
     pub subscribe: ::core::option::Option<Subscription>,
     #[prost(bytes = "bytes", tag = "5")]
     pub unsubscribe: ::prost::bytes::Bytes,
+    /// Only on events of conversations: the user whose sessions hear nothing of this log after this event. Events of two logs may come by way of two cores; what
+    /// ends in a log has to stand in it.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub departed: ::prost::bytes::Bytes,
 }
 /// For sessions that are subscribed to the log, but for those of one user; newer replaces older of the same log and key.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -267,6 +284,9 @@ pub struct InvokeReply {
     pub body: ::prost::bytes::Bytes,
     #[prost(message, optional, tag = "2")]
     pub error: ::core::option::Option<super::super::v1::Error>,
+    /// What the call has signed out, when this core has no edges attached: to be passed on to a core that has.
+    #[prost(message, repeated, tag = "3")]
+    pub revoked: ::prost::alloc::vec::Vec<Revoke>,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

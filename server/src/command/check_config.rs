@@ -8,7 +8,7 @@ use std::{
 use anyhow::bail;
 use clap::Args;
 
-use crate::config::{self, Config, Role};
+use crate::config::{self, Config, Role, Service};
 
 /// Reads a configuration, with the environment, as `serve` would.
 #[derive(Debug, Args)]
@@ -19,11 +19,14 @@ pub(super) struct CheckConfig {
     /// What the process does, over the configuration, as for `serve`.
     #[arg(long, value_delimiter = ',', value_name = "ROLE")]
     roles: Vec<Role>,
+    /// What a core runs, over the configuration, as for `serve`.
+    #[arg(long, value_delimiter = ',', value_name = "SERVICE")]
+    services: Vec<Service>,
 }
 
 impl CheckConfig {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let config = load(self.config.as_deref(), self.roles)?;
+        let config = load(self.config.as_deref(), self.roles, self.services)?;
         let roles =
             config.roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect::<Vec<_>>().join(" and ");
         writeln!(std::io::stdout(), "the configuration is good: {} is {roles}", config.node)?;
@@ -31,14 +34,17 @@ impl CheckConfig {
     }
 }
 
-/// A configuration without problems; `roles`, if any, replace the configured ones.
+/// A configuration without problems; `roles` and `services`, if any, replace the configured ones.
 ///
 /// # Errors
 /// Names the file, the keys at fault, and what to do.
-pub(super) fn load(file: Option<&Path>, roles: Vec<Role>) -> anyhow::Result<Config> {
+pub(super) fn load(file: Option<&Path>, roles: Vec<Role>, services: Vec<Service>) -> anyhow::Result<Config> {
     let mut config = Config::load(file)?;
     if !roles.is_empty() {
         config.roles = roles;
+    }
+    if !services.is_empty() {
+        config.core.services = services;
     }
     let problems = config::check(&config);
     if problems.is_empty() {

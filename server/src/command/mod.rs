@@ -3,6 +3,7 @@
 mod certs;
 mod check_config;
 mod dev;
+mod move_store;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +26,8 @@ enum Command {
     CheckConfig(check_config::CheckConfig),
     /// Makes a private CA and node certificates, to run edge and core as processes of their own.
     Certs(certs::Certs),
+    /// Moves an installation from SQLite to MySQL.
+    Move(move_store::Move),
 }
 
 impl Cli {
@@ -38,6 +41,7 @@ impl Cli {
             Command::Serve(serve) => serve.run(),
             Command::CheckConfig(check) => check.run(),
             Command::Certs(certs) => certs.run(),
+            Command::Move(moving) => moving.run(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::check_config;
-use crate::{assemble, certificate::Reloadable, config::Role, telemetry};
+use crate::{assemble, certificate::Reloadable, config::{Role, Service}, telemetry};
 
 /// Starts what the configuration says.
 #[derive(Debug, Args)]
@@ -16,11 +16,14 @@ pub(super) struct Serve {
     /// What this process does, over the configuration: "edge", "core" or "edge,core".
     #[arg(long, value_delimiter = ',', value_name = "ROLE")]
     roles: Vec<Role>,
+    /// What a core of this process runs, over the configuration: "account,social,chat,sync,presence" or some of them.
+    #[arg(long, value_delimiter = ',', value_name = "SERVICE")]
+    services: Vec<Service>,
 }
 
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let config = check_config::load(self.config.as_deref(), self.roles)?;
+        let config = check_config::load(self.config.as_deref(), self.roles, self.services)?;
         telemetry::start_logs(&config.log)?;
         let certificate =
             config.has(Role::Edge).then(|| Reloadable::open(&config.edge.certificate, &config.edge.key)).transpose()?;

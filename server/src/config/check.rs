@@ -2,7 +2,7 @@
 
 use std::{fmt, fs, path::Path};
 
-use super::{Config, Role};
+use super::{BusKind, Config, DiscoveryKind, PresenceKind, Role, Service};
 
 /// A key that cannot stay as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,23 +86,55 @@ fn edge(config: &Config, problems: &mut Problems) {
 }
 
 fn core(config: &Config, problems: &mut Problems) {
-    if !config.store_url().starts_with("sqlite:") {
-        problems.add("core.store", "this version keeps its data in SQLite: give \"sqlite:PATH\"");
+    let store = config.store_url();
+    if !store.starts_with("sqlite:") && !store.starts_with("mysql://") {
+        problems.add("core.store", "give \"sqlite:PATH\" or \"mysql://USER:PASSWORD@HOST:PORT/DATABASE\"");
+    }
+    if config.core.services.is_empty() {
+        problems.add("core.services", "no service: give some of \"account\", \"social\", \"chat\", \"sync\", \"presence\"");
+    }
+    if config.core.bus == BusKind::Kafka && config.core.kafka.is_empty() {
+        problems.add("core.kafka", "core.bus = \"kafka\" needs brokers: give [\"HOST:9092\"]");
+    }
+    if config.core.kafka_session_ms < 1_000 {
+        problems.add("core.kafka_session_ms", "must be at least 1000");
+    }
+    if config.core.presence == PresenceKind::Redis && !is_redis(&config.core.redis) {
+        problems.add("core.redis", "core.presence = \"redis\" needs a URL: give \"redis://HOST:6379\"");
     }
     if config.core.bus_queue == 0 {
         problems.add("core.bus_queue", "must be at least 1");
     }
 }
 
+fn is_redis(url: &str) -> bool {
+    ["redis://", "rediss://"].iter().any(|scheme| url.starts_with(scheme))
+}
+
 fn cluster(config: &Config, problems: &mut Problems) {
     let (edge, core) = (config.has(Role::Edge), config.has(Role::Core));
-    if edge && !core && config.cluster.core.is_none() {
-        problems.add("cluster.core", "an edge alone needs a core: give { name = \"core-1\", address = \"host:7443\" }");
+    let etcd = config.cluster.discovery == DiscoveryKind::Etcd;
+    if etcd && config.cluster.etcd.is_empty() {
+        problems.add("cluster.etcd", "cluster.discovery = \"etcd\" needs endpoints: give [\"http://HOST:2379\"]");
+    }
+    let chat = config.runs(Service::Chat) || config.cluster.cores.iter().any(|core| core.services.contains(&Service::Chat));
+    if edge && !etcd && !chat {
+        problems.add(
+            "cluster.cores",
+            "an edge needs a core that runs \"chat\": give [{ name = \"core-1\", address = \"HOST:7443\" }]",
+        );
+    }
+    let name = &config.cluster.name;
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
+        problems.add("cluster.name", "a name has letters, digits, '-', '_' and '.' only");
+    }
+    if core && etcd && config.cluster.address.is_empty() && config.cluster.listen.is_some_and(|at| at.ip().is_unspecified()) {
+        problems.add("cluster.address", "edges cannot call this core by what cluster.listen says: give \"HOST:7443\"");
     }
     if core && !edge && config.cluster.listen.is_none() {
         problems.add("cluster.listen", "a core alone needs an address for its edges, as \"0.0.0.0:7443\"");
     }
-    let joined = (edge && !core) || config.cluster.listen.is_some();
+    let joined = (edge && !core) || config.cluster.listen.is_some() || !config.cluster.cores.is_empty() || (edge && etcd);
     if joined {
         problems.file("cluster.ca", &config.cluster.ca, "the private CA's certificate (`gogochat certs` makes one)");
         problems.file(

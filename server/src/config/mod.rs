@@ -75,10 +75,22 @@ pub(crate) struct Edge {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Core {
-    /// "sqlite:PATH"; empty: gogochat.db in the data folder.
+    /// What this core runs; other cores may run the rest. Edges attach to those that run "chat".
+    pub(crate) services: Vec<Service>,
+    /// "sqlite:PATH" or "mysql://USER:PASSWORD@HOST:PORT/DATABASE"; empty: gogochat.db in the data folder.
     pub(crate) store: String,
+    /// "channel": commands stay in this process, and one core alone runs "chat". "kafka": they are shared among all cores that do.
+    pub(crate) bus: BusKind,
+    /// With the Kafka bus: brokers to begin with, as "HOST:PORT".
+    pub(crate) kafka: Vec<String>,
+    /// With the Kafka bus: after how long without a sign of life a core's partitions go to others, in ms.
+    pub(crate) kafka_session_ms: u64,
     /// Commands that may wait for a partition's worker.
     pub(crate) bus_queue: usize,
+    /// "memory": who is connected is known to this process alone. "redis": to all cores.
+    pub(crate) presence: PresenceKind,
+    /// With presence in Redis: "redis://USER:PASSWORD@HOST:PORT/DB", or "rediss://" for TLS.
+    pub(crate) redis: String,
     /// Addresses of the public gRPC service, in clear: keep them on loopback or behind a proxy.
     pub(crate) grpc: Vec<SocketAddr>,
     /// Lifts the limits by address for loopback, so that a load test can register its users.
@@ -89,10 +101,18 @@ pub(crate) struct Core {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Cluster {
+    /// What the names of topics, keys and locks begin with in Kafka, Redis and etcd: clusters that share them have one each.
+    pub(crate) name: String,
     /// Where a core takes edges, when the edge is another process.
     pub(crate) listen: Option<SocketAddr>,
-    /// The core that an edge attaches to, when it is another process.
-    pub(crate) core: Option<CoreNode>,
+    /// What edges call that by: host and port. Empty: the same as `listen`.
+    pub(crate) address: String,
+    /// How edges find cores. "static": by `cores`. "etcd": each core says where it is.
+    pub(crate) discovery: DiscoveryKind,
+    /// With etcd: endpoints, as "http://HOST:2379".
+    pub(crate) etcd: Vec<String>,
+    /// Without: the cores that an edge attaches to and calls, when they are other processes.
+    pub(crate) cores: Vec<CoreNode>,
     /// The private CA's certificate, PEM.
     pub(crate) ca: PathBuf,
     /// This node's certificate, PEM.
@@ -109,6 +129,74 @@ pub(crate) struct CoreNode {
     pub(crate) name: String,
     /// Host and port.
     pub(crate) address: String,
+    /// What it runs; all, if nothing is said.
+    #[serde(default = "Service::all")]
+    pub(crate) services: Vec<Service>,
+}
+
+/// A part of a core that can run on a node of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Service {
+    /// Accounts, devices and tokens.
+    Account,
+    /// People and contacts, as far as they are read.
+    Social,
+    /// Edges' sessions, everything that is committed, and what is read of conversations.
+    Chat,
+    /// What a device has missed.
+    Sync,
+    /// Who is connected.
+    Presence,
+}
+
+/// The way of commands to their workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum BusKind {
+    /// In this process.
+    Channel,
+    /// By Kafka.
+    Kafka,
+}
+
+/// Where it is kept who is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PresenceKind {
+    /// In this process.
+    Memory,
+    /// In Redis.
+    Redis,
+}
+
+/// How nodes find each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DiscoveryKind {
+    /// They are named in the configuration.
+    Static,
+    /// They say so in etcd.
+    Etcd,
+}
+
+impl Service {
+    /// Every one.
+    pub(crate) fn all() -> Vec<Self> {
+        vec![Self::Account, Self::Social, Self::Chat, Self::Sync, Self::Presence]
+    }
+}
+
+impl From<Service> for gogochat_proto::service::Service {
+    fn from(service: Service) -> Self {
+        match service {
+            Service::Account => Self::Account,
+            Service::Social => Self::Social,
+            Service::Chat => Self::Chat,
+            Service::Sync => Self::Sync,
+            Service::Presence => Self::Presence,
+        }
+    }
 }
 
 /// Logs, on standard error.
@@ -142,6 +230,17 @@ impl Config {
             figment = figment.merge(Toml::file_exact(file));
         }
         figment.merge(Env::prefixed("GOGOCHAT__").split("__")).extract().map_err(Box::new)
+    }
+
+    /// Whether this process runs a core with `service`.
+    pub(crate) fn runs(&self, service: Service) -> bool {
+        self.has(Role::Core) && self.core.services.contains(&service)
+    }
+
+    /// What edges call this core by; `None`: it takes none.
+    pub(crate) fn cluster_address(&self) -> Option<String> {
+        let listen = self.cluster.listen?;
+        Some(if self.cluster.address.is_empty() { listen.to_string() } else { self.cluster.address.clone() })
     }
 
     /// Whether this process plays `role`.
@@ -196,8 +295,14 @@ impl Default for Edge {
 impl Default for Core {
     fn default() -> Self {
         Self {
+            services: Service::all(),
             store: String::new(),
+            bus: BusKind::Channel,
+            kafka: Vec::new(),
+            kafka_session_ms: 6_000,
             bus_queue: 4_096,
+            presence: PresenceKind::Memory,
+            redis: String::new(),
             grpc: vec![SocketAddr::from(([127, 0, 0, 1], 50051))],
             trust_loopback: false,
         }
@@ -206,7 +311,17 @@ impl Default for Core {
 
 impl Default for Cluster {
     fn default() -> Self {
-        Self { listen: None, core: None, ca: PathBuf::new(), certificate: PathBuf::new(), key: PathBuf::new() }
+        Self {
+            name: "gogochat".into(),
+            listen: None,
+            address: String::new(),
+            discovery: DiscoveryKind::Static,
+            etcd: Vec::new(),
+            cores: Vec::new(),
+            ca: PathBuf::new(),
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
+        }
     }
 }
 

@@ -33,7 +33,7 @@ fn the_example_has_every_key() {
         }
     }
     // Left out of the structure's default because they are optional.
-    for optional in ["# listen = ", "# core = "] {
+    for optional in ["# listen = ", "# cores = "] {
         assert!(EXAMPLE.contains(optional));
     }
     assert_eq!(missing, Vec::<String>::new());

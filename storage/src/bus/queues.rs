@@ -105,3 +105,57 @@ impl<T> Partition<T> {
         !self.held && !self.queue.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Waits for (u32, u32) {
+        fn bytes(&self) -> usize {
+            10
+        }
+    }
+
+    fn queues(counts: &[u32]) -> Queues<(u32, u32)> {
+        let mut queues = Queues::new(counts.len() as u32);
+        for (partition, count) in (0..).zip(counts) {
+            for number in 0..*count {
+                queues.push(partition, (partition, number));
+            }
+        }
+        queues
+    }
+
+    #[test]
+    fn a_batch_has_equal_shares_and_what_others_leave() {
+        let mut queues = queues(&[100, 1, 1, 100]);
+        let mut held = Vec::new();
+        let batch = queues.take(32, &mut held);
+        assert_eq!(batch.len(), 32);
+        for partition in 0..4 {
+            let of_it: Vec<u32> = batch.iter().filter(|item| item.0 == partition).map(|item| item.1).collect();
+            assert_eq!(of_it, (0..of_it.len() as u32).collect::<Vec<_>>());
+            assert!(!of_it.is_empty(), "{partition} has no share");
+        }
+        assert_eq!(queues.waiting(0).unwrap().1, queues.waiting(0).unwrap().0 * 10);
+        // All that has something left is held.
+        assert!(queues.take(32, &mut held).is_empty() && !queues.ready());
+        queues.release(held);
+        assert!(queues.ready());
+    }
+
+    #[test]
+    fn one_at_a_time_each_has_its_turn() {
+        let mut queues = queues(&[3, 0, 3, 3]);
+        let mut turns = Vec::new();
+        for _ in 0..6 {
+            let mut held = Vec::new();
+            turns.extend(queues.take(1, &mut held).into_iter().map(|item| item.0));
+            queues.release(held);
+        }
+        assert_eq!(turns, [0, 2, 3, 0, 2, 3]);
+        queues.clear(0);
+        assert_eq!(queues.waiting(0), Some((0, 0)));
+        assert_eq!(queues.waiting(9), None);
+    }
+}

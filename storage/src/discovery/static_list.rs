@@ -115,7 +115,9 @@ impl Shared {
     }
 
     fn tell(&self, state: &State) {
-        let own = |core: &CoreNode| state.registered.iter().any(|node| matches!(node, Node::Core(own) if own.name == core.name));
+        let own = |core: &CoreNode| {
+            state.registered.iter().any(|node| matches!(node, Node::Core(own) if own.name == core.name))
+        };
         let mut cores: Vec<CoreNode> = self.configured.iter().filter(|core| !own(core)).cloned().collect();
         let mut edges = Vec::new();
         for node in &state.registered {

@@ -82,7 +82,7 @@ impl RedisPresence {
         let url = Config::from_url(&config.url).map_err(|_| RedisError::Url(server.clone()))?;
         let client = client(Config { fail_fast: true, ..url })
             .map_err(|error| RedisError::Unreachable { server: server.clone(), reason: error.to_string() })?;
-        // The first connection has to succeed. 
+        // The first connection has to succeed.
         let opened = tokio::time::timeout(PATIENCE, client.init()).await;
         let reason = match opened {
             Ok(Ok(connection)) => {
@@ -142,7 +142,8 @@ impl Presence for RedisPresence {
         for user in users {
             let [sessions, seen] = self.keys(*user);
             // Whole milliseconds, which a double has exactly: later than now is from the next one on.
-            let _: () = pipeline.zcount(sessions, now.saturating_add(1) as f64, f64::INFINITY).await.map_err(unavailable)?;
+            let _: () =
+                pipeline.zcount(sessions, now.saturating_add(1) as f64, f64::INFINITY).await.map_err(unavailable)?;
             let _: () = pipeline.get(seen).await.map_err(unavailable)?;
         }
         let answers: Vec<Option<i64>> = pipeline.all().await.map_err(unavailable)?;

@@ -4,8 +4,18 @@
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod etcd;
+#[cfg(test)]
+mod kafka;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod mysql;
+#[cfg(test)]
 mod open;
+#[cfg(test)]
+mod redis;
+#[cfg(test)]
+mod services;
 #[cfg(test)]
 mod sqlite;

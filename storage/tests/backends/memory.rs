@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use gogochat_storage::{
     bus::channel::ChannelBus,
-    discovery::{CoreNode, Discovery, static_list::StaticList},
+    discovery::{Discovery, Node, static_list::StaticList},
     presence::memory::MemoryPresence,
 };
 
-use crate::contract::{bus, presence};
+use crate::contract::{
+    bus,
+    discovery::{self, core},
+    presence,
+};
 
 macro_rules! bus_contract {
     ($($test:ident),* $(,)?) => {
@@ -51,9 +55,26 @@ async fn a_session_counts_for_its_time() {
 
 #[tokio::test]
 async fn a_static_list_stays() {
-    let core = CoreNode { name: "core-1".into(), address: "10.0.0.1:7000".into() };
-    let list = StaticList::new(vec![core.clone()]);
-    let cores = list.cores();
-    assert_eq!(*cores.borrow(), [core]);
+    let configured = [core("core-1", 1), core("core-2", 2)];
+    let list = StaticList::new(configured.to_vec());
+    let mut cores = list.cores();
+    assert_eq!(*cores.borrow(), configured);
     assert!(!cores.has_changed().unwrap());
+    // What a node says of itself counts for more, as long as it is there.
+    let own = list.register(Node::Core(core("core-2", 3))).await.unwrap();
+    assert_eq!(*cores.borrow_and_update(), [core("core-1", 1), core("core-2", 3)]);
+    own.close().await;
+    assert_eq!(*cores.borrow(), configured);
 }
+
+macro_rules! discovery_contract {
+    ($($test:ident),* $(,)?) => {
+        $(#[tokio::test]
+        async fn $test() {
+            let list = Arc::new(StaticList::new(Vec::new()));
+            discovery::$test(list.clone(), list).await;
+        })*
+    };
+}
+
+discovery_contract!(nodes_come_change_and_go, two_live_nodes_do_not_share_a_name, one_alone_has_a_claim);

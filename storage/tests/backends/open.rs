@@ -10,7 +10,7 @@ use gogochat_storage::{
 async fn opens_what_it_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deep/down/store.db");
-    let config = StorageConfig { store_url: format!("sqlite:{}", path.display()), bus_queue: 2 };
+    let config = StorageConfig { store_url: format!("sqlite:{}", path.display()), bus_queue: 2, ..Default::default() };
     let storage = open(&config).await.unwrap();
     assert!(path.exists());
     storage.store.check().await.unwrap();
@@ -33,7 +33,7 @@ async fn opens_what_it_is_told() {
 #[tokio::test]
 async fn refuses_what_it_does_not_know() {
     for url in ["", "sqlite", "sqlite:", "postgres://localhost/chat", "/var/lib/gogochat.db"] {
-        let config = StorageConfig { store_url: url.into(), bus_queue: 1 };
+        let config = StorageConfig { store_url: url.into(), bus_queue: 1, ..Default::default() };
         let error = open(&config).await.err().unwrap();
         assert!(matches!(&error, OpenError::UnknownStore(unknown) if unknown == url), "{error:?}");
         assert!(error.to_string().contains("write sqlite:PATH"));

@@ -97,8 +97,10 @@ impl Backlog {
 
     /// Why this producer has to be given up: it failed, or has one that is unconfirmed for longer than `patience`.
     pub(super) fn lost(&self, now: Instant, patience: Duration) -> Option<String> {
-        let oldest = self.partitions.iter().filter_map(|partition| partition.unconfirmed.front()).map(|(since, _)| *since).min();
-        let late = || oldest.filter(|since| now.duration_since(*since) > patience).map(|_| "Kafka confirms nothing".into());
+        let oldest =
+            self.partitions.iter().filter_map(|partition| partition.unconfirmed.front()).map(|(since, _)| *since).min();
+        let late =
+            || oldest.filter(|since| now.duration_since(*since) > patience).map(|_| "Kafka confirms nothing".into());
         self.failed.clone().or_else(late)
     }
 

@@ -1,11 +1,11 @@
 //! How Kafka is reached and used.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use rdkafka::config::ClientConfig;
 
 /// How Kafka is reached and used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct KafkaConfig {
     /// Brokers to begin with: `HOST:PORT`, several with commas.
     pub brokers: String,
@@ -35,6 +35,21 @@ impl Default for KafkaConfig {
             linger: Duration::ZERO,
             properties: BTreeMap::new(),
         }
+    }
+}
+
+/// Without the values of properties: there may be a password among them.
+impl fmt::Debug for KafkaConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaConfig")
+            .field("brokers", &self.brokers)
+            .field("prefix", &self.prefix)
+            .field("replication", &self.replication)
+            .field("session_timeout", &self.session_timeout)
+            .field("delivery_timeout", &self.delivery_timeout)
+            .field("linger", &self.linger)
+            .field("properties", &self.properties.keys())
+            .finish()
     }
 }
 

@@ -106,7 +106,9 @@ impl Member {
         let mut state = self.state.lock();
         let state = &mut *state;
         let messages = state.queues.take(max, &mut state.held);
-        let short = |partition: &u32| state.queues.waiting(*partition).is_none_or(|(count, bytes)| count < RESUME && bytes < RESUME_BYTES);
+        let short = |partition: &u32| {
+            state.queues.waiting(*partition).is_none_or(|(count, bytes)| count < RESUME && bytes < RESUME_BYTES)
+        };
         let resumed: Vec<u32> = state.paused.iter().copied().filter(short).collect();
         if !resumed.is_empty() {
             state.paused.retain(|partition| !resumed.contains(partition));
@@ -123,7 +125,9 @@ impl Member {
         if !committed.is_empty() && state.assignment == assignment {
             let mut list = TopicPartitionList::with_capacity(committed.len());
             for (partition, offset) in committed {
-                if let Err(error) = list.add_partition_offset(&self.bus.topic, *partition as i32, Offset::Offset(*offset)) {
+                if let Err(error) =
+                    list.add_partition_offset(&self.bus.topic, *partition as i32, Offset::Offset(*offset))
+                {
                     tracing::debug!(%error, "an offset cannot be told");
                 }
             }
@@ -220,7 +224,9 @@ impl Member {
         let until = Instant::now() + FINISH;
         while !state.held.is_empty() && !state.stopped {
             if self.released.wait_until(&mut state, until).timed_out() {
-                tracing::warn!("a partition is handed over while its commands are under way: others are given them too");
+                tracing::warn!(
+                    "a partition is handed over while its commands are under way: others are given them too"
+                );
                 break;
             }
         }

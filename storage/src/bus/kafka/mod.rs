@@ -100,8 +100,7 @@ impl KafkaBus {
         topic::ensure(&config).await?;
         let asks: QuietConsumer = config.consumer().create_with_context(Quiet).map_err(OpenError::config)?;
         let topic = config.topic();
-        let unreachable =
-            |reason: String| OpenError::Unreachable { brokers: config.brokers.clone(), reason };
+        let unreachable = |reason: String| OpenError::Unreachable { brokers: config.brokers.clone(), reason };
         let asked = tokio::task::spawn_blocking({
             let topic = topic.clone();
             move || (watcher::start_offsets(&asks, &topic), asks)

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 
-use super::{ASK, EtcdConfig, Entry, PAUSE, describe, is_refusal};
+use super::{ASK, Entry, EtcdConfig, PAUSE, describe, is_refusal};
 use crate::discovery::DiscoveryError;
 
 /// Holds one key.
@@ -113,7 +113,11 @@ impl Holder {
             match self.try_take().await {
                 Ok(None) => tracing::info!(key = self.key, "registered in etcd again"),
                 Ok(Some(entry)) => {
-                    tracing::error!(key = self.key, address = entry.address, "another has taken the key in etcd meanwhile");
+                    tracing::error!(
+                        key = self.key,
+                        address = entry.address,
+                        "another has taken the key in etcd meanwhile"
+                    );
                 }
                 Err(error) => tracing::debug!(key = self.key, %error, "etcd does not answer"),
             }

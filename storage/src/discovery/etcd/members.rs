@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{CORES, EDGES, EtcdConfig, Entry, PAUSE, holder};
+use super::{CORES, EDGES, Entry, EtcdConfig, PAUSE, holder};
 use crate::discovery::{CoreNode, EdgeNode, static_list::set};
 
 /// Which nodes there are.

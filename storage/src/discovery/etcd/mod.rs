@@ -49,8 +49,7 @@ impl EtcdDiscovery {
     pub async fn open(mut config: EtcdConfig) -> Result<Self, DiscoveryError> {
         config.ttl = config.ttl.max(MIN_TTL);
         let (endpoints, options) = options(&config).await?;
-        let unreachable =
-            |reason: String| DiscoveryError::Unreachable { endpoints: endpoints.join(", "), reason };
+        let unreachable = |reason: String| DiscoveryError::Unreachable { endpoints: endpoints.join(", "), reason };
         let opening = async {
             let mut members = Members::new(&config);
             loop {
@@ -112,7 +111,10 @@ impl Discovery for EtcdDiscovery {
             Node::Edge(edge) => Entry { address: edge.url.clone(), ..Entry::default() },
         };
         let mut holder = Holder::new(self.client.clone(), self.config.clone(), self.key(kind, &name), entry(&node));
-        holder.take().await.map_err(|taken| taken.or_else(|entry| DiscoveryError::NameTaken { name, address: entry.address }))?;
+        holder
+            .take()
+            .await
+            .map_err(|taken| taken.or_else(|entry| DiscoveryError::NameTaken { name, address: entry.address }))?;
         let (wanted, changes) = watch::channel(node);
         Ok(Registration::new(wanted, tokio::spawn(holder.hold(changes, entry))))
     }
@@ -191,7 +193,8 @@ fn describe(error: &Error) -> String {
 
 const CORES: &str = "cores";
 const EDGES: &str = "edges";
-const REFUSALS: [&str; 4] = ["authentication failed", "user name is empty", "permission denied", "authentication is not enabled"];
+const REFUSALS: [&str; 4] =
+    ["authentication failed", "user name is empty", "permission denied", "authentication is not enabled"];
 const MIN_TTL: Duration = Duration::from_secs(2);
 /// How long the first answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,15 +1,22 @@
-//! The way to the core: one Attach stream for what must stay in order, unary calls for the rest.
+//! The way to one core: one Attach stream for what must stay in order, unary calls for the rest.
 
-use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use gogochat_proto::{
-    error::ErrorCode,
     node::{self, core_item, edge_item, node_service_client::NodeServiceClient},
-    v1,
+    service::Service as Part,
 };
 use parking_lot::Mutex;
 use rand::RngExt as _;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     body::Body,
@@ -17,6 +24,7 @@ use tonic::{
 };
 use tower::{ServiceExt as _, util::BoxCloneSyncService};
 
+use super::Core;
 use crate::metrics as names;
 
 /// What leads to the core's NodeService: a connection, or the service itself where it runs in this process.
@@ -37,29 +45,44 @@ impl CoreLink {
     }
 }
 
-/// What the core's messages go to.
+/// What the cores' messages go to.
 pub(crate) trait Downstream: Send + Sync + 'static {
-    /// A stream was opened: what a core has to know first.
-    fn attached(&self) -> Vec<edge_item::Item>;
+    /// A stream was opened: what this core has to know first.
+    fn attached(&self, core: &Arc<Upstream>) -> Vec<edge_item::Item>;
     /// The core said something, on the stream of this number.
-    fn item(&self, item: core_item::Item, stream: u64) -> impl Future<Output = ()> + Send;
+    fn item(&self, item: core_item::Item, core: &Arc<Upstream>, stream: u64) -> impl Future<Output = ()> + Send;
     /// The stream broke: what was sent on it may or may not have been seen.
-    fn detached(&self);
+    fn detached(&self, core: &Arc<Upstream>, stream: u64);
+    /// The core goes away: its sessions had better be elsewhere.
+    fn leaving(&self, core: &Arc<Upstream>);
 }
 
 /// The way to one core.
 #[derive(Debug)]
 pub(crate) struct Upstream {
+    /// This way's number at this edge: the upper half of its streams' numbers.
+    pub(crate) id: u32,
+    /// The core.
+    pub(crate) core: Core,
     client: NodeServiceClient<Link>,
-    node: String,
+    hello: node::EdgeHello,
     outbox: Mutex<Outbox>,
     /// Something waits for the stream.
     filled: Notify,
     /// The stream took something.
     drained: Notify,
-    /// A stream was opened or has broken.
+    /// A stream was opened or has broken, of this way.
     changed: Notify,
-    invocations: Semaphore,
+    /// A stream was opened or has broken, of any way.
+    any_changed: Arc<Notify>,
+    /// It is going away, or is no longer among the cores: nothing new begins there.
+    leaving: AtomicBool,
+    /// Cancelled when it is no longer among the cores.
+    retired: CancellationToken,
+    /// Sessions whose home it is.
+    sessions: AtomicUsize,
+    /// When a call to it failed last.
+    failed: Mutex<Option<Instant>>,
 }
 
 /// What waits for the stream. Empty while there is none.
@@ -83,40 +106,135 @@ struct Outbox {
 #[error("the core is not reachable")]
 pub(crate) struct Away;
 
+/// A session's home: the one core that its calls of the ordered lane go to. Counts as long as it is held.
+#[derive(Debug)]
+pub(crate) struct Home(Arc<Upstream>);
+
+impl Home {
+    /// At this core.
+    pub(crate) fn at(core: &Arc<Upstream>) -> Self {
+        core.sessions.fetch_add(1, Ordering::Relaxed);
+        Self(core.clone())
+    }
+
+    /// The core.
+    pub(crate) fn core(&self) -> &Arc<Upstream> {
+        &self.0
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        self.0.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Upstream {
     /// A way that is not attached yet: see [`Self::run`].
-    pub(crate) fn new(core: CoreLink, node: String) -> Arc<Self> {
+    pub(crate) fn new(id: u32, core: Core, hello: node::EdgeHello, any_changed: Arc<Notify>) -> Arc<Self> {
         Arc::new(Self {
-            client: NodeServiceClient::new(core.0).max_decoding_message_size(MAX_BATCH),
-            node,
+            id,
+            client: NodeServiceClient::new(core.link.0.clone()).max_decoding_message_size(MAX_BATCH),
+            core,
+            hello,
             outbox: Mutex::default(),
             filled: Notify::new(),
             drained: Notify::new(),
             changed: Notify::new(),
-            invocations: Semaphore::new(MAX_INVOCATIONS),
+            any_changed,
+            leaving: AtomicBool::new(false),
+            retired: CancellationToken::new(),
+            sessions: AtomicUsize::new(0),
+            failed: Mutex::default(),
         })
     }
 
-    /// Whether a core is attached.
+    /// Whether a stream to the core is open.
     pub(crate) fn is_attached(&self) -> bool {
         self.outbox.lock().attached
     }
 
+    /// Whether it is attached and takes what it is told.
+    pub(crate) fn takes(&self) -> bool {
+        let outbox = self.outbox.lock();
+        outbox.attached && !outbox.overrun
+    }
+
+    /// Whether sessions may begin there.
+    pub(crate) fn takes_sessions(&self) -> bool {
+        self.takes() && !self.is_leaving()
+    }
+
+    /// Sessions whose home it is.
+    pub(crate) fn sessions(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// It is going away: nothing new begins there.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is going away.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// It is no longer among the cores: once its stream has ended it is not attached anew.
+    pub(crate) fn retire(&self) {
+        self.leave();
+        self.retired.cancel();
+    }
+
+    /// Whether it is no longer among the cores.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.is_cancelled()
+    }
+
+    /// Whether it is the way of this stream.
+    pub(crate) fn has(&self, stream: u64) -> bool {
+        stream >> 32 == u64::from(self.id)
+    }
+
+    /// Whether calls to a service that it runs are likely to be answered.
+    pub(crate) fn seems_well(&self, now: Instant) -> bool {
+        if self.is_leaving() {
+            false
+        } else if self.core.runs(Part::Chat) {
+            self.is_attached()
+        } else {
+            self.failed.lock().is_none_or(|failed| now.saturating_duration_since(failed) >= SUSPECT)
+        }
+    }
+
+    /// A unary call.
+    ///
+    /// # Errors
+    /// The core did not answer it.
+    pub(crate) async fn invoke(&self, request: node::InvokeRequest) -> Result<node::InvokeReply, tonic::Status> {
+        let answer = self.client.clone().invoke(request).await;
+        *self.failed.lock() = answer.is_err().then(Instant::now);
+        answer.map(tonic::Response::into_inner)
+    }
+
     /// Says something that the core is told anew after a break: in order with all else, never waiting. While no core is attached it is not needed.
     /// A core that takes so little that far too much waits is let go: what it has to know is short again on the next stream.
-    pub(crate) fn tell(&self, item: edge_item::Item) {
+    /// `false`: it is not attached, or is being let go.
+    pub(crate) fn tell(&self, item: edge_item::Item) -> bool {
         let mut outbox = self.outbox.lock();
         if !outbox.attached || outbox.overrun {
-            return;
+            return false;
         }
         if outbox.items.len() < MAX_TOLD {
             outbox.items.push_back(item);
             drop(outbox);
             self.filled.notify_one();
+            true
         } else {
             outbox.overrun = true;
             drop(outbox);
             self.changed.notify_waiters();
+            false
         }
     }
 
@@ -133,9 +251,8 @@ impl Upstream {
     /// Sends a command on the stream on which its session is open; waits while the stream is full.
     ///
     /// # Errors
-    /// The session is open on no stream, its stream has broken, or it took nothing for 2 s.
-    pub(crate) async fn command(&self, command: node::Command, stream: Option<u64>) -> Result<(), Away> {
-        let Some(stream) = stream else { return Err(Away) };
+    /// The stream has broken, or took nothing for 2 s.
+    pub(crate) async fn command(&self, command: node::Command, stream: u64) -> Result<(), Away> {
         let mut command = Some(command);
         let deadline = tokio::time::sleep(SEND_TIMEOUT);
         let mut deadline = std::pin::pin!(deadline);
@@ -164,63 +281,37 @@ impl Upstream {
         }
     }
 
-    /// A call for which order does not matter.
-    pub(crate) async fn invoke(&self, request: node::InvokeRequest) -> Result<node::InvokeReply, v1::Error> {
-        let away = || ErrorCode::Unavailable.with("the core is not reachable");
-        let Ok(_permit) = self.invocations.try_acquire() else {
-            return Err(ErrorCode::Overloaded.with("too many calls are under way"));
-        };
-        if !self.is_attached() {
-            return Err(away());
-        }
-        let mut client = self.client.clone();
-        match tokio::time::timeout(INVOKE_TIMEOUT, client.invoke(request)).await {
-            Ok(Ok(reply)) => Ok(reply.into_inner()),
-            Ok(Err(status)) => {
-                tracing::debug!(%status, "a call to the core failed");
-                Err(away())
-            }
-            Err(_) => Err(ErrorCode::DeadlineExceeded.with("the core did not answer in time")),
-        }
-    }
-
-    /// Keeps a stream to the core until `stop`.
+    /// Keeps a stream to the core until `stop`, or until it has ended and the core is retired.
     pub(crate) async fn run(self: Arc<Self>, downstream: Arc<impl Downstream>, stop: CancellationToken) {
         let mut failures = 0_u32;
         while !stop.is_cancelled() {
-            let result = stop.run_until_cancelled(self.attach(&*downstream)).await;
-            let was_attached = self.detach();
-            if was_attached {
-                downstream.detached();
+            let attaching = self.attach(&*downstream);
+            let result = stop.run_until_cancelled(attaching).await;
+            if let Some(stream) = self.detach() {
+                downstream.detached(&self, stream);
                 failures = 0;
             }
             let Some(result) = result else { return };
-            tracing::warn!(error = result.err().map(|e| e.to_string()), "the core is not attached");
+            if self.retired.is_cancelled() {
+                return;
+            }
+            tracing::warn!(core = self.core.name, error = result.err().map(|e| e.to_string()), "a core is not attached");
             // Up to 100 ms, 200 ms, ... 2 s.
             let most = (100_u64 << failures.min(5)).min(2_000);
             failures += 1;
-            let pause = rand::rng().random_range(most / 2..=most);
-            stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(pause))).await;
-        }
-    }
-
-    /// Waits until a core is attached.
-    pub(crate) async fn attached(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if self.is_attached() {
+            let pause = Duration::from_millis(rand::rng().random_range(most / 2..=most));
+            let pause = self.retired.run_until_cancelled(tokio::time::sleep(pause));
+            if !matches!(stop.run_until_cancelled(pause).await, Some(Some(()))) {
                 return;
             }
-            changed.await;
         }
     }
 
     async fn attach(self: &Arc<Self>, downstream: &impl Downstream) -> Result<(), tonic::Status> {
-        let hello = node::EdgeHello { node: self.node.clone(), version: env!("CARGO_PKG_VERSION").to_owned() };
         let stream = {
             let mut outbox = self.outbox.lock();
-            let hello = Some(edge_item::Item::Hello(hello));
-            *outbox = Outbox { hello, stream: outbox.stream + 1, ..Outbox::default() };
+            let hello = Some(edge_item::Item::Hello(self.hello.clone()));
+            *outbox = Outbox { hello, stream: self.after(outbox.stream), ..Outbox::default() };
             outbox.stream
         };
         let upstream = self.clone();
@@ -237,8 +328,9 @@ impl Upstream {
                 .into_inner()
         };
         // From here on what is told is kept for this stream, behind what is announced: what comes between is in both, which does no harm.
+        self.leaving.store(self.retired.is_cancelled(), Ordering::Relaxed);
         self.outbox.lock().attached = true;
-        let mut first: VecDeque<_> = downstream.attached().into();
+        let mut first: VecDeque<_> = downstream.attached(self).into();
         {
             let mut outbox = self.outbox.lock();
             first.append(&mut outbox.items);
@@ -247,8 +339,9 @@ impl Upstream {
         }
         self.filled.notify_one();
         self.changed.notify_waiters();
-        metrics::gauge!(names::ATTACHED).set(1.0);
-        tracing::info!(node = self.node, "attached to the core");
+        self.any_changed.notify_waiters();
+        metrics::gauge!(names::ATTACHED).increment(1.0);
+        tracing::info!(core = self.core.name, "attached to a core");
         loop {
             let changed = self.changed.notified();
             if self.outbox.lock().overrun {
@@ -260,23 +353,35 @@ impl Upstream {
             };
             let Some(batch) = batch else { return Ok(()) };
             for item in batch.items.into_iter().filter_map(|item| item.item) {
-                downstream.item(item, stream).await;
+                if matches!(item, core_item::Item::DrainMs(_)) {
+                    self.leave();
+                    downstream.leaving(self);
+                }
+                downstream.item(item, self, stream).await;
             }
         }
     }
 
-    /// `true` when a stream was open.
-    fn detach(&self) -> bool {
+    /// The number of the stream that was open.
+    fn detach(&self) -> Option<u64> {
         let mut outbox = self.outbox.lock();
-        let was_attached = outbox.attached;
+        let was_attached = outbox.attached.then_some(outbox.stream);
         // The number ends the old stream's batches.
-        *outbox = Outbox { stream: outbox.stream + 1, ..Outbox::default() };
+        *outbox = Outbox { stream: self.after(outbox.stream), ..Outbox::default() };
         drop(outbox);
-        metrics::gauge!(names::ATTACHED).set(0.0);
+        if was_attached.is_some() {
+            metrics::gauge!(names::ATTACHED).decrement(1.0);
+        }
+        self.any_changed.notify_waiters();
         self.filled.notify_one();
         self.drained.notify_waiters();
         self.changed.notify_waiters();
         was_attached
+    }
+
+    /// The number of the next stream.
+    fn after(&self, stream: u64) -> u64 {
+        (u64::from(self.id) << 32) | u64::from((stream as u32).wrapping_add(1))
     }
 
     /// What waits, up to a batch's size: nothing lingers, and a backlog goes together.
@@ -333,9 +438,9 @@ const BATCH_ITEMS: usize = 1_024;
 const BATCH_BYTES: usize = 512 * 1024;
 /// A core's batch.
 const MAX_BATCH: usize = 16 * 1024 * 1024;
-const MAX_INVOCATIONS: usize = 4_096;
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
-const INVOKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A core that has failed to answer is asked last for so long.
+const SUSPECT: Duration = Duration::from_secs(2);
 const ATTACH_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
@@ -344,10 +449,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_that_takes_nothing_is_given_up() {
-        let upstream = Upstream::new(
-            CoreLink::new(tonic::transport::Endpoint::from_static("http://core").connect_lazy()),
-            "e".into(),
-        );
+        let link = CoreLink::new(tonic::transport::Endpoint::from_static("http://core").connect_lazy());
+        let upstream = Upstream::new(1, Core::every_service(link), node::EdgeHello::default(), Arc::default());
         let close = || edge_item::Item::Close(node::SessionClose { session: 1 });
         // Without a core nothing waits.
         upstream.tell(close());
@@ -364,7 +467,7 @@ mod tests {
         upstream.tell(close());
         assert!(upstream.outbox.lock().overrun);
         // It is detached as any other, and the next one begins with nothing.
-        assert!(upstream.detach());
+        assert_eq!(upstream.detach(), Some(0));
         assert_eq!(upstream.outbox.lock().items.len(), 0);
         assert!(upstream.next_batch(0).await.is_none());
     }

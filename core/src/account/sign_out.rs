@@ -1,0 +1,98 @@
+//! Signing devices out: noted here, and told to every edge, by this core, by one that edges are attached to, or by both.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+use gogochat_proto::{
+    ids::{DeviceId, UserId},
+    node,
+    partition::partition,
+};
+use gogochat_storage::bus::{Bus, BusCommand, ReplyTo};
+use parking_lot::Mutex;
+use prost::Message as _;
+
+use crate::{
+    auth::Auth,
+    fanout::{Hub, revoked},
+};
+
+/// Tells of devices that were signed out.
+pub(crate) struct SignOuts {
+    auth: Arc<Auth>,
+    hub: Arc<Hub>,
+    way: Way,
+    untold: Mutex<VecDeque<node::Revoke>>,
+}
+
+/// How edges hear of it, beside those that are attached here.
+pub(crate) enum Way {
+    /// All are attached here.
+    Attached,
+    /// By the bus: whoever consumes the user's partition tells those that are attached there.
+    Bus(Arc<dyn Bus>),
+    /// None is attached here, and the bus leads nowhere: with the answer of a call, which comes by way of an edge.
+    Answers,
+}
+
+impl SignOuts {
+    pub(crate) fn new(auth: Arc<Auth>, hub: Arc<Hub>, way: Way) -> Self {
+        Self { auth, hub, way, untold: Mutex::default() }
+    }
+
+    /// A device was signed out.
+    pub(crate) async fn sign_out(&self, user: UserId, device: DeviceId) {
+        self.heard(user, device);
+        let untold = match &self.way {
+            Way::Attached => false,
+            Way::Answers => true,
+            Way::Bus(bus) => {
+                let told = bus.publish(command(user, device)).await;
+                told.inspect_err(|error| tracing::warn!(%error, "a sign-out goes with an answer, not by the bus")).is_err()
+            }
+        };
+        if untold {
+            let mut untold = self.untold.lock();
+            if untold.len() >= MAX_UNTOLD {
+                untold.pop_front();
+            }
+            untold.push_back(revoked(user, device));
+        }
+    }
+
+    /// A device was signed out, by this core or another.
+    pub(crate) fn heard(&self, user: UserId, device: DeviceId) {
+        self.auth.note_revoked(user, device);
+        self.hub.revoke(user, device);
+    }
+
+    /// As told by another node.
+    pub(crate) fn heard_of(&self, revoke: &node::Revoke) {
+        if let (Some(user), Some(device)) =
+            (UserId::from_slice(&revoke.user_id), DeviceId::from_slice(&revoke.device_id))
+        {
+            self.heard(user, device);
+        }
+    }
+
+    /// What has to be passed on by the edge that an answer goes to.
+    pub(crate) fn take_untold(&self) -> Vec<node::Revoke> {
+        self.untold.lock().drain(..).collect()
+    }
+}
+
+fn command(user: UserId, device: DeviceId) -> BusCommand {
+    BusCommand {
+        partition: partition(user.to_string().as_bytes()),
+        reply_to: ReplyTo { attachment: u64::MAX, session: 0, call_id: 0 },
+        user,
+        device,
+        method: SIGN_OUT.to_owned(),
+        body: Bytes::from(revoked(user, device).encode_to_vec()),
+    }
+}
+
+/// What a sign-out is called on the bus: no method of a client's.
+pub(crate) const SIGN_OUT: &str = "gogochat.node.v1/SignOut";
+/// Sessions end with their tokens in any case.
+const MAX_UNTOLD: usize = 65_536;

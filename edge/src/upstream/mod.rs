@@ -1,0 +1,312 @@
+//! The ways to the cores: which there are, which of them a session's calls go to, and which answers a call for which order does not matter.
+
+mod link;
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use gogochat_proto::{
+    error::ErrorCode,
+    ids::LogId,
+    method::{self, Method},
+    node::{self, edge_item::Item},
+    service::Service,
+    v1,
+};
+use parking_lot::RwLock;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::link::CoreLink;
+pub(crate) use self::link::{Away, Downstream, Home, Upstream};
+
+/// A core that this edge may use.
+#[derive(Debug, Clone)]
+pub struct Core {
+    /// Its node name.
+    pub name: String,
+    /// Where it is: a core of the same name elsewhere is another one.
+    pub address: String,
+    /// The services that it runs.
+    pub services: Vec<Service>,
+    /// The way to it.
+    pub link: CoreLink,
+}
+
+/// The cores there are, as they come and go.
+pub type Cores = watch::Receiver<Vec<Core>>;
+
+impl Core {
+    /// The only core, with every service.
+    #[must_use]
+    pub fn every_service(link: CoreLink) -> Self {
+        Self { name: "core".into(), address: String::new(), services: Service::ALL.into(), link }
+    }
+
+    /// Cores that never change.
+    #[must_use]
+    pub fn fixed(cores: Vec<Self>) -> Cores {
+        watch::Sender::new(cores).subscribe()
+    }
+
+    /// Whether it runs a service.
+    #[must_use]
+    pub fn runs(&self, service: Service) -> bool {
+        self.services.contains(&service)
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        (&self.name, &self.address, &self.services) == (&other.name, &other.address, &other.services)
+    }
+}
+
+/// The ways to all cores.
+#[derive(Debug)]
+pub(crate) struct Upstreams {
+    hello: node::EdgeHello,
+    ways: RwLock<Vec<Arc<Upstream>>>,
+    next: AtomicU32,
+    turn: AtomicUsize,
+    changed: Arc<Notify>,
+    invocations: Semaphore,
+}
+
+impl Upstreams {
+    /// None yet: see [`Self::run`].
+    pub(crate) fn new(node: String) -> Arc<Self> {
+        let instance = rand::random::<u64>().max(1);
+        Arc::new(Self {
+            hello: node::EdgeHello { node, version: env!("CARGO_PKG_VERSION").to_owned(), instance },
+            ways: RwLock::default(),
+            next: AtomicU32::new(0),
+            turn: AtomicUsize::new(0),
+            changed: Arc::default(),
+            invocations: Semaphore::new(MAX_INVOCATIONS),
+        })
+    }
+
+    /// Keeps a stream to every core that sessions can be opened at, as the cores come and go, until `stop`.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        mut cores: Cores,
+        downstream: Arc<impl Downstream>,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) {
+        loop {
+            let now = cores.borrow_and_update().clone();
+            self.follow(now, &downstream, &tasks, &stop);
+            match stop.run_until_cancelled(cores.changed()).await {
+                Some(Ok(())) => {}
+                // They never change any more.
+                Some(Err(_)) => return stop.cancelled().await,
+                None => return,
+            }
+        }
+    }
+
+    fn follow(
+        self: &Arc<Self>,
+        now: Vec<Core>,
+        downstream: &Arc<impl Downstream>,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
+        let before = self.ways();
+        let mut kept = HashSet::new();
+        for core in now {
+            if let Some(way) = before.iter().find(|way| way.core.is(&core) && !way.is_retired()) {
+                kept.insert(way.id);
+                continue;
+            }
+            tracing::info!(core = core.name, address = core.address, services = ?core.services, "a core is there");
+            let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+            let attach = core.runs(Service::Chat);
+            let way = Upstream::new(id, core, self.hello.clone(), self.changed.clone());
+            self.ways.write().push(way.clone());
+            if attach {
+                let (ways, downstream, stop) = (self.clone(), downstream.clone(), stop.clone());
+                tasks.spawn(async move {
+                    way.clone().run(downstream, stop).await;
+                    ways.forget(&way);
+                });
+            }
+        }
+        for way in before.iter().filter(|way| !kept.contains(&way.id) && !way.is_retired()) {
+            tracing::info!(core = way.core.name, "a core is gone");
+            way.retire();
+            if way.core.runs(Service::Chat) {
+                downstream.leaving(way);
+            } else {
+                self.forget(way);
+            }
+        }
+    }
+
+    fn forget(&self, way: &Upstream) {
+        self.ways.write().retain(|other| other.id != way.id);
+    }
+
+    fn ways(&self) -> Vec<Arc<Upstream>> {
+        self.ways.read().clone()
+    }
+
+    /// Whether a core is attached.
+    pub(crate) fn is_attached(&self) -> bool {
+        self.ways.read().iter().any(|way| way.is_attached())
+    }
+
+    /// Waits until a core is attached.
+    pub(crate) async fn attached(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_attached() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// The core that a session had best be opened at: of those that take sessions the one with the fewest.
+    pub(crate) fn pick(&self) -> Option<Arc<Upstream>> {
+        self.ways.read().iter().filter(|way| way.takes_sessions()).min_by_key(|way| way.sessions()).cloned()
+    }
+
+    /// Tells every attached core.
+    pub(crate) fn tell_all(&self, item: &Item) {
+        for way in self.ways.read().iter() {
+            way.tell(item.clone());
+        }
+    }
+
+    /// Asks one core for what a log has after `have`. Any can replay it; the log's name picks the one, so that they share the work.
+    pub(crate) fn ask(&self, log: LogId, have: i64, verify: bool) {
+        let ways = self.ways.read();
+        let attached: Vec<_> = ways.iter().filter(|way| way.is_attached()).collect();
+        let place = log.uuid().as_u128() as usize;
+        if let Some(way) = attached.get(place % attached.len().max(1)) {
+            way.tell(interest(log, have, verify));
+        }
+    }
+
+    /// Tells the core that this stream leads to.
+    pub(crate) fn tell(&self, stream: u64, item: Item) {
+        if let Some(way) = self.of(stream) {
+            way.tell(item);
+        }
+    }
+
+    /// Passes on what may be lost to the core that this stream leads to.
+    pub(crate) fn offer(&self, stream: u64, item: Item) {
+        if let Some(way) = self.of(stream) {
+            way.offer(item);
+        }
+    }
+
+    /// Sends a command on the stream on which its session is open; waits while the stream is full.
+    ///
+    /// # Errors
+    /// The stream has broken, or took nothing for 2 s.
+    pub(crate) async fn command(&self, command: node::Command, stream: u64) -> Result<(), Away> {
+        self.of(stream).ok_or(Away)?.command(command, stream).await
+    }
+
+    /// The way of a stream.
+    pub(crate) fn of(&self, stream: u64) -> Option<Arc<Upstream>> {
+        self.ways.read().iter().find(|way| way.has(stream)).cloned()
+    }
+
+    /// A call for which order does not matter, to a core that runs its service. Where one does not answer, the next is asked, if that cannot do twice what is
+    /// to be done once.
+    ///
+    /// # Errors
+    /// `unknown_method`, `overloaded`, `unavailable`, `deadline_exceeded`.
+    pub(crate) async fn invoke(&self, request: node::InvokeRequest) -> Result<node::InvokeReply, v1::Error> {
+        let method = method::find(&request.method)
+            .ok_or_else(|| ErrorCode::UnknownMethod.with("there is no such method"))?;
+        let Ok(_permit) = self.invocations.try_acquire() else {
+            return Err(ErrorCode::Overloaded.with("too many calls are under way"));
+        };
+        let answer = tokio::time::timeout(INVOKE_TIMEOUT, self.invoke_any(method, request)).await;
+        answer.unwrap_or_else(|_| Err(ErrorCode::DeadlineExceeded.with("the core did not answer in time")))
+    }
+
+    async fn invoke_any(
+        &self,
+        method: &Method,
+        request: node::InvokeRequest,
+    ) -> Result<node::InvokeReply, v1::Error> {
+        let again = is_safe_to_repeat(method);
+        for way in self.candidates(Service::of(method)) {
+            match way.invoke(request.clone()).await {
+                Ok(reply) => {
+                    // The core has nobody to tell of whom it has signed out.
+                    for revoke in &reply.revoked {
+                        self.tell_one(Item::Revoke(revoke.clone()));
+                    }
+                    return Ok(reply);
+                }
+                Err(status) => {
+                    tracing::debug!(core = way.core.name, %status, "a call to a core failed");
+                    if !again && !was_not_sent(&status) {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(ErrorCode::Unavailable.with("the core is not reachable"))
+    }
+
+    /// The cores with a service: in turn, and those that failed a moment ago last.
+    fn candidates(&self, service: Service) -> Vec<Arc<Upstream>> {
+        let now = Instant::now();
+        let mut found: Vec<_> = self.ways.read().iter().filter(|way| way.core.runs(service)).cloned().collect();
+        found.retain(|way| way.is_attached() || !way.core.runs(Service::Chat));
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % found.len().max(1);
+        found.rotate_left(turn);
+        found.sort_by_key(|way| !way.seems_well(now));
+        found
+    }
+
+    /// Tells one attached core.
+    fn tell_one(&self, item: Item) {
+        let told = self.ways.read().iter().any(|way| way.tell(item.clone()));
+        if !told {
+            tracing::warn!("no core could be told of a sign-out");
+        }
+    }
+}
+
+/// Interest in a log.
+pub(crate) fn interest(log: LogId, have_seq: i64, verify: bool) -> Item {
+    Item::Interest(node::Interest { log_id: log.to_bytes(), have_seq, verify })
+}
+
+/// Whether a call does no harm when it is carried out twice: it only reads, or carries a name under which it is known.
+fn is_safe_to_repeat(method: &Method) -> bool {
+    let reads = method.http.verb == http::Method::GET || Service::of(method) == Service::Sync;
+    reads || method.repeatable
+}
+
+/// Whether a call failed before anything was sent.
+fn was_not_sent(status: &tonic::Status) -> bool {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        if error.is::<tonic::ConnectError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+const MAX_INVOCATIONS: usize = 4_096;
+const INVOKE_TIMEOUT: Duration = Duration::from_secs(10);

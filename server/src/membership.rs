@@ -1,0 +1,122 @@
+//! What a core says of itself to the others: that it is there, and that it alone does what only one may do.
+
+use std::{fs::File, path::PathBuf, sync::Arc};
+
+use anyhow::{Context as _, bail};
+use gogochat_storage::discovery::{Claim, Discovery, Node, Registration};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{BusKind, Config, Service},
+    settings,
+};
+
+/// A core's place in the cluster, for as long as this lives.
+pub(crate) struct Membership {
+    discovery: Arc<dyn Discovery>,
+    claim: Option<Claim>,
+    registration: Option<Arc<Registration>>,
+    /// Beside an SQLite store; let go with the process, however it ends.
+    lock: Option<File>,
+}
+
+impl Membership {
+    /// Makes sure that this core may do what it is about to: with the channel bus one alone commits.
+    ///
+    /// # Errors
+    /// Another does; discovery is not reachable.
+    pub(crate) async fn begin(config: &Config, discovery: Arc<dyn Discovery>) -> anyhow::Result<Self> {
+        let mut membership = Self { discovery, claim: None, registration: None, lock: None };
+        if config.core.bus == BusKind::Channel && config.runs(Service::Chat) {
+            membership.lock = lock(config)?;
+            let claim = membership.discovery.claim(CHAT, &config.node).await.context(ONE_ALONE)?;
+            tokio::spawn(watch_claim(claim.held()));
+            membership.claim = Some(claim);
+        }
+        Ok(membership)
+    }
+
+    /// Lets edges find the core, which listens by now. `assigned`: the partitions that it is given.
+    ///
+    /// # Errors
+    /// Another live node has the name; discovery is not reachable.
+    pub(crate) async fn join(
+        &mut self,
+        config: &Config,
+        mut assigned: watch::Receiver<Vec<u32>>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let Some(node) = settings::own_core(config) else { return Ok(()) };
+        let registration = Arc::new(self.discovery.register(Node::Core(node)).await?);
+        let told = Arc::downgrade(&registration);
+        self.registration = Some(registration);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
+            loop {
+                let partitions = assigned.borrow_and_update().clone();
+                let Some(registration) = told.upgrade() else { return };
+                registration.update(|node| {
+                    if let Node::Core(core) = node {
+                        core.partitions = partitions;
+                    }
+                });
+                drop(registration);
+                if assigned.changed().await.is_err() {
+                    return;
+                }
+            }
+        }));
+        Ok(())
+    }
+
+    /// Edges look for other cores from here on.
+    pub(crate) async fn leave(&mut self) {
+        if let Some(registration) = self.registration.take().and_then(Arc::into_inner) {
+            registration.close().await;
+        }
+    }
+
+    /// Another may do what this core did alone.
+    pub(crate) async fn end(mut self) {
+        self.leave().await;
+        if let Some(claim) = self.claim.take() {
+            claim.close().await;
+        }
+        drop(self.lock);
+    }
+}
+
+/// A lock beside an SQLite store, which one machine has: it holds where discovery knows nothing of other processes.
+fn lock(config: &Config) -> anyhow::Result<Option<File>> {
+    let url = config.store_url();
+    let Some(path) = url.strip_prefix("sqlite:") else { return Ok(None) };
+    let path = PathBuf::from(format!("{path}.lock"));
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("core.store: {}", folder.display()))?;
+    }
+    let file = File::options().create(true).append(true).open(&path);
+    let file = file.with_context(|| format!("core.store: {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => bail!("{ONE_ALONE}: another process uses {url}"),
+        Err(std::fs::TryLockError::Error(error)) => {
+            // Some file systems have no locks; the store is safe with two writers all the same.
+            tracing::warn!(%error, "{} cannot be locked", path.display());
+            Ok(None)
+        }
+    }
+}
+
+/// No node exits because etcd is away. What is committed stays right even with two; only what is told may come late.
+async fn watch_claim(mut held: watch::Receiver<bool>) {
+    while held.changed().await.is_ok() {
+        if *held.borrow_and_update() {
+            tracing::info!("this core alone runs chat again");
+        } else {
+            tracing::error!("another core may run chat: the claim in etcd could not be renewed");
+        }
+    }
+}
+
+const CHAT: &str = "chat";
+const ONE_ALONE: &str = "core.bus = \"channel\": one core alone runs \"chat\" (set core.bus = \"kafka\", or leave \"chat\" out of core.services)";

@@ -1,0 +1,181 @@
+//! Discovery by etcd.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use etcd_client::{Client, Permission, PermissionType, PutOptions};
+use gogochat_storage::discovery::{
+    Claim, Discovery, DiscoveryError, Node,
+    etcd::{EtcdConfig, EtcdDiscovery},
+};
+use tokio::time::timeout;
+
+use crate::{
+    contract::discovery::{self, DEADLINE, core, see},
+    services::{Private, address, unique},
+};
+
+fn config(address: &str, prefix: &str) -> EtcdConfig {
+    EtcdConfig {
+        endpoints: vec![format!("http://{address}")],
+        prefix: prefix.into(),
+        ttl: Duration::from_secs(2),
+        ..EtcdConfig::default()
+    }
+}
+
+async fn two(test: &str) -> (Arc<EtcdDiscovery>, Arc<EtcdDiscovery>) {
+    let config = config(&address("etcd"), &unique(test));
+    let [here, there] = [EtcdDiscovery::open(config.clone()).await, EtcdDiscovery::open(config).await];
+    (Arc::new(here.unwrap()), Arc::new(there.unwrap()))
+}
+
+macro_rules! contract {
+    ($($test:ident),* $(,)?) => {
+        $(#[tokio::test]
+        async fn $test() {
+            let (here, there) = two(stringify!($test)).await;
+            discovery::$test(here, there).await;
+        })*
+    };
+}
+
+contract!(nodes_come_change_and_go, two_live_nodes_do_not_share_a_name, one_alone_has_a_claim);
+
+/// A node that died has its name until its lease runs out: who starts again under it waits for that.
+#[tokio::test]
+async fn the_name_of_a_dead_node_is_waited_for() {
+    let (here, prefix) = (address("etcd"), unique("dead"));
+    let mut client = Client::connect([format!("http://{here}")], None).await.unwrap();
+    let lease = client.lease_grant(2, None).await.unwrap().id();
+    let options = PutOptions::new().with_lease(lease);
+    client.put(format!("/{prefix}/cores/core-1"), r#"{"address":"10.0.0.1:1"}"#, Some(options)).await.unwrap();
+
+    let discovery = EtcdDiscovery::open(config(&here, &prefix)).await.unwrap();
+    assert_eq!(discovery.cores().borrow()[0].address, "10.0.0.1:1");
+    let _registration = discovery.register(Node::Core(core("core-1", 2))).await.unwrap();
+    see(&mut discovery.cores(), |cores| cores == [core("core-1", 2)]).await;
+}
+
+#[tokio::test]
+async fn a_lost_lease_is_told_and_got_back() {
+    let (here, prefix) = (address("etcd"), unique("lease"));
+    let discovery = EtcdDiscovery::open(config(&here, &prefix)).await.unwrap();
+    let registration = discovery.register(Node::Core(core("core-1", 1))).await.unwrap();
+    let claim = discovery.claim("chat", "core-1").await.unwrap();
+    let mut cores = discovery.cores();
+    see(&mut cores, |cores| cores.len() == 1).await;
+
+    let mut client = Client::connect([format!("http://{here}")], None).await.unwrap();
+    for key in ["cores/core-1", "claims/chat"] {
+        let found = client.get(format!("/{prefix}/{key}"), None).await.unwrap();
+        client.lease_revoke(found.kvs()[0].lease()).await.unwrap();
+    }
+    see(&mut cores, |cores| cores.is_empty()).await;
+    wait_held(&claim, false).await;
+    see(&mut cores, |cores| cores == [core("core-1", 1)]).await;
+    wait_held(&claim, true).await;
+    // It is the same registration still.
+    registration.update(|node| {
+        if let Node::Core(core) = node {
+            core.partitions = vec![3];
+        }
+    });
+    see(&mut cores, |cores| cores.iter().any(|core| core.partitions == [3])).await;
+}
+
+/// Killed and started again with its data, and without.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_is_survived() {
+    let etcd = Private::start("etcd", &[]);
+    let config = config(&etcd.address(), "test");
+    let here = EtcdDiscovery::open(config.clone()).await.unwrap();
+    let there = EtcdDiscovery::open(config).await.unwrap();
+    let registration = here.register(Node::Core(core("core-1", 1))).await.unwrap();
+    let claim = here.claim("chat", "core-1").await.unwrap();
+    let mut cores = there.cores();
+    see(&mut cores, |cores| cores.len() == 1).await;
+
+    for (lose_data, partition) in [(false, 1), (true, 2)] {
+        etcd.kill();
+        if lose_data {
+            std::fs::remove_dir_all(etcd.folder().join("data")).unwrap();
+        }
+        // Who asks for the claim meanwhile must not believe that it is its own for ever.
+        wait_held(&claim, false).await;
+        assert_eq!(cores.borrow().len(), 1, "the last ones stay while etcd is away");
+        etcd.up(&[]);
+        wait_held(&claim, true).await;
+        registration.update(|node| {
+            if let Node::Core(core) = node {
+                core.partitions = vec![partition];
+            }
+        });
+        let until = Instant::now() + DEADLINE;
+        loop {
+            timeout(DEADLINE, cores.changed()).await.expect("no change").unwrap();
+            let seen = cores.borrow_and_update().clone();
+            assert_eq!(seen.len(), 1, "a node that lives all the time is never missing");
+            if seen[0].partitions == [partition] {
+                break;
+            }
+            assert!(Instant::now() < until, "it stays at {seen:?}");
+        }
+    }
+    claim.close().await;
+    registration.close().await;
+    see(&mut cores, |cores| cores.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn says_which_key_is_wrong() {
+    for endpoints in [vec![], vec!["ftp://localhost:1".to_owned()], vec!["http://".to_owned()]] {
+        let error = open(EtcdConfig { endpoints, ..config("", "test") }).await.unwrap_err();
+        assert!(matches!(error, DiscoveryError::Config(_)) && error.to_string().contains("cluster.etcd"), "{error}");
+    }
+    let missing = EtcdConfig { ca: Some("/does/not/exist.pem".into()), ..config("127.0.0.1:1", "test") };
+    let error = open(missing).await.unwrap_err();
+    assert!(error.to_string().contains("/does/not/exist.pem"), "{error}");
+
+    let etcd = Private::start("etcd", &[]);
+    let mut admin = Client::connect([format!("http://{}", etcd.address())], None).await.unwrap();
+    let everything = Permission::new(PermissionType::Readwrite, "/test/").with_prefix();
+    admin.user_add("root", "root", None).await.unwrap();
+    admin.user_grant_role("root", "root").await.unwrap();
+    admin.user_add("chat", "secret", None).await.unwrap();
+    admin.role_add("chat").await.unwrap();
+    admin.role_grant_permission("chat", everything).await.unwrap();
+    admin.user_grant_role("chat", "chat").await.unwrap();
+    admin.auth_enable().await.unwrap();
+
+    for user in ["", "chat:wrong@", "nobody:secret@"] {
+        let error = open(config(&format!("{user}{}", etcd.address()), "test")).await.unwrap_err();
+        assert!(matches!(error, DiscoveryError::Refused(_)), "{user}: {error}");
+        assert!(error.to_string().contains("cluster.etcd"), "{error}");
+    }
+    let error = open(config(&format!("chat:secret@{}", etcd.address()), "other")).await.unwrap_err();
+    assert!(matches!(error, DiscoveryError::Refused(_)), "{error}");
+    let discovery = EtcdDiscovery::open(config(&format!("chat:secret@{}", etcd.address()), "test")).await.unwrap();
+    let registration = discovery.register(Node::Core(core("core-1", 1))).await.unwrap();
+    see(&mut discovery.cores(), |cores| cores.len() == 1).await;
+
+    // Gone for good: it is said, and nobody waits for ever.
+    etcd.kill();
+    let error = discovery.register(Node::Core(core("core-2", 1))).await.unwrap_err();
+    assert!(matches!(error, DiscoveryError::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains(&etcd.address()) && !error.to_string().contains("secret"), "{error}");
+    timeout(DEADLINE, registration.close()).await.unwrap();
+    let error = open(config(&format!("chat:secret@{}", etcd.address()), "test")).await.unwrap_err();
+    assert!(matches!(error, DiscoveryError::Unreachable { .. }) && !error.to_string().contains("secret"), "{error}");
+}
+
+async fn open(config: EtcdConfig) -> Result<(), DiscoveryError> {
+    EtcdDiscovery::open(config).await.map(drop)
+}
+
+async fn wait_held(claim: &Claim, wanted: bool) {
+    let mut held = claim.held();
+    timeout(DEADLINE, held.wait_for(|held| *held == wanted)).await.expect("the claim stays").unwrap();
+}

@@ -1,0 +1,113 @@
+//! Presence in Redis.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use fred::interfaces::{ClientLike as _, KeysInterface as _};
+use gogochat_proto::ids::UserId;
+use gogochat_storage::presence::{
+    Presence,
+    redis::{RedisConfig, RedisError, RedisPresence},
+};
+
+use crate::{
+    contract::presence,
+    services::{Private, address, unique},
+};
+
+async fn open(test: &str) -> Arc<RedisPresence> {
+    let config = RedisConfig { url: format!("redis://{}", address("redis")), prefix: unique(test) };
+    Arc::new(RedisPresence::open(&config).await.unwrap())
+}
+
+#[tokio::test]
+async fn the_first_session_brings_online_the_last_takes_away() {
+    presence::the_first_session_brings_online_the_last_takes_away(open("first").await).await;
+}
+
+#[tokio::test]
+async fn a_session_counts_for_its_time() {
+    presence::a_session_counts_for_its_time(open("time").await).await;
+}
+
+#[tokio::test]
+async fn nodes_share_it_and_keys_lapse() {
+    let config = RedisConfig { url: format!("redis://{}/1", address("redis")), prefix: unique("share") };
+    let one = RedisPresence::open(&config).await.unwrap();
+    let other = RedisPresence::open(&config).await.unwrap();
+    let user = UserId::new_v7();
+    assert!(one.online(user, (u64::MAX, 1), 1_000, 45_000).await.unwrap());
+    assert!(!other.online(user, (7, u64::MAX), 1_000, 45_000).await.unwrap());
+    assert!(!one.offline(user, (u64::MAX, 1), 1_001).await.unwrap());
+    assert!(one.get(&[user], 1_002).await.unwrap()[0].online);
+    assert!(other.offline(user, (7, u64::MAX), 1_002).await.unwrap());
+    assert!(other.get(&[], 0).await.unwrap().is_empty());
+
+    // Another prefix is another cluster.
+    let apart = RedisPresence::open(&RedisConfig { prefix: unique("apart"), ..config.clone() }).await.unwrap();
+    assert_eq!(apart.get(&[user], 1_000).await.unwrap()[0], Default::default());
+
+    one.online(user, (1, 1), 2_000, 45_000).await.unwrap();
+    let client =
+        fred::types::Builder::from_config(fred::types::config::Config::from_url(&config.url).unwrap()).build().unwrap();
+    client.init().await.unwrap();
+    for (key, most) in [("sessions", 45_000 + 60_000), ("seen", 30 * 24 * 3_600 * 1_000)] {
+        let key = format!("{}:presence:{{{user}}}:{key}", config.prefix);
+        let left: i64 = client.pttl(&key).await.unwrap();
+        assert!((1..=most).contains(&left), "{key} lives for {left} ms");
+    }
+}
+
+#[tokio::test]
+async fn says_which_key_is_wrong() {
+    let redis = Private::start("redis", &["--requirepass", "se cret/1"]);
+    let open =
+        |url: String| async move { RedisPresence::open(&RedisConfig { url, prefix: "test".into() }).await.map(drop) };
+
+    for url in ["", "localhost", "http://localhost", "redis://"] {
+        let error = open(url.into()).await.unwrap_err();
+        assert!(error.to_string().starts_with("core.redis"), "{url:?}: {error}");
+    }
+    for url in [format!("redis://{}", redis.address()), format!("redis://:wrong@{}", redis.address())] {
+        let error = open(url).await.unwrap_err();
+        assert!(matches!(error, RedisError::Refused { .. }), "{error}");
+        assert!(error.to_string().contains("core.redis") && !error.to_string().contains("wrong@"), "{error}");
+    }
+    open(format!("redis://:se%20cret%2F1@{}", redis.address())).await.unwrap();
+
+    let gone = redis.address();
+    drop(redis);
+    let error = open(format!("redis://user:word@{gone}")).await.unwrap_err();
+    assert!(matches!(error, RedisError::Unreachable { .. }) && !error.to_string().contains("word"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_is_survived() {
+    let redis = Private::start("redis", &[]);
+    let config = RedisConfig { url: format!("redis://{}", redis.address()), prefix: "test".into() };
+    let presence = RedisPresence::open(&config).await.unwrap();
+    let user = UserId::new_v7();
+    assert!(presence.online(user, (1, 1), 0, 45_000).await.unwrap());
+
+    redis.kill();
+    for _ in 0..3 {
+        let asked = Instant::now();
+        presence.get(&[user], 1).await.unwrap_err();
+        presence.online(user, (1, 1), 1, 45_000).await.unwrap_err();
+        assert!(asked.elapsed() < Duration::from_secs(6), "it takes {:?} to say that it is gone", asked.elapsed());
+    }
+
+    redis.up(&[]);
+    let until = Instant::now() + Duration::from_secs(20);
+    // It has forgotten all; a heartbeat brings it back.
+    loop {
+        match presence.online(user, (1, 1), 2, 45_000).await {
+            Ok(was_offline) => break assert!(was_offline),
+            Err(error) => assert!(Instant::now() < until, "{error}"),
+        }
+        tokio::task::yield_now().await;
+    }
+    assert!(presence.get(&[user], 3).await.unwrap()[0].online);
+}

@@ -1,0 +1,207 @@
+//! A cluster of real processes on the real services: any number of edges and cores, which find each other by etcd.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context as _, ensure};
+use tempfile::TempDir;
+
+use crate::{
+    ports,
+    process::{self, Process},
+    services::{self, Database},
+};
+
+/// What a cluster is made of.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Edges.
+    pub edges: usize,
+    /// Cores, by the services that each runs; none: every service.
+    pub cores: Vec<Vec<&'static str>>,
+    /// Whether cores share commands by Kafka; else one alone may run "chat".
+    pub kafka: bool,
+}
+
+/// The cluster.
+#[derive(Debug)]
+pub struct Nodes {
+    /// Its edges.
+    pub edges: Vec<Node>,
+    /// Its cores.
+    pub cores: Vec<Node>,
+    // Dropped after the processes that use it.
+    _database: Database,
+    _dir: TempDir,
+}
+
+/// A process of the cluster.
+#[derive(Debug)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// The clear address.
+    pub http: SocketAddr,
+    /// An edge's address with TLS and QUIC.
+    pub edge: SocketAddr,
+    /// What it says on standard error.
+    pub log: PathBuf,
+    binary: PathBuf,
+    config: PathBuf,
+    process: Option<Process>,
+}
+
+impl Nodes {
+    /// Starts it on a database and names of its own, and waits until every node is ready.
+    ///
+    /// # Errors
+    /// A service is not there; a node is not ready in time: the message has its log.
+    pub async fn start(binary: impl Into<PathBuf>, plan: &Plan) -> anyhow::Result<Self> {
+        let mut nodes = Self::prepare(binary, plan)?;
+        for node in nodes.cores.iter_mut().chain(&mut nodes.edges) {
+            node.start()?;
+        }
+        for node in nodes.cores.iter().chain(&nodes.edges) {
+            node.ready().await?;
+        }
+        Ok(nodes)
+    }
+
+    /// Makes everything that the nodes need, and starts none of them.
+    ///
+    /// # Errors
+    /// A service is not there.
+    pub fn prepare(binary: impl Into<PathBuf>, plan: &Plan) -> anyhow::Result<Self> {
+        let binary = binary.into();
+        let dir = tempfile::tempdir()?;
+        let name = unique();
+        let database = Database::create(&name)?;
+        let names = |kind: &str, count: usize| (1..=count).map(|n| format!("{kind}-{n}")).collect::<Vec<_>>();
+        let (cores, edges) = (names("core", plan.cores.len()), names("edge", plan.edges));
+        let certs = dir.path().join("certs");
+        let mut command = Command::new(&binary);
+        command.arg("certs").arg("--out").arg(&certs).args(["--host", "localhost"]);
+        for node in cores.iter().chain(&edges) {
+            command.args(["--node", node]);
+        }
+        let made = command.output()?;
+        ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+
+        let (kafka, redis, etcd) =
+            (services::address("kafka")?, services::address("redis")?, services::address("etcd")?);
+        let bus = if plan.kafka { "kafka" } else { "channel" };
+        let cluster = |node: &str| {
+            format!(
+                "[cluster]\nname = \"{name}\"\ndiscovery = \"etcd\"\netcd = [\"http://{etcd}\"]\nca = \"{0}/ca.pem\"\n\
+                 certificate = \"{0}/{node}.pem\"\nkey = \"{0}/{node}.key\"\n",
+                certs.display()
+            )
+        };
+        let make = |node: &str, text: &dyn Fn(SocketAddr, SocketAddr, SocketAddr) -> String| {
+            let [http, edge, other] = ports::free()?;
+            let config = dir.path().join(format!("{node}.toml"));
+            let text = format!(
+                "node = \"{node}\"\ndata = \"{}\"\ndrain_ms = 5000\n{}[log]\nformat = \"text\"\n",
+                dir.path().display(),
+                text(http, edge, other)
+            );
+            std::fs::write(&config, text)?;
+            let log = dir.path().join(format!("{node}.log"));
+            anyhow::Ok(Node { name: node.to_owned(), http, edge, log, binary: binary.clone(), config, process: None })
+        };
+        let cores = cores.iter().zip(&plan.cores).map(|(node, run)| {
+            let run = if run.is_empty() { String::new() } else { format!("services = {run:?}\n") };
+            make(node, &|http, listen, grpc| {
+                format!(
+                    "roles = [\"core\"]\n[http]\nlisten = [\"{http}\"]\n[core]\nstore = \"{}\"\nbus = \"{bus}\"\nkafka = [\"{kafka}\"]\n\
+                     kafka_session_ms = 3000\npresence = \"redis\"\nredis = \"redis://{redis}\"\ngrpc = [\"{grpc}\"]\n\
+                     trust_loopback = true\n{run}{}listen = \"{listen}\"\n",
+                    database.url(),
+                    cluster(node)
+                )
+            })
+        });
+        let edges = edges.iter().map(|node| {
+            make(node, &|http, edge, _| {
+                format!(
+                    "roles = [\"edge\"]\n[http]\nlisten = [\"{http}\"]\n[edge]\nlisten = [\"{edge}\"]\ncertificate = \"{0}/{node}.pem\"\n\
+                     key = \"{0}/{node}.key\"\n{1}",
+                    certs.display(),
+                    cluster(node)
+                )
+            })
+        });
+        Ok(Self {
+            cores: cores.collect::<Result<_, _>>()?,
+            edges: edges.collect::<Result<_, _>>()?,
+            _database: database,
+            _dir: dir,
+        })
+    }
+}
+
+impl Node {
+    /// Starts it, ended if it still runs.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(&mut self) -> anyhow::Result<()> {
+        self.kill()?;
+        let args = ["serve".into(), "--config".into(), self.config.display().to_string()];
+        self.process = Some(Process::start(&self.binary, args, &self.log)?);
+        Ok(())
+    }
+
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// It is not in time; the message has its log.
+    pub async fn ready(&self) -> anyhow::Result<()> {
+        process::ready(self.http, &self.log).await.with_context(|| self.name.clone())
+    }
+
+    /// Kills it (SIGKILL).
+    ///
+    /// # Errors
+    /// It could not be waited for.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.take().map_or(Ok(()), |mut process| process.kill())
+    }
+
+    /// Sends SIGTERM and waits for its end, within half a minute.
+    ///
+    /// # Errors
+    /// It has not ended, or not well.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        if let Some(mut process) = self.process.take() {
+            process.terminate()?;
+            let status = process.ended(Duration::from_secs(30)).await?;
+            ensure!(status.success(), "{} ended with {status}", self.name);
+        }
+        Ok(())
+    }
+
+    /// Waits for its end: its exit code and what it said.
+    ///
+    /// # Errors
+    /// It has not ended within half a minute.
+    pub async fn ended(&mut self) -> anyhow::Result<(Option<i32>, String)> {
+        let mut process = self.process.take().context("it was not started")?;
+        let status = process.ended(Duration::from_secs(30)).await?;
+        Ok((status.code(), said(&self.log)?))
+    }
+}
+
+fn said(log: &Path) -> std::io::Result<String> {
+    std::fs::read_to_string(log)
+}
+
+/// A name that no other test and no earlier run has.
+fn unique() -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
+    format!("test_{}_{now:x}", std::process::id())
+}

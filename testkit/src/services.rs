@@ -1,0 +1,101 @@
+//! The real services of a cluster under test: MySQL, Redis, Kafka, etcd, as `scripts/services` starts them or the environment names them.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+
+/// A service, and where it answers.
+///
+/// # Errors
+/// It does not; the message says how to start it.
+pub fn address(name: &str) -> anyhow::Result<String> {
+    let (key, port) = match name {
+        "mysql" => ("GOGOCHAT_TEST_MYSQL", 33_306),
+        "redis" => ("GOGOCHAT_TEST_REDIS", 36_379),
+        "kafka" => ("GOGOCHAT_TEST_KAFKA", 39_092),
+        "etcd" => ("GOGOCHAT_TEST_ETCD", 32_379),
+        other => anyhow::bail!("there is no service {other}"),
+    };
+    let address = std::env::var(key).unwrap_or_else(|_| format!("127.0.0.1:{port}"));
+    TcpStream::connect(&address)
+        .with_context(|| format!("no {name} at {address}; start it: scripts/services {name}"))?;
+    Ok(address)
+}
+
+/// A database of a test's own in MySQL, dropped with this.
+#[derive(Debug)]
+pub struct Database {
+    server: String,
+    name: String,
+}
+
+impl Database {
+    /// An empty one of this name.
+    ///
+    /// # Errors
+    /// MySQL is not there, or root needs a password.
+    pub fn create(name: &str) -> anyhow::Result<Self> {
+        let database = Self { server: address("mysql")?, name: name.to_owned() };
+        query(&database.server, &format!("CREATE DATABASE {name}"))?;
+        Ok(database)
+    }
+
+    /// The store's URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("mysql://root@{}/{}", self.server, self.name)
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // A test that has failed is not to fail by this too.
+        let _ = query(&self.server, &format!("DROP DATABASE {}", self.name));
+    }
+}
+
+/// One statement by the client/server protocol, as root without a password: a machine with a MySQL server need not have its client.
+fn query(server: &str, statement: &str) -> anyhow::Result<()> {
+    let mut connection = TcpStream::connect(server)?;
+    connection.set_read_timeout(Some(Duration::from_secs(60)))?;
+    receive(&mut connection)?;
+    // HandshakeResponse41: CLIENT_PROTOCOL_41, SECURE_CONNECTION and PLUGIN_AUTH; an empty password has an empty answer.
+    let mut hello = Vec::new();
+    hello.extend(0x0008_8200_u32.to_le_bytes());
+    hello.extend((1_u32 << 24).to_le_bytes());
+    hello.push(45);
+    hello.extend([0; 23]);
+    hello.extend(b"root\0\0caching_sha2_password\0");
+    send(&mut connection, 1, &hello)?;
+    let welcome = receive(&mut connection)?;
+    ensure!(welcome.first() == Some(&0), "MySQL does not let root in without a password: {}", text(&welcome));
+    send(&mut connection, 0, &[b"\x03", statement.as_bytes()].concat())?;
+    let answer = receive(&mut connection)?;
+    ensure!(answer.first() == Some(&0), "{statement}: {}", text(&answer));
+    Ok(())
+}
+
+fn send(connection: &mut TcpStream, sequence: u8, payload: &[u8]) -> std::io::Result<()> {
+    let length = (payload.len() as u32).to_le_bytes();
+    let mut packet = length.into_iter().take(3).collect::<Vec<u8>>();
+    packet.push(sequence);
+    packet.extend(payload);
+    connection.write_all(&packet)
+}
+
+fn receive(connection: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut header = [0; 4];
+    connection.read_exact(&mut header)?;
+    let [low, middle, high, _] = header;
+    let mut payload = vec![0; u32::from_le_bytes([low, middle, high, 0]) as usize];
+    connection.read_exact(&mut payload)?;
+    Ok(payload)
+}
+
+fn text(answer: &[u8]) -> String {
+    String::from_utf8_lossy(answer.get(3..).unwrap_or_default()).into_owned()
+}
