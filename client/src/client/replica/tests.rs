@@ -1,8 +1,13 @@
 use std::collections::BTreeMap;
 
-use gogochat_proto::ids::UserId;
+use gogochat_proto::{ids::UserId, v1::event::Body};
 
-use super::*;
+use super::{
+    logs::{GET_CONVERSATION, LIST_EVENTS},
+    sending::SEND_MESSAGE,
+    sync::SYNC,
+    *,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
