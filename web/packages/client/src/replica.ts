@@ -15,6 +15,8 @@ export interface ReplicaOptions {
   readonly me: string;
   fetchPage(conversationId: string): FetchPage;
   pending(conversationId: string): readonly OutboxEntry[];
+  /** Events were added to the log of a conversation, wherever. */
+  added(conversationId: string, events: readonly LogEvent[]): void;
   /** Events were added at the end of a conversation. */
   grown(conversation: Conversation, events: readonly LogEvent[]): void;
   /** An event of a conversation that is not here. */
@@ -246,6 +248,7 @@ export class Replica {
     for (const event of events) this.#options.storage.put("events", [id, event.seq], event);
     this.#askNames(events);
     this.#timelines.get(id)?.added(events, where);
+    this.#options.added(id, events);
     const conversation = this.#conversations.get(id);
     if (!conversation) return;
     if (where === "older") return this.#keep(conversation);
