@@ -144,6 +144,10 @@ export class Client {
     this.#own = new OwnLog(this.#replica, this.me.id, {
       refresh: (id) => this.#loader.refresh(id),
       befriended: (id) => void this.#loader.presence([id]),
+      restarted: () => {
+        this.#marks.restart();
+        this.#outbox.restarted();
+      },
     });
     this.#link = new Link(
       {

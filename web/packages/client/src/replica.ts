@@ -144,6 +144,19 @@ export class Replica {
     this.#list.touch();
   }
 
+  /** The server has less than this device knows: forgets all but people and contacts, as on a new device. */
+  restart(): void {
+    this.#conversations.clear();
+    for (const log of this.#logs.values()) log.restart();
+    for (const timeline of this.#timelines.values()) timeline.restart();
+    for (const members of this.#members.values()) members.set([]);
+    this.#ownSeq = undefined;
+    this.#options.storage.delete("meta", OWN_SEQ);
+    this.#options.storage.clear("conversations");
+    this.#options.storage.clear("events");
+    this.#list.touch();
+  }
+
   /** Takes an event of a conversation, live or from an acknowledgement. */
   receive(event: LogEvent): void {
     this.log(event.logId).receive(event);
