@@ -88,7 +88,8 @@ pub enum Update {
     },
     /// The next event of a log.
     Event(Box<v1::Event>),
-    /// A log goes on after events that are not to be had any more.
+    /// A log goes on after events that are not to be had any more; or the server has lost its end, and what follows are other events under
+    /// seqs that were handed out before.
     Reset {
         /// The log.
         log_id: String,

@@ -57,6 +57,8 @@ pub(crate) struct Replica {
     me: String,
     own: Option<LogId>,
     own_start: Option<i64>,
+    /// How far the own log went as the session began.
+    own_now: i64,
     logs: HashMap<LogId, Log>,
     /// Events of conversations that are not followed yet: the own log or Sync is about to tell of them.
     early: HashMap<LogId, Vec<v1::Event>>,
@@ -95,6 +97,7 @@ impl Replica {
             me: String::new(),
             own: None,
             own_start: cursors.own_seq,
+            own_now: 0,
             logs: logs.collect(),
             early: HashMap::new(),
             outbox: Outbox::default(),
@@ -132,7 +135,8 @@ impl Replica {
     pub(crate) fn opened(&mut self, now: Instant, welcome: &v1::Welcome) {
         self.online = true;
         if let Ok(own) = welcome.user_id.parse() {
-            let start = self.own_start.unwrap_or(if self.settings.backfill { 0 } else { welcome.own_seq });
+            self.own_now = welcome.own_seq;
+            let start = self.own_start.unwrap_or_else(|| self.own_begin());
             self.own = Some(own);
             self.me.clone_from(&welcome.user_id);
             self.logs.entry(own).or_insert_with(|| Log::new(start));

@@ -15,12 +15,11 @@ impl Replica {
         let request = self.syncing.take();
         let response = match result {
             Ok(response) => response,
-            Err(error) if ErrorCode::from_name(&error.code) == Some(ErrorCode::CursorFromFuture) => {
-                // The server has lost what this device has seen: from the beginning.
-                if let Some(own) = self.own {
-                    self.logs.insert(own, Log::new(0));
-                    self.update(Update::Reset { log_id: own.to_string() });
-                }
+            Err(error)
+                if ErrorCode::from_name(&error.code) == Some(ErrorCode::CursorFromFuture)
+                    && request.is_some_and(|asked| asked.own_seq > self.own_begin() || !asked.known.is_empty()) =>
+            {
+                self.begin_anew();
                 return self.sync(now);
             }
             Err(error) => {
@@ -98,6 +97,27 @@ impl Replica {
         let own_seq = self.own.and_then(|own| self.logs.get(&own)).map_or(0, Log::have);
         let known = self.heads().take(MAX_KNOWN).collect();
         self.ask_sync(now, v1::SyncRequest { own_seq, known, page_token: String::new() });
+    }
+
+    /// Where a new device begins in the own log.
+    pub(super) fn own_begin(&self) -> i64 {
+        if self.settings.backfill { 0 } else { self.own_now }
+    }
+
+    /// The server has less than this device knows (it was restored from a backup): begins as a new device. The outbox stays.
+    fn begin_anew(&mut self) {
+        self.calls.forget(|purpose| matches!(purpose, Purpose::Page { .. }));
+        self.timers.retain(|_, timer| !matches!(timer, Timer::Page(_)));
+        self.gaps.clear();
+        self.pages = 0;
+        self.caught_up = false;
+        for id in std::mem::take(&mut self.logs).into_keys() {
+            self.marks.forget(id);
+            self.update(Update::Reset { log_id: id.to_string() });
+        }
+        if let Some(own) = self.own {
+            self.logs.insert(own, Log::new(self.own_begin()));
+        }
     }
 
     fn ask_sync(&mut self, now: Instant, request: v1::SyncRequest) {

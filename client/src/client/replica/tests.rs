@@ -276,14 +276,45 @@ fn messages_go_again_under_the_same_id_until_they_are_settled() {
 }
 
 #[test]
-fn a_cursor_from_the_future_begins_again() {
-    let mut sim = Sim::new(false, Cursors { own_seq: Some(50), logs: Vec::new() });
+fn a_cursor_from_the_future_begins_as_a_new_device() {
+    for backfill in [false, true] {
+        let c = LogId::new_v7();
+        // The head told of more than the device has: a page of that is on its way when the refusal comes.
+        let head = v1::Head { conversation_id: c.to_string(), last_seq: 50, ..v1::Head::default() };
+        let mut sim = Sim::new(backfill, Cursors { own_seq: Some(50), logs: vec![head] });
+        sim.replica.post(sim.now, c, "a".into(), "one".into());
+        sim.open(3);
+        sim.event(c, 52, None);
+        let (stale, _) = sim.take::<v1::ListEventsRequest>(LIST_EVENTS);
+        let (id, request) = sim.take::<v1::SyncRequest>(SYNC);
+        assert_eq!((request.own_seq, request.known.len()), (50, 1));
+        sim.refuse(id, ErrorCode::CursorFromFuture);
+        for log in [sim.me, c] {
+            assert!(sim.updates.contains(&Update::Reset { log_id: log.to_string() }));
+        }
+        sim.event(c, 41, None);
+        let conversations = vec![conversation(c, 41, 41, 2)];
+        let request = sim.sync(&v1::SyncResponse { conversations, ..Default::default() });
+        assert_eq!((request.own_seq, request.known.len()), (if backfill { 0 } else { 3 }, 0));
+        sim.event(c, 42, None);
+        sim.reply(stale, &page(c, 51..=52, false, 52));
+        assert_eq!(sim.of(c), [41, 42], "known by seq, but not the same");
+        assert!(sim.updates.contains(&Update::CaughtUp));
+        let (send, _) = sim.take::<v1::SendMessageRequest>(SEND_MESSAGE);
+        sim.reply(send, &v1::SendMessageResponse { seq: 43, ..Default::default() });
+        assert!(sim.updates.iter().any(|update| matches!(update, Update::Sent { .. })), "what waits stays");
+    }
+}
+
+#[test]
+fn a_server_that_refuses_a_new_device_is_asked_again_later() {
+    let mut sim = Sim::new(false, Cursors::default());
     sim.open(3);
-    let (id, request) = sim.take::<v1::SyncRequest>(SYNC);
-    assert_eq!(request.own_seq, 50);
+    let (id, _) = sim.take::<v1::SyncRequest>(SYNC);
     sim.refuse(id, ErrorCode::CursorFromFuture);
-    assert!(sim.updates.contains(&Update::Reset { log_id: sim.me.to_string() }));
-    assert_eq!(sim.sync(&v1::SyncResponse::default()).own_seq, 0);
+    assert!(sim.calls.is_empty());
+    sim.pass(RETRY);
+    sim.take::<v1::SyncRequest>(SYNC);
 }
 
 #[test]
