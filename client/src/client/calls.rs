@@ -33,7 +33,25 @@ pub(crate) enum Purpose {
     /// How large a conversation is, and how far it goes.
     Look { conversation: LogId },
     /// A call of the application's.
-    User(oneshot::Sender<Result<Bytes, CallError>>),
+    User(Asked),
+}
+
+/// A call of the application's.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) key: String,
+    pub(crate) body: Bytes,
+    /// Refused for now, it is repeated until then; `None`: not at all.
+    pub(crate) until: Option<Instant>,
+    pub(crate) reply: oneshot::Sender<Result<Bytes, CallError>>,
+}
+
+impl Asked {
+    /// Gives the application its answer.
+    pub(crate) fn answer(self, result: Result<Bytes, CallError>) {
+        let _ = self.reply.send(result);
+    }
 }
 
 impl Calls {

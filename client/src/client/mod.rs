@@ -239,7 +239,8 @@ impl Client {
         answer.await.map_err(|_| Closed::broken(PostError::Stopped))?.map_err(CallError::Refused)
     }
 
-    /// Calls a method over the session that stands; see [`crate::Session::call`].
+    /// Calls a method over the session that stands; see [`crate::Session::call`]. A request with a client_msg_id that is refused for now is
+    /// repeated as it is, for up to 30 s.
     ///
     /// # Errors
     /// Refused; or there is no session, or it ended first.

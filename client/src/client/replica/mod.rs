@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::{
     Cursors, Update,
-    calls::{Calls, Purpose},
+    calls::{Asked, Calls, Purpose},
     log::Log,
     marks::Marks,
     outbox::Outbox,
@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) delivered: bool,
     /// How long a call may go without its reply.
     pub(crate) patience: Duration,
+    /// In 0..1, drawn for each wait before a call is repeated.
+    pub(crate) random: fn() -> f64,
 }
 
 /// What the replica wants done, in this order.
@@ -77,11 +79,12 @@ pub(crate) struct Replica {
     out: VecDeque<Output>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Timer {
     Lane(LogId),
     Page(LogId),
     Sync,
+    Again(Asked),
 }
 
 impl Replica {
@@ -151,8 +154,13 @@ impl Replica {
         self.online = false;
         self.outbox.lost();
         for purpose in self.calls.abandon() {
-            if let Purpose::User(reply) = purpose {
-                let _ = reply.send(Err(why.clone().into()));
+            if let Purpose::User(asked) = purpose {
+                asked.answer(Err(why.clone().into()));
+            }
+        }
+        for timer in std::mem::take(&mut self.timers).into_values() {
+            if let Timer::Again(asked) = timer {
+                asked.answer(Err(why.clone().into()));
             }
         }
         for log in self.logs.values_mut() {
@@ -160,7 +168,6 @@ impl Replica {
         }
         self.gaps.clear();
         self.early.clear();
-        self.timers.clear();
         self.pages = 0;
         self.syncing = None;
         self.sync_again = false;
@@ -186,6 +193,7 @@ impl Replica {
                     }
                 }
                 Timer::Sync => self.sync(now),
+                Timer::Again(asked) => self.make(now, asked),
             }
         }
         while let Some(purpose) = self.calls.lapsed(now) {
@@ -229,9 +237,7 @@ impl Replica {
 
     fn reply(&mut self, now: Instant, purpose: Purpose, result: Result<Bytes, v1::Error>) {
         match purpose {
-            Purpose::User(reply) => {
-                let _ = reply.send(result.map_err(CallError::Refused));
-            }
+            Purpose::User(asked) => self.answered(now, asked, result),
             Purpose::Send { conversation, client_msg_id } => {
                 let outcome = result.and_then(decode::<v1::SendMessageResponse>);
                 self.sent(now, conversation, client_msg_id, outcome);
@@ -255,9 +261,7 @@ impl Replica {
     /// No reply in time: whether it took effect is unknown.
     fn lapsed(&mut self, now: Instant, purpose: Purpose) {
         match purpose {
-            Purpose::User(reply) => {
-                let _ = reply.send(Err(CallError::TimedOut));
-            }
+            Purpose::User(asked) => asked.answer(Err(CallError::TimedOut)),
             other => self.reply(now, other, Err(ErrorCode::DeadlineExceeded.with("no reply in time"))),
         }
     }

@@ -1,8 +1,11 @@
 //! What goes out: messages of the outbox, calls of the application's, marks, typing.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use gogochat_proto::{
     ids::LogId,
+    method,
     v1::{self, client_frame::Frame},
 };
 use prost::Message;
@@ -11,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     super::{
         Update,
-        calls::Purpose,
+        calls::{Asked, Purpose},
         outbox::{Fate, Item},
     },
     Output, Replica, Timer,
@@ -30,7 +33,8 @@ impl Replica {
         self.send_waiting(now);
     }
 
-    /// Makes a call of the application's. Off line it fails at once.
+    /// Makes a call of the application's. Off line it fails at once. One that carries a client_msg_id is repeated when it is refused for
+    /// now: until it comes again, the server holds back what follows it in its lane.
     pub(crate) fn call(
         &mut self,
         now: Instant,
@@ -39,12 +43,33 @@ impl Replica {
         body: Bytes,
         reply: tokio::sync::oneshot::Sender<Result<Bytes, CallError>>,
     ) {
+        let repeatable = method::find(method).is_some_and(|method| method.repeatable);
+        let until = repeatable.then(|| now + REPEATED);
+        let asked = Asked { method: method.to_owned(), key, body, until, reply };
         if self.online {
-            let call = self.calls.make(now, method, key, body, Purpose::User(reply));
-            self.out.push_back(Output::Frame(Frame::Call(call)));
+            self.make(now, asked);
         } else {
-            let _ = reply.send(Err(Closed::broken("there is no session at the moment").into()));
+            asked.answer(Err(Closed::broken("there is no session at the moment").into()));
         }
+    }
+
+    pub(super) fn make(&mut self, now: Instant, asked: Asked) {
+        let (method, key, body) = (asked.method.clone(), asked.key.clone(), asked.body.clone());
+        let call = self.calls.make(now, &method, key, body, Purpose::User(asked));
+        self.out.push_back(Output::Frame(Frame::Call(call)));
+    }
+
+    pub(super) fn answered(&mut self, now: Instant, asked: Asked, result: Result<Bytes, v1::Error>) {
+        if let (Err(error), Some(until)) = (&result, asked.until)
+            && error.retryable()
+        {
+            let wait = Duration::from_millis(error.retry_after_ms.unsigned_abs());
+            let again = now + wait.mul_f64(1.0 + JITTER * (self.settings.random)());
+            if again <= until {
+                return self.timer(again, Timer::Again(asked));
+            }
+        }
+        asked.answer(result.map_err(CallError::Refused));
     }
 
     /// The user has seen everything up to `seq`.
@@ -101,3 +126,7 @@ impl Replica {
 }
 
 pub(super) const SEND_MESSAGE: &str = "gogochat.v1.ChatService/SendMessage";
+/// How long a call with a client_msg_id is repeated.
+const REPEATED: Duration = Duration::from_secs(30);
+/// The part of a wait that is added to it at most, so that calls which were refused together come again apart.
+const JITTER: f64 = 0.25;

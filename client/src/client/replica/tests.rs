@@ -23,7 +23,7 @@ struct Sim {
 
 impl Sim {
     fn new(backfill: bool, cursors: Cursors) -> Self {
-        let settings = Settings { backfill, delivered: true, patience: 15 * SECOND };
+        let settings = Settings { backfill, delivered: true, patience: 15 * SECOND, random: || 0.5 };
         let replica = Replica::new(settings, cursors);
         let (now, me) = (Instant::now(), UserId::new_v7().into());
         Self { now, me, replica, calls: Vec::new(), marks: Vec::new(), updates: Vec::new() }
@@ -334,4 +334,61 @@ fn a_call_fails_with_its_session_and_without_one() {
     sim.replica.call(sim.now, "m", String::new(), Bytes::new(), reply);
     sim.pass(15 * SECOND);
     assert!(matches!(answer.try_recv().unwrap(), Err(CallError::TimedOut)));
+}
+
+#[test]
+fn a_call_with_a_client_msg_id_is_repeated_for_30_seconds() {
+    const LEAVE: &str = "gogochat.v1.ChatService/LeaveGroup";
+    let request = v1::LeaveGroupRequest { conversation_id: "g".into(), client_msg_id: "id".into() };
+    let make = |sim: &mut Sim, method: &str| {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        sim.replica.call(sim.now, method, "g".into(), request.encode_to_vec().into(), reply);
+        sim.collect();
+        answer
+    };
+    let mut sim = Sim::new(false, Cursors::default());
+    sim.open(0);
+    let mut answer = make(&mut sim, LEAVE);
+    let (id, _) = sim.take::<v1::LeaveGroupRequest>(LEAVE);
+    sim.refuse(id, ErrorCode::StorageFull);
+    // 10 s are asked for, to which half of a quarter comes.
+    sim.pass(11 * SECOND);
+    assert!(answer.try_recv().is_err() && sim.calls.iter().all(|call| call.method != LEAVE));
+    sim.pass(SECOND / 4);
+    assert_eq!(sim.calls.last().map(|call| call.key.as_str()), Some("g"));
+    let (id, again) = sim.take::<v1::LeaveGroupRequest>(LEAVE);
+    assert_eq!(again, request);
+    sim.reply(id, &v1::LeaveGroupResponse::default());
+    assert!(answer.try_recv().unwrap().is_ok());
+
+    let (start, mut answer, mut made) = (sim.now, make(&mut sim, LEAVE), 0);
+    let last = loop {
+        let (id, _) = sim.take::<v1::LeaveGroupRequest>(LEAVE);
+        made += 1;
+        sim.refuse(id, ErrorCode::Unavailable);
+        if let Ok(last) = answer.try_recv() {
+            break last;
+        }
+        sim.pass(SECOND * 9 / 16);
+    };
+    assert!(matches!(last, Err(CallError::Refused(error)) if error.code == "unavailable"));
+    assert_eq!((made, (sim.now - start).as_secs()), (54, 29));
+
+    let mut answer = make(&mut sim, LEAVE);
+    let (id, _) = sim.take::<v1::LeaveGroupRequest>(LEAVE);
+    sim.refuse(id, ErrorCode::Overloaded);
+    sim.replica.lost(&Closed::broken("cut"));
+    assert!(matches!(answer.try_recv().unwrap(), Err(CallError::Closed(_))), "the next session holds nothing back");
+    sim.open(0);
+    sim.pass(SECOND);
+    assert!(sim.calls.iter().all(|call| call.method != LEAVE));
+
+    for (method, code) in
+        [("gogochat.v1.SocialService/AcceptContact", ErrorCode::Overloaded), (LEAVE, ErrorCode::NotAMember)]
+    {
+        let mut answer = make(&mut sim, method);
+        let (id, _) = sim.take::<v1::LeaveGroupRequest>(method);
+        sim.refuse(id, code);
+        assert!(matches!(answer.try_recv().unwrap(), Err(CallError::Refused(_))), "{method}");
+    }
 }
