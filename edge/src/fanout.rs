@@ -68,7 +68,9 @@ impl Dispatch {
             }
             asked
         };
-        self.hub.registry.identify(&peer, principal);
+        if !self.hub.registry.identify(&peer, principal, self.hub.limits.sessions_per_user) {
+            return peer.outlet.close(CloseCode::RateLimited);
+        }
         if asked {
             metrics::counter!(names::OPENED, "transport" => peer.kind).increment(1);
             let welcome = v1::Welcome {
@@ -199,6 +201,7 @@ async fn deliver_event(hub: &Hub, event: &node::Fanout, to: &mut Vec<Arc<Peer>>)
     let Some(log) = LogId::from_slice(&event.log_id) else { return };
     match hub.registry.deliver(log, event.seq, Instant::now(), to) {
         Delivery::Deliver => {}
+        Delivery::Behind(have) => hub.upstream.tell(interest(log, have)),
         Delivery::Ignore | Delivery::Wait => return,
         Delivery::Gap(have) => {
             metrics::counter!(names::GAPS).increment(1);

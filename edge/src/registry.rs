@@ -49,6 +49,8 @@ struct Log {
     have: i64,
     /// When the core was asked to replay what is missing.
     asked: Option<Instant>,
+    /// When it was asked to replay what followers lack who came later.
+    asked_for_some: Option<Instant>,
     followers: Vec<Follower>,
 }
 
@@ -63,6 +65,8 @@ struct Follower {
 pub(crate) enum Delivery {
     /// It goes to the peers that were gathered.
     Deliver,
+    /// It goes to the peers that were gathered, and others lack what comes after this seq: ask for it.
+    Behind(i64),
     /// Nobody needs it.
     Ignore,
     /// Events before it are missing: ask for what comes after this seq.
@@ -99,16 +103,21 @@ impl Registry {
         peer
     }
 
-    /// Its user is known now.
-    pub(crate) fn identify(&self, peer: &Peer, principal: Principal) {
+    /// Its user is known now. `false`: the user has `most` sessions already.
+    pub(crate) fn identify(&self, peer: &Peer, principal: Principal, most: usize) -> bool {
         let logs = peer.logs.lock();
         if logs.is_none() {
-            return;
+            return true;
         }
         let mut ids = self.users.entry(principal.user).or_default();
-        if !ids.contains(&peer.id) {
+        if ids.contains(&peer.id) {
+            return true;
+        }
+        let room = ids.len() < most;
+        if room {
             ids.push(peer.id);
         }
+        room
     }
 
     /// A client has gone. `last` is called, in order with other changes of that log, for each log that nobody follows any more.
@@ -140,13 +149,15 @@ impl Registry {
         let follower = Follower { peer: peer.clone(), have: from_seq };
         match self.logs.entry(log) {
             Entry::Vacant(entry) => {
-                let log = entry.insert(Log { have: from_seq, asked: None, followers: vec![follower] });
+                let log =
+                    entry.insert(Log { have: from_seq, asked: None, asked_for_some: None, followers: vec![follower] });
                 ask(log.have);
             }
             Entry::Occupied(mut entry) => {
                 // What came between is replayed, for this one alone.
                 if from_seq < entry.get().have {
                     ask(from_seq);
+                    entry.get_mut().asked_for_some = Some(Instant::now());
                 }
                 entry.get_mut().followers.push(follower);
             }
@@ -180,11 +191,24 @@ impl Registry {
             log.have = seq;
             log.asked = None;
         }
+        let mut behind = None;
         for follower in log.followers.iter_mut().filter(|follower| follower.have < seq) {
-            follower.have = seq;
-            to.push(follower.peer.clone());
+            if follower.have + 1 == seq {
+                follower.have = seq;
+                to.push(follower.peer.clone());
+            } else {
+                // It came later, and what it misses was asked for: this one comes again behind that.
+                behind = Some(behind.map_or(follower.have, |have: i64| have.min(follower.have)));
+            }
         }
-        if to.is_empty() { Delivery::Ignore } else { Delivery::Deliver }
+        match behind {
+            Some(have) if log.asked_for_some.is_none_or(|at| now.saturating_duration_since(at) >= ASK_AGAIN) => {
+                log.asked_for_some = Some(now);
+                Delivery::Behind(have)
+            }
+            _ if to.is_empty() => Delivery::Ignore,
+            _ => Delivery::Deliver,
+        }
     }
 
     /// Gathers who follows a log.
@@ -216,9 +240,10 @@ impl Registry {
         self.peers.len()
     }
 
-    /// Every log that somebody follows, and what has come of it.
+    /// Every log that somebody follows, and what has come of it to all of them.
     pub(crate) fn interests(&self) -> Vec<(LogId, i64)> {
-        self.logs.iter().map(|log| (*log.key(), log.have)).collect()
+        let least = |log: &Log| log.followers.iter().map(|follower| follower.have).min().unwrap_or(log.have);
+        self.logs.iter().map(|log| (*log.key(), least(&log).min(log.have))).collect()
     }
 
     fn unfollow(&self, peer: &Peer, log: LogId, mut last: impl FnMut(LogId)) {

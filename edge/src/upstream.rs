@@ -124,6 +124,7 @@ impl Upstream {
     pub(crate) fn offer(&self, item: edge_item::Item) {
         let mut outbox = self.outbox.lock();
         if outbox.attached && outbox.has_room() {
+            outbox.bytes += size(&item);
             outbox.items.push_back(item);
             drop(outbox);
             self.filled.notify_one();
@@ -149,8 +150,9 @@ impl Upstream {
                 if outbox.has_room()
                     && let Some(command) = command.take()
                 {
-                    outbox.bytes += command.body.len();
-                    outbox.items.push_back(edge_item::Item::Command(command));
+                    let item = edge_item::Item::Command(command);
+                    outbox.bytes += size(&item);
+                    outbox.items.push_back(item);
                 }
             }
             if command.is_none() {
@@ -296,9 +298,7 @@ impl Upstream {
                     && bytes < BATCH_BYTES
                     && let Some(item) = outbox.items.pop_front()
                 {
-                    if let edge_item::Item::Command(command) = &item {
-                        bytes += command.body.len();
-                    }
+                    bytes += size(&item);
                     items.push(node::EdgeItem { item: Some(item) });
                 }
                 outbox.bytes = outbox.bytes.saturating_sub(bytes);
@@ -317,6 +317,16 @@ impl Upstream {
     }
 }
 
+/// Bytes of an item, where it may be large.
+fn size(item: &edge_item::Item) -> usize {
+    match item {
+        edge_item::Item::Command(command) => command.body.len(),
+        edge_item::Item::Marks(up) => up.marks.len() * MARK_BYTES,
+        edge_item::Item::Ephemeral(up) => up.ephemeral.len(),
+        _ => 0,
+    }
+}
+
 impl Outbox {
     fn has_room(&self) -> bool {
         self.items.len() < MAX_ITEMS && self.bytes < MAX_BYTES
@@ -331,6 +341,8 @@ const MAX_TOLD: usize = 1_000_000;
 /// A batch stays below the 4 MiB that tonic decodes by default.
 const BATCH_ITEMS: usize = 1_024;
 const BATCH_BYTES: usize = 512 * 1024;
+/// A mark on its way: the log's id and two numbers.
+const MARK_BYTES: usize = 40;
 /// A core's batch.
 const MAX_BATCH: usize = 16 * 1024 * 1024;
 const MAX_INVOCATIONS: usize = 4_096;

@@ -42,8 +42,14 @@ pub(crate) struct Principal {
 pub(crate) enum Output {
     /// Have the core open the session with this token.
     Open(String),
-    /// Send a call on, in order, on this stream to the core; `None`: the session is open on none.
-    Ordered(v1::Call, Option<u64>),
+    /// Send a call on, in order.
+    Ordered {
+        call: v1::Call,
+        /// It is the refused one that others wait for.
+        awaited: bool,
+        /// The stream to the core; `None`: the session is open on none.
+        stream: Option<u64>,
+    },
     /// Send a call on by itself.
     Unordered(v1::Call, &'static Method),
     /// Answer a call with an error.
@@ -110,6 +116,8 @@ impl Session {
                 self.phase = Phase::Opening { since: now, token: hello.access_token.clone() };
                 Ok(Some(Output::Open(hello.access_token)))
             }
+            // Each is a question to the core.
+            (client_frame::Frame::Hello(_), Phase::Live { renewal: Some(_), .. }) => Err(CloseCode::RateLimited),
             (client_frame::Frame::Hello(hello), Phase::Live { renewal, .. }) => {
                 *renewal = Some(hello.access_token.clone());
                 Ok(Some(Output::Open(hello.access_token)))
@@ -136,6 +144,11 @@ impl Session {
     pub(crate) fn unreadable(&mut self, id: u32, now: Instant) -> Result<(), CloseCode> {
         self.heartbeat.heard(now);
         if self.is_live() && !self.calls.waits(id) { Ok(()) } else { Err(CloseCode::ProtocolError) }
+    }
+
+    /// A frame of the session's own stream is whole.
+    pub(crate) fn whole(&mut self) {
+        self.unfinished = None;
     }
 
     /// Whether what was read so far ends within a frame.
@@ -223,13 +236,13 @@ impl Session {
     }
 
     /// A reply has come. `again`: it asks for the same call once more.
-    pub(crate) fn finish(&mut self, id: u32, again: bool) -> Option<Pending> {
-        self.calls.finish(id, again)
+    pub(crate) fn finish(&mut self, id: u32, again: bool, now: Instant) -> Option<Pending> {
+        self.calls.finish(id, again, now)
     }
 
     /// A call was not sent on, or its fate is unknown.
-    pub(crate) fn refuse(&mut self, id: u32) -> Option<Pending> {
-        self.calls.refuse(id)
+    pub(crate) fn refuse(&mut self, id: u32, now: Instant) -> Option<Pending> {
+        self.calls.refuse(id, now)
     }
 
     /// The ordered calls that have waited too long.
@@ -256,8 +269,8 @@ impl Session {
             return Err(CloseCode::Unavailable);
         }
         match self.calls.begin(&call, method, lane.clone(), now) {
-            Ok(()) if method.ordered => Ok(Some(Output::Ordered(call, self.stream))),
-            Ok(()) => Ok(Some(Output::Unordered(call, method))),
+            Ok(awaited) if method.ordered => Ok(Some(Output::Ordered { call, awaited, stream: self.stream })),
+            Ok(_) => Ok(Some(Output::Unordered(call, method))),
             Err(Refused::Close(code)) => Err(code),
             Err(Refused::Error(error)) => Ok(Some(Output::Refuse(call.id, lane, error))),
         }
