@@ -47,6 +47,11 @@ impl std::fmt::Debug for EdgeConfig {
 pub struct Limits {
     /// Sessions of this edge; the next is closed with `unavailable`.
     pub sessions: usize,
+    /// Connections from one address (of IPv6: one network of 64 bits), loopback apart; the next is turned away. 0: as many as it likes, as is needed behind a
+    /// proxy that does not tell where connections come from.
+    pub connections_per_address: usize,
+    /// Sessions of one user; the next is closed with `rate_limited`.
+    pub sessions_per_user: usize,
     /// Streams in each direction that a QUIC connection may have open at once. quinn keeps memory for each.
     pub streams: u32,
     /// Bytes of datagrams that wait in a QUIC connection, in each direction; the oldest go first.
@@ -67,6 +72,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions: 100_000,
+            connections_per_address: 10_000,
+            sessions_per_user: 100,
             streams: 16,
             datagram_buffer: 16 * 1024,
             queue_bytes: 256 * 1024,

@@ -29,7 +29,7 @@ use crate::{
     registry::{Peer, Registry},
     session::{
         Output, Way,
-        calls::{Lane, Pending},
+        calls::{Begun, Lane, Pending},
         wire::{self, Format},
     },
     transport::{CallStream, Incoming, Link, close_code},
@@ -82,8 +82,14 @@ impl Hub {
         loop {
             let hold = peer.session.lock().is_opening();
             let result = match link.next(hold).await {
-                Incoming::Frame(frame) => self.receive(peer, frame, Lane::Main).await,
-                Incoming::Unreadable(id, error) => self.unreadable(peer, id, error),
+                Incoming::Frame(frame) => {
+                    peer.session.lock().whole();
+                    self.receive(peer, frame, Lane::Main).await
+                }
+                Incoming::Unreadable(id, error) => {
+                    peer.session.lock().whole();
+                    self.unreadable(peer, id, error)
+                }
                 Incoming::Datagram(datagram) => self.datagram(peer, datagram).await,
                 Incoming::CallStream(stream) => {
                     while streams.try_join_next().is_some() {}
@@ -114,6 +120,10 @@ impl Hub {
         lane: Lane,
     ) -> Result<(), CloseCode> {
         metrics::counter!(names::FRAMES_IN).increment(1);
+        let frame = match frame {
+            client_frame::Frame::Marks(marks) => client_frame::Frame::Marks(followed(peer, marks)),
+            other => other,
+        };
         let output = peer.session.lock().receive(frame, lane, Instant::now())?;
         if let Some(output) = output {
             self.perform(peer, output).await;
@@ -145,9 +155,13 @@ impl Hub {
     pub(crate) async fn perform(self: &Arc<Self>, peer: &Arc<Peer>, output: Output) {
         match output {
             Output::Open(access_token) => self.open(peer, &access_token),
-            Output::Ordered(call, number) => self.ordered(peer, call, number).await,
+            Output::Ordered { call, begun } => self.ordered(peer, call, begun).await,
             Output::Unordered(call, method) => {
                 metrics::counter!(names::CALLS, "lane" => "unordered").increment(1);
+                if peer.session.lock().calls_in_flight() > MAX_INVOCATIONS {
+                    let error = ErrorCode::Overloaded.with("too many calls of this session are under way");
+                    return refuse(peer, call.id, &error);
+                }
                 self.tasks.spawn(self.clone().invoke(peer.clone(), call, method.public));
             }
             Output::Refuse(id, lane, error) => {
@@ -187,7 +201,7 @@ impl Hub {
 
     /// Sends an ordered call to the core where the session is open. One whose session moves waits until what came before it is answered: so cores that know
     /// nothing of each other keep its order.
-    async fn ordered(&self, peer: &Arc<Peer>, call: v1::Call, number: u64) {
+    async fn ordered(&self, peer: &Arc<Peer>, call: v1::Call, Begun { number, awaited }: Begun) {
         metrics::counter!(names::CALLS, "lane" => "ordered").increment(1);
         let id = call.id;
         let deadline = tokio::time::Instant::now() + MOVE_TIMEOUT;
@@ -200,6 +214,7 @@ impl Hub {
             match way {
                 Way::Open(stream) => {
                     let command = node::Command {
+                        awaited,
                         session: peer.id,
                         call_id: number as u32,
                         method: call.method,
@@ -400,6 +415,14 @@ pub(crate) fn open(peer: &Peer, access_token: String, principal: Option<node::Pr
     Item::Open(node::SessionOpen { session: peer.id, access_token, address: peer.address.to_string(), principal })
 }
 
+/// The marks of logs that the session follows: others mean nothing, and would crowd out those that do. One that names no log stays, and ends the session.
+fn followed(peer: &Peer, mut marks: v1::Marks) -> v1::Marks {
+    if marks.marks.len() <= limits::MAX_MARKS {
+        marks.marks.retain(|mark| mark.conversation_id.parse().map_or(true, |log| peer.follows(log)));
+    }
+    marks
+}
+
 /// A principal between nodes.
 pub(crate) fn node_principal(principal: crate::session::Principal) -> node::Principal {
     node::Principal { user_id: principal.user.to_bytes(), device_id: principal.device.to_bytes() }
@@ -408,7 +431,7 @@ pub(crate) fn node_principal(principal: crate::session::Principal) -> node::Prin
 /// Passes a reply on to the call that waits for it; one that nobody waits for is dropped.
 pub(crate) fn finish(peer: &Peer, answer: v1::Reply) {
     let again = answer.error.as_ref().is_some_and(v1::Error::retryable);
-    let pending = peer.session.lock().finish(answer.id, again);
+    let pending = peer.session.lock().finish(answer.id, again, Instant::now());
     if let Some(Pending { method, lane, .. }) = pending {
         reply(peer, &lane, answer, Some(method));
     }
@@ -416,7 +439,7 @@ pub(crate) fn finish(peer: &Peer, answer: v1::Reply) {
 
 /// Answers a call that was not sent on, or whose fate is unknown.
 pub(crate) fn refuse(peer: &Peer, id: u32, error: &v1::Error) {
-    let pending = peer.session.lock().refuse(id);
+    let pending = peer.session.lock().refuse(id, Instant::now());
     if let Some(Pending { lane, .. }) = pending {
         reply(peer, &lane, v1::Reply { id, body: Bytes::new(), error: Some(error.clone()) }, None);
     }
@@ -444,4 +467,6 @@ const MOVE_TIMEOUT: Duration = Duration::from_secs(5);
 const CALLS_PER_STREAM: usize = 16;
 /// A further stream on which nothing happens.
 const IDLE_STREAM: Duration = Duration::from_secs(30);
+/// Calls outside the ordered lane that one session may have under way: a share of what the edge has in all.
+const MAX_INVOCATIONS: usize = 128;
 const MAX_CHUNK: usize = 16 * 1024;

@@ -74,7 +74,9 @@ impl Dispatch {
             }
             asked
         };
-        self.hub.registry.identify(&peer, principal);
+        if !self.hub.registry.identify(&peer, principal, self.hub.limits.sessions_per_user) {
+            return peer.outlet.close(CloseCode::RateLimited);
+        }
         if asked {
             metrics::counter!(names::OPENED, "transport" => peer.kind).increment(1);
             let welcome = v1::Welcome {
@@ -289,6 +291,7 @@ async fn deliver_event(hub: &Hub, event: &node::Fanout, core: u32, to: &mut Vec<
     let Some(log) = LogId::from_slice(&event.log_id) else { return };
     match hub.registry.deliver(log, event.seq, core, Instant::now(), to) {
         Delivery::Deliver => {}
+        Delivery::Behind(have) => hub.upstreams.tell(u64::from(core) << 32, interest(log, have, false)),
         Delivery::Ignore | Delivery::Wait => return,
         Delivery::Gap(have) => {
             metrics::counter!(names::GAPS).increment(1);

@@ -90,7 +90,7 @@ impl Edge {
     /// # Errors
     /// See [`Self::bind`].
     pub async fn start(config: EdgeConfig, cores: Cores, app: Router) -> Result<Self, BindError> {
-        Ok(Self::bind(config, cores).await?.start(app))
+        Ok(Self::bind(config, cores).await?.start(app, Router::new()))
     }
 
     /// The addresses of HTTP in clear.
@@ -170,9 +170,9 @@ impl Bound {
         Handle { hub: self.shared.hub.clone() }
     }
 
-    /// Serves. What HTTP asks for and the edge does not know goes to `app`.
+    /// Serves. What HTTP asks for and the edge does not know goes to `app`; `inside` is served on the clear addresses alone.
     #[must_use]
-    pub fn start(self, app: Router) -> Edge {
+    pub fn start(self, app: Router, inside: Router) -> Edge {
         let Self { sockets, shared, cores, stop } = self;
         let hub = &shared.hub;
         let dispatch = Dispatch::start(hub.clone());
@@ -180,7 +180,8 @@ impl Bound {
         hub.tasks.spawn(sweep(hub.clone(), stop.clone()));
         let (http, edge) = (sockets.http_addresses(), sockets.edge_addresses());
         let router = routes::router(shared.clone(), app);
-        let endpoints = sockets.serve(&shared, &router, &stop);
+        let clear = router.clone().merge(inside);
+        let endpoints = sockets.serve(&shared, &router, &clear, &stop);
         Edge { shared, endpoints, http, edge, stop }
     }
 }

@@ -55,6 +55,8 @@ struct Log {
     have: i64,
     /// Which cores were asked to replay what is missing, and when: each whose event could not be delivered.
     asked: Vec<(u32, Instant)>,
+    /// Which were asked to replay what only some followers lack, who came later.
+    asked_for_some: Vec<(u32, Instant)>,
     followers: Vec<Follower>,
 }
 
@@ -69,6 +71,8 @@ struct Follower {
 pub(crate) enum Delivery {
     /// It goes to the peers that were gathered.
     Deliver,
+    /// It goes to the peers that were gathered, and others lack what comes after this seq: ask for it.
+    Behind(i64),
     /// Nobody needs it.
     Ignore,
     /// Events before it are missing: ask for what comes after this seq.
@@ -107,16 +111,21 @@ impl Registry {
         peer
     }
 
-    /// Its user is known now.
-    pub(crate) fn identify(&self, peer: &Peer, principal: Principal) {
+    /// Its user is known now. `false`: the user has `most` sessions already.
+    pub(crate) fn identify(&self, peer: &Peer, principal: Principal, most: usize) -> bool {
         let logs = peer.logs.lock();
         if logs.is_none() {
-            return;
+            return true;
         }
         let mut ids = self.users.entry(principal.user).or_default();
-        if !ids.contains(&peer.id) {
+        if ids.contains(&peer.id) {
+            return true;
+        }
+        let room = ids.len() < most;
+        if room {
             ids.push(peer.id);
         }
+        room
     }
 
     /// A client has gone. `last` is called, in order with other changes of that log, for each log that nobody follows any more.
@@ -148,13 +157,16 @@ impl Registry {
         let follower = Follower { peer: peer.clone(), have: from_seq };
         match self.logs.entry(log) {
             Entry::Vacant(entry) => {
-                let log = entry.insert(Log { have: from_seq, asked: Vec::new(), followers: vec![follower] });
-                ask(log.have, true);
+                let followers = vec![follower];
+                let log = Log { have: from_seq, asked: Vec::new(), asked_for_some: Vec::new(), followers };
+                ask(entry.insert(log).have, true);
             }
             Entry::Occupied(mut entry) => {
                 // What came between is replayed, for this one alone.
                 if from_seq < entry.get().have {
                     ask(from_seq, false);
+                    // Whoever has an event that this one is not ready for is asked as well.
+                    entry.get_mut().asked_for_some = Vec::new();
                 }
                 entry.get_mut().followers.push(follower);
             }
@@ -179,23 +191,27 @@ impl Registry {
         let log = log.value_mut();
         if seq > log.have + 1 {
             // This event is dropped, and its core takes it as delivered: so that core is asked, even where another is replaying already.
-            let recent = |at: Instant| now.saturating_duration_since(at) < ASK_AGAIN;
-            if log.asked.iter().any(|(asked, at)| *asked == core && recent(*at)) {
-                return Delivery::Wait;
-            }
-            log.asked.retain(|(asked, at)| *asked != core && recent(*at));
-            log.asked.push((core, now));
-            return Delivery::Gap(log.have);
+            return if ask(&mut log.asked, core, now) { Delivery::Gap(log.have) } else { Delivery::Wait };
         }
         if seq == log.have + 1 {
             log.have = seq;
             log.asked = Vec::new();
         }
+        let mut behind = None;
         for follower in log.followers.iter_mut().filter(|follower| follower.have < seq) {
-            follower.have = seq;
-            to.push(follower.peer.clone());
+            if follower.have + 1 == seq {
+                follower.have = seq;
+                to.push(follower.peer.clone());
+            } else {
+                // It came later and lacks some before: this one comes again behind those.
+                behind = Some(behind.map_or(follower.have, |have: i64| have.min(follower.have)));
+            }
         }
-        if to.is_empty() { Delivery::Ignore } else { Delivery::Deliver }
+        match behind {
+            Some(have) if ask(&mut log.asked_for_some, core, now) => Delivery::Behind(have),
+            _ if to.is_empty() => Delivery::Ignore,
+            _ => Delivery::Deliver,
+        }
     }
 
     /// Gathers who follows a log.
@@ -227,9 +243,10 @@ impl Registry {
         self.peers.len()
     }
 
-    /// Every log that somebody follows, and what has come of it.
+    /// Every log that somebody follows, and what has come of it to all of them.
     pub(crate) fn interests(&self) -> Vec<(LogId, i64)> {
-        self.logs.iter().map(|log| (*log.key(), log.have)).collect()
+        let least = |log: &Log| log.followers.iter().map(|follower| follower.have).min().unwrap_or(log.have);
+        self.logs.iter().map(|log| (*log.key(), least(&log).min(log.have))).collect()
     }
 
     /// Everything of a log up to here has come, if anybody follows it.
@@ -248,6 +265,17 @@ impl Registry {
             entry.remove();
         }
     }
+}
+
+/// Whether a core is to be asked now; notes that it is.
+fn ask(asked: &mut Vec<(u32, Instant)>, core: u32, now: Instant) -> bool {
+    let recent = |at: Instant| now.saturating_duration_since(at) < ASK_AGAIN;
+    if asked.iter().any(|(other, at)| *other == core && recent(*at)) {
+        return false;
+    }
+    asked.retain(|(other, at)| *other != core && recent(*at));
+    asked.push((core, now));
+    true
 }
 
 /// A replay that has not come by then is asked for again.

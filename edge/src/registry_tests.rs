@@ -70,6 +70,28 @@ fn one_that_comes_later_with_less_is_sent_what_it_misses() {
 }
 
 #[test]
+fn what_is_live_does_not_overtake_what_is_replayed() {
+    let (registry, log) = (Registry::default(), LogId::new_v7());
+    let (a, b) = (peer(&registry), peer(&registry));
+    subscribe(&registry, &a, log, 0);
+    for seq in 1..=3 {
+        deliver(&registry, log, seq);
+    }
+    assert_eq!(subscribe(&registry, &b, log, 1), Some(1));
+    // Its core sends it again, behind what it lacks.
+    assert_eq!(deliver(&registry, log, 4), (Delivery::Behind(1), vec![a.id]));
+    assert_eq!(registry.interests(), [(log, 1)]);
+    assert_eq!(deliver(&registry, log, 5), (Delivery::Deliver, vec![a.id]), "it was asked a moment ago");
+    assert_eq!(registry.deliver(log, 6, 2, Instant::now(), &mut Vec::new()), Delivery::Behind(1), "another was not");
+    let later = Instant::now() + ASK_AGAIN;
+    assert_eq!(registry.deliver(log, 7, 1, later, &mut Vec::new()), Delivery::Behind(1));
+    for seq in 2..=7 {
+        assert_eq!(deliver(&registry, log, seq), (Delivery::Deliver, vec![b.id]));
+    }
+    assert_eq!(deliver(&registry, log, 8), (Delivery::Deliver, vec![a.id, b.id]));
+}
+
+#[test]
 fn one_that_comes_with_more_is_not_sent_what_it_has() {
     let (registry, log) = (Registry::default(), LogId::new_v7());
     let (a, b) = (peer(&registry), peer(&registry));
@@ -104,11 +126,14 @@ fn a_users_sessions_are_found_until_they_leave() {
     let (a, b) = (peer(&registry), peer(&registry));
     let principal = Principal { user: UserId::new_v7(), device: gogochat_proto::ids::DeviceId::new_v7() };
     for peer in [&a, &b, &a] {
-        registry.identify(peer, principal);
+        assert!(registry.identify(peer, principal, 2));
     }
+    let third = peer(&registry);
+    assert!(!registry.identify(&third, principal, 2), "one past the limit");
+    registry.remove(&third, None, |_| {});
     assert_eq!(registry.user(principal.user).len(), 2);
     registry.remove(&a, Some(principal), |_| {});
-    registry.identify(&a, principal);
+    registry.identify(&a, principal, 2);
     assert_eq!(registry.user(principal.user).iter().map(|peer| peer.id).collect::<Vec<_>>(), [b.id]);
     registry.remove(&b, Some(principal), |_| {});
     assert!(registry.users.is_empty() && registry.len() == 0);

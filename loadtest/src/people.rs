@@ -76,6 +76,8 @@ pub(crate) struct Counts {
     pub(crate) refused: AtomicU64,
     /// Messages handed to members other than the sender.
     pub(crate) received: AtomicU64,
+    /// Everything that clients were told.
+    pub(crate) told: AtomicU64,
 }
 
 impl Crew {
@@ -207,6 +209,7 @@ impl Crew {
 
 /// Writes down what a client tells; called on the client's task, so it is short.
 fn note(run: &Run, me: &str, counts: &Counts, seen: &mut Seen, update: Update) {
+    counts.told.fetch_add(1, Ordering::Relaxed);
     match update {
         Update::Event(event) => {
             if !matches!(event.body, Some(Body::Message(_))) {

@@ -79,7 +79,7 @@ async fn serve(
         checks.push(("edge", Arc::new(move || probe.ready())));
         let app = page::router(&settings::content_security_policy(&config, certificate.is_pinned()))?;
         tasks.spawn(stop.clone().run_until_cancelled_owned(certificate.watch()));
-        front = Some(started.start(status::router(checks, metrics).merge(app)));
+        front = Some(started.start(app, status::router(checks, metrics)));
     } else {
         // A core alone: health and metrics all the same.
         node::serve_http(&config.http.listen, status::router(checks, metrics), &stop, &tasks).await?;

@@ -1,6 +1,6 @@
 //! Logs and metrics.
 
-use std::io::Write as _;
+use std::{io::Write as _, time::Duration};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
@@ -29,6 +29,15 @@ pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     let recorder = PrometheusBuilder::new().set_buckets(&SECONDS)?.build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder)?;
+    let upkeep = handle.clone();
+    // Samples are kept one by one until they are put into their buckets, which a scrape does too: but nobody may ever scrape.
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(UPKEEP);
+        loop {
+            ticks.tick().await;
+            upkeep.run_upkeep();
+        }
+    });
     gogochat_core::metrics::describe();
     gogochat_edge::metrics::describe();
     Ok(handle)
@@ -39,4 +48,5 @@ pub(crate) fn complain(error: &anyhow::Error) {
     let _ = writeln!(std::io::stderr(), "gogochat: {error:#}");
 }
 
+const UPKEEP: Duration = Duration::from_secs(5);
 const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];

@@ -95,17 +95,15 @@ async fn cores_stopped_and_started_one_after_the_other_lose_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn services_run_on_cores_of_their_own() {
-    let plan = Plan { edges: 2, cores: vec![vec!["account"], vec!["social", "sync"], vec!["chat", "presence"]], kafka: true };
+    let plan =
+        Plan { edges: 2, cores: vec![vec!["account"], vec!["social", "sync"], vec!["chat", "presence"]], kafka: true };
     signs_out_everywhere(plan).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn services_may_be_split_without_kafka() {
-    let plan = Plan {
-        edges: 2,
-        cores: vec![vec!["account"], vec!["social", "sync", "presence"], vec!["chat"]],
-        kafka: false,
-    };
+    let plan =
+        Plan { edges: 2, cores: vec![vec!["account"], vec!["social", "sync", "presence"], vec!["chat"]], kafka: false };
     signs_out_everywhere(plan).await;
 }
 

@@ -38,7 +38,10 @@ async fn a_move_that_was_killed_is_run_again() {
     let said = String::from_utf8(again.stdout).unwrap();
     assert!(again.status.success(), "{said} {}", String::from_utf8_lossy(&again.stderr));
     assert!(said.contains("going on behind it"), "{said}");
-    assert!(said.contains(&format!("compared {} rows of event in {} logs: equal", installation.events, LOGS + 2)), "{said}");
+    assert!(
+        said.contains(&format!("compared {} rows of event in {} logs: equal", installation.events, LOGS + 2)),
+        "{said}"
+    );
 
     let source = sqlite::open(&path).await.unwrap();
     let target = mysql::open(&database.url()).await.unwrap();
@@ -65,7 +68,10 @@ async fn what_cannot_be_moved_is_said() {
     let missing = failure(&folder.path().join("other.db"), &database.url());
     assert!(missing.contains("--from") && missing.contains("there is no file"), "{missing}");
     let unknown = failure(&path, "mysql://root:secret@127.0.0.1:9/nowhere");
-    assert!(unknown.contains("--to") && unknown.contains("cannot be reached") && !unknown.contains("secret"), "{unknown}");
+    assert!(
+        unknown.contains("--to") && unknown.contains("cannot be reached") && !unknown.contains("secret"),
+        "{unknown}"
+    );
 
     // A target that another file was to be moved to.
     let run = finish(start(&path, &database.url()));

@@ -91,8 +91,12 @@ enum End {
 
 impl Actor {
     pub(super) fn new(dialler: Dialler, options: Options, wiring: Wiring) -> Self {
-        let settings =
-            Settings { backfill: options.backfill, delivered: options.delivered, patience: options.call_timeout };
+        let settings = Settings {
+            backfill: options.backfill,
+            delivered: options.delivered,
+            patience: options.call_timeout,
+            random: rand::random,
+        };
         let replica = Replica::new(settings, options.cursors.clone());
         Self { dialler, options, wiring, replica, waiting: HashMap::new() }
     }

@@ -33,7 +33,25 @@ pub(crate) enum Purpose {
     /// How large a conversation is, and how far it goes.
     Look { conversation: LogId },
     /// A call of the application's.
-    User(oneshot::Sender<Result<Bytes, CallError>>),
+    User(Asked),
+}
+
+/// A call of the application's.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) key: String,
+    pub(crate) body: Bytes,
+    /// Refused for now, it is repeated until then; `None`: not at all.
+    pub(crate) until: Option<Instant>,
+    pub(crate) reply: oneshot::Sender<Result<Bytes, CallError>>,
+}
+
+impl Asked {
+    /// Gives the application its answer.
+    pub(crate) fn answer(self, result: Result<Bytes, CallError>) {
+        let _ = self.reply.send(result);
+    }
 }
 
 impl Calls {
@@ -53,9 +71,7 @@ impl Calls {
     /// What the call with this id was for; it waits no longer.
     pub(crate) fn answered(&mut self, id: u32) -> Option<Purpose> {
         let purpose = self.waiting.remove(&id);
-        while self.deadlines.front().is_some_and(|(_, id)| !self.waiting.contains_key(id)) {
-            self.deadlines.pop_front();
-        }
+        self.advance();
         purpose
     }
 
@@ -73,10 +89,22 @@ impl Calls {
         self.deadlines.front().map(|(deadline, _)| *deadline)
     }
 
+    /// Forgets some: their replies are passed over.
+    pub(crate) fn forget(&mut self, which: impl Fn(&Purpose) -> bool) {
+        self.waiting.retain(|_, purpose| !which(purpose));
+        self.advance();
+    }
+
     /// The session is over: none will be answered.
     pub(crate) fn abandon(&mut self) -> Vec<Purpose> {
         self.deadlines.clear();
         self.waiting.drain().map(|(_, purpose)| purpose).collect()
+    }
+
+    fn advance(&mut self) {
+        while self.deadlines.front().is_some_and(|(_, id)| !self.waiting.contains_key(id)) {
+            self.deadlines.pop_front();
+        }
     }
 }
 
@@ -99,6 +127,9 @@ mod tests {
         assert!(calls.lapsed(now + 10 * second).is_none());
         assert!(calls.lapsed(now + 11 * second).is_some());
         assert!(calls.answered(second_call).is_none() && calls.due().is_none());
+        make(&mut calls, now);
+        calls.forget(|purpose| matches!(purpose, Purpose::Sync));
+        assert_eq!(calls.due(), None);
         make(&mut calls, now);
         assert_eq!((calls.abandon().len(), calls.due()), (1, None));
     }

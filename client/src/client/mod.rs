@@ -88,7 +88,8 @@ pub enum Update {
     },
     /// The next event of a log.
     Event(Box<v1::Event>),
-    /// A log goes on after events that are not to be had any more.
+    /// A log goes on after events that are not to be had any more; or the server has lost its end, and what follows are other events under
+    /// seqs that were handed out before.
     Reset {
         /// The log.
         log_id: String,
@@ -238,7 +239,8 @@ impl Client {
         answer.await.map_err(|_| Closed::broken(PostError::Stopped))?.map_err(CallError::Refused)
     }
 
-    /// Calls a method over the session that stands; see [`crate::Session::call`].
+    /// Calls a method over the session that stands; see [`crate::Session::call`]. A request with a client_msg_id that is refused for now is
+    /// repeated as it is, for up to 30 s.
     ///
     /// # Errors
     /// Refused; or there is no session, or it ended first.

@@ -48,7 +48,8 @@ impl SignOuts {
             Way::Answers => true,
             Way::Bus(bus) => {
                 let told = bus.publish(command(user, device)).await;
-                told.inspect_err(|error| tracing::warn!(%error, "a sign-out goes with an answer, not by the bus")).is_err()
+                told.inspect_err(|error| tracing::warn!(%error, "a sign-out goes with an answer, not by the bus"))
+                    .is_err()
             }
         };
         if untold {

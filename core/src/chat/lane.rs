@@ -42,18 +42,25 @@ impl Lanes {
     }
 
     /// A command comes.
-    pub(crate) fn come(&mut self, lane: Lane, id: ClientMsgId) -> Turn {
+    pub(crate) fn come(&mut self, lane: Lane, id: ClientMsgId, now: Instant) -> Turn {
         if self.waiting.is_empty() {
             return Turn::Pass;
         }
         match self.waiting.get(&lane) {
-            Some((first, _)) if *first == id => {
+            Some((first, since)) if *first != id && now.saturating_duration_since(*since) < GIVEN_UP => {
+                Turn::OutOfOrder
+            }
+            Some(_) => {
                 self.waiting.remove(&lane);
                 Turn::Pass
             }
-            Some(_) => Turn::OutOfOrder,
             None => Turn::Pass,
         }
+    }
+
+    /// The edge says that this lane's earliest refused command has come, whichever that was.
+    pub(crate) fn resume(&mut self, lane: Lane) {
+        self.waiting.remove(&lane);
     }
 
     /// A command that passed was refused, and may come again. Of several, the first counts.
@@ -95,6 +102,8 @@ impl Lanes {
     }
 }
 
+/// Clients repeat for 30 s: a command that has not come again for so long was given up.
+const GIVEN_UP: Duration = Duration::from_secs(60);
 /// Longer than a command waits on the bus.
 const KEPT: Duration = Duration::from_secs(60);
 const SMALL: usize = 16;
@@ -117,15 +126,34 @@ mod tests {
     #[test]
     fn later_ones_wait_for_the_refused_one() {
         let (mut lanes, now) = (Lanes::new(10), Instant::now());
-        assert_eq!(lanes.come(lane(1), id(1)), Turn::Pass);
+        assert_eq!(lanes.come(lane(1), id(1), now), Turn::Pass);
         lanes.refused(lane(1), id(1), now);
         lanes.refused(lane(1), id(2), now);
-        assert_eq!(lanes.come(lane(1), id(2)), Turn::OutOfOrder);
-        assert_eq!(lanes.come(lane(1), id(3)), Turn::OutOfOrder);
-        assert_eq!(lanes.come(lane(2), id(3)), Turn::Pass, "another session is not concerned");
-        assert_eq!(lanes.come(lane(1), id(1)), Turn::Pass);
-        assert_eq!(lanes.come(lane(1), id(2)), Turn::Pass);
+        assert_eq!(lanes.come(lane(1), id(2), now), Turn::OutOfOrder);
+        assert_eq!(lanes.come(lane(1), id(3), now), Turn::OutOfOrder);
+        assert_eq!(lanes.come(lane(2), id(3), now), Turn::Pass, "another session is not concerned");
+        assert_eq!(lanes.come(lane(1), id(1), now), Turn::Pass);
+        assert_eq!(lanes.come(lane(1), id(2), now), Turn::Pass);
         assert_eq!(lanes.len(), 0);
+    }
+
+    #[test]
+    fn one_that_was_given_up_holds_nobody_back() {
+        let (mut lanes, now) = (Lanes::new(10), Instant::now());
+        lanes.refused(lane(1), id(1), now);
+        let soon = now + GIVEN_UP - Duration::from_millis(1);
+        assert_eq!(lanes.come(lane(1), id(2), soon), Turn::OutOfOrder);
+        assert_eq!(lanes.come(lane(1), id(2), now + GIVEN_UP), Turn::Pass);
+        assert_eq!(lanes.len(), 0);
+    }
+
+    #[test]
+    fn the_edge_knows_better_which_came_first() {
+        let (mut lanes, now) = (Lanes::new(10), Instant::now());
+        lanes.refused(lane(1), id(2), now);
+        assert_eq!(lanes.come(lane(1), id(1), now), Turn::OutOfOrder);
+        lanes.resume(lane(1));
+        assert_eq!(lanes.come(lane(1), id(1), now), Turn::Pass);
     }
 
     #[test]
@@ -148,7 +176,8 @@ mod tests {
             lanes.refused(lane(n), id(n), start + Duration::from_millis(n));
             assert!(lanes.len() <= 100);
         }
-        assert_eq!(lanes.come(lane(999), id(1_000)), Turn::OutOfOrder, "the latest still wait");
+        let now = start + Duration::from_secs(1);
+        assert_eq!(lanes.come(lane(999), id(1_000), now), Turn::OutOfOrder, "the latest still wait");
     }
 
     proptest! {
@@ -162,7 +191,7 @@ mod tests {
             while committed.len() < count as usize {
                 // The client sends all that is not acknowledged, in order; a batch is one command.
                 for n in committed.len() as u64..count {
-                    match lanes.come(lane(1), id(n)) {
+                    match lanes.come(lane(1), id(n), now) {
                         Turn::OutOfOrder => {}
                         Turn::Pass if fails.next() == Some(true) => lanes.refused(lane(1), id(n), now),
                         Turn::Pass => committed.push(n),

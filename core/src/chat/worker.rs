@@ -8,7 +8,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use gogochat_proto::{error::ErrorCode, ids::{ClientMsgId, LogId}, v1};
+use gogochat_proto::{
+    error::ErrorCode,
+    ids::{ClientMsgId, LogId},
+    v1,
+};
 use gogochat_storage::{
     bus::{BusCommand, Consumer, ReplyTo},
     store::{Command, Committed, Done, Event, MovedMark, Outcome, Range, Store, StoreError},
@@ -163,7 +167,7 @@ impl Worker {
         let command = (method.command)(command.body, caller, now)?;
         let kind = kind(&command, caller, &reply_to);
         if let Kind::InLane(lane, id) = kind
-            && self.lanes.come(lane, id) == Turn::OutOfOrder
+            && self.lanes.come(lane, id, Instant::now()) == Turn::OutOfOrder
         {
             return Err(ErrorCode::OutOfOrder.with("an earlier command was refused: repeat that one first"));
         }
@@ -185,11 +189,19 @@ impl Worker {
                 tracing::error!(reason, count, "a batch failed; its commands go one by one");
                 let mut outcomes = Vec::with_capacity(count);
                 for command in commands {
-                    outcomes.push(match self.transaction(vec![command]).await {
+                    let outcome = match self.transaction(vec![command]).await {
                         Ok(one) => one.into_iter().next().ok_or_else(|| StoreError::Failed("no outcome".into())),
                         Err(error) => Err(error),
-                    });
+                    };
+                    let away = matches!(outcome, Err(StoreError::Unavailable(_) | StoreError::Full));
+                    outcomes.push(outcome);
+                    if away {
+                        break;
+                    }
                 }
+                // What will be repeated must not be overtaken by what came behind it.
+                let rest = outcomes.last().cloned();
+                outcomes.extend(rest.into_iter().cycle().take(count - outcomes.len()));
                 outcomes
             }
             Err(error) => vec![Err(error); count],

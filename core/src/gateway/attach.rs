@@ -137,8 +137,13 @@ impl Reader {
             let log = to.conversation.unwrap_or_else(|| caller.user.into());
             (Lane { attachment: self.attachment.id, session: command.session, log }, id)
         });
+        if let Some((lane, _)) = lane
+            && command.awaited
+        {
+            self.lanes.resume(lane);
+        }
         if let Some((lane, id)) = lane
-            && self.lanes.come(lane, id) == Turn::OutOfOrder
+            && self.lanes.come(lane, id, Instant::now()) == Turn::OutOfOrder
         {
             return Err(ErrorCode::OutOfOrder.with("an earlier command was refused: repeat that one first"));
         }

@@ -103,6 +103,10 @@ impl Gateway {
         let directs: Vec<(LogId, UserId)> = arrival.memberships.iter().filter_map(|m| Some((m.log, m.peer?))).collect();
         let stale = now_ms() - device.last_seen_ms > SEEN_FRESH_MS;
         self.services.presence.came(caller, (attachment.key, session), directs, stale.then_some(caller.device));
+        if attachment.session(session).is_none() {
+            // Its close came first, and found nobody to see off.
+            self.services.presence.went(caller, (attachment.key, session));
+        }
     }
 
     /// A session was closed, by its edge or with it.

@@ -83,6 +83,7 @@ async fn hostile_sends_are_refused_by_their_code() {
     for (body, expected) in [(vec![0xff; 10], "malformed_body"), (vec![0; MAX_BODY + 1], "body_too_large")] {
         let call_id = next_call();
         let command = gogochat_proto::node::Command {
+            awaited: false,
             session,
             call_id,
             method: format!("gogochat.v1.{send}"),

@@ -30,6 +30,8 @@ pub(crate) struct Faults {
     pub(crate) begun: AtomicI64,
     /// A text whose command cannot be committed.
     poison: Mutex<Option<Vec<u8>>>,
+    /// How the commit after that one fails.
+    after_poison: Mutex<Option<StoreError>>,
 }
 
 impl Faults {
@@ -42,6 +44,7 @@ impl Faults {
             gated: AtomicI64::new(0),
             begun: AtomicI64::new(0),
             poison: Mutex::new(None),
+            after_poison: Mutex::new(None),
         })
     }
 
@@ -69,6 +72,10 @@ impl Faults {
         *self.poison.lock() = Some(text.as_bytes().to_vec());
     }
 
+    pub(crate) fn fail_after_poison(&self, how: StoreError) {
+        *self.after_poison.lock() = Some(how);
+    }
+
     /// Puts itself before the store.
     pub(crate) fn before(self: &Arc<Self>, storage: Storage) -> Storage {
         Storage { store: Arc::new(Faulty { store: storage.store, faults: self.clone() }), ..storage }
@@ -92,6 +99,9 @@ impl Faults {
                 matches!(command, Command::Append { payload, .. } if payload.windows(poison.len()).any(|w| w == poison))
             })
         {
+            if let Some(how) = self.after_poison.lock().take() {
+                self.fail(1, how);
+            }
             return Err(StoreError::Failed("poison".into()));
         }
         Ok(())

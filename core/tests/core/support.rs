@@ -336,6 +336,7 @@ pub(crate) fn text(event: &v1::Event) -> Option<String> {
 
 pub(crate) fn command(session: u64, call_id: u32, method: &str, key: &str, request: &impl Message) -> Up {
     Up::Command(node::Command {
+        awaited: false,
         session,
         call_id,
         method: format!("gogochat.v1.{method}"),

@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use gogochat_core::CoreConfig;
 use gogochat_proto::{
     ids::LogId,
-    node::{core_item::Item, edge_item::Item as Up},
+    node::{self, core_item::Item, edge_item::Item as Up},
     v1,
 };
 use gogochat_storage::{bus::channel::ChannelBus, open::Storage, store::StoreError};
@@ -157,6 +157,72 @@ async fn one_command_that_cannot_be_committed_does_not_take_others_with_it() {
     }
     assert_eq!(codes, ["", "", "internal", ""]);
     assert_eq!(node.texts(&bob, log).await.len(), 3);
+}
+
+#[tokio::test]
+async fn one_by_one_none_overtakes_another_that_will_come_again() {
+    let faults = Faults::new();
+    let (node, alice, bob, log) = two(&faults).await;
+    let mut edge = Edge::attach(&node).await;
+    let session = edge.enter(&alice).await;
+    faults.poison("poison");
+    faults.fail_after_poison(unavailable());
+    faults.hold();
+    let texts = ["0", "1", "poison", "3"];
+    let begun = faults.begun.load(Ordering::SeqCst);
+    let calls: Vec<u32> = texts.iter().map(|_| next_call()).collect();
+    for (n, (text, call)) in texts.iter().zip(&calls).enumerate() {
+        edge.send(command(session, *call, "ChatService/SendMessage", &log.to_string(), &message(log, text))).await;
+        if n == 0 {
+            eventually("the commit begins", async || (faults.begun.load(Ordering::SeqCst) > begun).then_some(())).await;
+        }
+    }
+    faults.release();
+    let mut codes = Vec::new();
+    for call in calls {
+        codes.push(edge.result(session, call).await.map_or_else(|error| error.code, |_| String::new()));
+    }
+    assert_eq!(codes, ["", "unavailable", "unavailable", "unavailable"]);
+    assert_eq!(node.texts(&bob, log).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_edge_waited_for_passes_whatever_was_refused_behind_it() {
+    let faults = Faults::new();
+    let node = Node::with(config(), |storage| {
+        faults.before(Storage { bus: std::sync::Arc::new(ChannelBus::new(1)), ..storage })
+    })
+    .await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let log = node.befriend(&alice, &bob).await;
+    let mut edge = Edge::attach(&node).await;
+    let session = edge.enter(&alice).await;
+    faults.hold();
+    let begun = faults.begun.load(Ordering::SeqCst);
+    let requests: Vec<_> = (0..3).map(|n| message(log, &n.to_string())).collect();
+    let calls: Vec<u32> = requests.iter().map(|_| next_call()).collect();
+    for (n, (request, call)) in requests.iter().zip(&calls).enumerate() {
+        edge.send(command(session, *call, "ChatService/SendMessage", &log.to_string(), request)).await;
+        if n == 0 {
+            eventually("the commit begins", async || (faults.begun.load(Ordering::SeqCst) > begun).then_some(())).await;
+        }
+    }
+    // The bus is full for the third; then the first is not committed.
+    assert_eq!(code(edge.result(session, calls[2]).await), "overloaded");
+    faults.fail(1, unavailable());
+    faults.release();
+    assert_eq!(code(edge.result(session, calls[0]).await), "unavailable");
+    assert_eq!(code(edge.result(session, calls[1]).await), "out_of_order");
+    for (n, request) in requests.iter().enumerate() {
+        let call = next_call();
+        let Up::Command(again) = command(session, call, "ChatService/SendMessage", &log.to_string(), request) else {
+            unreachable!()
+        };
+        edge.send(Up::Command(node::Command { awaited: n == 0, ..again })).await;
+        assert!(edge.result(session, call).await.is_ok(), "{n}");
+    }
+    let texts: Vec<String> = node.texts(&bob, log).await.into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["0", "1", "2"]);
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use quinn::{TransportConfig, ValidationTokenConfig, VarInt, crypto::rustls::QuicServerConfig};
 use rustls::{CipherSuite, ServerConfig};
 
-use super::MAX_HANDSHAKES;
 use crate::config::{EdgeConfig, Limits};
 
 /// TLS for these protocols (ALPN, RFC 7301).
@@ -33,11 +32,11 @@ pub(super) fn quic(config: &EdgeConfig) -> Result<quinn::ServerConfig, rustls::E
         .map_err(|_| rustls::Error::General("TLS 1.3 has no cipher suite for QUIC's first packets".to_owned()))?;
     let mut quic = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     quic.transport_config(Arc::new(transport(&config.limits)));
-    // Addresses are not validated by retry, so tokens for the next connection would be of no use.
+    // A retry's token is for the connection at hand; one for the next connection would be of no use where retries are rare.
     let mut tokens = ValidationTokenConfig::default();
     tokens.sent(0);
     quic.validation_token_config(tokens);
-    quic.max_incoming(MAX_HANDSHAKES).incoming_buffer_size(64 * 1024).incoming_buffer_size_total(16 * 1024 * 1024);
+    quic.max_incoming(MAX_INCOMING).incoming_buffer_size(64 * 1024).incoming_buffer_size_total(16 * 1024 * 1024);
     Ok(quic)
 }
 
@@ -57,6 +56,8 @@ fn transport(limits: &Limits) -> TransportConfig {
     transport
 }
 
+/// Connections that nobody has looked at yet, which is but for a moment.
+const MAX_INCOMING: usize = 1_024;
 /// A frame of the largest size, and the next one begun.
 const STREAM_WINDOW: VarInt = VarInt::from_u32(128 * 1024);
 const CONNECTION_WINDOW: VarInt = VarInt::from_u32(512 * 1024);

@@ -1,5 +1,6 @@
 //! The sockets: TCP in clear, TCP with TLS and QUIC.
 
+mod admission;
 mod crypto;
 mod quic;
 mod reset;
@@ -9,13 +10,15 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use quinn::Endpoint;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use self::admission::Admission;
 use crate::{
     config::EdgeConfig,
     connection::Hub,
+    metrics as names,
     routes::Shared,
     transport::http::{self, HEADER_TIMEOUT},
 };
@@ -75,29 +78,29 @@ impl Sockets {
         self.tls.iter().filter_map(|listener| listener.local_addr().ok()).collect()
     }
 
-    /// Serves every socket until `stop`.
-    pub(crate) fn serve(self, shared: &Arc<Shared>, router: &Router, stop: &CancellationToken) -> Vec<Endpoint> {
+    /// Serves every socket until `stop`: `clear` without TLS, `router` with it and over QUIC.
+    pub(crate) fn serve(
+        self,
+        shared: &Arc<Shared>,
+        router: &Router,
+        clear: &Router,
+        stop: &CancellationToken,
+    ) -> Vec<Endpoint> {
         let tasks = &shared.hub.tasks;
-        // Handshakes cost the most: so many at once, others wait to be accepted.
-        let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+        let admission = Admission::new(&shared.config.limits);
         for listener in self.http {
-            tasks.spawn(accept_tcp(
-                listener,
-                None,
-                router.clone(),
-                shared.hub.clone(),
-                handshakes.clone(),
-                stop.clone(),
-            ));
+            tasks.spawn(accept_tcp(listener, None, clear.clone(), shared.hub.clone(), admission.clone(), stop.clone()));
         }
         for listener in self.tls {
             let port = listener.local_addr().map_or(0, |address| address.port());
             let secure = advertise(router.clone(), port);
             let acceptor = Some(self.acceptor.clone());
-            tasks.spawn(accept_tcp(listener, acceptor, secure, shared.hub.clone(), handshakes.clone(), stop.clone()));
+            tasks.spawn(accept_tcp(listener, acceptor, secure, shared.hub.clone(), admission.clone(), stop.clone()));
         }
         for endpoint in &self.quic {
-            tasks.spawn(quic::accept(endpoint.clone(), shared.clone(), router.clone(), stop.clone()));
+            let accept =
+                quic::accept(endpoint.clone(), shared.clone(), router.clone(), admission.clone(), stop.clone());
+            tasks.spawn(accept);
         }
         self.quic
     }
@@ -108,7 +111,7 @@ async fn accept_tcp(
     acceptor: Option<TlsAcceptor>,
     router: Router,
     hub: Arc<Hub>,
-    handshakes: Arc<Semaphore>,
+    admission: Arc<Admission>,
     stop: CancellationToken,
 ) {
     loop {
@@ -129,22 +132,23 @@ async fn accept_tcp(
         if tcp.set_nodelay(true).is_err() {
             continue;
         }
-        let Ok(permit) = handshakes.clone().acquire_owned().await else { return };
+        let Some(mut place) = admission.admit(address.ip(), acceptor.is_some()) else {
+            let transport = if acceptor.is_some() { "tls" } else { "tcp" };
+            metrics::counter!(names::REFUSED, "transport" => transport, "reason" => "too many").increment(1);
+            continue;
+        };
         let (router, acceptor, stop) = (router.clone(), acceptor.clone(), stop.clone());
         hub.tasks.spawn(async move {
             let result = match acceptor {
                 Some(acceptor) => match tokio::time::timeout(HEADER_TIMEOUT, acceptor.accept(tcp)).await {
                     Ok(Ok(tls)) => {
-                        drop(permit);
+                        place.shaken();
                         http::serve(tls, address, router, stop).await
                     }
                     Ok(Err(error)) => Err(error.into()),
                     Err(_) => Err("the TLS handshake took too long".into()),
                 },
-                None => {
-                    drop(permit);
-                    http::serve(tcp, address, router, stop).await
-                }
+                None => http::serve(tcp, address, router, stop).await,
             };
             if let Err(error) = result {
                 tracing::debug!(%address, error, "an HTTP connection ended");
@@ -165,6 +169,4 @@ fn advertise(router: Router, port: u16) -> Router {
     }
 }
 
-/// Handshakes under way at once.
-const MAX_HANDSHAKES: usize = 2_048;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

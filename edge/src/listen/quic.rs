@@ -9,6 +9,7 @@ use quinn::{Endpoint, VarInt};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::admission::{Admission, Place};
 use crate::{
     metrics as names,
     routes::Shared,
@@ -22,20 +23,37 @@ use crate::{
 };
 
 /// Accepts connections until `stop`.
-pub(super) async fn accept(endpoint: Endpoint, shared: Arc<Shared>, router: Router, stop: CancellationToken) {
+pub(super) async fn accept(
+    endpoint: Endpoint,
+    shared: Arc<Shared>,
+    router: Router,
+    admission: Arc<Admission>,
+    stop: CancellationToken,
+) {
     loop {
         let incoming = tokio::select! {
             incoming = endpoint.accept() => incoming,
             () = stop.cancelled() => return,
         };
         let Some(incoming) = incoming else { return };
+        if admission.is_pressed() && incoming.may_retry() && !incoming.remote_address_validated() {
+            // The address may be a forged one: it costs no state to ask.
+            let _ = incoming.retry();
+            continue;
+        }
+        let Some(mut place) = admission.admit(incoming.remote_address().ip(), true) else {
+            metrics::counter!(names::REFUSED, "transport" => "quic", "reason" => "too many").increment(1);
+            incoming.refuse();
+            continue;
+        };
         let (shared, router) = (shared.clone(), router.clone());
         shared.hub.tasks.clone().spawn(async move {
             match tokio::time::timeout(HEADER_TIMEOUT, incoming).await {
                 // In a task of its own: what the handshake took is freed.
                 Ok(Ok(connection)) => {
+                    place.shaken();
                     let tasks = shared.hub.tasks.clone();
-                    tasks.spawn(serve(connection, shared, router));
+                    tasks.spawn(serve(connection, place, shared, router));
                 }
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "a QUIC handshake failed");
@@ -50,7 +68,7 @@ pub(super) async fn accept(endpoint: Endpoint, shared: Arc<Shared>, router: Rout
 }
 
 /// Serves a QUIC connection: WebTransport sessions and HTTP/3 requests, until it closes.
-async fn serve(connection: quinn::Connection, shared: Arc<Shared>, router: Router) {
+async fn serve(connection: quinn::Connection, _place: Place, shared: Arc<Shared>, router: Router) {
     let sessions = Arc::new(Sessions::default());
     let backend = Backend::new(connection.clone(), sessions.clone());
     // Boxed, for it is needed but once.

@@ -46,6 +46,16 @@ struct Ordered {
 struct First {
     number: u64,
     body: u64,
+    since: Instant,
+}
+
+/// A call of the ordered lane that was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Begun {
+    /// What the core knows it by.
+    pub(crate) number: u64,
+    /// It is the refused one that others of its key wait for.
+    pub(crate) awaited: bool,
 }
 
 /// Why a call may not pass.
@@ -70,27 +80,30 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// Takes a call in. Gives its number, if it is of the ordered lane.
+    /// Takes a call in. `None`: it is not of the ordered lane.
     pub(crate) fn begin(
         &mut self,
         call: &v1::Call,
         method: &'static Method,
         lane: Lane,
         now: Instant,
-    ) -> Result<Option<u64>, Refused> {
+    ) -> Result<Option<Begun>, Refused> {
         if self.pending.len() >= MAX_CALLS_IN_FLIGHT {
             return Err(Refused::Close(CloseCode::TooManyCalls));
         }
         let Entry::Vacant(entry) = self.pending.entry(call.id) else {
             return Err(Refused::Close(CloseCode::ProtocolError));
         };
+        let mut awaited = false;
         let ordered = if method.ordered {
             let named =
                 method.repeatable.then(|| (hash(&[call.key.as_bytes()]), hash(&[call.method.as_bytes(), &call.body])));
             if let Some((key, body)) = named
                 && let Some(first) = self.refused.get(&key)
             {
-                if first.body != body {
+                if first.body == body {
+                    awaited = true;
+                } else if now.saturating_duration_since(first.since) < GIVEN_UP {
                     return Err(Refused::Error(ErrorCode::OutOfOrder.with("repeat the refused call first")));
                 }
                 self.refused.remove(&key);
@@ -103,7 +116,7 @@ impl Calls {
             None
         };
         entry.insert(Pending { method, lane, ordered, since: now });
-        Ok(ordered.map(|ordered| ordered.number))
+        Ok(ordered.map(|ordered| Begun { number: ordered.number, awaited }))
     }
 
     /// The client's id of the call that the core knows by this number.
@@ -128,11 +141,11 @@ impl Calls {
     }
 
     /// The core has answered. `again`: it has refused the call for now, and later ones of its key wait until it comes again.
-    pub(crate) fn finish(&mut self, id: u32, again: bool) -> Option<Pending> {
+    pub(crate) fn finish(&mut self, id: u32, again: bool, now: Instant) -> Option<Pending> {
         let pending = self.take(id)?;
         if let Some(Ordered { number, named: Some((key, body)) }) = pending.ordered {
             if again {
-                self.note(key, First { number, body });
+                self.note(key, First { number, body, since: now });
             } else if self.refused.get(&key).is_some_and(|first| first.body == body) {
                 // It was sent again before its first refusal was known, and needs no further repeat.
                 self.refused.remove(&key);
@@ -142,8 +155,8 @@ impl Calls {
     }
 
     /// A call that the core never saw, or may not have seen: later ones of its key wait until it comes again.
-    pub(crate) fn refuse(&mut self, id: u32) -> Option<Pending> {
-        self.finish(id, true)
+    pub(crate) fn refuse(&mut self, id: u32, now: Instant) -> Option<Pending> {
+        self.finish(id, true, now)
     }
 
     fn take(&mut self, id: u32) -> Option<Pending> {
@@ -187,6 +200,7 @@ impl Calls {
         if refused.number < first.number {
             *first = refused;
         }
+        first.since = refused.since;
     }
 
     fn ordered_where(&self, wanted: impl Fn(&Pending) -> bool) -> Vec<u32> {
@@ -212,3 +226,5 @@ fn hash(parts: &[&[u8]]) -> u64 {
 
 const KEPT_CAPACITY: usize = 16;
 const MAX_REFUSED: usize = 256;
+/// Clients repeat for 30 s: what has not come again for so long was given up, and holds nobody back.
+const GIVEN_UP: Duration = Duration::from_secs(60);

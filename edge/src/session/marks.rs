@@ -8,7 +8,7 @@ use gogochat_proto::{
     node, v1,
 };
 
-/// The marks that wait to go up.
+/// The marks that wait to go up: one for each log that the session follows, at most.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
     waiting: HashMap<LogId, (i64, i64)>,
@@ -39,8 +39,7 @@ impl Marks {
             *delivered = (*delivered).max(mark.delivered_seq);
             *read = (*read).max(mark.read_seq);
         }
-        let full = self.waiting.len() > MAX_MARKS;
-        Ok(if full || (urgent && reachable && self.is_due(now)) { self.take(now) } else { Vec::new() })
+        Ok(if urgent && reachable && self.is_due(now) { self.take(now) } else { Vec::new() })
     }
 
     /// What is to go up by now.

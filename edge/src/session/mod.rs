@@ -23,7 +23,7 @@ use prost::Message as _;
 
 use self::{
     bucket::Bucket,
-    calls::{Calls, Lane, Pending, Refused},
+    calls::{Begun, Calls, Lane, Pending, Refused},
     heartbeat::{Beat, Heartbeat},
     marks::Marks,
 };
@@ -42,8 +42,8 @@ pub(crate) struct Principal {
 pub(crate) enum Output {
     /// Have the core open the session with this token.
     Open(String),
-    /// Send the ordered call of this number on: see [`Session::way`].
-    Ordered(v1::Call, u64),
+    /// Send an ordered call on: see [`Session::way`].
+    Ordered { call: v1::Call, begun: Begun },
     /// Send a call on by itself.
     Unordered(v1::Call, &'static Method),
     /// Answer a call with an error.
@@ -126,6 +126,8 @@ impl Session {
                 self.phase = Phase::Opening { since: now, token: hello.access_token.clone() };
                 Ok(Some(Output::Open(hello.access_token)))
             }
+            // Each is a question to the core.
+            (client_frame::Frame::Hello(_), Phase::Live { renewal: Some(_), .. }) => Err(CloseCode::RateLimited),
             (client_frame::Frame::Hello(hello), Phase::Live { renewal, .. }) => {
                 *renewal = Some(hello.access_token.clone());
                 Ok(Some(Output::Open(hello.access_token)))
@@ -152,6 +154,11 @@ impl Session {
     pub(crate) fn unreadable(&mut self, id: u32, now: Instant) -> Result<(), CloseCode> {
         self.heartbeat.heard(now);
         if self.is_live() && !self.calls.waits(id) { Ok(()) } else { Err(CloseCode::ProtocolError) }
+    }
+
+    /// A frame of the session's own stream is whole.
+    pub(crate) fn whole(&mut self) {
+        self.unfinished = None;
     }
 
     /// Whether what was read so far ends within a frame.
@@ -277,8 +284,8 @@ impl Session {
     }
 
     /// A reply has come. `again`: it asks for the same call once more.
-    pub(crate) fn finish(&mut self, id: u32, again: bool) -> Option<Pending> {
-        self.calls.finish(id, again)
+    pub(crate) fn finish(&mut self, id: u32, again: bool, now: Instant) -> Option<Pending> {
+        self.calls.finish(id, again, now)
     }
 
     /// The client's id of the ordered call that a core knows by this number.
@@ -287,8 +294,8 @@ impl Session {
     }
 
     /// A call was not sent on, or its fate is unknown.
-    pub(crate) fn refuse(&mut self, id: u32) -> Option<Pending> {
-        self.calls.refuse(id)
+    pub(crate) fn refuse(&mut self, id: u32, now: Instant) -> Option<Pending> {
+        self.calls.refuse(id, now)
     }
 
     /// The ordered calls that have waited too long.
@@ -315,7 +322,7 @@ impl Session {
             return Err(CloseCode::Unavailable);
         }
         match self.calls.begin(&call, method, lane.clone(), now) {
-            Ok(Some(number)) => Ok(Some(Output::Ordered(call, number))),
+            Ok(Some(begun)) => Ok(Some(Output::Ordered { call, begun })),
             Ok(None) => Ok(Some(Output::Unordered(call, method))),
             Err(Refused::Close(code)) => Err(code),
             Err(Refused::Error(error)) => Ok(Some(Output::Refuse(call.id, lane, error))),

@@ -3,6 +3,8 @@ use proptest::prelude::*;
 use super::*;
 
 const LIMITS: Limits = Limits {
+    connections_per_address: 0,
+    sessions_per_user: 1,
     sessions: 1,
     streams: 16,
     datagram_buffer: 0,

@@ -41,8 +41,22 @@ impl Sim {
 
     /// Where a send in conversation "a" goes.
     fn sent(&mut self, id: u32, body: &str) -> Way {
-        let Ok(Some(Output::Ordered(_, number))) = self.call(id, SEND, "a", body) else { panic!("not sent") };
+        let number = self.number(id, body);
         self.session.way(number).0
+    }
+
+    /// What the core knows a send in conversation "a" by.
+    fn number(&mut self, id: u32, body: &str) -> u64 {
+        let Ok(Some(Output::Ordered { begun, .. })) = self.call(id, SEND, "a", body) else { panic!("not sent") };
+        begun.number
+    }
+
+    fn finish(&mut self, id: u32, again: bool) -> Option<Pending> {
+        self.session.finish(id, again, self.now)
+    }
+
+    fn refuse(&mut self, id: u32) -> Option<Pending> {
+        self.session.refuse(id, self.now)
     }
 
     fn ping(&mut self) -> Result<Option<Output>, CloseCode> {
@@ -144,6 +158,25 @@ fn a_token_lapses_unless_renewed() {
 }
 
 #[test]
+fn one_renewal_at_a_time() {
+    let mut sim = Sim::live();
+    sim.hello("newer").unwrap();
+    assert_eq!(sim.hello("newest").unwrap_err(), CloseCode::RateLimited);
+}
+
+#[test]
+fn frames_that_are_finished_one_after_the_other_take_as_long_as_they_like() {
+    let mut sim = Sim::live();
+    for _ in 0..20 {
+        // Each read ends within the next frame.
+        sim.session.whole();
+        sim.ping().unwrap();
+        sim.session.set_unfinished(true, sim.now);
+        sim.pass(Duration::from_secs(1)).unwrap();
+    }
+}
+
+#[test]
 fn a_session_never_changes_hands() {
     let mut sim = Sim::live();
     sim.hello("somebody else's").unwrap();
@@ -155,11 +188,11 @@ fn a_session_never_changes_hands() {
 #[test]
 fn calls_go_by_their_lane() {
     let mut sim = Sim::live();
-    assert!(matches!(sim.call(1, SEND, "k", "m"), Ok(Some(Output::Ordered(..)))));
+    assert!(matches!(sim.call(1, SEND, "k", "m"), Ok(Some(Output::Ordered { .. }))));
     assert!(matches!(sim.call(2, SYNC, "", ""), Ok(Some(Output::Unordered(_, method))) if method.name == SYNC));
     assert_eq!(refused(sim.call(3, "x/Y", "", "")), (3, "unknown_method".into()));
     assert_eq!(sim.session.calls_in_flight(), 2);
-    assert!(sim.session.finish(1, false).is_some() && sim.session.finish(1, false).is_none());
+    assert!(sim.finish(1, false).is_some() && sim.finish(1, false).is_none());
 }
 
 #[test]
@@ -178,14 +211,14 @@ fn after_a_refusal_later_sends_of_that_conversation_wait_for_it() {
     // The stream to the core broke.
     assert_eq!(sim.session.lost(1), [1, 2, 3]);
     for id in [1, 2, 3] {
-        assert!(sim.session.refuse(id).is_some());
+        assert!(sim.refuse(id).is_some());
     }
     assert_eq!(refused(sim.call(4, SEND, "a", "third")), (4, "out_of_order".into()));
     assert_eq!(refused(sim.call(5, SEND, "a", "second")), (5, "out_of_order".into()));
-    assert!(matches!(sim.call(6, SEND, "c", "elsewhere"), Ok(Some(Output::Ordered(..)))));
-    assert!(matches!(sim.call(7, SEND, "b", "other"), Ok(Some(Output::Ordered(..)))));
-    assert!(matches!(sim.call(8, SEND, "a", "first"), Ok(Some(Output::Ordered(..)))));
-    assert!(matches!(sim.call(9, SEND, "a", "second"), Ok(Some(Output::Ordered(..)))));
+    assert!(matches!(sim.call(6, SEND, "c", "elsewhere"), Ok(Some(Output::Ordered { .. }))));
+    assert!(matches!(sim.call(7, SEND, "b", "other"), Ok(Some(Output::Ordered { .. }))));
+    assert!(matches!(sim.call(8, SEND, "a", "first"), Ok(Some(Output::Ordered { .. }))));
+    assert!(matches!(sim.call(9, SEND, "a", "second"), Ok(Some(Output::Ordered { .. }))));
 }
 
 #[test]
@@ -194,15 +227,15 @@ fn what_the_core_refused_for_now_holds_back_later_ones_on_any_stream() {
     sim.call(1, SEND, "a", "first").unwrap();
     sim.call(2, SEND, "a", "second").unwrap();
     // The core's replies may come in any order; the earliest counts.
-    assert!(sim.session.finish(2, true).is_some() && sim.session.finish(1, true).is_some());
+    assert!(sim.finish(2, true).is_some() && sim.finish(1, true).is_some());
     assert!(sim.session.lost(1).is_empty());
     assert!(sim.session.opened(principal(), None, 2));
     assert_eq!(refused(sim.call(3, SEND, "a", "second")), (3, "out_of_order".into()));
     assert_eq!(sim.sent(4, "first"), Way::Open(2));
     assert_eq!(sim.sent(5, "second"), Way::Open(2));
     // One that is refused for good is not to be repeated.
-    assert!(sim.session.finish(4, false).is_some() && sim.session.finish(5, false).is_some());
-    assert!(matches!(sim.call(6, SEND, "a", "third"), Ok(Some(Output::Ordered(..)))));
+    assert!(sim.finish(4, false).is_some() && sim.finish(5, false).is_some());
+    assert!(matches!(sim.call(6, SEND, "a", "third"), Ok(Some(Output::Ordered { .. }))));
 }
 
 #[test]
@@ -210,20 +243,51 @@ fn a_repeat_that_came_before_the_refusal_was_known_frees_the_key_once_it_is_answ
     let mut sim = Sim::live();
     sim.call(1, SEND, "a", "first").unwrap();
     sim.call(2, SEND, "a", "first").unwrap();
-    sim.session.finish(1, true);
+    sim.finish(1, true);
     assert_eq!(refused(sim.call(3, SEND, "a", "second")), (3, "out_of_order".into()));
-    sim.session.finish(2, false);
-    assert!(matches!(sim.call(4, SEND, "a", "second"), Ok(Some(Output::Ordered(..)))));
+    sim.finish(2, false);
+    assert!(matches!(sim.call(4, SEND, "a", "second"), Ok(Some(Output::Ordered { .. }))));
+}
+
+#[test]
+fn a_refused_call_that_was_given_up_holds_others_back_for_a_minute() {
+    let mut sim = Sim::live();
+    sim.call(1, SEND, "a", "first").unwrap();
+    sim.finish(1, true);
+    for second in 0..60 {
+        assert_eq!(refused(sim.call(2, SEND, "a", "second")), (2, "out_of_order".into()), "after {second} s");
+        sim.ping().unwrap();
+        sim.pass(Duration::from_secs(1)).unwrap();
+    }
+    assert!(matches!(
+        sim.call(2, SEND, "a", "second"),
+        Ok(Some(Output::Ordered { begun: Begun { awaited: false, .. }, .. }))
+    ));
+}
+
+#[test]
+fn the_core_is_told_which_repeat_was_awaited() {
+    let mut sim = Sim::live();
+    sim.call(1, SEND, "a", "first").unwrap();
+    sim.finish(1, true);
+    assert!(matches!(
+        sim.call(2, SEND, "a", "first"),
+        Ok(Some(Output::Ordered { begun: Begun { awaited: true, .. }, .. }))
+    ));
+    assert!(matches!(
+        sim.call(3, SEND, "a", "second"),
+        Ok(Some(Output::Ordered { begun: Begun { awaited: false, .. }, .. }))
+    ));
 }
 
 #[test]
 fn calls_without_a_name_neither_hold_back_nor_are_held_back() {
     let mut sim = Sim::live();
     sim.call(1, MARK, "a", "5").unwrap();
-    sim.session.finish(1, true);
+    sim.finish(1, true);
     sim.call(2, SEND, "a", "first").unwrap();
-    sim.session.finish(2, true);
-    assert!(matches!(sim.call(3, MARK, "a", "6"), Ok(Some(Output::Ordered(..)))));
+    sim.finish(2, true);
+    assert!(matches!(sim.call(3, MARK, "a", "6"), Ok(Some(Output::Ordered { .. }))));
     assert_eq!(refused(sim.call(4, SEND, "a", "second")), (4, "out_of_order".into()));
     // Their fate is as unknown as that of others when the stream breaks.
     assert_eq!(sim.session.lost(1), [3]);
@@ -236,18 +300,18 @@ fn a_session_that_moves_sends_nothing_there_before_all_is_answered_here() {
     assert_eq!(sim.sent(2, "second"), Way::Open(1));
     assert!(sim.session.opened(principal(), None, 2));
     assert_eq!(sim.session.settle(), None);
-    let Ok(Some(Output::Ordered(_, third))) = sim.call(3, SEND, "a", "third") else { panic!() };
+    let third = sim.number(3, "third");
     assert_eq!(sim.session.way(third), (Way::Wait, None));
-    sim.session.finish(1, false);
+    sim.finish(1, false);
     assert_eq!(sim.session.way(third), (Way::Wait, None));
-    sim.session.finish(2, false);
+    sim.finish(2, false);
     assert_eq!(sim.session.way(third), (Way::Open(2), Some(1)), "and has left the first");
     // What is left behind may break now.
     assert!(sim.session.lost(1).is_empty());
     assert_eq!(sim.session.way(third), (Way::Open(2), None));
 
     // One without calls moves at once.
-    sim.session.finish(3, false);
+    sim.finish(3, false);
     assert!(sim.session.opened(principal(), None, 3));
     assert_eq!(sim.session.settle(), Some(2));
     assert_eq!(sim.session.stream(), Some(3));
@@ -256,10 +320,10 @@ fn a_session_that_moves_sends_nothing_there_before_all_is_answered_here() {
 #[test]
 fn a_session_whose_core_is_lost_while_it_moves_goes_on_where_it_moves_to() {
     let mut sim = Sim::live();
-    let Ok(Some(Output::Ordered(_, first))) = sim.call(1, SEND, "a", "first") else { panic!() };
+    let first = sim.number(1, "first");
     assert!(sim.session.opened(principal(), None, 2));
     assert_eq!(sim.session.lost(1), [1]);
-    assert!(sim.session.refuse(1).is_some());
+    assert!(sim.refuse(1).is_some());
     assert_eq!(sim.session.way(first), (Way::Gone, None));
     assert_eq!(sim.sent(2, "first"), Way::Open(2));
     // And where that is lost first, it stays.
@@ -271,10 +335,10 @@ fn a_session_whose_core_is_lost_while_it_moves_goes_on_where_it_moves_to() {
 #[test]
 fn a_late_answer_does_not_meet_another_call_of_the_same_id() {
     let mut sim = Sim::live();
-    let Ok(Some(Output::Ordered(_, first))) = sim.call(1, SEND, "a", "first") else { panic!() };
+    let first = sim.number(1, "first");
     assert_eq!(sim.session.lost(1), [1]);
-    sim.session.refuse(1);
-    let Ok(Some(Output::Ordered(_, again))) = sim.call(1, SEND, "a", "first") else { panic!() };
+    sim.refuse(1);
+    let again = sim.number(1, "first");
     assert_eq!((sim.session.ordered_id(first as u32), sim.session.ordered_id(again as u32)), (None, Some(1)));
 }
 
@@ -300,7 +364,7 @@ fn too_many_refused_keys_end_the_session() {
     let mut sim = Sim::live();
     for n in 0..=256 {
         sim.call(n, SEND, &n.to_string(), "m").unwrap();
-        sim.session.refuse(n);
+        sim.refuse(n);
     }
     assert_eq!(sim.call(1_000, SEND, "another", "m").unwrap_err(), CloseCode::Unavailable);
 }

@@ -242,6 +242,7 @@ impl Upstream {
     pub(crate) fn offer(&self, item: edge_item::Item) {
         let mut outbox = self.outbox.lock();
         if outbox.attached && outbox.has_room() {
+            outbox.bytes += size(&item);
             outbox.items.push_back(item);
             drop(outbox);
             self.filled.notify_one();
@@ -266,8 +267,9 @@ impl Upstream {
                 if outbox.has_room()
                     && let Some(command) = command.take()
                 {
-                    outbox.bytes += command.body.len();
-                    outbox.items.push_back(edge_item::Item::Command(command));
+                    let item = edge_item::Item::Command(command);
+                    outbox.bytes += size(&item);
+                    outbox.items.push_back(item);
                 }
             }
             if command.is_none() {
@@ -295,7 +297,11 @@ impl Upstream {
             if self.retired.is_cancelled() {
                 return;
             }
-            tracing::warn!(core = self.core.name, error = result.err().map(|e| e.to_string()), "a core is not attached");
+            tracing::warn!(
+                core = self.core.name,
+                error = result.err().map(|e| e.to_string()),
+                "a core is not attached"
+            );
             // Up to 100 ms, 200 ms, ... 2 s.
             let most = (100_u64 << failures.min(5)).min(2_000);
             failures += 1;
@@ -401,9 +407,7 @@ impl Upstream {
                     && bytes < BATCH_BYTES
                     && let Some(item) = outbox.items.pop_front()
                 {
-                    if let edge_item::Item::Command(command) = &item {
-                        bytes += command.body.len();
-                    }
+                    bytes += size(&item);
                     items.push(node::EdgeItem { item: Some(item) });
                 }
                 outbox.bytes = outbox.bytes.saturating_sub(bytes);
@@ -422,6 +426,16 @@ impl Upstream {
     }
 }
 
+/// Bytes of an item, where it may be large.
+fn size(item: &edge_item::Item) -> usize {
+    match item {
+        edge_item::Item::Command(command) => command.body.len(),
+        edge_item::Item::Marks(up) => up.marks.len() * MARK_BYTES,
+        edge_item::Item::Ephemeral(up) => up.ephemeral.len(),
+        _ => 0,
+    }
+}
+
 impl Outbox {
     fn has_room(&self) -> bool {
         self.items.len() < MAX_ITEMS && self.bytes < MAX_BYTES
@@ -436,6 +450,8 @@ const MAX_TOLD: usize = 1_000_000;
 /// A batch stays below the 4 MiB that tonic decodes by default.
 const BATCH_ITEMS: usize = 1_024;
 const BATCH_BYTES: usize = 512 * 1024;
+/// A mark on its way: the log's id and two numbers.
+const MARK_BYTES: usize = 40;
 /// A core's batch.
 const MAX_BATCH: usize = 16 * 1024 * 1024;
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);

@@ -230,8 +230,8 @@ impl Upstreams {
     /// # Errors
     /// `unknown_method`, `overloaded`, `unavailable`, `deadline_exceeded`.
     pub(crate) async fn invoke(&self, request: node::InvokeRequest) -> Result<node::InvokeReply, v1::Error> {
-        let method = method::find(&request.method)
-            .ok_or_else(|| ErrorCode::UnknownMethod.with("there is no such method"))?;
+        let method =
+            method::find(&request.method).ok_or_else(|| ErrorCode::UnknownMethod.with("there is no such method"))?;
         let Ok(_permit) = self.invocations.try_acquire() else {
             return Err(ErrorCode::Overloaded.with("too many calls are under way"));
         };
@@ -239,11 +239,7 @@ impl Upstreams {
         answer.unwrap_or_else(|_| Err(ErrorCode::DeadlineExceeded.with("the core did not answer in time")))
     }
 
-    async fn invoke_any(
-        &self,
-        method: &Method,
-        request: node::InvokeRequest,
-    ) -> Result<node::InvokeReply, v1::Error> {
+    async fn invoke_any(&self, method: &Method, request: node::InvokeRequest) -> Result<node::InvokeReply, v1::Error> {
         let again = is_safe_to_repeat(method);
         for way in self.candidates(Service::of(method)) {
             match way.invoke(request.clone()).await {

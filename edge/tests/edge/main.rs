@@ -80,7 +80,10 @@ impl World {
             limits,
         };
         let app = Router::new().route("/page", get(|| async { "a page" }));
-        let edge = Edge::start(config, CoreSet::fixed(vec![CoreSet::every_service(CoreLink::new(core.channel()))]), app).await.unwrap();
+        let edge =
+            Edge::start(config, CoreSet::fixed(vec![CoreSet::every_service(CoreLink::new(core.channel()))]), app)
+                .await
+                .unwrap();
         edge.handle().attached().await;
         Self { edge, core, certificate }
     }

@@ -97,7 +97,7 @@ async fn settled_rss(server: Option<&Server>) -> Option<f64> {
 }
 
 /// Several sessions share an account, as devices of one person would.
-pub(super) const ACCOUNTS: usize = 16;
+pub(super) const ACCOUNTS: usize = 200;
 /// Sessions that are being opened at the same time.
 const OPENING: usize = 32;
 /// Seconds, at most, for memory to settle.

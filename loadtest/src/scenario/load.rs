@@ -44,6 +44,10 @@ impl Load {
         let count = (self.rate * self.seconds as f64).round() as u64;
         let recipients = self.rooms.first().map_or(0, |room| room.members.len() as u64 - 1);
         let dropped = Arc::new(AtomicU64::new(0));
+        // Marks and presence that making contacts and groups has brought about are none of what is measured.
+        let set_up = Instant::now();
+        let told = || crew.counts.told.load(Ordering::Relaxed);
+        wait_while_it_moves(QUIET, told, || set_up.elapsed() > SETTLING).await;
 
         let (cpu, watch, begin) = (env.cpu(), Watch::start(), Instant::now());
         let paced = pace::open_loop(self.rate, count, self.sender(crew, &dropped)).await?;
@@ -140,4 +144,5 @@ impl Load {
 
 /// Nothing has come for so long: nothing is on its way.
 const QUIET: Duration = Duration::from_secs(2);
+const SETTLING: Duration = Duration::from_secs(30);
 const REPAIR: Duration = Duration::from_secs(30);

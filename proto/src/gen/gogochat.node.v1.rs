@@ -81,6 +81,9 @@ pub struct SessionClose {
 /// ones back only where they are on their way already.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Command {
+    /// It is the earliest refused one of its session and key, which others wait for: a core that waits for another waits no more.
+    #[prost(bool, tag = "15")]
+    pub awaited: bool,
     #[prost(uint64, tag = "1")]
     pub session: u64,
     #[prost(uint32, tag = "2")]

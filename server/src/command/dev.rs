@@ -58,6 +58,7 @@ impl Dev {
                 webtransport_url: format!("https://{}/wt", host(self.edge, 8443)),
                 origins: origins(&http, &edge),
                 listen: edge,
+                ..Edge::default()
             },
             http: Http { listen: http },
             core: Core { grpc: addresses(self.grpc, 50051), trust_loopback: true, ..Core::default() },

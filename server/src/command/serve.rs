@@ -5,7 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::check_config;
-use crate::{assemble, certificate::Reloadable, config::{Role, Service}, telemetry};
+use crate::{
+    assemble,
+    certificate::Reloadable,
+    config::{Role, Service},
+    telemetry,
+};
 
 /// Starts what the configuration says.
 #[derive(Debug, Args)]

@@ -91,7 +91,8 @@ fn core(config: &Config, problems: &mut Problems) {
         problems.add("core.store", "give \"sqlite:PATH\" or \"mysql://USER:PASSWORD@HOST:PORT/DATABASE\"");
     }
     if config.core.services.is_empty() {
-        problems.add("core.services", "no service: give some of \"account\", \"social\", \"chat\", \"sync\", \"presence\"");
+        problems
+            .add("core.services", "no service: give some of \"account\", \"social\", \"chat\", \"sync\", \"presence\"");
     }
     if config.core.bus == BusKind::Kafka && config.core.kafka.is_empty() {
         problems.add("core.kafka", "core.bus = \"kafka\" needs brokers: give [\"HOST:9092\"]");
@@ -117,7 +118,8 @@ fn cluster(config: &Config, problems: &mut Problems) {
     if etcd && config.cluster.etcd.is_empty() {
         problems.add("cluster.etcd", "cluster.discovery = \"etcd\" needs endpoints: give [\"http://HOST:2379\"]");
     }
-    let chat = config.runs(Service::Chat) || config.cluster.cores.iter().any(|core| core.services.contains(&Service::Chat));
+    let chat =
+        config.runs(Service::Chat) || config.cluster.cores.iter().any(|core| core.services.contains(&Service::Chat));
     if edge && !etcd && !chat {
         problems.add(
             "cluster.cores",
@@ -128,13 +130,18 @@ fn cluster(config: &Config, problems: &mut Problems) {
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
         problems.add("cluster.name", "a name has letters, digits, '-', '_' and '.' only");
     }
-    if core && etcd && config.cluster.address.is_empty() && config.cluster.listen.is_some_and(|at| at.ip().is_unspecified()) {
+    if core
+        && etcd
+        && config.cluster.address.is_empty()
+        && config.cluster.listen.is_some_and(|at| at.ip().is_unspecified())
+    {
         problems.add("cluster.address", "edges cannot call this core by what cluster.listen says: give \"HOST:7443\"");
     }
     if core && !edge && config.cluster.listen.is_none() {
         problems.add("cluster.listen", "a core alone needs an address for its edges, as \"0.0.0.0:7443\"");
     }
-    let joined = (edge && !core) || config.cluster.listen.is_some() || !config.cluster.cores.is_empty() || (edge && etcd);
+    let joined =
+        (edge && !core) || config.cluster.listen.is_some() || !config.cluster.cores.is_empty() || (edge && etcd);
     if joined {
         problems.file("cluster.ca", &config.cluster.ca, "the private CA's certificate (`gogochat certs` makes one)");
         problems.file(

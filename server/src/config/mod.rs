@@ -67,6 +67,10 @@ pub(crate) struct Edge {
     pub(crate) key: PathBuf,
     /// Where browsers may come from (`https://chat.example.org`). Empty: only from this server's own pages.
     pub(crate) origins: Vec<String>,
+    /// Connections from one address, loopback apart; 0: as many as it likes.
+    pub(crate) connections_per_address: usize,
+    /// Sessions of one user at this edge.
+    pub(crate) sessions_per_user: usize,
     /// What the page dials for WebTransport; empty: the page's own host and port when it came over TLS.
     pub(crate) webtransport_url: String,
 }
@@ -287,6 +291,8 @@ impl Default for Edge {
             certificate: PathBuf::new(),
             key: PathBuf::new(),
             origins: Vec::new(),
+            connections_per_address: 10_000,
+            sessions_per_user: 100,
             webtransport_url: String::new(),
         }
     }

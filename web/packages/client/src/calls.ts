@@ -10,11 +10,13 @@ import type { CallOptions, Session } from "./session.ts";
 export class Calls {
   readonly #clock: Clock;
   readonly #current: () => Session | undefined;
+  readonly #random: () => number;
   readonly #waiting = new Set<(session: Session) => void>();
 
-  constructor(clock: Clock, current: () => Session | undefined) {
+  constructor(clock: Clock, current: () => Session | undefined, random: () => number = Math.random) {
     this.#clock = clock;
     this.#current = current;
+    this.#random = random;
   }
 
   /** There is a session: what waited goes on. */
@@ -23,19 +25,24 @@ export class Calls {
     this.#waiting.clear();
   }
 
-  /** Makes a call. Rejects with the server's error, or with `offline` when there is no connection in time. */
+  /**
+   * Makes a call. Rejects with the server's error, or with `offline` when there is no connection in time.
+   * One that carries a clientMsgId is repeated under it for longer: until it comes again, the server holds back what follows it in its lane.
+   */
   async call<I extends DescMessage, O extends DescMessage>(
     method: Method<I, O>,
     request: MessageInitShape<I>,
     options?: CallOptions,
   ): Promise<MessageShape<O>> {
-    const deadline = this.#clock.now() + PATIENCE_MS;
+    const named = method.input.fields.some((field) => field.name === "client_msg_id");
+    const deadline = this.#clock.now() + (named ? NAMED_PATIENCE_MS : PATIENCE_MS);
     for (;;) {
-      const session = await this.#session(deadline);
+      const session = await this.#session(Math.min(deadline, this.#clock.now() + PATIENCE_MS));
       try {
         return await session.call(method, request, options);
       } catch (error) {
-        const wait = error instanceof GogochatError && error.retryable ? error.retryAfterMs : 0;
+        const asked = error instanceof GogochatError && error.retryable ? error.retryAfterMs : 0;
+        const wait = asked * (1 + JITTER * this.#random());
         if (wait === 0 || this.#clock.now() + wait > deadline) throw error;
         await new Promise<void>((resolve) => this.#clock.after(wait, resolve));
       }
@@ -61,3 +68,7 @@ export class Calls {
 
 /** How long a call waits for a connection. */
 const PATIENCE_MS = 10_000;
+/** How long a call with a clientMsgId is repeated. */
+const NAMED_PATIENCE_MS = 30_000;
+/** The part of a wait that is added to it at most, so that calls which were refused together come again apart. */
+const JITTER = 0.25;

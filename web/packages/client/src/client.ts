@@ -112,8 +112,8 @@ export class Client {
           this.#replica.touchTimeline(id);
           this.#waiting.touch();
         },
-        committed: (entry, seq, timeMs) =>
-          this.#replica.receive({
+        acknowledged: (entry, seq, timeMs) =>
+          this.#receive({
             logId: entry.conversationId,
             seq,
             timeMs,
@@ -133,6 +133,7 @@ export class Client {
         me: this.me.id,
         fetchPage: (id) => this.#loader.pages(id),
         pending: (id) => this.#outbox.entries(id),
+        added: (id, events) => this.#added(id, events),
         grown: (conversation, events) => this.#grown(conversation, events),
         unknown: (id) => this.#loader.refresh(id),
         strangers: (ids) => this.#loader.names(ids),
@@ -143,6 +144,10 @@ export class Client {
     this.#own = new OwnLog(this.#replica, this.me.id, {
       refresh: (id) => this.#loader.refresh(id),
       befriended: (id) => void this.#loader.presence([id]),
+      restarted: () => {
+        this.#marks.restart();
+        this.#outbox.restarted();
+      },
     });
     this.#link = new Link(
       {
@@ -344,16 +349,26 @@ export class Client {
       if (!this.#own.receive(event)) this.#syncSoon(GAP_PATIENCE_MS);
       return;
     }
-    this.#replica.receive(toEvent(event));
+    this.#receive(toEvent(event));
+  }
+
+  #receive(event: LogEvent): void {
+    this.#replica.receive(event);
+    // Also when the log has no place for it, ahead of a gap or behind its tail.
+    this.#added(event.logId, [event]);
+  }
+
+  #added(conversationId: string, events: readonly LogEvent[]): void {
+    for (const { senderId, clientMsgId, seq } of events) {
+      if (senderId === this.me.id && clientMsgId) this.#outbox.committed(conversationId, clientMsgId, seq);
+    }
+    this.#outbox.reached(conversationId, this.#replica.log(conversationId).tail);
   }
 
   #grown(conversation: Conversation, events: readonly LogEvent[]): void {
     let others = 0;
     for (const event of events) {
-      if (event.senderId === this.me.id) {
-        if (event.clientMsgId) this.#outbox.settled(conversation.id, event.clientMsgId);
-        continue;
-      }
+      if (event.senderId === this.me.id) continue;
       others = event.seq;
       this.#whereabouts.stopped(conversation.id, event.senderId);
       if (event.body.kind !== "message" || event.seq <= conversation.readSeq) continue;

@@ -83,10 +83,11 @@ export class Log {
    */
   catchUp(lastSeq: number): Promise<void> {
     this.#target = Math.max(this.#target, lastSeq);
-    this.#catching ??= this.#catchUp().finally(() => {
-      this.#catching = undefined;
+    if (this.#catching) return this.#catching;
+    const catching = this.#catchUp().finally(() => {
+      if (this.#catching === catching) this.#catching = undefined;
     });
-    return this.#catching;
+    return (this.#catching = catching);
   }
 
   /** Fetches the page before `seq`, which has to be the beginning of a segment. Rejects when it cannot. */
@@ -103,6 +104,15 @@ export class Log {
       if (b > to) parts.push([Math.max(a, to + 1), b]);
       return from > b || to < a ? [[a, b]] : parts;
     });
+  }
+
+  /** The server's log is not the one this was: nothing is here. */
+  restart(): void {
+    this.#segments = [];
+    this.#ahead.clear();
+    this.#timer.clear();
+    this.#target = 0;
+    this.#catching = undefined;
   }
 
   async #catchUp(): Promise<void> {

@@ -46,6 +46,12 @@ export class Marks {
     this.#session = undefined;
   }
 
+  /** The logs begin anew: no mark means anything any more. */
+  restart(): void {
+    this.#waiting.clear();
+    this.#recent.clear();
+  }
+
   /** Sends what waits. */
   flush(): void {
     this.#timer.clear();

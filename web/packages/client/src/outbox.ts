@@ -12,18 +12,23 @@ import type { OutboxEntry, Storage } from "./storage/storage.ts";
 export interface OutboxEvents {
   /** The entries of a conversation changed. */
   changed(conversationId: string): void;
-  /** An entry is committed: its place in the log. */
-  committed(entry: OutboxEntry, seq: number, timeMs: number): void;
+  /** An entry was acknowledged: its place in the log. */
+  acknowledged(entry: OutboxEntry, seq: number, timeMs: number): void;
 }
 
 interface Item {
   entry: OutboxEntry;
+  /** Committed: only shown, until the log has come to its place. */
   state: "queued" | "in flight" | "failed" | "committed";
+  /** Its place in the log; 0 while it is not known to have one. */
+  seq: number;
 }
 
 interface Lane {
   items: Item[];
   inFlight: number;
+  /** How far the log has come. */
+  tail: number;
   /** A send was refused for now: wait for the replies to those behind it, then begin again from it. */
   stalled: boolean;
   readonly backoff: Backoff;
@@ -45,20 +50,21 @@ export class Outbox {
     this.#events = events;
     for (const entry of kept) {
       this.#lastN = Math.max(this.#lastN, entry.n);
-      this.#lane(entry.conversationId).items.push({ entry, state: entry.error ? "failed" : "queued" });
+      this.#lane(entry.conversationId).items.push({ entry, state: entry.error ? "failed" : "queued", seq: 0 });
     }
   }
 
   /** What waits in a conversation, in the order of sending. */
   entries(conversationId: string): readonly OutboxEntry[] {
-    return this.#lanes.get(conversationId)?.items.map((item) => item.entry) ?? [];
+    const lane = this.#lanes.get(conversationId);
+    return lane?.items.filter((item) => item.seq === 0 || item.seq > lane.tail).map((item) => item.entry) ?? [];
   }
 
   /** How many messages are not known to be committed, failed ones left out. */
   get size(): number {
     let size = 0;
     for (const lane of this.#lanes.values()) {
-      size += lane.items.filter((item) => item.state === "queued" || item.state === "in flight").length;
+      size += lane.items.filter(({ state, seq }) => seq === 0 && (state === "queued" || state === "in flight")).length;
     }
     return size;
   }
@@ -76,7 +82,7 @@ export class Outbox {
     };
     this.#storage.put("outbox", entry.clientMsgId, entry);
     const lane = this.#lane(conversationId);
-    lane.items.push({ entry, state: "queued" });
+    lane.items.push({ entry, state: "queued", seq: 0 });
     this.#events.changed(conversationId);
     this.#pump(lane);
     return entry;
@@ -100,18 +106,50 @@ export class Outbox {
     if (item?.state === "failed") this.#remove(lane, item);
   }
 
-  /** The entry's event has come by the log: it needs no keeping any more. */
-  settled(conversationId: string, clientMsgId: string): void {
+  /** An entry is known to be committed, by its reply or its event: it needs no keeping any more, whatever the log shows. */
+  committed(conversationId: string, clientMsgId: string, seq: number): void {
     const lane = this.#lanes.get(conversationId);
     const item = lane?.items.find((i) => i.entry.clientMsgId === clientMsgId);
-    if (lane && item) this.#remove(lane, item);
+    if (!lane || !item || item.seq > 0) return;
+    item.seq = seq;
+    // A repeat that was refused, or is yet to be, holds the server's lane until it comes again.
+    if (item.state !== "in flight" && !(item.state === "queued" && lane.stalled)) item.state = "committed";
+    this.#storage.delete("outbox", clientMsgId);
+    this.#events.changed(conversationId);
+  }
+
+  /** The log has come to its event `tail`: what is committed up to there stands in it, or in a gap of old. */
+  reached(conversationId: string, tail: number): void {
+    const lane = this.#lanes.get(conversationId);
+    if (!lane || tail <= lane.tail) return;
+    lane.tail = tail;
+    if (lane.items.length === 0) return;
+    this.#sweep(lane);
+    this.#events.changed(conversationId);
+  }
+
+  /** The server has lost the end of its logs: what was committed there, and is here still, is sent again. */
+  restarted(): void {
+    for (const lane of this.#lanes.values()) {
+      lane.tail = 0;
+      for (const item of lane.items) {
+        if (item.seq === 0) continue;
+        item.seq = 0;
+        this.#change(item, {}, item.state === "committed" ? "queued" : item.state);
+      }
+      this.#pump(lane);
+    }
   }
 
   /** Everything that has no reply is sent again by the new session, in order: a repeat is recognised by its id. */
   connected(session: Session): void {
     this.#session = session;
     for (const lane of this.#lanes.values()) {
-      for (const item of lane.items) if (item.state === "in flight") item.state = "queued";
+      for (const item of lane.items) {
+        if (item.seq > 0) item.state = "committed";
+        else if (item.state === "in flight") item.state = "queued";
+      }
+      this.#sweep(lane);
       lane.inFlight = 0;
       lane.stalled = false;
       lane.timer.clear();
@@ -142,7 +180,9 @@ export class Outbox {
       lane.backoff.reset();
       if (item.state === "in flight" || item.state === "queued") {
         item.state = "committed";
-        this.#events.committed(item.entry, Number(reply.seq), Number(reply.timeMs));
+        this.committed(conversationId, clientMsgId, Number(reply.seq));
+        this.#events.acknowledged(item.entry, Number(reply.seq), Number(reply.timeMs));
+        this.#sweep(lane);
       }
       if (session === this.#session) this.#returned(lane);
     } catch (error) {
@@ -151,6 +191,9 @@ export class Outbox {
       if (error instanceof GogochatError && error.retryable) {
         item.state = "queued";
         if (error.code !== "connection_lost") this.#stall(lane, error.retryAfterMs);
+      } else if (item.seq > 0) {
+        item.state = "committed";
+        this.#sweep(lane);
       } else {
         this.#fail(item, error instanceof GogochatError ? error.code : "internal");
       }
@@ -185,6 +228,11 @@ export class Outbox {
     this.#events.changed(item.entry.conversationId);
   }
 
+  /** Lets go of what is committed and stands in the log. */
+  #sweep(lane: Lane): void {
+    lane.items = lane.items.filter((item) => item.state !== "committed" || item.seq > lane.tail);
+  }
+
   #remove(lane: Lane, item: Item): void {
     lane.items = lane.items.filter((i) => i !== item);
     this.#storage.delete("outbox", item.entry.clientMsgId);
@@ -197,6 +245,7 @@ export class Outbox {
       lane = {
         items: [],
         inFlight: 0,
+        tail: 0,
         stalled: false,
         backoff: new Backoff(100, 10_000),
         timer: new Timer(this.#clock),

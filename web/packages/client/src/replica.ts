@@ -15,6 +15,8 @@ export interface ReplicaOptions {
   readonly me: string;
   fetchPage(conversationId: string): FetchPage;
   pending(conversationId: string): readonly OutboxEntry[];
+  /** Events were added to the log of a conversation, wherever. */
+  added(conversationId: string, events: readonly LogEvent[]): void;
   /** Events were added at the end of a conversation. */
   grown(conversation: Conversation, events: readonly LogEvent[]): void;
   /** An event of a conversation that is not here. */
@@ -142,6 +144,19 @@ export class Replica {
     this.#list.touch();
   }
 
+  /** The server has less than this device knows: forgets all but people and contacts, as on a new device. */
+  restart(): void {
+    this.#conversations.clear();
+    for (const log of this.#logs.values()) log.restart();
+    for (const timeline of this.#timelines.values()) timeline.restart();
+    for (const members of this.#members.values()) members.set([]);
+    this.#ownSeq = undefined;
+    this.#options.storage.delete("meta", OWN_SEQ);
+    this.#options.storage.clear("conversations");
+    this.#options.storage.clear("events");
+    this.#list.touch();
+  }
+
   /** Takes an event of a conversation, live or from an acknowledgement. */
   receive(event: LogEvent): void {
     this.log(event.logId).receive(event);
@@ -246,6 +261,7 @@ export class Replica {
     for (const event of events) this.#options.storage.put("events", [id, event.seq], event);
     this.#askNames(events);
     this.#timelines.get(id)?.added(events, where);
+    this.#options.added(id, events);
     const conversation = this.#conversations.get(id);
     if (!conversation) return;
     if (where === "older") return this.#keep(conversation);

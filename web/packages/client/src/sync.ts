@@ -14,6 +14,8 @@ export interface OwnEvents {
   refresh(conversationId: string): void;
   /** Somebody became a contact. */
   befriended(userId: string): void;
+  /** The server has lost what this device knows: everything begins anew. */
+  restarted(): void;
 }
 
 /** The user's own log, applied in order. */
@@ -38,6 +40,12 @@ export class OwnLog {
     this.#replica.ownSeq = seq;
     this.#apply(event);
     return true;
+  }
+
+  /** The server has less than this device knows (it was restored from a backup): begins as a new device. */
+  restart(): void {
+    this.#replica.restart();
+    this.#events.restarted();
   }
 
   #apply({ body, timeMs }: Event): void {
@@ -93,14 +101,24 @@ export async function synchronize(
   own: OwnLog,
   ownSeqNow: number,
 ): Promise<readonly string[]> {
-  if (replica.ownSeq === undefined) {
-    await loadContacts(session, replica);
-    replica.ownSeq = ownSeqNow;
-  }
   const moved = new Set<string>();
+  let restarted = false;
   for (;;) {
-    const before: number = replica.ownSeq ?? 0;
-    const more: boolean = await syncOnce(session, replica, own, ownSeqNow, moved);
+    if (replica.ownSeq === undefined) {
+      await loadContacts(session, replica);
+      replica.ownSeq = ownSeqNow;
+    }
+    const before: number = replica.ownSeq;
+    let more: boolean;
+    try {
+      more = await syncOnce(session, replica, own, moved);
+    } catch (error) {
+      if (restarted || !(error instanceof GogochatError) || error.code !== "cursor_from_future") throw error;
+      restarted = true;
+      moved.clear();
+      own.restart();
+      continue;
+    }
     // The own log comes in parts of 200; what cannot be applied does not come again and again.
     if (!more || replica.ownSeq === before) return [...moved];
   }
@@ -111,7 +129,6 @@ async function syncOnce(
   session: Session,
   replica: Replica,
   own: OwnLog,
-  ownSeqNow: number,
   moved: Set<string>,
 ): Promise<boolean> {
   const known = replica.conversations.get().slice(0, MAX_KNOWN).map(toHead);
@@ -119,16 +136,7 @@ async function syncOnce(
   let more = false;
   let pageToken = "";
   do {
-    let page: SyncResponse;
-    try {
-      page = await session.call(methods.Sync, { ownSeq, known, pageToken }, { aside: true });
-    } catch (error) {
-      // The server has lost what this device knows (it was restored from a backup): begin again.
-      if (!(error instanceof GogochatError) || error.code !== "cursor_from_future") throw error;
-      await loadContacts(session, replica);
-      replica.ownSeq = ownSeqNow;
-      return true;
-    }
+    const page: SyncResponse = await session.call(methods.Sync, { ownSeq, known, pageToken }, { aside: true });
     for (const conversation of page.conversations) {
       replica.merge(toConversation(conversation));
       moved.add(conversation.id);

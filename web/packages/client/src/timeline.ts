@@ -108,6 +108,14 @@ export class Timeline {
     if (this.#state.get().loading) this.#set({ loading: false });
   }
 
+  /** The log begins anew. */
+  restart(): void {
+    this.#from = 0;
+    this.#events = [];
+    this.#items.touch();
+    this.#set({ loading: true, complete: false, error: undefined });
+  }
+
   #show(events: readonly LogEvent[]): void {
     this.#from = events[0]?.seq ?? 0;
     this.#events = this.#visible(events);
@@ -125,7 +133,7 @@ export class Timeline {
       const from = Math.max(segment?.[0] ?? to, to - PAGE + 1, this.#firstSeq());
       const events = await this.#read(from, to);
       const first = events[0];
-      if (first && events.at(-1)?.seq === to) {
+      if (first && events.at(-1)?.seq === to && this.#from === to + 1) {
         this.#from = first.seq;
         this.#events = [...this.#visible(events), ...this.#events];
         this.#items.touch();

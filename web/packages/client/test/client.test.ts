@@ -98,6 +98,79 @@ describe("sending", () => {
     expect(ann.waiting.get()).toBe(0);
   });
 
+  it("lets go of what is committed far behind the end of the log, whatever the timeline shows", async () => {
+    for (const acknowledged of [true, false]) {
+      const { world, ann } = await pair();
+      await ann.close();
+      const storage = new MemoryStorage();
+      const first = await world.device("ann", "a1", storage);
+      await world.online(first);
+      for (let i = 2; i <= 10; i++) world.peer.say("c", "bob", `m${i}`);
+      first.timeline("c");
+      await world.clock.until(() => seen(first).length === 9);
+      world.webtransport.refused = true;
+      world.websocket.refused = true;
+      world.webtransport.cut();
+      first.send("c", "mine");
+      await world.clock.advance(100);
+      await first.close();
+      // It was committed by a session whose acknowledgement and events never came.
+      const [entry] = (await storage.load()).outbox;
+      const chat = world.peer.chats.get("c");
+      if (!entry || !chat) throw new Error("nothing waits");
+      world.peer.say("c", "bob", "m11");
+      world.peer.append(chat, "ann", "a1", entry.clientMsgId, { case: "message", value: { text: "mine" } });
+      for (let i = 13; i <= 700; i++) world.peer.say("c", "bob", `m${i}`);
+      world.webtransport.refused = false;
+      world.peer.muteReplies = !acknowledged;
+      const second = await world.device("ann", "a1", storage);
+      const timeline = second.timeline("c");
+      await world.clock.until(() => seen(second).includes("m700"));
+      await world.clock.advance(1_000);
+      if (!acknowledged) {
+        // Without a reply it is known by its event, when somebody scrolls there.
+        expect(second.waiting.get()).toBe(1);
+        for (let i = 0; i < 7; i++) {
+          const step = timeline.loadOlder();
+          await world.clock.advance(20);
+          await step;
+        }
+      }
+      expect(second.waiting.get()).toBe(0);
+      expect((await storage.load()).outbox).toEqual([]);
+      expect(states(second).every((state) => state === "committed")).toBe(true);
+      expect(timeline.items.get().at(-1)?.seq).toBe(700);
+      expect(seen(second).filter((text) => text === "mine").length).toBe(acknowledged ? 0 : 1);
+      // The next visit sends nothing again.
+      await second.close();
+      world.peer.calls.clear();
+      const third = await world.device("ann", "a1", storage);
+      await world.online(third);
+      await world.clock.advance(1_000);
+      expect(world.peer.calls.get("SendMessage") ?? 0).toBe(0);
+      await third.close();
+    }
+  });
+
+  it("repeats what was refused although its event has come: the server's lane waits for it", async () => {
+    const { world, ann } = await pair();
+    world.peer.muteReplies = true;
+    world.webtransport.latency = 20;
+    ann.send("c", "once");
+    await world.clock.until(() => world.peer.texts("c").length === 1);
+    // Cut before the event arrives; the repeat is refused, then what was missed brings the event.
+    world.webtransport.cut();
+    world.peer.muteReplies = false;
+    world.peer.refuse = () => ({ code: "overloaded", retryAfterMs: 1_000 });
+    await world.clock.until(() => seen(ann).length === 1 && ann.waiting.get() === 0);
+    expect(states(ann)).toEqual(["committed", "committed"]);
+    world.peer.refuse = () => undefined;
+    ann.send("c", "next");
+    await world.clock.until(() => world.peer.texts("c").length === 2, 5_000);
+    await world.clock.advance(100);
+    expect(seen(ann)).toEqual(["once", "next"]);
+  });
+
   it("outlives the page: what was written without a connection goes out on the next visit", async () => {
     const world = new World();
     const { ann } = await pair(world);
@@ -295,6 +368,51 @@ describe("catching up", () => {
     await world.clock.until(() => ann.conversation("g") === undefined);
     await left;
     expect(other.conversation("g")).toBeUndefined();
+  });
+});
+
+describe("a server that was restored from an older backup", () => {
+  it("is followed as by a new device: what is said anew under a known seq is shown, and what waits goes out", async () => {
+    const { world, ann } = await pair();
+    await ann.close();
+    const storage = new MemoryStorage();
+    const first = await world.device("ann", "a1", storage);
+    await world.online(first);
+    for (let i = 2; i <= 50; i++) world.peer.say("c", "bob", `m${i}`);
+    world.peer.chat("d", true, "ann", "bob");
+    await world.clock.until(() => seen(first).length === 49 && first.conversation("d") !== undefined);
+    await world.clock.advance(100);
+    await first.close();
+    // All after event 40 is gone, and with it the group.
+    world.peer.chats.get("c")?.events.splice(40);
+    world.peer.chats.delete("d");
+    world.peer.own.get("ann")?.splice(1);
+    world.webtransport.refused = true;
+    world.websocket.refused = true;
+    const second = await world.device("ann", "a1", storage);
+    second.timeline("c");
+    await world.clock.advance(10);
+    expect(seen(second).at(-1)).toBe("m50");
+    second.send("c", "kept");
+    world.webtransport.refused = false;
+    world.peer.refuse = () => ({ code: "overloaded", retryAfterMs: 50 });
+    await world.clock.until(() => seen(second).includes("m40") && !seen(second).includes("m50"));
+    expect(second.conversation("d")).toBeUndefined();
+    world.peer.say("c", "bob", "another 41");
+    await world.clock.until(() => seen(second).includes("another 41"), 1_000);
+    world.peer.refuse = () => undefined;
+    await world.clock.until(() => second.waiting.get() === 0);
+    await world.clock.advance(500);
+    expect(world.peer.texts("c").slice(-2)).toEqual(["another 41", "kept"]);
+    expect(seen(second)).toEqual(world.peer.texts("c"));
+    expect(second.conversation("c")).toMatchObject({ lastSeq: 42 });
+    const kept = await storage.load();
+    expect(kept.ownSeq).toBe(1);
+    expect(kept.conversations.map((record) => record.conversation.id)).toEqual(["c"]);
+    expect(await storage.events("c", 43, 50)).toEqual([]);
+    // The own log goes on from where it stands.
+    world.peer.chat("e", true, "ann", "bob");
+    await world.clock.until(() => second.conversation("e") !== undefined);
   });
 });
 

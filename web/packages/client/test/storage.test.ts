@@ -81,6 +81,18 @@ describe.each(ways)("storage in %s", (_, make) => {
     expect((await storage.load()).people.map((p) => p.id)).toEqual(["q"]);
   });
 
+  it("clears a kind of records, and keeps what is written after", async () => {
+    const storage = await make().open();
+    for (const seq of [1, 2]) storage.put("events", ["c", seq], event("c", seq));
+    storage.put("people", "p", person);
+    storage.clear("events");
+    storage.put("events", ["c", 3], event("c", 3));
+    expect((await storage.events("c", 1, 9)).map((e) => e.seq)).toEqual([3]);
+    storage.clear("people");
+    await storage.flush();
+    expect((await storage.load()).people).toEqual([]);
+  });
+
   it("forgets everything when the device signs out", async () => {
     const { open } = make();
     const storage = await open();

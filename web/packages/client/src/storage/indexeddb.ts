@@ -21,7 +21,8 @@ function databaseName(userId: string): string {
 
 interface Write {
   readonly kind: keyof Records;
-  readonly key: Key;
+  /** undefined: all. */
+  readonly key: Key | undefined;
   /** undefined: delete. */
   readonly value: unknown;
 }
@@ -58,6 +59,10 @@ class IndexedDbStorage implements Storage {
 
   delete(kind: keyof Records, key: Key): void {
     this.#write({ kind, key, value: undefined });
+  }
+
+  clear(kind: keyof Records): void {
+    this.#write({ kind, key: undefined, value: undefined });
   }
 
   async events(logId: string, from: number, to: number): Promise<LogEvent[]> {
@@ -105,7 +110,8 @@ class IndexedDbStorage implements Storage {
     }
     for (const { kind, key, value } of writes) {
       const store = transaction.objectStore(kind);
-      if (value === undefined) store.delete(key);
+      if (key === undefined) store.clear();
+      else if (value === undefined) store.delete(key);
       else store.put(value, key);
     }
     this.#flushed = new Promise((resolve) => {

@@ -31,6 +31,11 @@ export class MemoryStorage implements Storage {
     this.#kind(kind).delete(key);
   }
 
+  clear(kind: keyof Records): void {
+    if (kind === "events") this.#events.clear();
+    else this.#kind(kind).clear();
+  }
+
   async events(logId: string, from: number, to: number): Promise<LogEvent[]> {
     const log = this.#events.get(logId);
     const found: LogEvent[] = [];

@@ -55,6 +55,8 @@ export interface Storage {
   load(): Promise<Snapshot>;
   put<K extends keyof Records>(kind: K, key: Key, value: Records[K]): void;
   delete(kind: keyof Records, key: Key): void;
+  /** Deletes all records of a kind. */
+  clear(kind: keyof Records): void;
   /** The events from..to of a log, both included, ascending; those that are missing are left out. */
   events(logId: string, from: number, to: number): Promise<LogEvent[]>;
   /** Waits until everything is written. */

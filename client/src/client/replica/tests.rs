@@ -1,8 +1,13 @@
 use std::collections::BTreeMap;
 
-use gogochat_proto::ids::UserId;
+use gogochat_proto::{ids::UserId, v1::event::Body};
 
-use super::*;
+use super::{
+    logs::{GET_CONVERSATION, LIST_EVENTS},
+    sending::SEND_MESSAGE,
+    sync::SYNC,
+    *,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -18,7 +23,7 @@ struct Sim {
 
 impl Sim {
     fn new(backfill: bool, cursors: Cursors) -> Self {
-        let settings = Settings { backfill, delivered: true, patience: 15 * SECOND };
+        let settings = Settings { backfill, delivered: true, patience: 15 * SECOND, random: || 0.5 };
         let replica = Replica::new(settings, cursors);
         let (now, me) = (Instant::now(), UserId::new_v7().into());
         Self { now, me, replica, calls: Vec::new(), marks: Vec::new(), updates: Vec::new() }
@@ -271,14 +276,45 @@ fn messages_go_again_under_the_same_id_until_they_are_settled() {
 }
 
 #[test]
-fn a_cursor_from_the_future_begins_again() {
-    let mut sim = Sim::new(false, Cursors { own_seq: Some(50), logs: Vec::new() });
+fn a_cursor_from_the_future_begins_as_a_new_device() {
+    for backfill in [false, true] {
+        let c = LogId::new_v7();
+        // The head told of more than the device has: a page of that is on its way when the refusal comes.
+        let head = v1::Head { conversation_id: c.to_string(), last_seq: 50, ..v1::Head::default() };
+        let mut sim = Sim::new(backfill, Cursors { own_seq: Some(50), logs: vec![head] });
+        sim.replica.post(sim.now, c, "a".into(), "one".into());
+        sim.open(3);
+        sim.event(c, 52, None);
+        let (stale, _) = sim.take::<v1::ListEventsRequest>(LIST_EVENTS);
+        let (id, request) = sim.take::<v1::SyncRequest>(SYNC);
+        assert_eq!((request.own_seq, request.known.len()), (50, 1));
+        sim.refuse(id, ErrorCode::CursorFromFuture);
+        for log in [sim.me, c] {
+            assert!(sim.updates.contains(&Update::Reset { log_id: log.to_string() }));
+        }
+        sim.event(c, 41, None);
+        let conversations = vec![conversation(c, 41, 41, 2)];
+        let request = sim.sync(&v1::SyncResponse { conversations, ..Default::default() });
+        assert_eq!((request.own_seq, request.known.len()), (if backfill { 0 } else { 3 }, 0));
+        sim.event(c, 42, None);
+        sim.reply(stale, &page(c, 51..=52, false, 52));
+        assert_eq!(sim.of(c), [41, 42], "known by seq, but not the same");
+        assert!(sim.updates.contains(&Update::CaughtUp));
+        let (send, _) = sim.take::<v1::SendMessageRequest>(SEND_MESSAGE);
+        sim.reply(send, &v1::SendMessageResponse { seq: 43, ..Default::default() });
+        assert!(sim.updates.iter().any(|update| matches!(update, Update::Sent { .. })), "what waits stays");
+    }
+}
+
+#[test]
+fn a_server_that_refuses_a_new_device_is_asked_again_later() {
+    let mut sim = Sim::new(false, Cursors::default());
     sim.open(3);
-    let (id, request) = sim.take::<v1::SyncRequest>(SYNC);
-    assert_eq!(request.own_seq, 50);
+    let (id, _) = sim.take::<v1::SyncRequest>(SYNC);
     sim.refuse(id, ErrorCode::CursorFromFuture);
-    assert!(sim.updates.contains(&Update::Reset { log_id: sim.me.to_string() }));
-    assert_eq!(sim.sync(&v1::SyncResponse::default()).own_seq, 0);
+    assert!(sim.calls.is_empty());
+    sim.pass(RETRY);
+    sim.take::<v1::SyncRequest>(SYNC);
 }
 
 #[test]
@@ -298,4 +334,61 @@ fn a_call_fails_with_its_session_and_without_one() {
     sim.replica.call(sim.now, "m", String::new(), Bytes::new(), reply);
     sim.pass(15 * SECOND);
     assert!(matches!(answer.try_recv().unwrap(), Err(CallError::TimedOut)));
+}
+
+#[test]
+fn a_call_with_a_client_msg_id_is_repeated_for_30_seconds() {
+    const LEAVE: &str = "gogochat.v1.ChatService/LeaveGroup";
+    let request = v1::LeaveGroupRequest { conversation_id: "g".into(), client_msg_id: "id".into() };
+    let make = |sim: &mut Sim, method: &str| {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        sim.replica.call(sim.now, method, "g".into(), request.encode_to_vec().into(), reply);
+        sim.collect();
+        answer
+    };
+    let mut sim = Sim::new(false, Cursors::default());
+    sim.open(0);
+    let mut answer = make(&mut sim, LEAVE);
+    let (id, _) = sim.take::<v1::LeaveGroupRequest>(LEAVE);
+    sim.refuse(id, ErrorCode::StorageFull);
+    // 10 s are asked for, to which half of a quarter comes.
+    sim.pass(11 * SECOND);
+    assert!(answer.try_recv().is_err() && sim.calls.iter().all(|call| call.method != LEAVE));
+    sim.pass(SECOND / 4);
+    assert_eq!(sim.calls.last().map(|call| call.key.as_str()), Some("g"));
+    let (id, again) = sim.take::<v1::LeaveGroupRequest>(LEAVE);
+    assert_eq!(again, request);
+    sim.reply(id, &v1::LeaveGroupResponse::default());
+    assert!(answer.try_recv().unwrap().is_ok());
+
+    let (start, mut answer, mut made) = (sim.now, make(&mut sim, LEAVE), 0);
+    let last = loop {
+        let (id, _) = sim.take::<v1::LeaveGroupRequest>(LEAVE);
+        made += 1;
+        sim.refuse(id, ErrorCode::Unavailable);
+        if let Ok(last) = answer.try_recv() {
+            break last;
+        }
+        sim.pass(SECOND * 9 / 16);
+    };
+    assert!(matches!(last, Err(CallError::Refused(error)) if error.code == "unavailable"));
+    assert_eq!((made, (sim.now - start).as_secs()), (54, 29));
+
+    let mut answer = make(&mut sim, LEAVE);
+    let (id, _) = sim.take::<v1::LeaveGroupRequest>(LEAVE);
+    sim.refuse(id, ErrorCode::Overloaded);
+    sim.replica.lost(&Closed::broken("cut"));
+    assert!(matches!(answer.try_recv().unwrap(), Err(CallError::Closed(_))), "the next session holds nothing back");
+    sim.open(0);
+    sim.pass(SECOND);
+    assert!(sim.calls.iter().all(|call| call.method != LEAVE));
+
+    for (method, code) in
+        [("gogochat.v1.SocialService/AcceptContact", ErrorCode::Overloaded), (LEAVE, ErrorCode::NotAMember)]
+    {
+        let mut answer = make(&mut sim, method);
+        let (id, _) = sim.take::<v1::LeaveGroupRequest>(method);
+        sim.refuse(id, code);
+        assert!(matches!(answer.try_recv().unwrap(), Err(CallError::Refused(_))), "{method}");
+    }
 }
