@@ -169,7 +169,7 @@ async fn says_which_key_is_wrong() {
     assert!(matches!(wrong, OpenError::Config(_)) && wrong.to_string().contains("core.kafka"), "{wrong}");
 }
 
-/// The broker is killed and comes back: what was taken arrives, in order, once. When it stays away, what was taken is given up, and a new
+/// The broker is killed and comes back: what was taken arrives, in order. When it stays away, what was taken is given up, and a new
 /// era begins.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_killed_broker_comes_back() {
@@ -179,7 +179,7 @@ async fn a_killed_broker_comes_back() {
     let mut consumer = bus.consumer().await.unwrap();
     let mut sent = 0;
     send(&bus, &mut sent, 3).await;
-    let mut got = Vec::new();
+    let mut got = 0;
     receive(&mut consumer, &mut got, sent).await;
 
     kafka.kill();
@@ -216,8 +216,14 @@ async fn a_killed_broker_comes_back() {
     }
     // Who has not heard that the era is over does not overtake what was lost.
     assert!(matches!(bus.publish_in(era, command(6, sent)).await, Err(BusError::Unavailable(_))));
-    let batch = places(&next(&mut consumer, 10).await);
-    assert_eq!(batch, [(6, sent)], "what was given up ({lost} and later) is not sent after all");
+    // What was given up is not sent after all: the next new one is this one.
+    let new = loop {
+        let batch = places(&next(&mut consumer, 10).await);
+        if let Some((_, new)) = batch.into_iter().find(|(_, number)| *number >= lost) {
+            break new;
+        }
+    };
+    assert_eq!(new, sent);
 }
 
 async fn send(bus: &KafkaBus, sent: &mut u32, count: u32) {
@@ -227,11 +233,13 @@ async fn send(bus: &KafkaBus, sent: &mut u32, count: u32) {
     }
 }
 
-/// Takes all that was sent: each once, in order.
-async fn receive(consumer: &mut Box<dyn Consumer>, got: &mut Vec<u32>, sent: u32) {
-    while got.len() < sent as usize {
-        got.extend(places(&next(consumer, 10).await).iter().map(|place| place.1));
+/// Takes all that was sent, in order. What was committed just before a broker was killed may come again, as a store would notice.
+async fn receive(consumer: &mut Box<dyn Consumer>, got: &mut u32, sent: u32) {
+    while *got < sent {
+        for (_, number) in places(&next(consumer, 10).await) {
+            assert!(number <= *got, "{number} comes before {got}");
+            *got += u32::from(number == *got);
+        }
         consumer.commit().await.unwrap();
     }
-    assert_eq!(*got, (0..sent).collect::<Vec<_>>());
 }

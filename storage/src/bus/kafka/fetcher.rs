@@ -236,7 +236,7 @@ impl Member {
     }
 
     fn reconnect(self: &Arc<Self>) -> Option<Arc<BaseConsumer<Callbacks>>> {
-        thread::sleep(POLL);
+        self.released.wait_for(&mut self.state.lock(), POLL);
         self.connect().map_err(|error| tracing::error!(%error, "no consumer of Kafka")).ok()
     }
 

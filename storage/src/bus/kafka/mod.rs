@@ -18,7 +18,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{self, SyncSender},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -100,13 +100,8 @@ impl KafkaBus {
         topic::ensure(&config).await?;
         let asks: QuietConsumer = config.consumer().create_with_context(Quiet).map_err(OpenError::config)?;
         let topic = config.topic();
-        let unreachable = |reason: String| OpenError::Unreachable { brokers: config.brokers.clone(), reason };
-        let asked = tokio::task::spawn_blocking({
-            let topic = topic.clone();
-            move || (watcher::start_offsets(&asks, &topic), asks)
-        });
-        let (committed, asks) = asked.await.map_err(|error| unreachable(error.to_string()))?;
-        let committed = committed.map_err(|error| unreachable(error.to_string()))?;
+        let asks = Arc::new(asks);
+        let committed = start_offsets(&config, &asks).await?;
         let (alarm, alarms) = mpsc::sync_channel(1);
         let outgoing = Outgoing::new(config.clone(), &committed, capacity, alarm.clone()).map_err(OpenError::config)?;
         let shared = Arc::new(Shared {
@@ -123,6 +118,21 @@ impl KafkaBus {
         });
         watcher::start(Arc::clone(&shared), asks, alarms)?;
         Ok(Self { shared, alarm })
+    }
+}
+
+/// Up to where the group has committed.
+async fn start_offsets(config: &KafkaConfig, asks: &Arc<QuietConsumer>) -> Result<Vec<i64>, OpenError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let (asks, topic) = (Arc::clone(asks), config.topic());
+        let asked = tokio::task::spawn_blocking(move || watcher::start_offsets(&asks, &topic)).await;
+        match asked.map_err(|error| error.to_string()).and_then(|offsets| offsets.map_err(|error| error.to_string())) {
+            Ok(offsets) => return Ok(offsets),
+            // A topic that has just been made is known everywhere a moment later; so is a group's coordinator.
+            Err(_) if Instant::now() < until => tokio::time::sleep(PAUSE).await,
+            Err(reason) => return Err(OpenError::Unreachable { brokers: config.brokers.clone(), reason }),
+        }
     }
 }
 
@@ -210,5 +220,8 @@ impl Shared {
     }
 }
 
+/// How long a node that starts waits for its broker.
+const PATIENCE: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_millis(100);
 /// How long a consumer takes to leave when all is well, and more.
 const LEAVING: Duration = Duration::from_secs(5);

@@ -1,6 +1,9 @@
 //! The topic of commands: made where it is not there, refused where it has other partitions.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use gogochat_proto::partition::PARTITIONS;
 use rdkafka::{
@@ -11,7 +14,7 @@ use rdkafka::{
 };
 
 use super::{
-    OpenError,
+    OpenError, PATIENCE, PAUSE,
     client::{Quiet, QuietConsumer},
     config::KafkaConfig,
 };
@@ -22,11 +25,11 @@ use super::{
 /// No broker answers, or the topic has other partitions, or the broker refuses to make it.
 pub(super) async fn ensure(config: &KafkaConfig) -> Result<(), OpenError> {
     let client: QuietConsumer = config.consumer().create_with_context(Quiet).map_err(OpenError::config)?;
-    let client = std::sync::Arc::new(client);
+    let client = Arc::new(client);
     let until = Instant::now() + PATIENCE;
     let mut made = false;
     loop {
-        let (asks, topic) = (std::sync::Arc::clone(&client), config.topic());
+        let (asks, topic) = (Arc::clone(&client), config.topic());
         let found = tokio::task::spawn_blocking(move || partitions(&asks, &topic)).await;
         let found = found.unwrap_or_else(|error| Err(error.to_string()));
         match found {
@@ -79,9 +82,6 @@ async fn make(config: &KafkaConfig) -> Result<(), OpenError> {
     }
 }
 
-/// How long a node that starts waits for its broker.
-const PATIENCE: Duration = Duration::from_secs(15);
 const ASK: Duration = Duration::from_secs(3);
-const PAUSE: Duration = Duration::from_millis(100);
 /// Commands are read within moments; what clients have no answer to they repeat.
 const RETENTION_MS: &str = "86400000";

@@ -20,7 +20,7 @@ use rdkafka::{
 use super::{OpenError, Shared, client::QuietConsumer};
 
 /// Starts the thread. It ends when `alarms` rings and the bus has been dropped.
-pub(super) fn start(shared: Arc<Shared>, asks: QuietConsumer, alarms: Receiver<()>) -> Result<(), OpenError> {
+pub(super) fn start(shared: Arc<Shared>, asks: Arc<QuietConsumer>, alarms: Receiver<()>) -> Result<(), OpenError> {
     let run = move || {
         while !shared.is_dropped() {
             shared.outgoing.settle();
