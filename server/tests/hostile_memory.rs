@@ -1,5 +1,7 @@
 //! Clients that send half of everything and read nothing: the server's memory stays bounded, and others go on as if they were not there.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
 use std::{net::SocketAddr, time::Duration};
 
 use gogochat_testkit::{
