@@ -1,7 +1,7 @@
 //! Many edges before many cores, on MySQL, Redis, Kafka and etcd: what is sent anywhere reaches everybody, once and in order, and goes on
 //! doing so when cores are killed, stopped and started.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 use std::time::Duration;
 
