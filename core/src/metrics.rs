@@ -4,12 +4,15 @@ use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
+/// Commands in one transaction.
+pub const BATCH: &str = "gogochat_core_batch_commands";
+
 /// Tells the recorder what each metric means. To be called once, after a recorder was installed and before a core starts.
 pub fn describe() {
     describe_counter!("gogochat_core_commits_total", "Transactions of the chat worker");
     describe_counter!("gogochat_core_commit_failures_total", "Transactions that the store did not take");
     describe_histogram!("gogochat_core_commit_seconds", "From handing a batch to the store to its outcome");
-    describe_histogram!("gogochat_core_batch_commands", "Commands in one transaction");
+    describe_histogram!(BATCH, "Commands in one transaction");
     describe_gauge!("gogochat_core_bus_depth", "Commands that were taken and wait for their answer");
     describe_counter!("gogochat_core_commands_total", "Commands put on the bus");
     describe_counter!("gogochat_core_refused_total", "Commands and calls refused, by code");
@@ -46,7 +49,7 @@ impl Default for Metrics {
             commits: counter!("gogochat_core_commits_total"),
             commit_failures: counter!("gogochat_core_commit_failures_total"),
             commit_seconds: histogram!("gogochat_core_commit_seconds"),
-            batch: histogram!("gogochat_core_batch_commands"),
+            batch: histogram!(BATCH),
             bus_depth: gauge!("gogochat_core_bus_depth"),
             commands: counter!("gogochat_core_commands_total"),
             attachments: gauge!("gogochat_core_attachments"),

@@ -14,7 +14,7 @@ use rust_embed::RustEmbed;
 #[allow_missing = true]
 struct Dist;
 
-/// Serves the page's files; every other path that a browser asks for as a page is the app's own.
+/// Serves the page's files. The app keeps its own places behind `#`, so that what is no file is not there.
 pub(crate) fn router(csp: &str) -> anyhow::Result<Router> {
     let csp = HeaderValue::from_str(csp)?;
     Ok(Router::new().fallback(move |request: Request| {
@@ -31,9 +31,8 @@ fn serve(request: &Request, csp: HeaderValue) -> Response {
     if let Some(file) = Dist::get(path).filter(|_| !path.is_empty()) {
         return answer(path, file, request, csp);
     }
-    // A path with an extension names a file, and that file is not there.
-    if path.rsplit('/').next().is_some_and(|name| name.contains('.')) {
-        return (StatusCode::NOT_FOUND, "no such file\n").into_response();
+    if !path.is_empty() {
+        return (StatusCode::NOT_FOUND, "there is nothing here\n").into_response();
     }
     match Dist::get("index.html") {
         Some(page) => answer("index.html", page, request, csp),

@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, time::Duration};
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
@@ -26,7 +26,11 @@ pub(crate) fn start_logs(log: &Log) -> anyhow::Result<()> {
 /// # Errors
 /// Something else counts already.
 pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
-    let recorder = PrometheusBuilder::new().set_buckets(&SECONDS)?.build_recorder();
+    let recorder = PrometheusBuilder::new()
+        .set_buckets(&SECONDS)?
+        .set_buckets_for_metric(Matcher::Full(gogochat_core::metrics::BATCH.to_owned()), &ITEMS)?
+        .set_buckets_for_metric(Matcher::Full(gogochat_edge::metrics::BATCH.to_owned()), &ITEMS)?
+        .build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder)?;
     let upkeep = handle.clone();
@@ -50,3 +54,4 @@ pub(crate) fn complain(error: &anyhow::Error) {
 
 const UPKEEP: Duration = Duration::from_secs(5);
 const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+const ITEMS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];

@@ -3,6 +3,7 @@
 /// Path, content type and bytes of each file. The page asks for `/openapi.json`.
 pub const PAGE: &[(&str, &str, &[u8])] = &[
     ("/docs", "text/html; charset=utf-8", include_bytes!("../../docs-page/index.html")),
+    ("/docs/", "text/html; charset=utf-8", include_bytes!("../../docs-page/index.html")),
     ("/docs/docs.js", "text/javascript; charset=utf-8", include_bytes!("../../docs-page/docs.js")),
     ("/docs/docs.css", "text/css; charset=utf-8", include_bytes!("../../docs-page/docs.css")),
 ];
