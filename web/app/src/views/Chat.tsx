@@ -49,12 +49,12 @@ function Top(props: { conversation: Conversation; panel: boolean; onPanel: () =>
           <Icon name="back" />
         </button>
       </Show>
-      <Avatar id={peer() ?? props.conversation.id} name={title()} online={app.online(peer())} group={props.conversation.group} small />
+      <Avatar id={peer() ?? props.conversation.id} name={title()} online={props.conversation.writable && app.online(peer())} group={props.conversation.group} small />
       <div>
         <h2>
           <bdi>{title()}</bdi>
         </h2>
-        <p data-testid="subtitle" data-typing={typers().length > 0} data-online={app.online(peer())}>
+        <p data-testid="subtitle" data-typing={typers().length > 0} data-online={props.conversation.writable && app.online(peer())}>
           <Show when={typers().length > 0} fallback={<Subtitle conversation={props.conversation} />}>
             <span class="typing">
               {props.conversation.group ? typingText(app, typers()) : t().typing} <Dots />
@@ -82,8 +82,10 @@ function Subtitle(props: { conversation: Conversation }) {
   const app = useApp();
   const presence = use(app.client.presence);
   const text = () => {
-    const { group, memberCount, peer } = props.conversation;
+    const { group, memberCount, peer, writable } = props.conversation;
     if (group) return t().membersCount(memberCount);
+    // Who is no contact any more is not told of either.
+    if (!writable) return peer ? `@${peer.name}` : "";
     const now = peer && presence().get(peer.id);
     if (now?.online) return t().online;
     return now && now.lastSeenMs > 0 ? t().lastSeen(moment(now.lastSeenMs)) : peer ? `@${peer.name}` : "";

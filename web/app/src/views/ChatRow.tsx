@@ -34,7 +34,7 @@ export function ChatRow(props: { conversation: Conversation }) {
           id={props.conversation.peer?.id ?? id()}
           name={title()}
           group={props.conversation.group}
-          online={app.online(props.conversation.peer?.id)}
+          online={props.conversation.writable && app.online(props.conversation.peer?.id)}
         />
         <b>
           <bdi>{title()}</bdi>

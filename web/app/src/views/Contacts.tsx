@@ -147,9 +147,15 @@ function Line(props: { person: Person; note?: string; children?: JSX.Element }) 
         <b>
           <bdi>{props.person.displayName}</bdi>
         </b>
+        {/* The name that nobody else can have; what somebody writes never stands in its place. */}
         <p>
-          <bdi>{props.note || `@${props.person.name}`}</bdi>
+          <bdi>@{props.person.name}</bdi>
         </p>
+        <Show when={props.note}>
+          <p class="note">
+            <bdi>{props.note}</bdi>
+          </p>
+        </Show>
       </div>
       {props.children}
     </div>
