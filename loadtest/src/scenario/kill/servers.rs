@@ -162,7 +162,7 @@ async fn configure(
         dir.join("edge.toml"),
         format!(
             "node = \"edge-1\"\n[http]\nlisten = [\"{http}\"]\n[edge]\nlisten = [\"{edge}\"]\ncertificate = \"{certs}/edge-1.pem\"\n\
-             key = \"{certs}/edge-1.key\"\n[log]\nformat = \"text\"\n[cluster]\ncore = {{ name = \"core-1\", address = \"{node}\" }}\n{}",
+             key = \"{certs}/edge-1.key\"\n[log]\nformat = \"text\"\n[cluster]\ncores = [{{ name = \"core-1\", address = \"{node}\" }}]\n{}",
             identity("edge-1")
         ),
     )?;
