@@ -12,9 +12,9 @@ COPY web/ ./
 RUN npm run build
 
 FROM rust:1.95-bookworm AS binary
-# cmake: aws-lc-sys. protoc and the well-known types: etcd-client.
+# cmake: aws-lc-sys.
 RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends cmake protobuf-compiler libprotobuf-dev \
+ && apt-get install -y -qq --no-install-recommends cmake \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
