@@ -146,6 +146,7 @@ test("new messages are announced while the person looks elsewhere", async (t) =>
   bob.send(id, "seen at once");
   await seeText(ann, "seen at once");
   await ann.press("Escape");
+  await ann.page.locator('[data-testid="chat"]').waitFor({ state: "detached" });
   bob.send(id, "seen later");
   await ann.page.waitForFunction(() => globalThis.announced.length > 0);
   assert.deepEqual(await ann.page.evaluate(() => globalThis.announced), ["Bob: seen later"]);
