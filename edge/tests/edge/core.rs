@@ -38,9 +38,10 @@ pub(crate) struct Core(Arc<State>);
 #[derive(Default)]
 struct State {
     edge: Mutex<Option<mpsc::Sender<Result<node::CoreBatch, Status>>>>,
-    logs: Mutex<HashMap<LogId, Vec<Bytes>>>,
+    /// What is stored, the same for cores that are one system.
+    logs: Arc<Mutex<HashMap<LogId, Vec<Bytes>>>>,
     interests: Mutex<HashMap<LogId, i64>>,
-    subscriptions: Mutex<HashMap<UserId, Vec<LogId>>>,
+    subscriptions: Arc<Mutex<HashMap<UserId, Vec<LogId>>>>,
     seen: Mutex<Vec<edge_item::Item>>,
     away: AtomicBool,
     /// Ordered calls get no answer.
@@ -53,6 +54,12 @@ struct State {
 }
 
 impl Core {
+    /// Another core on the same store.
+    pub(crate) fn beside(&self) -> Self {
+        let (logs, subscriptions) = (self.0.logs.clone(), self.0.subscriptions.clone());
+        Self(Arc::new(State { logs, subscriptions, ..State::default() }))
+    }
+
     /// The way to this core, over pipes in memory.
     pub(crate) fn channel(&self) -> Channel {
         let (pipes, incoming) = mpsc::channel::<Result<tokio::io::DuplexStream, std::io::Error>>(8);
@@ -90,6 +97,14 @@ impl Core {
             self.fanout(log, seq, frame, subscribe, unsubscribe);
         }
         seq
+    }
+
+    /// Commits the event with which a user leaves, and tells the edge of it in this log alone.
+    pub(crate) fn leave(&self, log: LogId, user: UserId) {
+        let (seq, frame) = self.store(log, 1);
+        let departed = user.to_bytes();
+        let event = node::Fanout { log_id: log.to_bytes(), seq, frame, departed, ..Default::default() };
+        self.tell(core_item::Item::Fanout(event));
     }
 
     /// Commits an event and loses its fan-out on the way.

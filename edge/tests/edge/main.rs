@@ -12,6 +12,7 @@ mod client;
 mod core;
 mod hostile;
 mod http;
+mod many;
 mod quic;
 mod reattach;
 mod sessions;
@@ -40,11 +41,13 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) origins: Vec<String>,
     pub(crate) reset_key: Option<[u8; 32]>,
+    /// The core, and others of the same system.
+    pub(crate) cores: Vec<Core>,
 }
 
 impl Setup {
     pub(crate) fn new() -> Self {
-        Self { limits: Limits::default(), origins: vec![ORIGIN.into()], reset_key: None }
+        Self { limits: Limits::default(), origins: vec![ORIGIN.into()], reset_key: None, cores: vec![Core::default()] }
     }
 }
 
@@ -61,13 +64,12 @@ impl World {
     }
 
     pub(crate) async fn start(setup: Setup) -> Self {
-        let Setup { limits, origins, reset_key } = setup;
+        let Setup { limits, origins, reset_key, cores } = setup;
         let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let certificate = signed.cert.der().clone();
         let key = PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der());
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let certified = CertifiedKey::from_der(vec![certificate.clone()], key.into(), &provider).unwrap();
-        let core = Core::default();
         let config = EdgeConfig {
             node: "edge-test".into(),
             http: vec!["127.0.0.1:0".parse().unwrap()],
@@ -80,11 +82,13 @@ impl World {
             limits,
         };
         let app = Router::new().route("/page", get(|| async { "a page" }));
-        let edge =
-            Edge::start(config, CoreSet::fixed(vec![CoreSet::every_service(CoreLink::new(core.channel()))]), app)
-                .await
-                .unwrap();
+        let ways = cores.iter().enumerate().map(|(n, core)| CoreSet {
+            name: format!("core-{n}"),
+            ..CoreSet::every_service(CoreLink::new(core.channel()))
+        });
+        let edge = Edge::start(config, CoreSet::fixed(ways.collect()), app).await.unwrap();
         edge.handle().attached().await;
+        let core = cores.into_iter().next().unwrap();
         Self { edge, core, certificate }
     }
 }

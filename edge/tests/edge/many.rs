@@ -1,0 +1,164 @@
+//! One edge before two cores on one store.
+
+use gogochat_proto::{
+    ids::{LogId, UserId},
+    node::{self, core_item, edge_item},
+    v1::server_frame,
+};
+
+use crate::{
+    Setup, World,
+    client::{Client, Kind},
+    core::Core,
+    eventually,
+};
+
+const SEND: &str = "gogochat.v1.ChatService/SendMessage";
+const SYNC: &str = "gogochat.v1.SyncService/Sync";
+
+async fn two() -> (World, [Core; 2]) {
+    let one = Core::default();
+    let cores = [one.clone(), one.beside()];
+    let world = World::start(Setup { cores: cores.to_vec(), ..Setup::new() }).await;
+    eventually("both are attached", || cores.iter().all(|core| core.attached() == 1)).await;
+    (world, cores)
+}
+
+/// The session's home first.
+fn by_home(cores: &[Core; 2], user: UserId) -> [Core; 2] {
+    let opens = |core: &Core| core.seen(|item| matches!(item, edge_item::Item::Open(_)).then_some(())).len();
+    let [a, b] = cores.clone();
+    assert_eq!(opens(&a) + opens(&b), 1, "a session of {user} is open at one core");
+    if opens(&a) == 1 { [a, b] } else { [b, a] }
+}
+
+fn commands(core: &Core) -> Vec<node::Command> {
+    core.seen(|item| match item {
+        edge_item::Item::Command(command) => Some(command.clone()),
+        _ => None,
+    })
+}
+
+/// A user in a group, whose interest both cores know.
+async fn member(world: &World, cores: &[Core; 2]) -> (Client, UserId, LogId) {
+    let (user, group) = (UserId::new_v7(), LogId::new_v7());
+    world.core.join(user, group);
+    let client = world.log_in(Kind::Ws, user).await;
+    eventually("interest", || cores.iter().all(|core| core.is_interested(group))).await;
+    (client, user, group)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_any_core_commits_is_delivered_once_and_in_order() {
+    let (world, cores) = two().await;
+    let (mut client, _, group) = member(&world, &cores).await;
+    for n in 0..50 {
+        cores[n % 2].commit(group, 1);
+    }
+    // One that a core did not tell, and one after it by another.
+    cores[0].commit_silently(group);
+    cores[1].commit(group, 1);
+    for seq in 1..=52 {
+        assert_eq!(client.next_event().await, seq);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_whose_core_is_lost_goes_on_at_the_other() {
+    let (world, cores) = two().await;
+    let (mut client, user, group) = member(&world, &cores).await;
+    let [home, other] = by_home(&cores, user);
+    home.set_mute(true);
+    client.call(1, SEND, &group.to_string(), &b"first"[..]).await;
+    eventually("it is under way", || commands(&home).len() == 1).await;
+    // Committed, and nobody was told.
+    home.commit_silently(group);
+    home.set_away(true);
+    let mut frames = [client.next().await, client.next().await];
+    frames.sort_by_key(|frame| matches!(frame, server_frame::Frame::Event(_)));
+    let [server_frame::Frame::Reply(reply), server_frame::Frame::Event(event)] = &frames else { panic!("{frames:?}") };
+    assert_eq!((reply.id, reply.error.as_ref().unwrap().code.as_str()), (1, "unavailable"));
+    assert_eq!(event.seq, 1, "the other core looks into the store");
+    assert_eq!(world.edge.handle().ready(), Ok(()));
+
+    client.call(2, SYNC, "", &b"any"[..]).await;
+    assert_eq!(client.next_reply().await.body, "any");
+    eventually("it is open there", || {
+        !other
+            .seen(|item| matches!(item, edge_item::Item::Open(open) if open.principal.is_some()).then_some(()))
+            .is_empty()
+    })
+    .await;
+    // It may have to be sent again until the core has opened the session.
+    let mut id = 3;
+    loop {
+        client.call(id, SEND, &group.to_string(), &b"first"[..]).await;
+        if client.next_reply().await.error.is_none() {
+            break;
+        }
+        id += 1;
+    }
+    assert_eq!(commands(&other).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_core_that_goes_away_is_left_without_a_refusal() {
+    let (world, cores) = two().await;
+    let (mut client, user, group) = member(&world, &cores).await;
+    let [home, other] = by_home(&cores, user);
+    home.set_mute(true);
+    client.call(1, SEND, &group.to_string(), &b"first"[..]).await;
+    eventually("it is under way", || commands(&home).len() == 1).await;
+    home.tell(core_item::Item::DrainMs(5_000));
+    eventually("it is opened at the other", || {
+        !other.seen(|item| matches!(item, edge_item::Item::Open(_)).then_some(())).is_empty()
+    })
+    .await;
+    let seq = other.commit(user.into(), 1);
+    assert_eq!(client.next_event().await, seq, "the other has opened it by now");
+
+    // What follows waits for the answer to what is under way here.
+    client.call(2, SEND, &group.to_string(), &b"second"[..]).await;
+    client.call(3, SYNC, "", &b"any"[..]).await;
+    let first = commands(&home).remove(0);
+    home.tell(core_item::Item::Result(node::Result {
+        session: first.session,
+        call_id: first.call_id,
+        body: first.body,
+        error: None,
+    }));
+    let mut replies = Vec::new();
+    while replies.len() < 3 {
+        if let server_frame::Frame::Reply(reply) = client.next().await {
+            assert_eq!(reply.error, None);
+            replies.push(reply.id);
+        }
+    }
+    replies.sort_unstable();
+    assert_eq!(replies, [1, 2, 3]);
+    assert_eq!(commands(&home).len(), 1);
+    assert_eq!(commands(&other)[0].body, "second");
+    eventually("the session is closed where it was", || {
+        !home.seen(|item| matches!(item, edge_item::Item::Close(_)).then_some(())).is_empty()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_a_group_hears_nothing_after_that_whichever_core_tells_it() {
+    let (world, cores) = two().await;
+    let (user, friend, group) = (UserId::new_v7(), UserId::new_v7(), LogId::new_v7());
+    world.core.join(user, group);
+    world.core.join(friend, group);
+    let mut leaves = world.log_in(Kind::Ws, user).await;
+    let mut stays = world.log_in(Kind::Wss, friend).await;
+    eventually("interest", || cores.iter().all(|core| core.is_interested(group))).await;
+    cores[0].leave(group, user);
+    cores[1].commit(group, 1);
+    assert_eq!(leaves.next_event().await, 1);
+    assert_eq!((stays.next_event().await, stays.next_event().await), (1, 2));
+    // The next that comes is of the own log: nothing of the group did.
+    let own = cores[1].commit(user.into(), 1);
+    let server_frame::Frame::Event(event) = leaves.next().await else { panic!() };
+    assert_eq!((event.log_id, event.seq), (user.to_string(), own));
+}
