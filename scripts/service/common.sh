@@ -63,11 +63,12 @@ stop_own() {
   while [ -e "/proc/$pid" ]; do sleep 0.05; done
 }
 
-# Waits for what was started; says why when it ends instead.
+# Waits for what was started; says why when it ends instead. Its command line is not asked: it is still this script's until the server has been executed.
 await() {
+  local pid; pid=$(cat "$dir/pid")
   for _ in $(seq 1200); do
     (answers) 2>/dev/null && return 0
-    own_pid >/dev/null || fail "$name ended as it started"
+    kill -0 "$pid" 2>/dev/null || fail "$name ended as it started"
     sleep 0.05
   done
   fail "$name does not answer at $(address) after a minute"
