@@ -10,7 +10,7 @@ use crate::{
     measure::{files, server::Server},
     progress,
     report::Report,
-    scenario::{Env, chat, connect, fanout, idle, kill},
+    scenario::{Env, chat, cluster, connect, fanout, idle, kill},
 };
 
 /// Drives a gogochat server as many clients would, and says in JSON how it did.
@@ -25,9 +25,9 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Args)]
 struct Common {
-    /// The server: https://EDGE for wt and wss, http://HTTP for ws.
+    /// The server: https://EDGE for wt and wss, http://HTTP for ws. May be repeated: sessions are spread over several edges.
     #[arg(long, global = true, value_name = "URL")]
-    target: Option<Target>,
+    target: Vec<Target>,
     /// How frames travel.
     #[arg(long, global = true, value_enum, default_value_t = Way::Wt)]
     transport: Way,
@@ -57,6 +57,10 @@ enum Scenario {
     Connect(connect::Connect),
     /// A server that is killed (SIGKILL) and started again while clients send.
     Kill(kill::Kill),
+    /// A cluster (scripts/cluster) whose members are killed and stopped by turns while clients send.
+    Faults(cluster::Faults),
+    /// A cluster (scripts/cluster) whose edges and cores are all restarted, one after the other, while clients send.
+    Rolling(cluster::Rolling),
 }
 
 /// The transports' names on the command line.
@@ -68,6 +72,8 @@ pub(crate) enum Way {
     Wss,
     /// A WebSocket in clear.
     Ws,
+    /// Every other session over WebTransport, the rest over a WebSocket with TLS.
+    Mixed,
 }
 
 impl Cli {
@@ -87,6 +93,8 @@ impl Cli {
     async fn measure(self) -> anyhow::Result<Report> {
         match self.scenario {
             Scenario::Kill(kill) => kill.run().await,
+            Scenario::Faults(faults) => faults.run().await,
+            Scenario::Rolling(rolling) => rolling.run().await,
             Scenario::Chat(chat) => chat.run(self.common.env(true)?).await,
             Scenario::Fanout(fanout) => fanout.run(self.common.env(true)?).await,
             Scenario::Idle(idle) => idle.run(self.common.env(true)?).await,
@@ -98,9 +106,9 @@ impl Cli {
 
 impl Common {
     fn env(self, resume_tls: bool) -> anyhow::Result<Env> {
-        let target = self.target.context("--target URL is needed")?;
+        let first = self.target.first().context("--target URL is needed")?;
         let secure = self.transport != Way::Ws;
-        if target.is_secure() != secure {
+        if self.target.iter().any(|target| target.is_secure() != secure) {
             bail!("--transport {} needs an {} target", self.transport.name(), if secure { "https" } else { "http" });
         }
         let trust = match &self.ca {
@@ -108,9 +116,9 @@ impl Common {
             None => Trust::AnyOnLoopback,
         };
         let dialer = Dialer::with(DialerOptions { trust, resume_tls, sockets: SOCKETS, ..DialerOptions::default() })?;
-        let server = Server::find(&self.server_pid, &target);
+        let server = Server::find(&self.server_pid, first);
         ensure!(self.server_pid.is_empty() || server.is_some(), "--server-pid: there is no such process");
-        Ok(Env { dialer, target, way: self.transport, server })
+        Ok(Env { dialer, targets: self.target, way: self.transport, server })
     }
 }
 
@@ -121,14 +129,16 @@ impl Way {
             Self::Wt => "wt",
             Self::Wss => "wss",
             Self::Ws => "ws",
+            Self::Mixed => "mixed",
         }
     }
 
-    /// The client's transport.
-    pub(crate) fn transport(self) -> Transport {
+    /// What clients take in turn.
+    pub(crate) fn transports(self) -> &'static [Transport] {
         match self {
-            Self::Wt => Transport::WebTransport,
-            Self::Wss | Self::Ws => Transport::WebSocket,
+            Self::Wt => &[Transport::WebTransport],
+            Self::Wss | Self::Ws => &[Transport::WebSocket],
+            Self::Mixed => &[Transport::WebTransport, Transport::WebSocket],
         }
     }
 }
@@ -153,6 +163,9 @@ mod tests {
             "gogochat-loadtest --target https://127.0.0.1:8443 --transport wss --json r.json connect --sessions 1000 --rate 100",
             "gogochat-loadtest kill --server gogochat --rounds 3 --users 10 --json r.json",
             "gogochat-loadtest kill --server gogochat --rounds 3 --users 10 --split",
+            "gogochat-loadtest chat --target https://127.0.0.1:24441 --target https://127.0.0.1:24442 --transport mixed",
+            "gogochat-loadtest faults --users 1000 --conversations 200 --messages 100000 --rate 500 --every 5 --json r.json",
+            "gogochat-loadtest rolling --cycles 10 --rate 200",
         ] {
             parse(line).unwrap();
         }

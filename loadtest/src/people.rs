@@ -86,7 +86,7 @@ impl Crew {
         dialer: &Dialer,
         run: Run,
         accounts: Vec<Arc<Account>>,
-        options: impl Fn(usize) -> Options,
+        options: impl Fn(usize) -> anyhow::Result<Options>,
     ) -> anyhow::Result<Self> {
         let counts = Arc::new(Counts::default());
         let mut crew = Self { run, accounts, clients: Vec::new(), seen: Vec::new(), counts };
@@ -95,7 +95,7 @@ impl Crew {
             let seen = Arc::new(Mutex::new(Seen::default()));
             let (sink, run, counts) = (Arc::clone(&seen), crew.run.clone(), Arc::clone(&crew.counts));
             let me = account.user().id.clone();
-            let client = Client::start_with(dialer, Arc::clone(account), options(user), move |update| {
+            let client = Client::start_with(dialer, Arc::clone(account), options(user)?, move |update| {
                 note(&run, &me, &counts, &mut sink.lock(), update);
             });
             crew.clients.push(client);

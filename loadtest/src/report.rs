@@ -9,7 +9,7 @@ use serde::Serialize;
 /// What was measured. Fields that a scenario has not are 0 or null.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
-    /// chat, fanout, idle, connect or kill.
+    /// chat, fanout, idle, connect, kill, faults or rolling.
     pub(crate) scenario: &'static str,
     /// wt, wss, ws or mixed.
     pub(crate) transport: &'static str,
@@ -51,6 +51,25 @@ pub(crate) struct Report {
     pub(crate) repaired: u64,
     /// Times the server was killed.
     pub(crate) rounds: u64,
+    /// The longest time of each user without a receipt, while others sent to them all the time (faults and rolling).
+    pub(crate) delivery_gap_ms: Latency,
+    /// What was done to the cluster's members, and how long it was felt (faults and rolling).
+    pub(crate) recovery: Vec<Recovery>,
+}
+
+/// What was done to members of one kind.
+#[derive(Debug, Default, Clone, PartialEq, Serialize)]
+pub(crate) struct Recovery {
+    /// edge, core, mysql, redis, kafka or etcd.
+    pub(crate) kind: String,
+    /// kill (SIGKILL) or stop (SIGTERM).
+    pub(crate) how: &'static str,
+    pub(crate) times: u64,
+    /// Messages that took more than half a second to be acknowledged or to reach a member, all times together.
+    pub(crate) late_messages: u64,
+    /// From the fault until the last such message was through; 0 when there was none. Milliseconds.
+    pub(crate) median_ms: u64,
+    pub(crate) longest_ms: u64,
 }
 
 /// A distribution in milliseconds; null where nothing was measured.

@@ -28,13 +28,24 @@ impl Paced {
 
 /// Calls `send(n)` at `start + n / rate`, `count` times, on a thread of its own so that the clients' work does not delay it.
 pub(crate) async fn open_loop(rate: f64, count: u64, send: impl Fn(u64) + Send + 'static) -> anyhow::Result<Paced> {
+    open_loop_until(&CancellationToken::new(), rate, count, send).await
+}
+
+/// As [`open_loop`], and stops earlier when it is told to: as many have been sent as [`Paced::lateness`] has.
+pub(crate) async fn open_loop_until(
+    stop: &CancellationToken,
+    rate: f64,
+    count: u64,
+    send: impl Fn(u64) + Send + 'static,
+) -> anyhow::Result<Paced> {
+    let stop = stop.clone();
     let (done, paced) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name("pace".to_owned()).spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return };
         let start = Instant::now() + Duration::from_millis(20);
         let mut lateness = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
         runtime.block_on(async {
-            for n in 0..count {
+            for n in (0..count).take_while(|_| !stop.is_cancelled()) {
                 let intended = at(start, rate, n);
                 if intended > Instant::now() {
                     tokio::time::sleep_until(intended.into()).await;

@@ -36,8 +36,8 @@ impl Chat {
         ensure!(self.users >= 2 && self.users.is_multiple_of(2), "--users: pairs need an even number, 2 or more");
         ensure!(self.rate > 0.0 && self.seconds > 0, "--rate and --seconds: more than 0");
         let run = Run::new();
-        let accounts = people::register(&env.dialer, &env.target, &run, self.users).await?;
-        let crew = Crew::start(&env.dialer, run, accounts, |_| env.options()).await?;
+        let accounts = people::register(&env.dialer, env.target()?, &run, self.users).await?;
+        let crew = Crew::start(&env.dialer, run, accounts, |user| env.options(user)).await?;
         let pairs: Vec<_> = (0..self.users / 2).map(|pair| (2 * pair, 2 * pair + 1)).collect();
         let mut rooms = Vec::new();
         for (id, (one, other)) in crew.befriend(&pairs).await?.into_iter().zip(pairs) {

@@ -11,12 +11,11 @@ use std::{
 use anyhow::ensure;
 use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use gogochat_client::ConnectError;
 use gogochat_proto::close::CloseCode;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
-use super::{Env, idle::ACCOUNTS, per_operation, used, wait_while_it_moves};
+use super::{Env, idle::ACCOUNTS, per_operation, place, used, wait_while_it_moves};
 use crate::{
     measure::pace::{self, Watch},
     people, progress,
@@ -50,7 +49,7 @@ impl Connect {
     pub(crate) async fn run(self, env: Env) -> anyhow::Result<Report> {
         ensure!(self.sessions > 0 && self.rate > 0.0, "--sessions and --rate: more than 0");
         let run = Run::new();
-        let accounts = people::register(&env.dialer, &env.target, &run, ACCOUNTS.min(self.sessions as usize)).await?;
+        let accounts = people::register(&env.dialer, env.target()?, &run, ACCOUNTS.min(self.sessions as usize)).await?;
         let tokens = stream::iter(&accounts).then(|account| account.token()).try_collect::<Vec<_>>().await?;
         let outcome = Arc::new(Outcome::default());
 
@@ -58,16 +57,17 @@ impl Connect {
         let bar = progress::bar("connecting", self.sessions);
         let paced = pace::open_loop(self.rate, self.sessions, {
             let (outcome, runtime) = (Arc::clone(&outcome), Handle::current());
-            let (dialer, target, transport) = (env.dialer.clone(), env.target.clone(), env.way.transport());
+            let (dialer, targets, way) = (env.dialer.clone(), env.targets.clone(), env.way);
             move |n| {
                 let token = tokens.get(n as usize % tokens.len()).cloned().unwrap_or_default();
                 let (outcome, bar) = (Arc::clone(&outcome), bar.clone());
-                let (dialer, target) = (dialer.clone(), target.clone());
+                let (dialer, targets) = (dialer.clone(), targets.clone());
                 runtime.spawn(async move {
                     let opened = async {
-                        let mut connection = dialer.open(&target, transport).await?;
+                        let (target, transport) = place(&targets, way, n as usize)?;
+                        let mut connection = dialer.open(target, transport).await?;
                         connection.hello(&token).await?;
-                        Ok::<_, ConnectError>(connection)
+                        anyhow::Ok(connection)
                     };
                     match opened.await {
                         Ok(connection) => {

@@ -37,8 +37,8 @@ impl Fanout {
         ensure!((2..=MAX_MEMBERS).contains(&self.members), "--members: 2 to {MAX_MEMBERS}");
         ensure!(self.rate > 0.0 && self.seconds > 0, "--rate and --seconds: more than 0");
         let run = Run::new();
-        let accounts = people::register(&env.dialer, &env.target, &run, self.members).await?;
-        let crew = Crew::start(&env.dialer, run, accounts, |_| env.options()).await?;
+        let accounts = people::register(&env.dialer, env.target()?, &run, self.members).await?;
+        let crew = Crew::start(&env.dialer, run, accounts, |user| env.options(user)).await?;
         let others: Vec<usize> = (1..self.members).collect();
         // The others ask: how many one may ask is limited, how many one may accept is not.
         let pairs: Vec<_> = others.iter().map(|other| (*other, TALKER)).collect();

@@ -26,7 +26,7 @@ impl Idle {
     pub(crate) async fn run(self, env: Env) -> anyhow::Result<Report> {
         ensure!(self.sessions >= 2, "--sessions: 2 or more");
         let run = Run::new();
-        let accounts = people::register(&env.dialer, &env.target, &run, ACCOUNTS.min(self.sessions)).await?;
+        let accounts = people::register(&env.dialer, env.target()?, &run, ACCOUNTS.min(self.sessions)).await?;
         let tokens = stream::iter(&accounts).then(|account| account.token()).try_collect::<Vec<_>>().await?;
 
         let half = self.sessions / 2;
@@ -39,8 +39,8 @@ impl Idle {
                     let (env, tokens, bar) = (&env, &tokens, bar.clone());
                     async move {
                         let token = tokens.get(n % tokens.len()).map_or("", String::as_str);
-                        let (session, _told) =
-                            Session::connect(&env.dialer, &env.target, env.way.transport(), token).await?;
+                        let (target, transport) = env.place(n)?;
+                        let (session, _told) = Session::connect(&env.dialer, target, transport, token).await?;
                         bar.inc(1);
                         anyhow::Ok(session)
                     }

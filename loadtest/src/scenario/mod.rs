@@ -1,39 +1,74 @@
 //! The scenarios, one file each, and what they share.
 
 pub(crate) mod chat;
+pub(crate) mod cluster;
 pub(crate) mod connect;
 pub(crate) mod fanout;
 pub(crate) mod idle;
 pub(crate) mod kill;
 mod load;
+mod truth;
 
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
 
-use gogochat_client::{Dialer, Options, Target};
+use anyhow::Context as _;
+use gogochat_client::{Backoff, Dialer, Options, Target, Transport};
 
 use crate::{cli::Way, measure::server::Server, progress, tally::Seen};
 
 /// What a scenario works with.
 pub(crate) struct Env {
     pub(crate) dialer: Dialer,
-    pub(crate) target: Target,
+    /// Where the server is; clients and sessions take them in turn. Not empty.
+    pub(crate) targets: Vec<Target>,
     pub(crate) way: Way,
     pub(crate) server: Option<Server>,
 }
 
 impl Env {
-    /// Clients of this transport.
-    fn options(&self) -> Options {
-        Options::new(self.target.clone(), self.way.transport())
+    /// Where users are registered.
+    fn target(&self) -> anyhow::Result<&Target> {
+        self.targets.first().context("--target URL is needed")
+    }
+
+    /// The n-th client's.
+    fn options(&self, n: usize) -> anyhow::Result<Options> {
+        let (target, transport) = self.place(n)?;
+        Ok(Options::new(target.clone(), transport))
+    }
+
+    /// Where the n-th client or session goes, and how.
+    fn place(&self, n: usize) -> anyhow::Result<(&Target, Transport)> {
+        place(&self.targets, self.way, n)
     }
 
     /// The server's CPU time so far.
     fn cpu(&self) -> Option<Duration> {
         self.server.as_ref().and_then(Server::cpu)
     }
+}
+
+/// Where the n-th client or session goes, and how: all pairs of a target and a transport come in turn.
+fn place(targets: &[Target], way: Way, n: usize) -> anyhow::Result<(&Target, Transport)> {
+    let ways = way.transports();
+    let transport = ways.get(n % ways.len()).context("no transport")?;
+    let target = targets.get(n / ways.len() % targets.len().max(1)).context("--target URL is needed")?;
+    Ok((target, *transport))
+}
+
+/// A client that keeps all history and notices soon that its server is gone; every other one is over WebTransport.
+fn watchful(targets: &[Target], n: usize) -> anyhow::Result<Options> {
+    let (target, transport) = place(targets, Way::Mixed, n)?;
+    Ok(Options {
+        backfill: true,
+        patience: PATIENCE,
+        call_timeout: CALL_TIMEOUT,
+        backoff: Backoff { first: Duration::from_millis(100), most: Duration::from_millis(500) },
+        ..Options::new(target.clone(), transport)
+    })
 }
 
 /// The server's CPU time between two readings.
@@ -75,4 +110,7 @@ async fn wait_while_it_moves(patience: Duration, progress: impl Fn() -> u64, don
     }
 }
 
+/// A killed server says nothing: over QUIC only silence tells.
+const PATIENCE: Duration = Duration::from_millis(700);
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);

@@ -1,6 +1,5 @@
 //! A server that is killed (SIGKILL) at random moments and started again, while clients send all the time and resume by themselves.
 
-mod check;
 mod servers;
 
 use std::{
@@ -11,26 +10,19 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
-use gogochat_client::{Backoff, Client, Dialer, DialerOptions, Options, Transport, Trust};
-use gogochat_proto::{
-    ids::LogId,
-    limits::MAX_PAGE,
-    v1::{self, event::Body},
-};
+use gogochat_client::{Client, Dialer, DialerOptions, Trust};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use self::{
-    check::{Entry, converged},
-    servers::Servers,
-};
-use super::{refusals, wait_while_it_moves};
+use self::servers::Servers;
+use super::{truth::settle, watchful};
 use crate::{
+    cli::Way,
     measure::pace::Watch,
     people::{self, Crew},
     progress,
-    report::{Latency, Report},
-    tally::{Planned, Room, Run, Seen, judge},
+    report::Report,
+    tally::{Planned, Room, Run, Seen},
 };
 
 /// A server that is killed (SIGKILL) and started again while clients send.
@@ -78,14 +70,7 @@ impl Kill {
         let run = Run::new();
         let accounts = people::register(&dialer, &servers.target(), &run, self.users).await?;
         let target = servers.target();
-        let crew = Crew::start(&dialer, run, accounts, |user| Options {
-            backfill: true,
-            patience: PATIENCE,
-            call_timeout: CALL_TIMEOUT,
-            backoff: Backoff { first: Duration::from_millis(100), most: Duration::from_millis(500) },
-            ..Options::new(target.clone(), if user % 2 == 0 { Transport::WebTransport } else { Transport::WebSocket })
-        })
-        .await?;
+        let crew = Crew::start(&dialer, run, accounts, |user| watchful(std::slice::from_ref(&target), user)).await?;
         let rooms = self.rooms(&crew).await?;
 
         let watch = Watch::start();
@@ -115,56 +100,16 @@ impl Kill {
         let kept = watch.kept();
 
         let planned = std::mem::take(&mut *sent.lock());
-        let settled = || crew.counts.acked.load(Ordering::Relaxed) + crew.counts.refused.load(Ordering::Relaxed);
-        let all_settled = wait_while_it_moves(SETTLING, settled, || settled() >= planned.len() as u64).await;
         let lasted = begin.elapsed();
-        let mut truth = Vec::new();
-        for room in &rooms {
-            truth.push(log(&crew, room).await?);
-        }
-        let whole = || {
-            rooms.iter().zip(&truth).all(|(room, truth)| {
-                let messages = truth.iter().filter(|entry| entry.index.is_some()).count();
-                room.members.iter().all(|member| held(&crew, *member, room.id) >= messages)
-            })
-        };
-        let received = || crew.counts.received.load(Ordering::Relaxed);
-        let mut repaired = 0;
-        let waiting = Instant::now();
-        while !wait_while_it_moves(QUIET, received, whole).await && waiting.elapsed() < SETTLING {
-            repaired = crew.clients.len() as u64;
-            for client in &crew.clients {
-                client.resync().await;
-            }
-        }
-
-        let guards: Vec<_> = crew.seen.iter().map(|seen| seen.lock()).collect();
-        let seen: Vec<&Seen> = guards.iter().map(|seen| &**seen).collect();
-        let verdict = judge(&rooms, &planned, &seen);
-        let faults = converged(&rooms, &truth, &planned, &seen);
-        for fault in faults.iter().take(10) {
-            progress::say(&format!("fault: {fault}"));
-        }
-        let refused = refusals(&seen);
-        let unsettled = if all_settled { 0 } else { planned.len() as u64 - settled() };
+        let outcome = settle(&crew, &rooms, &planned).await?;
+        let per_second = outcome.verdict.acked as f64 / lasted.as_secs_f64();
         Ok(Report {
             scenario: "kill",
-            transport: "mixed",
-            sent: planned.len() as u64,
-            acked: verdict.acked,
-            delivered: verdict.delivered,
-            expected_deliveries: verdict.expected,
-            lost: verdict.lost,
-            duplicated: verdict.duplicated,
-            reordered: verdict.reordered,
-            errors: refused + unsettled + verdict.phantom + faults.len() as u64,
-            per_second: verdict.acked as f64 / lasted.as_secs_f64(),
-            ack_latency_ms: Latency::of(verdict.ack_latencies),
-            delivery_latency_ms: Latency::of(verdict.delivery_latencies),
+            transport: Way::Mixed.name(),
+            per_second,
             driver_cpu_cores: kept.cores,
-            repaired,
             rounds: self.rounds,
-            ..Report::default()
+            ..outcome.report(planned.len())
         })
     }
 
@@ -243,39 +188,7 @@ async fn send(
     }
 }
 
-/// The whole log as the server has it.
-async fn log(crew: &Crew, room: &Room) -> anyhow::Result<Vec<Entry>> {
-    let reader = *room.members.first().context("a room without members")?;
-    let (mut entries, mut after) = (Vec::new(), 0);
-    loop {
-        let request = v1::ListEventsRequest {
-            conversation_id: room.id.to_string(),
-            limit: MAX_PAGE,
-            from: Some(v1::list_events_request::From::AfterSeq(after)),
-        };
-        let page: v1::ListEventsResponse = crew.call(reader, "ChatService/ListEvents", "", &request).await?;
-        for event in page.events {
-            after = event.seq;
-            let index =
-                matches!(event.body, Some(Body::Message(_))).then(|| crew.run.index(&event.client_msg_id)).flatten();
-            entries.push(Entry { seq: event.seq, index });
-        }
-        if !page.more {
-            return Ok(entries);
-        }
-    }
-}
-
-fn held(crew: &Crew, user: usize, log: LogId) -> usize {
-    crew.seen.get(user).map_or(0, |seen| seen.lock().receipts.iter().filter(|receipt| receipt.log == log).count())
-}
-
 /// Messages of each user that may wait, on average.
 const MAX_WAITING: usize = 32;
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
-/// A killed server says nothing: over QUIC only silence tells.
-const PATIENCE: Duration = Duration::from_millis(700);
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 const RESUMING: Duration = Duration::from_secs(60);
-const SETTLING: Duration = Duration::from_secs(60);
-const QUIET: Duration = Duration::from_secs(2);

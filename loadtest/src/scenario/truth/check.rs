@@ -6,7 +6,7 @@ use crate::tally::{Planned, Room, Seen};
 
 /// An entry of a log as the server has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub(super) seq: i64,
     /// Which of the run's messages it is; `None` for other events.
     pub(super) index: Option<u64>,
@@ -14,7 +14,7 @@ pub(super) struct Entry {
 
 /// What is wrong: the log has gaps or doubles, an acknowledged message stands elsewhere than it was promised, or a member's view is not
 /// the log.
-pub(super) fn converged(rooms: &[Room], truth: &[Vec<Entry>], planned: &[Planned], seen: &[&Seen]) -> Vec<String> {
+pub(crate) fn converged(rooms: &[Room], truth: &[Vec<Entry>], planned: &[Planned], seen: &[&Seen]) -> Vec<String> {
     let mut faults = Vec::new();
     for (number, (room, log)) in rooms.iter().zip(truth).enumerate() {
         if !log.iter().map(|entry| entry.seq).eq(1..=log.len() as i64) {
