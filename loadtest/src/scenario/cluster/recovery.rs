@@ -17,35 +17,36 @@ pub(super) struct Fault {
     pub(super) how: &'static str,
 }
 
-/// By kind and way: a message that took longer than [`LATE`] belongs to the last fault before it was late, and that fault was felt until
-/// the last of its messages was through. `faults` are in their order.
+/// By kind and way: a message that took longer than [`LATE`] belongs to the last fault before it was late, or to an earlier one that was
+/// still felt as it was sent; a fault was felt until the last of its messages was through. `faults` are in their order.
 pub(super) fn recovery(faults: &[Fault], planned: &[Planned], seen: &[&Seen]) -> Vec<Recovery> {
-    let mut felt = vec![(0, 0); faults.len()];
     let acks = seen.iter().flat_map(|seen| &seen.acks).map(|ack| (ack.index, ack.at));
     let receipts = seen.iter().flat_map(|seen| &seen.receipts).map(|receipt| (receipt.index, receipt.at));
-    // Of each late message when it was through for the last of all.
-    let mut late = BTreeMap::<u64, u64>::new();
+    // Of each late message, in the order in which they were sent, when it was through for the last of all.
+    let mut late = BTreeMap::<(u64, u64), u64>::new();
     for (index, at) in acks.chain(receipts) {
         let Some(plan) = usize::try_from(index).ok().and_then(|index| planned.get(index)) else { continue };
         if at > plan.intended + LATE {
-            let through = late.entry(index).or_default();
+            let through = late.entry((plan.intended, index)).or_default();
             *through = at.max(*through);
         }
     }
-    for (index, through) in late {
-        let Some(plan) = usize::try_from(index).ok().and_then(|index| planned.get(index)) else { continue };
-        let before = faults.partition_point(|fault| fault.at <= plan.intended + LATE);
-        if let Some((fault, (messages, longest))) =
-            before.checked_sub(1).and_then(|place| Some((faults.get(place)?, felt.get_mut(place)?)))
-        {
-            *messages += 1;
-            *longest = through.saturating_sub(fault.at).max(*longest);
+    let mut felt: Vec<_> = faults.iter().map(|fault| Felt { messages: 0, until: fault.at }).collect();
+    let mut last = 0;
+    for ((sent, _), through) in late {
+        if felt.get(last).is_none_or(|felt| felt.messages == 0 || felt.until < sent) {
+            let Some(place) = faults.partition_point(|fault| fault.at <= sent + LATE).checked_sub(1) else { continue };
+            last = place;
+        }
+        if let Some(felt) = felt.get_mut(last) {
+            felt.messages += 1;
+            felt.until = through.max(felt.until);
         }
     }
 
     let mut kinds = BTreeMap::<(&str, &'static str), Vec<(u64, u64)>>::new();
     for (fault, felt) in faults.iter().zip(felt) {
-        kinds.entry((&fault.kind, fault.how)).or_default().push(felt);
+        kinds.entry((&fault.kind, fault.how)).or_default().push((felt.messages, felt.until - fault.at));
     }
     kinds
         .into_iter()
@@ -62,6 +63,11 @@ pub(super) fn recovery(faults: &[Fault], planned: &[Planned], seen: &[&Seen]) ->
             }
         })
         .collect()
+}
+
+struct Felt {
+    messages: u64,
+    until: u64,
 }
 
 /// The longest time of each user between two receipts that follow each other.
@@ -93,8 +99,8 @@ mod tests {
         let log = LogId::new_v7();
         let ack = |index: u64, at| Ack { index, seq: 1, at };
         let sender = Seen {
-            // The fifth was under way as the core was killed; the sixth is acknowledged at once and comes late to a member.
-            acks: vec![ack(1, S + LATE), ack(5, 7 * S), ack(6, 6 * S), ack(15, 16 * S)],
+            // The last is late because of the second, though a third has happened. The fifth was under way as the core was killed; the sixth is acknowledged at once and comes late to a member.
+            acks: vec![ack(1, S + LATE), ack(5, 7 * S), ack(6, 6 * S), ack(14, 18 * S), ack(17, 18 * S)],
             ..Seen::default()
         };
         let member = Seen {
@@ -111,7 +117,7 @@ mod tests {
         };
         assert_eq!(
             recovery(&faults, &planned, &[&sender, &member]),
-            [row("core", "kill", 2, 4, 3_000, 3_000), row("edge", "stop", 1, 0, 0, 0)]
+            [row("core", "kill", 2, 3, 3_000, 3_000), row("edge", "stop", 1, 2, 8_000, 8_000)]
         );
     }
 
