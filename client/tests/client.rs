@@ -127,9 +127,9 @@ async fn a_drain_moves_and_calls_go_on() {
         Client::start(&peer.dialer(), account(&peer), options(&peer.clear.clone(), Transport::WebSocket));
     let me = UserId::new_v7();
     let first = sign_in(&mut peer, me).await;
-    first.send(Frame::Drain(v1::Drain { deadline_ms: 20 })).await;
+    first.send(Frame::Drain(v1::Drain { deadline_ms: 20, ..Default::default() })).await;
     let mut second = sign_in(&mut peer, me).await;
-    within(client.online()).await;
+    expect::<v1::SyncRequest>(&mut second, SYNC).await;
     let call = tokio::spawn(async move {
         client.call::<_, v1::ListContactsResponse>("m", "k", &v1::ListContactsRequest::default()).await.map(|_| client)
     });
@@ -141,6 +141,89 @@ async fn a_drain_moves_and_calls_go_on() {
         }
     }
     within(call).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_drain_leads_to_the_edge_that_it_names_and_nothing_is_cut() {
+    let (mut here, mut there) = (Peer::start().await, Peer::start().await);
+    for transport in [Transport::WebTransport, Transport::WebSocket] {
+        let (me, c) = (UserId::new_v7(), LogId::new_v7());
+        let (client, mut updates) =
+            Client::start(&here.dialer(), account(&here), options(&here.secure.clone(), transport));
+        let mut old = sign_in(&mut here, me).await;
+        let (answered, unanswered) = (client.post(c, "1").unwrap(), client.post(LogId::new_v7(), "2").unwrap());
+        let sends = [send_call(&mut old).await, send_call(&mut old).await];
+        let (call, _) = sends.iter().find(|(_, id)| *id == answered.to_string()).unwrap();
+        old.send(drain(1_000, &there.secure.to_string())).await;
+
+        let mut new = sign_in(&mut there, me).await;
+        assert_eq!(new.transport, transport);
+        // What is due at the old session still comes.
+        old.reply(*call, &v1::SendMessageResponse { seq: 1, ..Default::default() }).await;
+        let later = client.post(c, "3").unwrap();
+        let repeated = [send_call(&mut new).await, send_call(&mut new).await].map(|(_, id)| id);
+        for id in [unanswered, later] {
+            assert!(repeated.contains(&id.to_string()), "under the same id");
+        }
+        while old.maybe().await.is_some() {}
+        let (mut sessions, mut sent) = (0, Vec::new());
+        while sessions < 2 {
+            match within(updates.recv()).await.unwrap() {
+                Update::Online { .. } => sessions += 1,
+                Update::Sent { client_msg_id, .. } => sent.push(client_msg_id),
+                Update::Offline { why } => panic!("{why}"),
+                _ => {}
+            }
+        }
+        assert_eq!(sent, [answered.to_string()]);
+
+        // A session that is lost leads to the own address again.
+        drop(new);
+        sign_in(&mut here, me).await;
+        within(client.stop()).await;
+    }
+}
+
+#[tokio::test]
+async fn without_the_edge_that_a_drain_names_the_own_address_serves() {
+    let mut peer = Peer::start().await;
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("https://{}", taken.local_addr().unwrap());
+    for named in [silent.as_str(), "https://127.0.0.1:1", "no address"] {
+        for transport in [Transport::WebTransport, Transport::WebSocket] {
+            let (client, mut updates) =
+                Client::start(&peer.dialer(), account(&peer), options(&peer.secure.clone(), transport));
+            let me = UserId::new_v7();
+            let mut old = sign_in(&mut peer, me).await;
+            old.send(drain(400, named)).await;
+            let _new = sign_in(&mut peer, me).await;
+            while old.maybe().await.is_some() {}
+            let mut sessions = 0;
+            while sessions < 2 {
+                match within(updates.recv()).await.unwrap() {
+                    Update::Online { .. } => sessions += 1,
+                    Update::Offline { why } => panic!("{why}"),
+                    _ => {}
+                }
+            }
+            within(client.stop()).await;
+        }
+    }
+}
+
+fn drain(deadline_ms: i32, target: &str) -> Frame {
+    Frame::Drain(v1::Drain { deadline_ms, target: target.to_owned() })
+}
+
+/// The next message that is sent: the call's id and the message's.
+async fn send_call(serving: &mut Serving) -> (u32, String) {
+    loop {
+        let call = serving.call().await;
+        if call.method == SEND {
+            let request = <v1::SendMessageRequest as prost::Message>::decode(call.body).unwrap();
+            return (call.id, request.client_msg_id);
+        }
+    }
 }
 
 #[tokio::test]

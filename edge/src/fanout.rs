@@ -1,7 +1,7 @@
 //! What the core says, and whom it concerns here.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -88,6 +88,7 @@ impl Dispatch {
                 time_ms: now_ms(),
             };
             peer.outlet.send(server_frame::Frame::Welcome(welcome), None);
+            peer.welcomed.store(true, Ordering::Relaxed);
         }
         self.reconcile(&peer, principal, opened);
         self.hub.settle(&peer);

@@ -31,7 +31,12 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    connection::Hub, fanout::Dispatch, listen::Sockets, registry::Registry, routes::Shared, upstream::Upstreams,
+    connection::Hub,
+    fanout::Dispatch,
+    listen::Sockets,
+    registry::{Peer, Registry},
+    routes::Shared,
+    upstream::Upstreams,
 };
 
 pub use self::{
@@ -111,17 +116,31 @@ impl Edge {
         Handle { hub: self.shared.hub.clone() }
     }
 
-    /// Takes no new sessions, tells every client to go elsewhere, lets calls under way finish, and closes what is left at the deadline.
-    pub async fn drain(self, deadline: Duration) {
+    /// Takes no new sessions, tells every client to go elsewhere, lets calls under way finish, and closes what is left at the deadline. Clients are shared out
+    /// among `targets`, the URLs of other edges; without any they dial the address again that they have.
+    pub async fn drain(self, deadline: Duration, targets: &[String]) {
         let hub = &self.shared.hub;
         let end = tokio::time::Instant::now() + deadline;
         hub.draining.store(true, Ordering::Relaxed);
-        let notice = v1::Drain { deadline_ms: i32::try_from(deadline.as_millis()).unwrap_or(i32::MAX) };
-        for peer in hub.registry.all() {
-            peer.outlet.send(server_frame::Frame::Drain(notice), None);
-        }
+        let mut turn = targets.iter().cycle();
+        let mut tell = |peer: &Peer| {
+            let welcomed = peer.welcomed.load(Ordering::Relaxed);
+            if welcomed {
+                let left = end.saturating_duration_since(tokio::time::Instant::now()).as_millis();
+                let left = left.next_multiple_of(DRAIN_STEP.as_millis());
+                let notice = v1::Drain {
+                    deadline_ms: i32::try_from(left).unwrap_or(i32::MAX),
+                    target: turn.next().cloned().unwrap_or_default(),
+                };
+                peer.outlet.send(server_frame::Frame::Drain(notice), None);
+            }
+            welcomed
+        };
         let everybody_left = async {
+            // Those that a core is just opening are told once they are welcome: nothing comes before that.
+            let mut untold = hub.registry.all();
             while hub.registry.len() > 0 {
+                untold.retain(|peer| !tell(peer));
                 tokio::time::sleep(DRAIN_STEP).await;
             }
         };

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -32,6 +32,8 @@ pub(crate) struct Peer {
     pub(crate) session: Mutex<Session>,
     /// The core that it is open at, or is being opened at.
     pub(crate) home: Mutex<Option<Home>>,
+    /// It was sent Welcome: nothing else comes before that.
+    pub(crate) welcomed: AtomicBool,
     /// Its session, which was moving to another core, may have arrived there.
     pub(crate) arrived: Notify,
     /// The way out to it.
@@ -104,9 +106,9 @@ impl Registry {
     ) -> Arc<Peer> {
         let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
         let session = Mutex::new(Session::new(now));
-        let (home, arrived) = (Mutex::default(), Notify::new());
+        let (home, welcomed, arrived) = (Mutex::default(), AtomicBool::new(false), Notify::new());
         let logs = Mutex::new(Some(Vec::new()));
-        let peer = Arc::new(Peer { id, address, kind, session, home, arrived, outlet, logs });
+        let peer = Arc::new(Peer { id, address, kind, session, home, welcomed, arrived, outlet, logs });
         self.peers.insert(id, peer.clone());
         peer
     }

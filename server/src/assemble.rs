@@ -12,6 +12,7 @@ use crate::{
     certificate::Reloadable,
     config::{Config, Role},
     cores,
+    edges::Edges,
     membership::Membership,
     node, page, settings,
     status::{self, Checks},
@@ -77,9 +78,10 @@ async fn serve(
         let started = edge::Edge::bind(settings::edge(&config, &certificate), cores).await?;
         let probe = started.handle();
         checks.push(("edge", Arc::new(move || probe.ready())));
-        let app = page::router(&settings::content_security_policy(&config, certificate.is_pinned()))?;
+        let edges = Edges::join(&config, discovery.clone(), started.handle());
+        let policy = settings::content_security_policy(&config, certificate.is_pinned(), edges.watch());
         tasks.spawn(stop.clone().run_until_cancelled_owned(certificate.watch()));
-        front = Some(started.start(app, status::router(checks, metrics)));
+        front = Some((started.start(page::router(policy), status::router(checks, metrics)), edges));
     } else {
         // A core alone: health and metrics all the same.
         node::serve_http(&config.http.listen, status::router(checks, metrics), &stop, &tasks).await?;
@@ -92,8 +94,10 @@ async fn serve(
     // 3. The end: clients are told and finish, then what they sent is committed and answered, then nothing listens.
     let deadline = Duration::from_millis(config.drain_ms);
     tracing::info!(?deadline, "draining");
-    if let Some(front) = front {
-        front.drain(deadline).await;
+    if let Some((front, edges)) = front {
+        // No other edge sends its clients here any more; these go to the others.
+        let others = edges.leave().await;
+        front.drain(deadline, &others).await;
     }
     if let Some((core, mut membership)) = core {
         membership.leave().await;

@@ -7,6 +7,7 @@ mod certificate;
 mod command;
 mod config;
 mod cores;
+mod edges;
 mod membership;
 mod node;
 mod page;

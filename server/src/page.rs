@@ -15,15 +15,14 @@ use rust_embed::RustEmbed;
 struct Dist;
 
 /// Serves the page's files. The app keeps its own places behind `#`, so that what is no file is not there.
-pub(crate) fn router(csp: &str) -> anyhow::Result<Router> {
-    let csp = HeaderValue::from_str(csp)?;
-    Ok(Router::new().fallback(move |request: Request| {
-        let csp = csp.clone();
-        async move { serve(&request, csp) }
-    }))
+pub(crate) fn router(csp: impl Fn() -> String + Clone + Send + Sync + 'static) -> Router {
+    Router::new().fallback(move |request: Request| {
+        let csp = csp();
+        async move { serve(&request, &csp) }
+    })
 }
 
-fn serve(request: &Request, csp: HeaderValue) -> Response {
+fn serve(request: &Request, csp: &str) -> Response {
     let path = request.uri().path().trim_start_matches('/');
     if request.method() != http::Method::GET && request.method() != http::Method::HEAD {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response();
@@ -43,7 +42,7 @@ fn serve(request: &Request, csp: HeaderValue) -> Response {
     }
 }
 
-fn answer(path: &str, file: rust_embed::EmbeddedFile, request: &Request, csp: HeaderValue) -> Response {
+fn answer(path: &str, file: rust_embed::EmbeddedFile, request: &Request, csp: &str) -> Response {
     let etag = format!("\"{}\"", hex(&file.metadata.sha256_hash()));
     let unchanged = request.headers().get(header::IF_NONE_MATCH).is_some_and(|have| have.as_bytes() == etag.as_bytes());
     let body = if unchanged { Body::empty() } else { Body::from(file.data) };
@@ -59,8 +58,8 @@ fn answer(path: &str, file: rust_embed::EmbeddedFile, request: &Request, csp: He
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, csp);
-    for (name, value) in [(header::CONTENT_TYPE, mime), (header::ETAG, etag)] {
+    let csp = csp.to_owned();
+    for (name, value) in [(header::CONTENT_SECURITY_POLICY, csp), (header::CONTENT_TYPE, mime), (header::ETAG, etag)] {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(name, value);
         }

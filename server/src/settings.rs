@@ -7,14 +7,17 @@ use gogochat_edge::{EdgeConfig, Limits};
 use gogochat_proto::service::Service as Part;
 use gogochat_storage::{
     bus::kafka::KafkaConfig,
-    discovery::{CoreNode, etcd::EtcdConfig},
+    discovery::{CoreNode, EdgeNode, etcd::EtcdConfig},
     open::{BusConfig, DiscoveryConfig, PresenceConfig, StorageConfig},
     presence::redis::RedisConfig,
 };
 
+use tokio::sync::watch;
+
 use crate::{
     certificate::Reloadable,
     config::{BusKind, Config, Core, DiscoveryKind, PresenceKind, Service},
+    edges,
     page::hex,
 };
 
@@ -108,13 +111,25 @@ pub(crate) fn edge(config: &Config, certificate: &Arc<Reloadable>) -> EdgeConfig
     }
 }
 
-/// The page's Content-Security-Policy (CSP level 3): it talks to where it came from and to the WebTransport address.
-/// `'unsafe-webtransport-hashes'` lets a page use `serverCertificateHashes`.
-pub(crate) fn content_security_policy(config: &Config, pinned: bool) -> String {
+/// The page's Content-Security-Policy (CSP level 3): it talks to where it came from, to the WebTransport address, and to the edges to which it may be sent by one
+/// that drains. `'unsafe-webtransport-hashes'` lets a page use `serverCertificateHashes`.
+pub(crate) fn content_security_policy(
+    config: &Config,
+    pinned: bool,
+    edges: watch::Receiver<Vec<EdgeNode>>,
+) -> impl Fn() -> String + Clone + Send + Sync + 'static {
     let webtransport = config.edge.webtransport_url.split('/').take(3).collect::<Vec<_>>().join("/");
-    let hashes = if pinned { "'unsafe-webtransport-hashes'" } else { "" };
-    format!(
-        "default-src 'self'; connect-src 'self' {webtransport} {hashes}; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; \
-         form-action 'self'; frame-ancestors 'none'"
-    )
+    let hashes = if pinned { " 'unsafe-webtransport-hashes'" } else { "" };
+    move || {
+        let edges: String = edges
+            .borrow()
+            .iter()
+            .filter_map(|edge| edges::authority(&edge.url))
+            .map(|edge| format!(" https://{edge} wss://{edge}"))
+            .collect();
+        format!(
+            "default-src 'self'; connect-src 'self' {webtransport}{edges}{hashes}; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; \
+             form-action 'self'; frame-ancestors 'none'"
+        )
+    }
 }

@@ -17,6 +17,26 @@ pub struct Device {
     /// The client.
     pub client: Client,
     updates: mpsc::Receiver<Update>,
+    sessions: Sessions,
+}
+
+/// What has become of a device's sessions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sessions {
+    /// How many were begun.
+    pub begun: usize,
+    /// How often there was none any more.
+    pub lost: usize,
+}
+
+impl Sessions {
+    fn note(&mut self, update: &Update) {
+        match update {
+            Update::Online { .. } => self.begun += 1,
+            Update::Offline { .. } => self.lost += 1,
+            _ => {}
+        }
+    }
 }
 
 impl Device {
@@ -31,12 +51,18 @@ impl Device {
         let account = Account::log_in(rest, name, PASSWORD, "test").await?;
         let (client, mut updates) = Client::start(&dialer, Arc::new(account), Options::new(target, transport));
         // Until then it does not know its conversations: where one begins is what the first Sync says.
+        let mut sessions = Sessions::default();
         let caught_up = async {
-            while updates.recv().await.context("the client has stopped")? != Update::CaughtUp {}
-            anyhow::Ok(())
+            loop {
+                let update = updates.recv().await.context("the client has stopped")?;
+                sessions.note(&update);
+                if update == Update::CaughtUp {
+                    return anyhow::Ok(());
+                }
+            }
         };
         timeout(LIMIT, caught_up).await.context("not caught up in a minute")??;
-        Ok(Self { client, updates })
+        Ok(Self { client, updates, sessions })
     }
 
     /// The text of the next message in any conversation.
@@ -46,11 +72,31 @@ impl Device {
     pub async fn next_text(&mut self) -> anyhow::Result<String> {
         loop {
             let update = timeout(LIMIT, self.updates.recv()).await.context("no message for a minute")?;
-            let Update::Event(event) = update.context("the client has stopped")? else { continue };
+            let update = update.context("the client has stopped")?;
+            self.sessions.note(&update);
+            let Update::Event(event) = update else { continue };
             if let Some(Body::Message(v1::Message { text, .. })) = event.body {
                 return Ok(text);
             }
         }
+    }
+
+    /// Stops it, and tells what became of its sessions.
+    ///
+    /// # Errors
+    /// It does not end within a minute.
+    pub async fn sessions(self) -> anyhow::Result<Sessions> {
+        let Self { client, mut updates, mut sessions } = self;
+        let stopped = async {
+            let told = async {
+                while let Some(update) = updates.recv().await {
+                    sessions.note(&update);
+                }
+            };
+            tokio::join!(client.stop(), told);
+        };
+        timeout(LIMIT, stopped).await.context("still there after a minute")?;
+        Ok(sessions)
     }
 
     /// Waits until the server has ended it for good.

@@ -128,8 +128,8 @@ impl Nodes {
         let edges = edges.iter().map(|node| {
             make(node, &|http, edge, _| {
                 format!(
-                    "roles = [\"edge\"]\n[http]\nlisten = [\"{http}\"]\n[edge]\nlisten = [\"{edge}\"]\ncertificate = \"{0}/{node}.pem\"\n\
-                     key = \"{0}/{node}.key\"\n{1}",
+                    "roles = [\"edge\"]\n[http]\nlisten = [\"{http}\"]\n[edge]\nlisten = [\"{edge}\"]\npublic = \"https://{edge}\"\n\
+                     certificate = \"{0}/{node}.pem\"\nkey = \"{0}/{node}.key\"\n{1}",
                     certs.display(),
                     cluster(node)
                 )

@@ -10,18 +10,21 @@ use gogochat_proto::{
 };
 use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
-    time::{Instant, sleep_until, timeout},
+    task::JoinSet,
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Cursors, Options, Path, Update,
+    Cursors, Options, Update,
+    dial::{Dialler, Failure, Opened, ends},
+    moving::{Moving, SETTLE},
     replica::{Output, Replica, Settings},
 };
 use crate::{
-    Account, CallError, Closed, ConnectError, Connection, Dialer, RestError, Target, Transport,
+    Account, CallError, Closed, Connection,
     liveness::{Liveness, Verdict},
-    session::{HELLO_PATIENCE, HIGH_WATER},
+    session::HIGH_WATER,
 };
 
 /// What an application wants.
@@ -50,6 +53,8 @@ pub(super) struct Actor {
     replica: Replica,
     /// Who waits for a message's acknowledgement.
     waiting: HashMap<String, Acknowledged>,
+    /// Sessions that others have taken the place of say goodbye.
+    leaving: JoinSet<()>,
 }
 
 /// What ties an actor to its handle.
@@ -62,29 +67,14 @@ pub(super) struct Wiring {
     pub(super) room: Arc<Semaphore>,
 }
 
-/// What connecting takes.
-#[derive(Clone)]
-pub(super) struct Dialler {
-    pub(super) dialer: Dialer,
-    pub(super) account: Arc<Account>,
-    pub(super) target: Target,
-    pub(super) path: Path,
-}
-
-/// Why a try to connect failed.
-enum Failure {
-    /// Try again later.
-    Later(String),
-    /// There is no use.
-    Ended(Closed),
-}
-
 /// How a session ended.
 enum End {
     /// The other side, or the transport.
     Closed(Closed),
-    /// The server asked us to move.
-    Moving,
+    /// Another has taken its place, as the server is going away.
+    Moved(Box<Opened>),
+    /// The server is going away, and there is no other.
+    Left,
     /// This side wants to stop.
     Stop,
 }
@@ -98,7 +88,7 @@ impl Actor {
             random: rand::random,
         };
         let replica = Replica::new(settings, options.cursors.clone());
-        Self { dialler, options, wiring, replica, waiting: HashMap::new() }
+        Self { dialler, options, wiring, replica, waiting: HashMap::new(), leaving: JoinSet::new() }
     }
 
     /// Connects again and again until there is an end.
@@ -108,13 +98,28 @@ impl Actor {
             let dialler = self.dialler.clone();
             let Some(dialled) = self.meanwhile(dialler.dial()).await else { return };
             match dialled {
-                Ok((mut connection, welcome)) => {
+                Ok((mut connection, mut welcome)) => {
                     let stood = Instant::now();
-                    let end = self.serve(&mut connection, welcome).await;
+                    let end = loop {
+                        match self.serve(&mut connection, welcome).await {
+                            End::Moved(next) => {
+                                let old = std::mem::replace(&mut connection, next.0);
+                                welcome = next.1;
+                                self.leave(old);
+                                self.replica.moved(Instant::now());
+                                self.hand_over(None).await;
+                            }
+                            end => break end,
+                        }
+                    };
                     self.wiring.online.send_replace(None);
                     let why = match end {
-                        End::Stop => return connection.close(CloseCode::Done).await,
-                        End::Moving => CloseCode::Draining.into(),
+                        End::Stop => {
+                            connection.close(CloseCode::Done).await;
+                            while self.leaving.join_next().await.is_some() {}
+                            return;
+                        }
+                        End::Moved(_) | End::Left => CloseCode::Draining.into(),
                         End::Closed(closed) => closed,
                     };
                     self.replica.lost(&why);
@@ -136,6 +141,11 @@ impl Actor {
                 return;
             }
         }
+    }
+
+    fn leave(&mut self, old: Connection) {
+        while self.leaving.try_join_next().is_some() {}
+        self.leaving.spawn(old.close(CloseCode::Done));
     }
 
     /// Waits for something while there is no session, taking commands; `None` to stop.
@@ -167,13 +177,19 @@ impl Actor {
 
         let cancel = self.wiring.cancel.clone();
         let timer = sleep_until(Instant::now());
-        let mut leave_at: Option<Instant> = None;
+        let mut moving = Moving::default();
         let account = Arc::clone(&self.dialler.account);
         let renewal = next_token(&account);
         tokio::pin!(timer, renewal);
         loop {
             self.hand_over(Some((&mut *connection, &mut liveness))).await;
-            let due = [Some(liveness.due()), self.replica.due(Instant::now()), leave_at].into_iter().flatten().min();
+            if moving.due().is_some_and(|due| self.replica.is_settled() || due <= Instant::now())
+                && let Some(next) = moving.take()
+            {
+                return End::Moved(Box::new(next));
+            }
+            let due =
+                [Some(liveness.due()), self.replica.due(Instant::now()), moving.due()].into_iter().flatten().min();
             // A deadline that has moved away is noticed when the timer fires.
             if let Some(due) = due.filter(|due| *due < timer.deadline() || timer.is_elapsed()) {
                 timer.as_mut().reset(due);
@@ -184,16 +200,26 @@ impl Actor {
                 frame = connection.next() => match frame {
                     Ok(server_frame::Frame::Drain(drain)) => {
                         liveness.received();
-                        let deadline = Duration::from_millis(drain.deadline_ms.max(0).unsigned_abs().into());
-                        leave_at = Some(Instant::now() + deadline.mul_f64(rand::random::<f64>() / 2.0));
+                        moving.begin(&self.dialler, connection.transport(), &drain);
                     }
                     Ok(frame) => {
                         liveness.received();
                         self.replica.frame(Instant::now(), frame);
                     }
-                    Err(closed) => return End::Closed(closed),
+                    Err(closed) => return match moving.take() {
+                        Some(next) => End::Moved(Box::new(next)),
+                        None => End::Closed(closed),
+                    },
                 },
-                command = self.wiring.commands.recv(), if connection.queued() < HIGH_WATER => {
+                opened = moving.opened() => match opened {
+                    Some(opened) => {
+                        // What is new waits for the other session; what is under way has some time to end well here.
+                        self.replica.hold();
+                        moving = Moving::Settling(Box::new(opened), Instant::now() + SETTLE);
+                    }
+                    None => return End::Left,
+                },
+                command = self.wiring.commands.recv(), if connection.queued() < HIGH_WATER && !moving.is_settling() => {
                     // What waits goes out together.
                     let waiting = std::iter::from_fn(|| self.wiring.commands.try_recv().ok()).take(MAX_TOGETHER);
                     let together: Vec<Command> = command.into_iter().chain(waiting).collect();
@@ -209,9 +235,6 @@ impl Actor {
                 }
                 () = &mut timer => {
                     let now = Instant::now();
-                    if leave_at.is_some_and(|at| at <= now) {
-                        return End::Moving;
-                    }
                     match liveness.poll(now) {
                         Verdict::Dead => return End::Closed(Closed::broken("the server is silent")),
                         Verdict::Ping => connection.queue(client_frame::Frame::Ping(v1::Ping { nonce: 0 })),
@@ -287,44 +310,6 @@ impl Actor {
     }
 }
 
-impl Dialler {
-    async fn dial(self) -> Result<(Connection, v1::Welcome), Failure> {
-        let mut token = self.account.token().await.map_err(token_failure)?;
-        let mut refreshed = false;
-        loop {
-            let opened = match self.path {
-                Path::Only(transport) => self.open(transport, &token).await,
-                Path::Auto => match timeout(FALL_BACK, self.open(Transport::WebTransport, &token)).await {
-                    Ok(Err(ConnectError::Closed(closed))) => Err(closed.into()),
-                    Ok(Ok(opened)) => Ok(opened),
-                    Ok(Err(_)) | Err(_) => self.open(Transport::WebSocket, &token).await,
-                },
-            };
-            match opened {
-                Ok(opened) => return Ok(opened),
-                Err(ConnectError::Closed(closed)) => {
-                    if closed.close_code() == Some(CloseCode::TokenExpired) && !refreshed {
-                        refreshed = true;
-                        token = self.account.token_after(&token).await.map_err(token_failure)?;
-                        continue;
-                    }
-                    return Err(match ends(&closed) {
-                        Some(ended) => Failure::Ended(ended),
-                        None => Failure::Later(closed.to_string()),
-                    });
-                }
-                Err(error) => return Err(Failure::Later(error.to_string())),
-            }
-        }
-    }
-
-    async fn open(&self, transport: Transport, token: &str) -> Result<(Connection, v1::Welcome), ConnectError> {
-        let mut connection = self.dialer.open(&self.target, transport).await?;
-        let welcome = timeout(HELLO_PATIENCE, connection.hello(token)).await.map_err(|_| ConnectError::TimedOut)??;
-        Ok((connection, welcome))
-    }
-}
-
 /// The account's next access token, when it is time for it.
 async fn next_token(account: &Account) -> String {
     loop {
@@ -341,22 +326,7 @@ async fn next_token(account: &Account) -> String {
     }
 }
 
-/// A close after which this client is of no use. A lapsed token is refreshed; who was too fast comes back later.
-fn ends(closed: &Closed) -> Option<Closed> {
-    let transient = closed.reconnect
-        || matches!(closed.close_code(), Some(CloseCode::TokenExpired | CloseCode::RateLimited | CloseCode::Timeout));
-    (!transient).then(|| closed.clone())
-}
-
-fn token_failure(error: RestError) -> Failure {
-    match error {
-        RestError::Refused(error) if !error.retryable() => Failure::Ended(CloseCode::TokenInvalid.into()),
-        other => Failure::Later(other.to_string()),
-    }
-}
-
 /// A session that stood for this long was a good one.
 const STOOD: Duration = Duration::from_secs(5);
 const RENEW_AGAIN: Duration = Duration::from_secs(5);
-const FALL_BACK: Duration = Duration::from_secs(3);
 const MAX_TOGETHER: usize = 64;

@@ -68,6 +68,11 @@ impl Calls {
         v1::Call { id: self.next_id, method: method.to_owned(), key, body }
     }
 
+    /// Whether such a call waits.
+    pub(crate) fn any(&self, which: impl Fn(&Purpose) -> bool) -> bool {
+        self.waiting.values().any(which)
+    }
+
     /// What the call with this id was for; it waits no longer.
     pub(crate) fn answered(&mut self, id: u32) -> Option<Purpose> {
         let purpose = self.waiting.remove(&id);

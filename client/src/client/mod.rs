@@ -3,8 +3,10 @@
 mod actor;
 mod backoff;
 mod calls;
+mod dial;
 mod log;
 mod marks;
+mod moving;
 mod outbox;
 mod replica;
 
@@ -22,7 +24,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub use backoff::Backoff;
 
 use crate::{Account, CallError, Closed, Dialer, Target, Transport, session::PATIENCE};
-use actor::{Actor, Command, Dialler, Sink, Wiring};
+use actor::{Actor, Command, Sink, Wiring};
+use dial::Dialler;
 
 /// A device of a user. Clones share it; when the last is dropped, it says goodbye.
 #[derive(Debug, Clone)]
@@ -72,7 +75,7 @@ pub struct Cursors {
 /// What a client tells.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Update {
-    /// A session stands.
+    /// A session stands. Without an [`Self::Offline`] before it: it has taken the place of another, at a server that is going away.
     Online {
         /// Over this.
         transport: Transport,

@@ -310,12 +310,23 @@ async fn draining_tells_finishes_and_closes() {
     let handle = world.edge.handle();
     let (core, edge) = (world.core, world.edge);
     core.set_mute(true);
-    let draining = tokio::spawn(edge.drain(Duration::from_millis(800)));
+    let targets = ["https://a.example".to_owned(), "https://b.example:8443".to_owned()];
+    let draining = tokio::spawn({
+        let targets = targets.clone();
+        async move { edge.drain(Duration::from_millis(800), &targets).await }
+    });
+    let mut named = Vec::new();
     for client in &mut clients {
-        assert_eq!(client.next().await, server_frame::Frame::Drain(v1::Drain { deadline_ms: 800 }));
+        let server_frame::Frame::Drain(drain) = client.next().await else { panic!("no Drain") };
+        assert_eq!(drain.deadline_ms, 800);
+        named.push(drain.target);
         // What is under way goes on until the deadline.
         client.call(1, SYNC, "", &b"last"[..]).await;
         assert_eq!(client.next_reply().await.body, "last");
+    }
+    for target in &targets {
+        let share = named.iter().filter(|named| *named == target).count();
+        assert!(share.abs_diff(clients.len() / 2) <= 1, "{named:?}");
     }
     assert!(handle.ready().is_err());
     let code = u32::from(CloseCode::Draining.code());

@@ -1329,11 +1329,14 @@ pub struct Resync {
     #[prost(int64, tag = "2")]
     pub from_seq: i64,
 }
-/// The server is going away: finish what is under way and reconnect, with jitter, before the deadline.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+/// The server is going away: open another session, at a random moment of the deadline's first quarter, finish what is under way here, and leave.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Drain {
     #[prost(int32, tag = "1")]
     pub deadline_ms: i32,
+    /// Where to open it: another edge, as "<https://HOST:PORT",> for this one session. Empty, or when that does not open: the address that one has.
+    #[prost(string, tag = "2")]
+    pub target: ::prost::alloc::string::String,
 }
 /// Why the session ends: docs/errors.md has the table of codes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -73,7 +73,7 @@ fn server() -> Vec<(&'static str, Frame)> {
         ("watermark", Frame::Watermark(watermark)),
         ("pong", Frame::Pong(v1::Pong { nonce: 300 })),
         ("resync", Frame::Resync(v1::Resync { log_id: text(CONVERSATION), from_seq: 13 })),
-        ("drain", Frame::Drain(v1::Drain { deadline_ms: 10_000 })),
+        ("drain", Frame::Drain(v1::Drain { deadline_ms: 10_000, target: "https://edge-2.example.org".into() })),
         ("close", CloseCode::TokenExpired.frame().frame.expect("a frame")),
     ]
 }

@@ -76,6 +76,13 @@ fn edge(config: &Config, problems: &mut Problems) {
             );
         }
     }
+    let public = &config.edge.public;
+    if !public.is_empty() && crate::edges::authority(public).is_none() {
+        problems.add(
+            "edge.public",
+            "write https, host and port alone, as \"https://edge-2.example.org:443\", or leave it empty",
+        );
+    }
     let url = &config.edge.webtransport_url;
     if !url.is_empty() && (!url.starts_with("https://") || url.parse::<http::Uri>().is_err()) {
         problems.add(

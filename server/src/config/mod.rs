@@ -71,6 +71,8 @@ pub(crate) struct Edge {
     pub(crate) connections_per_address: usize,
     /// Sessions of one user at this edge.
     pub(crate) sessions_per_user: usize,
+    /// Where clients reach this edge and no other: `https://edge-2.example.org`. Others send theirs there when they drain. Empty: they do not.
+    pub(crate) public: String,
     /// What the page dials for WebTransport; empty: the page's own host and port when it came over TLS.
     pub(crate) webtransport_url: String,
 }
@@ -293,6 +295,7 @@ impl Default for Edge {
             origins: Vec::new(),
             connections_per_address: 10_000,
             sessions_per_user: 100,
+            public: String::new(),
             webtransport_url: String::new(),
         }
     }

@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use gogochat_proto::{
+    close::CloseCode,
     error::ErrorCode,
     ids::LogId,
     v1::{self, client_frame::Frame, server_frame},
@@ -55,6 +56,8 @@ pub(crate) enum Output {
 pub(crate) struct Replica {
     settings: Settings,
     online: bool,
+    /// Nothing new is sent: another session is about to take this one's place.
+    holding: bool,
     /// The user, and the user's own log.
     me: String,
     own: Option<LogId>,
@@ -97,6 +100,7 @@ impl Replica {
             calls: Calls::new(settings.patience),
             settings,
             online: false,
+            holding: false,
             me: String::new(),
             own: None,
             own_start: cursors.own_seq,
@@ -151,18 +155,45 @@ impl Replica {
 
     /// The session is over.
     pub(crate) fn lost(&mut self, why: &Closed) {
+        for asked in self.end() {
+            asked.answer(Err(why.clone().into()));
+        }
+    }
+
+    /// Another session takes this one's place in a moment: nothing new is sent here.
+    pub(crate) fn hold(&mut self) {
+        self.holding = true;
+    }
+
+    /// Whether everything that had an effect, or that the application waits for, is answered.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.calls.any(|purpose| matches!(purpose, Purpose::Send { .. } | Purpose::User(_)))
+    }
+
+    /// The session is over, and another stands, which [`Self::opened`] is about to tell of. What may come twice is sent again there.
+    pub(crate) fn moved(&mut self, now: Instant) {
+        for asked in self.end() {
+            match asked.until {
+                Some(_) => self.timer(now, Timer::Again(asked)),
+                None => asked.answer(Err(Closed::from(CloseCode::Draining).into())),
+            }
+        }
+    }
+
+    /// Gives the calls of the application's that have no answer.
+    fn end(&mut self) -> Vec<Asked> {
         self.online = false;
+        self.holding = false;
         self.outbox.lost();
-        for purpose in self.calls.abandon() {
-            if let Purpose::User(asked) = purpose {
-                asked.answer(Err(why.clone().into()));
-            }
-        }
-        for timer in std::mem::take(&mut self.timers).into_values() {
-            if let Timer::Again(asked) = timer {
-                asked.answer(Err(why.clone().into()));
-            }
-        }
+        let waiting = self.calls.abandon().into_iter().filter_map(|purpose| match purpose {
+            Purpose::User(asked) => Some(asked),
+            _ => None,
+        });
+        let again = std::mem::take(&mut self.timers).into_values().filter_map(|timer| match timer {
+            Timer::Again(asked) => Some(asked),
+            _ => None,
+        });
+        let asked = waiting.chain(again).collect();
         for log in self.logs.values_mut() {
             log.fetching = false;
         }
@@ -172,6 +203,7 @@ impl Replica {
         self.syncing = None;
         self.sync_again = false;
         self.caught_up = false;
+        asked
     }
 
     /// Asks what was missed, whether or not there is a sign of it.

@@ -107,6 +107,7 @@ impl Replica {
 
     pub(super) fn send_waiting(&mut self, now: Instant) {
         while self.online
+            && !self.holding
             && let Some((conversation, Item { client_msg_id, body })) = self.outbox.next()
         {
             let purpose = Purpose::Send { conversation, client_msg_id };

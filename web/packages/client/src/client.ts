@@ -30,12 +30,14 @@ import type { Session } from "./session.ts";
 import type { Storage } from "./storage/storage.ts";
 import { OwnLog, synchronize } from "./sync.ts";
 import type { Timeline } from "./timeline.ts";
-import type { Dial } from "./transport/transport.ts";
+import type { Dials } from "./transport/transport.ts";
 
 /** What a client needs. */
 export interface ClientOptions {
   readonly auth: Auth;
-  readonly dials: { readonly webtransport?: Dial; readonly websocket: Dial };
+  readonly dials: Dials;
+  /** How to open each kind at another edge that a draining one has named; `undefined`: it is not to be followed. */
+  readonly elsewhere?: (target: string) => Dials | undefined;
   readonly storage: Storage;
   /** WebTransport did not open lately: WebSocket need not wait so long for it. */
   readonly doubtful?: boolean;
@@ -152,6 +154,7 @@ export class Client {
     this.#link = new Link(
       {
         dials: options.dials,
+        ...(options.elsewhere && { elsewhere: options.elsewhere }),
         token: (rejected) => this.#auth.token(rejected),
         doubtful: options.doubtful ?? false,
         client: options.name ?? "gogochat-web/0.1.0",

@@ -5,6 +5,7 @@ import { Client } from "./client.ts";
 import { MemoryStorage } from "./storage/memory.ts";
 import { openIndexedDb } from "./storage/indexeddb.ts";
 import type { Storage } from "./storage/storage.ts";
+import { elsewhere } from "./transport/elsewhere.ts";
 import { type WebSocketFactory, webSocket } from "./transport/websocket.ts";
 import { hasWebTransport, webTransport } from "./transport/webtransport.ts";
 
@@ -18,7 +19,7 @@ export { openIndexedDb } from "./storage/indexeddb.ts";
 export { MemoryStorage } from "./storage/memory.ts";
 export type { OutboxEntry, Storage } from "./storage/storage.ts";
 export type { Timeline, TimelineItem, TimelineState } from "./timeline.ts";
-export type { Dial, Transport, TransportEvents, TransportKind } from "./transport/transport.ts";
+export type { Dial, Dials, Transport, TransportEvents, TransportKind } from "./transport/transport.ts";
 export { webSocket } from "./transport/websocket.ts";
 export { webTransport } from "./transport/webtransport.ts";
 
@@ -60,6 +61,7 @@ export async function open(auth: Auth, server: ServerConfig, options: OpenOption
         hasWebTransport && { webtransport: webTransport(server.webtransportUrl, server.certificateHash) }),
       websocket: webSocket(url.href, factory),
     },
+    elsewhere: (target) => elsewhere(target, url, server, factory),
   });
   client.connection.subscribe(({ transport }) => {
     if (transport === "websocket") tab?.setItem(NO_UDP, "1");

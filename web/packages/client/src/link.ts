@@ -6,7 +6,7 @@ import { CloseCode, type CloseInfo, GogochatError } from "./errors.ts";
 import type { Welcome } from "./gen/gogochat/v1/realtime_pb.ts";
 import { Cell, type Observable } from "./observable.ts";
 import { Session, type SessionEvents } from "./session.ts";
-import type { Dial, TransportKind } from "./transport/transport.ts";
+import type { Dials, TransportKind } from "./transport/transport.ts";
 
 /** How the device is connected. */
 export interface ConnectionState {
@@ -20,8 +20,9 @@ export interface ConnectionState {
 
 /** What a link needs. */
 export interface LinkOptions {
-  /** How to open each kind; without `webtransport` only WebSocket is used. */
-  readonly dials: { readonly webtransport?: Dial; readonly websocket: Dial };
+  readonly dials: Dials;
+  /** How to open each kind at another edge that a draining one has named; `undefined`: it is not to be followed. */
+  elsewhere?(target: string): Dials | undefined;
   /** A valid access token; `rejected` is one that the server would not take. Rejects with `signed_out` when there is none to be had. */
   token(rejected?: string): Promise<string>;
   /** WebTransport did not open lately: WebSocket need not wait so long for it. */
@@ -44,6 +45,9 @@ export interface LinkEvents extends Pick<SessionEvents, "event" | "ephemeral" | 
 
 interface Race {
   readonly quiet: boolean;
+  readonly dials: Dials;
+  /** What follows when a quiet one fails; else the next upgrade is planned. */
+  readonly otherwise: (() => void) | undefined;
   readonly sessions: Set<Session>;
   readonly timers: Timer[];
   /** Attempts that have not ended. */
@@ -142,12 +146,12 @@ export class Link {
   }
 
   /** Starts the kinds after their delays; a kind that fails starts the next at once. The first session to be welcomed wins. */
-  #start(quiet: boolean, plan: [TransportKind, number][]): void {
+  #start(quiet: boolean, plan: [TransportKind, number][], dials = this.#options.dials, otherwise?: () => void): void {
     if (this.#race) {
-      if (quiet) return;
+      if (quiet && !otherwise) return;
       this.#endRace();
     }
-    const race: Race = { quiet, sessions: new Set(), timers: [], left: plan.length };
+    const race: Race = { quiet, dials, otherwise, sessions: new Set(), timers: [], left: plan.length };
     this.#race = race;
     for (const [kind, delay] of plan) {
       const timer = new Timer(this.#options.clock);
@@ -165,7 +169,7 @@ export class Link {
     const pending = this.#pending.get(race);
     const at = pending?.indexOf(kind) ?? -1;
     if (at >= 0) pending?.splice(at, 1);
-    const dial = this.#options.dials[kind];
+    const dial = race.dials[kind];
     let token: string;
     try {
       token = await this.#options.token();
@@ -181,7 +185,7 @@ export class Link {
       ephemeral: (ephemeral) => this.#events.ephemeral(ephemeral),
       watermark: (watermark) => this.#events.watermark(watermark),
       resync: (resync) => this.#events.resync(resync),
-      drain: (deadlineMs) => this.#drained(session, deadlineMs),
+      drain: (deadlineMs, target) => this.#drained(session, deadlineMs, target),
       rtt: (ms) => session === this.#current && this.#set({ rttMs: Math.max(1, Math.round(ms)) }),
       silent: (silent) => this.#silent(session, silent),
       closed: (info) => this.#closed(race, session, token, info),
@@ -200,6 +204,7 @@ export class Link {
     this.#token = token;
     this.#openedAt = this.#options.clock.now();
     session.attentive = this.#attentive;
+    this.#drain.clear();
     if (session.kind === "webtransport") this.#webTransportFailed = false;
     const switched = forced && this.#lastKind !== undefined && this.#lastKind !== session.kind;
     this.#lastKind = session.kind;
@@ -228,7 +233,8 @@ export class Link {
     if (wasTrying) return this.#failed(race, session.kind);
     this.#judge();
     this.#lose();
-    if (this.#race && !this.#race.quiet) return;
+    // One that was to take its place goes on.
+    if (this.#race && (!this.#race.quiet || this.#race.otherwise)) return;
     this.#endRace();
     // The first try comes almost at once, but not from all clients of a server at the same moment.
     this.#retry.set(this.#backoff.next(), () => this.#connect());
@@ -248,7 +254,7 @@ export class Link {
   }
 
   #failed(race: Race, kind: TransportKind): void {
-    if (kind === "webtransport") this.#webTransportFailed = true;
+    if (kind === "webtransport" && race.dials === this.#options.dials) this.#webTransportFailed = true;
     race.left--;
     const next = this.#pending.get(race)?.[0];
     if (next) {
@@ -257,7 +263,7 @@ export class Link {
     }
     if (race.left > 0) return;
     this.#endRace();
-    if (race.quiet && this.#current) return this.#planUpgrade();
+    if (race.quiet && this.#current) return race.otherwise ? race.otherwise() : this.#planUpgrade();
     if (!this.#current) this.#set({ status: "offline", transport: undefined, rttMs: undefined });
     this.#retry.set(this.#backoff.next(), () => (this.#current ? this.#replace() : this.#connect()));
   }
@@ -286,12 +292,27 @@ export class Link {
     }
   }
 
-  #drained(session: Session, deadlineMs: number): void {
-    if (session !== this.#current) return;
-    const jitter = Math.min(deadlineMs / 2, DRAIN_SPREAD_MS) * (this.#options.random ?? Math.random)();
-    this.#drain.set(jitter, () => {
-      if (session === this.#current) this.#start(true, [[session.kind, 0]]);
-    });
+  /**
+   * The server goes away: another session is opened beside this one, at the edge that it names, else at the own address, and that again and again. All of its
+   * clients are told at once, so each begins at a moment of its own in the deadline's first quarter.
+   */
+  #drained(session: Session, deadlineMs: number, target: string): void {
+    if (session !== this.#current || this.#drain.armed) return;
+    const random = this.#options.random ?? Math.random;
+    const elsewhere = target ? this.#options.elsewhere?.(target) : undefined;
+    const current = () => session === this.#current;
+    const here = () => {
+      if (current()) this.#start(true, [[session.kind, 0]], this.#options.dials, again);
+    };
+    const again = () => this.#drain.set(DRAIN_AGAIN_MS * (0.5 + random()), here);
+    const there = () => {
+      if (!current()) return;
+      if (!elsewhere?.[session.kind]) return here();
+      this.#start(true, [[session.kind, 0]], elsewhere, here);
+      // One that does not answer is not waited for to the end.
+      this.#drain.set(Math.max(deadlineMs / 4, DRAIN_PATIENCE_MS), () => this.#race?.dials === elsewhere && here());
+    };
+    this.#drain.set((deadlineMs / 4) * random(), there);
   }
 
   #planUpgrade(): void {
@@ -348,4 +369,7 @@ const UPGRADE_MOST_MS = 300_000;
 const STABLE_MS = 30_000;
 /** How long a replaced session may still bring replies. */
 const LINGER_MS = 3_000;
-const DRAIN_SPREAD_MS = 5_000;
+/** What the edge that a draining one has named has to welcome us, at least. */
+const DRAIN_PATIENCE_MS = 1_000;
+/** Between tries at the own address, half of it more or less. */
+const DRAIN_AGAIN_MS = 1_000;

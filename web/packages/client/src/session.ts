@@ -17,8 +17,8 @@ export interface SessionEvents {
   ephemeral(ephemeral: Ephemeral): void;
   watermark(watermark: Watermark): void;
   resync(resync: Resync): void;
-  /** The server goes away within so many milliseconds. */
-  drain(deadlineMs: number): void;
+  /** The server goes away within so many milliseconds; `target` is another edge's address, or empty. */
+  drain(deadlineMs: number, target: string): void;
   /** The round trip was measured. */
   rtt(ms: number): void;
   /** A ping has had no answer for 3 s (true), or something came after all (false). */
@@ -218,7 +218,7 @@ export class Session {
       case "resync":
         return this.#events.resync(frame.value);
       case "drain":
-        return this.#events.drain(frame.value.deadlineMs);
+        return this.#events.drain(frame.value.deadlineMs, frame.value.target);
       case "close":
         this.#closeFrame = { code: frame.value.code, reason: frame.value.reason };
         // The transport's own end follows; when it does not, this is the end all the same.

@@ -147,10 +147,66 @@ describe("the link", () => {
     const states = new Set<string>();
     client.connection.subscribe(({ status }) => states.add(status));
     world.peer.push("ann", { case: "drain", value: { deadlineMs: 10_000 } });
-    await world.clock.until(() => world.webtransport.dialled === 2, 6_000);
+    expect(await world.clock.until(() => world.webtransport.dialled === 2, 6_000)).toBeLessThanOrEqual(2_500);
     await world.clock.advance(10_000);
     expect(world.webtransport.open.size).toBe(1);
     expect([...states]).toEqual(["online"]);
+  });
+
+  for (const kind of ["webtransport", "websocket"] as const) {
+    it(`goes to the edge that a draining one names, over ${kind}, before it leaves`, async () => {
+      const world = new World();
+      if (kind === "websocket") world.webtransport.refused = true;
+      const other = world.edge("https://edge-2");
+      const client = await world.device("ann", "a1");
+      await world.online(client);
+      const states = new Set<string>();
+      client.connection.subscribe(({ status }) => states.add(status));
+      const dialled = world[kind].dialled;
+      world.peer.push("ann", { case: "drain", value: { deadlineMs: 10_000, target: "https://edge-2" } });
+      await world.clock.until(() => other[kind].open.size === 1, 2_600);
+      expect(world[kind].open.size).toBe(1);
+      await world.clock.until(() => world[kind].open.size === 0, 3_100);
+      expect([...states]).toEqual(["online"]);
+      expect(world[kind].dialled).toBe(dialled);
+      // The next loss leads to the own address again.
+      if (kind === "websocket") world.webtransport.refused = false;
+      other[kind].cut();
+      await world.clock.until(() => world.webtransport.open.size === 1, 2_000);
+      expect(other[kind].dialled).toBe(1);
+    });
+  }
+
+  for (const fault of ["refused", "blackhole"] as const) {
+    it(`goes to the own address when the edge that is named is ${fault}`, async () => {
+      const world = new World();
+      const other = world.edge("https://edge-2");
+      other.webtransport[fault] = true;
+      const client = await world.device("ann", "a1");
+      await world.online(client);
+      const states = new Set<string>();
+      client.connection.subscribe(({ status }) => states.add(status));
+      world.peer.push("ann", { case: "drain", value: { deadlineMs: 10_000, target: "https://edge-2" } });
+      await world.clock.until(() => world.webtransport.dialled === 2, 5_100);
+      await world.clock.advance(5_000);
+      expect(other.webtransport.dialled).toBe(1);
+      expect(world.webtransport.open.size).toBe(1);
+      expect([...states]).toEqual(["online"]);
+    });
+  }
+
+  it("tries on while a draining server has nobody to go to, and stays until it ends", async () => {
+    const world = new World();
+    const client = await world.device("ann", "a1");
+    await world.online(client);
+    world.webtransport.refused = true;
+    world.peer.push("ann", { case: "drain", value: { deadlineMs: 10_000, target: "https://unknown" } });
+    await world.clock.advance(9_000);
+    expect(world.webtransport.dialled).toBeGreaterThan(4);
+    expect(client.connection.get().status).toBe("online");
+    world.webtransport.refused = false;
+    await world.clock.until(() => world.webtransport.open.size === 2, 2_000);
+    expect(client.connection.get().status).toBe("online");
   });
 
   it("asks a hidden page's connection only at the heartbeat", async () => {

@@ -16,6 +16,8 @@ export class World {
   readonly peer = new Peer();
   readonly webtransport = new Path("webtransport", this.clock, this.peer.accept);
   readonly websocket = new Path("websocket", this.clock, this.peer.accept);
+  /** Other edges of the same server, by the address that a drain names. */
+  readonly edges = new Map<string, Paths>();
 
   /** Opens a device. The same storage again is a reload. */
   async device(
@@ -31,9 +33,20 @@ export class World {
         webtransport: (paths.webtransport ?? this.webtransport).dial,
         websocket: (paths.websocket ?? this.websocket).dial,
       },
+      elsewhere: (target) => {
+        const edge = this.edges.get(target);
+        return edge && { webtransport: edge.webtransport.dial, websocket: edge.websocket.dial };
+      },
       storage,
       clock: this.clock,
     });
+  }
+
+  /** Another edge. */
+  edge(target: string): Paths {
+    const edge = { webtransport: this.path("webtransport"), websocket: this.path("websocket") };
+    this.edges.set(target, edge);
+    return edge;
   }
 
   /** A path of its own for one device. */

@@ -31,6 +31,12 @@ export interface Transport {
 /** Opens a transport. */
 export type Dial = (events: TransportEvents) => Transport;
 
+/** How to open each kind; without `webtransport` only WebSocket is used. */
+export interface Dials {
+  readonly webtransport?: Dial;
+  readonly websocket: Dial;
+}
+
 /** Gathers the frames of one turn of the event loop, so that they leave in one write. */
 export class Gather {
   #frames: Uint8Array[] = [];

@@ -1,0 +1,84 @@
+//! How a client gets from its account to a session that stands.
+
+use std::{sync::Arc, time::Duration};
+
+use gogochat_proto::{close::CloseCode, v1};
+use tokio::time::timeout;
+
+use super::Path;
+use crate::{Account, Closed, ConnectError, Connection, Dialer, RestError, Target, Transport, session::HELLO_PATIENCE};
+
+/// What connecting takes.
+#[derive(Clone)]
+pub(super) struct Dialler {
+    pub(super) dialer: Dialer,
+    pub(super) account: Arc<Account>,
+    pub(super) target: Target,
+    pub(super) path: Path,
+}
+
+/// Why a try to connect failed.
+pub(super) enum Failure {
+    /// Try again later.
+    Later(String),
+    /// There is no use.
+    Ended(Closed),
+}
+
+/// A connection on which Hello was answered, and the answer.
+pub(super) type Opened = (Connection, v1::Welcome);
+
+impl Dialler {
+    /// Opens a session.
+    pub(super) async fn dial(self) -> Result<Opened, Failure> {
+        let mut token = self.account.token().await.map_err(token_failure)?;
+        let mut refreshed = false;
+        loop {
+            let opened = match self.path {
+                Path::Only(transport) => self.open(transport, &token).await,
+                Path::Auto => match timeout(FALL_BACK, self.open(Transport::WebTransport, &token)).await {
+                    Ok(Err(ConnectError::Closed(closed))) => Err(closed.into()),
+                    Ok(Ok(opened)) => Ok(opened),
+                    Ok(Err(_)) | Err(_) => self.open(Transport::WebSocket, &token).await,
+                },
+            };
+            match opened {
+                Ok(opened) => return Ok(opened),
+                Err(ConnectError::Closed(closed)) => {
+                    if closed.close_code() == Some(CloseCode::TokenExpired) && !refreshed {
+                        refreshed = true;
+                        token = self.account.token_after(&token).await.map_err(token_failure)?;
+                        continue;
+                    }
+                    return Err(match ends(&closed) {
+                        Some(ended) => Failure::Ended(ended),
+                        None => Failure::Later(closed.to_string()),
+                    });
+                }
+                Err(error) => return Err(Failure::Later(error.to_string())),
+            }
+        }
+    }
+
+    async fn open(&self, transport: Transport, token: &str) -> Result<Opened, ConnectError> {
+        let mut connection = self.dialer.open(&self.target, transport).await?;
+        let welcome = timeout(HELLO_PATIENCE, connection.hello(token)).await.map_err(|_| ConnectError::TimedOut)??;
+        Ok((connection, welcome))
+    }
+}
+
+/// A close after which this client is of no use. A lapsed token is refreshed; who was too fast comes back later.
+pub(super) fn ends(closed: &Closed) -> Option<Closed> {
+    let transient = closed.reconnect
+        || matches!(closed.close_code(), Some(CloseCode::TokenExpired | CloseCode::RateLimited | CloseCode::Timeout));
+    (!transient).then(|| closed.clone())
+}
+
+fn token_failure(error: RestError) -> Failure {
+    match error {
+        RestError::Refused(error) if !error.retryable() => Failure::Ended(CloseCode::TokenInvalid.into()),
+        other => Failure::Later(other.to_string()),
+    }
+}
+
+const FALL_BACK: Duration = Duration::from_secs(3);

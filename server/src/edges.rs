@@ -1,0 +1,106 @@
+//! What an edge says of itself to the others, and knows of them: where each sends its clients when it drains.
+
+use std::{sync::Arc, time::Duration};
+
+use gogochat_edge::Handle;
+use gogochat_storage::discovery::{Discovery, EdgeNode, Node};
+use tokio::{sync::watch, task::JoinHandle, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+
+/// An edge's place among the edges.
+pub(crate) struct Edges {
+    node: String,
+    edges: watch::Receiver<Vec<EdgeNode>>,
+    left: CancellationToken,
+    registering: Option<JoinHandle<()>>,
+}
+
+impl Edges {
+    /// Lets the others know this edge once it takes sessions, if it has an address of its own.
+    pub(crate) fn join(config: &Config, discovery: Arc<dyn Discovery>, edge: Handle) -> Self {
+        let (edges, left) = (discovery.edges(), CancellationToken::new());
+        let node = EdgeNode { name: config.node.clone(), url: config.edge.public.clone() };
+        let registering = (!node.url.is_empty()).then(|| tokio::spawn(register(discovery, edge, node, left.clone())));
+        Self { node: config.node.clone(), edges, left, registering }
+    }
+
+    /// The edges that have an address of their own, this one among them.
+    pub(crate) fn watch(&self) -> watch::Receiver<Vec<EdgeNode>> {
+        self.edges.clone()
+    }
+
+    /// No other sends its clients here from now on. Gives the others' URLs.
+    pub(crate) async fn leave(mut self) -> Vec<String> {
+        self.left.cancel();
+        if let Some(registering) = self.registering.take() {
+            // It has a limit of its own.
+            let _ = registering.await;
+        }
+        let edges = self.edges.borrow();
+        let others = edges.iter().filter(|edge| edge.name != self.node && authority(&edge.url).is_some());
+        others.map(|edge| edge.url.clone()).collect()
+    }
+}
+
+impl Drop for Edges {
+    fn drop(&mut self) {
+        self.left.cancel();
+    }
+}
+
+/// Registers, however long that takes: an edge serves its clients with or without.
+async fn register(discovery: Arc<dyn Discovery>, edge: Handle, node: EdgeNode, left: CancellationToken) {
+    if left.run_until_cancelled(edge.attached()).await.is_none() {
+        return;
+    }
+    loop {
+        let registering = discovery.register(Node::Edge(node.clone()));
+        match left.run_until_cancelled(registering).await {
+            None => return,
+            Some(Ok(registration)) => {
+                left.cancelled().await;
+                return registration.close().await;
+            }
+            Some(Err(error)) => tracing::error!(%error, "no edge that drains sends its clients here (tried again)"),
+        }
+        if left.run_until_cancelled(sleep(AGAIN)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Host and port of an edge's URL, which has nothing else.
+pub(crate) fn authority(url: &str) -> Option<String> {
+    let uri: http::Uri = url.parse().ok()?;
+    let authority = uri.authority()?.as_str();
+    let alone = uri.scheme_str() == Some("https") && uri.path() == "/" && uri.query().is_none();
+    // It comes to stand in the page's policy.
+    let plain = authority.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':' | b'[' | b']'));
+    (alone && plain && !uri.host()?.is_empty()).then(|| authority.to_owned())
+}
+
+const AGAIN: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::authority;
+
+    #[test]
+    fn an_edge_is_scheme_host_and_port() {
+        assert_eq!(authority("https://edge-2.example.org").as_deref(), Some("edge-2.example.org"));
+        assert_eq!(authority("https://[::1]:8443/").as_deref(), Some("[::1]:8443"));
+        for wrong in [
+            "",
+            "edge-2:443",
+            "http://edge-2",
+            "https://ann@edge-2",
+            "https://edge-2/wt",
+            "https://edge-2?x",
+            "https://a;b",
+        ] {
+            assert_eq!(authority(wrong), None, "{wrong}");
+        }
+    }
+}
