@@ -9,6 +9,8 @@ use gogochat_proto::{
 use gogochat_storage::store::{Refusal, StoreError};
 use prost::Message;
 
+use crate::seldom::Seldom;
+
 /// The request in a body.
 ///
 /// # Errors
@@ -34,11 +36,17 @@ pub(crate) fn id<T: std::str::FromStr<Err = gogochat_proto::ids::InvalidId>>(
 /// What a caller hears when the store failed; the details go to the log.
 pub(crate) fn store(error: StoreError) -> v1::Error {
     match &error {
-        StoreError::Unavailable(_) | StoreError::Full => tracing::warn!(%error, "a call was refused"),
+        StoreError::Unavailable(_) | StoreError::Full => {
+            if let Some(times) = REFUSED.due() {
+                tracing::warn!(%error, times, "calls were refused");
+            }
+        }
         StoreError::Failed(_) => tracing::error!(%error, "a call failed"),
     }
     stored(&error)
 }
+
+static REFUSED: Seldom = Seldom::new();
 
 /// What a caller hears when the store failed.
 pub(crate) fn stored(error: &StoreError) -> v1::Error {

@@ -15,6 +15,7 @@ mod gateway;
 mod log;
 pub mod metrics;
 mod presence;
+mod seldom;
 mod social;
 mod sync;
 mod text;

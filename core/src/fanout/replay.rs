@@ -7,7 +7,10 @@ use gogochat_proto::{ids::UserId, node::core_item::Item};
 use gogochat_storage::store::{Event, Range, Store, StoreError, SubscriptionChange};
 
 use super::{Attachment, Hub, Wanted, fanout};
-use crate::log::{self, Hearing};
+use crate::{
+    log::{self, Hearing},
+    seldom::Seldom,
+};
 
 /// Replays what the attachment's edge asks for, until the attachment ends.
 pub(crate) async fn replay(hub: Arc<Hub>, store: Arc<dyn Store>, attachment: Arc<Attachment>) {
@@ -37,12 +40,16 @@ async fn one(hub: &Hub, store: &dyn Store, attachment: &Attachment, wanted: Want
             // The attachment has ended.
             Ok(None) => return,
             Err(error) => {
-                tracing::warn!(log = %wanted.log, %error, "a replay waits for the store");
+                if let Some(times) = WAITS.due() {
+                    tracing::warn!(log = %wanted.log, %error, times, "a replay waits for the store");
+                }
                 tokio::time::sleep(RETRY).await;
             }
         }
     }
 }
+
+static WAITS: Seldom = Seldom::new();
 
 /// Sends what comes after `from`: up to where, and whether that was the end.
 async fn page(

@@ -10,6 +10,7 @@ use super::{Gateway, dispatch::Entry};
 use crate::{
     authorize::Caller,
     command::{Address, Ordered},
+    seldom::Seldom,
     social::commands::REQUEST_CONTACT,
 };
 
@@ -107,11 +108,15 @@ fn refused(error: &BusError) -> v1::Error {
     match error {
         BusError::Full { .. } => ErrorCode::Overloaded.with("too many commands wait"),
         BusError::Unavailable(reason) => {
-            tracing::warn!(reason, "the bus is unavailable");
+            if let Some(times) = UNAVAILABLE.due() {
+                tracing::warn!(reason, times, "the bus is unavailable");
+            }
             ErrorCode::Unavailable.with("the bus is not reachable")
         }
     }
 }
+
+static UNAVAILABLE: Seldom = Seldom::new();
 
 /// Any node computes the same from the id's text, which is the key that a client gives.
 fn partition_of(log: LogId) -> u32 {

@@ -127,8 +127,9 @@ const READERS: u32 = 8;
 const ATTEMPTS: u32 = 4;
 /// Seconds that a statement waits for another transaction's lock.
 const LOCK_WAIT: u32 = 2;
-/// How long a caller waits for a connection, which includes making one.
-const ACQUIRE: Duration = Duration::from_secs(3);
+/// How long a caller waits for a connection, which includes making one. While the server is away the pool tries at longer and longer intervals,
+/// and begins anew for the next caller: so this is also how late it may notice that the server is back.
+const ACQUIRE: Duration = Duration::from_secs(1);
 /// How long a statement may take.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// A connection that was used this long ago is asked whether it still lives.
