@@ -13,8 +13,11 @@ use crate::{
     config::{Config, Role},
     cores,
     edges::Edges,
+    identity::Identity,
     membership::Membership,
-    node, page, settings,
+    node, page,
+    reload::{self, Reload},
+    settings,
     status::{self, Checks},
     telemetry,
 };
@@ -42,7 +45,17 @@ async fn serve(
     let tasks = TaskTracker::new();
     let mut checks: Checks = Vec::new();
 
-    // 0. Who else there is.
+    // 0. Who this node is, and who else there is.
+    let identity = config.is_joined().then(|| Identity::open(&config.node, &config.cluster)).transpose()?;
+    let mut watched: Vec<Arc<dyn Reload>> = Vec::new();
+    watched.extend(certificate.clone().map(|certificate| certificate as _));
+    watched.extend(identity.clone().map(|identity| identity as _));
+    let watching = async move {
+        if let Err(error) = reload::watch(watched).await {
+            tracing::error!(%error, "certificates are not read anew");
+        }
+    };
+    tasks.spawn(stop.clone().run_until_cancelled_owned(watching));
     let discovery = open::open_discovery(&settings::discovery(&config)).await?;
 
     // 1. The core: store, workers, gRPC for nodes and for the public.
@@ -59,8 +72,8 @@ async fn serve(
             services: settings::core(&config).services,
             link: edge::CoreLink::new(started.node_service()),
         });
-        if let Some(address) = config.cluster.listen {
-            node::serve(address, &config.cluster, started.node_service(), &stop, &tasks).await?;
+        if let (Some(address), Some(identity)) = (config.cluster.listen, &identity) {
+            node::serve(address, identity.clone(), started.node_service(), &stop, &tasks).await?;
         }
         for address in &config.core.grpc {
             node::serve_public(*address, started.public_service(), &stop, &tasks).await?;
@@ -74,13 +87,12 @@ async fn serve(
     // 2. The edge: transports, joined to the core in this process or, over mutual TLS, in another.
     let mut front = None;
     if let Some(certificate) = certificate {
-        let cores = cores::follow(own, discovery.cores(), &config.cluster, &stop, &tasks)?;
+        let cores = cores::follow(own, discovery.cores(), identity, &stop, &tasks)?;
         let started = edge::Edge::bind(settings::edge(&config, &certificate), cores).await?;
         let probe = started.handle();
         checks.push(("edge", Arc::new(move || probe.ready())));
         let edges = Edges::join(&config, discovery.clone(), started.handle());
         let policy = settings::content_security_policy(&config, certificate.is_pinned(), edges.watch());
-        tasks.spawn(stop.clone().run_until_cancelled_owned(certificate.watch()));
         front = Some((started.start(page::router(policy), status::router(checks, metrics)), edges));
     } else {
         // A core alone: health and metrics all the same.

@@ -1,6 +1,6 @@
 //! How the parts of a system are joined between processes: by gRPC over mutual TLS. In one process an edge calls the same service without a connection.
 
-use std::{fs, net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -10,41 +10,32 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
     service::Routes,
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig},
+    transport::{Channel, Endpoint, Server},
 };
 
-use crate::config::Cluster;
+use crate::{identity::Identity, mutual};
 
 /// Takes edges on `address`, each with a certificate of the private CA.
 pub(crate) async fn serve(
     address: SocketAddr,
-    cluster: &Cluster,
+    identity: Arc<Identity>,
     routes: Routes,
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) -> anyhow::Result<()> {
     let listener = listen(address, "cluster.listen").await?;
-    let tls = ServerTlsConfig::new().identity(identity(cluster)?).client_ca_root(authority(cluster)?);
-    let server = builder()
-        .tls_config(tls)
-        .context("cluster.certificate")?
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.clone().cancelled_owned());
+    let incoming = mutual::accept(listener, identity, stop, tasks);
+    let server = builder().add_routes(routes).serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
     tasks.spawn(report("the node service", server));
     Ok(())
 }
 
 /// The channel to a core in another process; it dials at once and again whenever it breaks.
-pub(crate) fn connect(core: &CoreNode, cluster: &Cluster) -> anyhow::Result<Channel> {
-    let tls =
-        ClientTlsConfig::new().domain_name(&core.name).identity(identity(cluster)?).ca_certificate(authority(cluster)?);
-    let endpoint = endpoint(format!("https://{}", core.address))
-        .with_context(|| format!("{} cannot be the address of {}", core.address, core.name))?
-        .tls_config(tls)
-        .context("cluster.certificate")?
-        .connect_timeout(Duration::from_secs(2))
-        .tcp_nodelay(true);
-    Ok(endpoint.connect_lazy())
+pub(crate) fn connect(core: &CoreNode, identity: &Arc<Identity>) -> anyhow::Result<Channel> {
+    // TLS is the dialler's: to the channel the connection is a clear one.
+    let endpoint = endpoint(format!("http://{}", core.address))
+        .with_context(|| format!("{} cannot be the address of {}", core.address, core.name))?;
+    Ok(endpoint.connect_with_connector_lazy(mutual::Dialler::new(core, identity.clone())?))
 }
 
 /// Serves the public gRPC services in clear.
@@ -108,18 +99,6 @@ fn endpoint(uri: String) -> Result<Endpoint, tonic::transport::Error> {
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true))
-}
-
-fn identity(cluster: &Cluster) -> anyhow::Result<Identity> {
-    Ok(Identity::from_pem(pem(&cluster.certificate, "cluster.certificate")?, pem(&cluster.key, "cluster.key")?))
-}
-
-fn authority(cluster: &Cluster) -> anyhow::Result<Certificate> {
-    Ok(Certificate::from_pem(pem(&cluster.ca, "cluster.ca")?))
-}
-
-fn pem(path: &Path, key: &str) -> anyhow::Result<String> {
-    fs::read_to_string(path).with_context(|| format!("{key}: {}", path.display()))
 }
 
 /// HTTP/2 flow control between nodes: a full Attach batch never waits for a window.

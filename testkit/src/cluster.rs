@@ -87,6 +87,14 @@ impl Cluster {
         self.dir.path()
     }
 
+    /// Sends SIGHUP to both.
+    ///
+    /// # Errors
+    /// There is no `kill` on this machine.
+    pub fn hang_up(&self) -> anyhow::Result<()> {
+        self.edge_process.iter().chain(&self.core_process).try_for_each(Process::hang_up)
+    }
+
     /// Kills the edge (SIGKILL).
     ///
     /// # Errors

@@ -65,6 +65,15 @@ impl Process {
         Ok(())
     }
 
+    /// Sends SIGHUP.
+    ///
+    /// # Errors
+    /// There is no `kill` on this machine.
+    pub fn hang_up(&self) -> anyhow::Result<()> {
+        Command::new("kill").args(["-HUP", &self.pid().to_string()]).status()?;
+        Ok(())
+    }
+
     /// Waits until it has ended.
     ///
     /// # Errors

@@ -299,7 +299,7 @@ impl Upstream {
             }
             tracing::warn!(
                 core = self.core.name,
-                error = result.err().map(|e| e.to_string()),
+                error = result.err().map(|status| reason(&status)),
                 "a core is not attached"
             );
             // Up to 100 ms, 200 ms, ... 2 s.
@@ -424,6 +424,20 @@ impl Upstream {
             filled.await;
         }
     }
+}
+
+/// A failure with what led to it: the cause is in the last of them, a certificate that was refused for one.
+fn reason(status: &tonic::Status) -> String {
+    let mut said = status.message().to_owned();
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        let error_text = error.to_string();
+        if !said.contains(&error_text) {
+            said = format!("{said}: {error_text}");
+        }
+        source = error.source();
+    }
+    said
 }
 
 /// Bytes of an item, where it may be large.

@@ -11,9 +11,9 @@ use anyhow::Context as _;
 use clap::Args;
 
 use crate::{
-    assemble, certificate,
+    assemble,
     config::{Config, Core, Edge, Http, Log, LogFormat},
-    telemetry,
+    issue, telemetry,
 };
 
 /// Starts everything on this machine.
@@ -40,7 +40,7 @@ impl Dev {
     pub(super) fn run(self) -> anyhow::Result<()> {
         telemetry::start_logs(&Log { format: LogFormat::Text, level: self.log.clone() })?;
         fs::create_dir_all(&self.data).with_context(|| format!("--data {}", self.data.display()))?;
-        let certificate = certificate::dev(&self.data)?;
+        let certificate = issue::dev(&self.data)?;
         let config = self.config();
         let text = self.announcement(&config);
         assemble::run(config, Some(certificate), move || Ok(std::io::stdout().write_all(text.as_bytes())?))

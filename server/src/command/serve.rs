@@ -30,8 +30,8 @@ impl Serve {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let config = check_config::load(self.config.as_deref(), self.roles, self.services)?;
         telemetry::start_logs(&config.log)?;
-        let certificate =
-            config.has(Role::Edge).then(|| Reloadable::open(&config.edge.certificate, &config.edge.key)).transpose()?;
+        let open = || Reloadable::open(config.edge.certificate.clone(), config.edge.key.clone(), false);
+        let certificate = config.has(Role::Edge).then(open).transpose()?;
         assemble::run(config, certificate, || Ok(()))
     }
 }

@@ -147,9 +147,7 @@ fn cluster(config: &Config, problems: &mut Problems) {
     if core && !edge && config.cluster.listen.is_none() {
         problems.add("cluster.listen", "a core alone needs an address for its edges, as \"0.0.0.0:7443\"");
     }
-    let joined =
-        (edge && !core) || config.cluster.listen.is_some() || !config.cluster.cores.is_empty() || (edge && etcd);
-    if joined {
+    if config.is_joined() {
         problems.file("cluster.ca", &config.cluster.ca, "the private CA's certificate (`gogochat certs` makes one)");
         problems.file(
             "cluster.certificate",

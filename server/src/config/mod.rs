@@ -243,6 +243,13 @@ impl Config {
         self.has(Role::Core) && self.core.services.contains(&service)
     }
 
+    /// Whether it speaks with nodes in other processes.
+    pub(crate) fn is_joined(&self) -> bool {
+        let (edge, core) = (self.has(Role::Edge), self.has(Role::Core));
+        let etcd = self.cluster.discovery == DiscoveryKind::Etcd;
+        (edge && (!core || etcd)) || self.cluster.listen.is_some() || !self.cluster.cores.is_empty()
+    }
+
     /// What edges call this core by; `None`: it takes none.
     pub(crate) fn cluster_address(&self) -> Option<String> {
         let listen = self.cluster.listen?;

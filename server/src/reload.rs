@@ -1,0 +1,141 @@
+//! What is read from files that may be replaced while the server runs: certificates.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Something that is read from files.
+pub(crate) trait Reload: Send + Sync {
+    /// Its name in the log.
+    fn name(&self) -> &'static str;
+    /// The files.
+    fn files(&self) -> Vec<PathBuf>;
+    /// Reads them anew. What begins from here on has what they say, what has begun stays as it is.
+    ///
+    /// # Errors
+    /// They cannot be used: everything is as it was.
+    fn reload(&self) -> anyhow::Result<()>;
+}
+
+/// Reads anew whatever has changed, every few seconds, and all of it on SIGHUP, for as long as the future lives. What cannot be used is
+/// reported, and tried again until it can be: files are seldom replaced all at once.
+///
+/// # Errors
+/// The process cannot listen for signals.
+pub(crate) async fn watch(subjects: Vec<Arc<dyn Reload>>) -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut watched: Vec<_> = subjects.into_iter().map(Watched::new).collect();
+    let mut ticks = tokio::time::interval(INTERVAL);
+    loop {
+        let asked = tokio::select! {
+            signal = hangup.recv() => signal.is_some(),
+            _ = ticks.tick() => false,
+        };
+        for subject in &mut watched {
+            subject.look(asked);
+        }
+    }
+}
+
+struct Watched {
+    subject: Arc<dyn Reload>,
+    seen: Vec<Option<Seen>>,
+    /// Why the files were of no use when they were last read.
+    failed: Option<String>,
+}
+
+/// What tells a file from the one that was there before.
+type Seen = (u64, u64, Option<SystemTime>);
+
+impl Watched {
+    fn new(subject: Arc<dyn Reload>) -> Self {
+        let seen = subject.files().iter().map(|file| look(file)).collect();
+        Self { subject, seen, failed: None }
+    }
+
+    /// `asked`: whether or not something has changed.
+    fn look(&mut self, asked: bool) {
+        let now: Vec<_> = self.subject.files().iter().map(|file| look(file)).collect();
+        if !asked && now == self.seen && self.failed.is_none() {
+            return;
+        }
+        self.seen = now;
+        let name = self.subject.name();
+        match self.subject.reload() {
+            Ok(()) => {
+                self.failed = None;
+                tracing::info!("{name} reloaded");
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                if asked || self.failed.as_ref() != Some(&error) {
+                    tracing::error!(error, "the new {name} cannot be used: the old one stays");
+                }
+                self.failed = Some(error);
+            }
+        }
+    }
+}
+
+fn look(file: &Path) -> Option<Seen> {
+    let found = fs::metadata(file).ok()?;
+    Some((found.ino(), found.len(), found.modified().ok()))
+}
+
+const INTERVAL: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    struct Text {
+        file: PathBuf,
+        read: AtomicUsize,
+    }
+
+    impl Reload for Text {
+        fn name(&self) -> &'static str {
+            "text"
+        }
+
+        fn files(&self) -> Vec<PathBuf> {
+            vec![self.file.clone()]
+        }
+
+        fn reload(&self) -> anyhow::Result<()> {
+            self.read.fetch_add(1, Ordering::Relaxed);
+            anyhow::ensure!(fs::read_to_string(&self.file)? == "good", "bad");
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn files_are_read_when_they_change_and_until_they_are_of_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("text");
+        fs::write(&file, "good").unwrap();
+        let text = Arc::new(Text { file: file.clone(), read: AtomicUsize::new(0) });
+        let mut watched = Watched::new(text.clone());
+        let mut reads = |asked| {
+            watched.look(asked);
+            text.read.swap(0, Ordering::Relaxed)
+        };
+        assert_eq!((reads(false), reads(true), reads(false)), (0, 1, 0));
+        // Of the same length, under another name first, as programs that renew certificates do.
+        fs::write(dir.path().join("new"), "goof").unwrap();
+        fs::rename(dir.path().join("new"), &file).unwrap();
+        assert_eq!((reads(false), reads(false)), (1, 1));
+        fs::write(&file, "good").unwrap();
+        assert_eq!((reads(false), reads(false)), (1, 0));
+        fs::remove_file(&file).unwrap();
+        assert_eq!((reads(false), reads(false)), (1, 1));
+    }
+}
