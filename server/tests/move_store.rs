@@ -128,7 +128,7 @@ impl Installation {
         }
         logs.sort();
         let mut last = None;
-        for n in 0..MESSAGES / BATCH {
+        for n in 0..messages() / BATCH {
             let batch: Vec<_> = (0..BATCH)
                 .map(|m| {
                     let payload = format!("message {n} {m}").into_bytes().into();
@@ -233,6 +233,10 @@ fn failure(from: &Path, to: &str) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
+/// `GOGOCHAT_MOVE_MESSAGES=1000000` for a long run.
+fn messages() -> usize {
+    std::env::var("GOGOCHAT_MOVE_MESSAGES").map_or(20_000, |messages| messages.parse().unwrap())
+}
+
 const LOGS: usize = 25;
-const MESSAGES: usize = 20_000;
 const BATCH: usize = 500;
