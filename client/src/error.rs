@@ -1,6 +1,6 @@
 //! What can go wrong, by operation.
 
-use std::io;
+use std::{io, time::Duration};
 
 use gogochat_proto::{close::CloseCode, error::ErrorCode, v1};
 
@@ -52,18 +52,21 @@ pub struct Closed {
     pub reason: String,
     /// Whether to connect again with the token one has.
     pub reconnect: bool,
+    /// Before that, connecting again is of no use.
+    pub retry_after: Duration,
 }
 
 impl Closed {
     /// The transport broke without a word: connect again.
     pub(crate) fn broken(reason: impl ToString) -> Self {
-        Self { code: 0, reason: reason.to_string(), reconnect: true }
+        Self { code: 0, reason: reason.to_string(), reconnect: true, retry_after: Duration::ZERO }
     }
 
     pub(crate) fn with_code(code: u32, reason: impl ToString) -> Self {
         let code = u16::try_from(code).unwrap_or_default();
         let known = CloseCode::from_code(code);
-        Self { code, reason: reason.to_string(), reconnect: known.is_none_or(CloseCode::reconnect) }
+        let (reconnect, retry_after_ms) = known.map_or((true, 0), |code| (code.reconnect(), code.retry_after_ms()));
+        Self { code, reason: reason.to_string(), reconnect, retry_after: millis(retry_after_ms) }
     }
 
     /// The code, when it is one of gogochat's.
@@ -75,15 +78,20 @@ impl Closed {
 
 impl From<CloseCode> for Closed {
     fn from(code: CloseCode) -> Self {
-        Self { code: code.code(), reason: code.reason().to_owned(), reconnect: code.reconnect() }
+        Self::with_code(code.code().into(), code.reason())
     }
 }
 
 impl From<v1::Close> for Closed {
     fn from(close: v1::Close) -> Self {
         let code = u16::try_from(close.code).unwrap_or_default();
-        Self { code, reason: close.reason, reconnect: close.reconnect }
+        let retry_after = millis(close.retry_after_ms);
+        Self { code, reason: close.reason, reconnect: close.reconnect, retry_after }
     }
+}
+
+fn millis(ms: i32) -> Duration {
+    Duration::from_millis(ms.max(0).unsigned_abs().into())
 }
 
 /// Why a call has no answer to give.

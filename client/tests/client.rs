@@ -212,7 +212,7 @@ async fn without_the_edge_that_a_drain_names_the_own_address_serves() {
 }
 
 fn drain(deadline_ms: i32, target: &str) -> Frame {
-    Frame::Drain(v1::Drain { deadline_ms, target: target.to_owned() })
+    Frame::Drain(v1::Drain { deadline_ms, target: target.to_owned(), ..Default::default() })
 }
 
 /// The next message that is sent: the call's id and the message's.

@@ -152,6 +152,7 @@ impl Core {
             tasks: tasks.clone(),
         };
         let gateway = Arc::new(Gateway::new(ground, &config));
+        spawn(&tasks, &stop, gateway.clone().renew_tickets());
         let grace = config.drain_grace;
         Ok(Self { gateway, health: HealthReporter::new(), state, grace, workers, tasks, stop: stop.drop_guard() })
     }

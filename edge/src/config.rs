@@ -50,6 +50,9 @@ pub struct Limits {
     /// Connections from one address (of IPv6: one network of 64 bits), loopback apart; the next is turned away. 0: as many as it likes, as is needed behind a
     /// proxy that does not tell where connections come from.
     pub connections_per_address: usize,
+    /// Sessions that a core is being asked about; the next is closed with `overloaded`. The second half is kept for those that show a good ticket: who was here a
+    /// moment ago is not kept waiting by who comes anew.
+    pub opening: usize,
     /// Sessions of one user; the next is closed with `rate_limited`.
     pub sessions_per_user: usize,
     /// Streams in each direction that a QUIC connection may have open at once. quinn keeps memory for each.
@@ -72,6 +75,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions: 100_000,
+            opening: 8_192,
             connections_per_address: 10_000,
             sessions_per_user: 100,
             streams: 16,

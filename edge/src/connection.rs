@@ -17,10 +17,13 @@ use gogochat_proto::{
     ids::DeviceId,
     limits,
     node::{self, edge_item::Item, invoke_request::Caller},
-    v1::{self, client_frame, server_frame},
+    v1::{self, TicketUse, client_frame, server_frame},
 };
 use parking_lot::Mutex;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -32,6 +35,7 @@ use crate::{
         calls::{Begun, Lane, Pending},
         wire::{self, Format},
     },
+    tickets::{Tickets, TokenHash},
     transport::{CallStream, Incoming, Link, close_code},
     upstream::{Away, Home, Upstreams},
 };
@@ -46,6 +50,10 @@ pub(crate) struct Hub {
     pub(crate) look_again: Mutex<Option<Instant>>,
     /// Devices that were signed out a moment ago: a session of theirs that one core is opening may not be known to the core that tells.
     pub(crate) signed_out: Mutex<HashMap<DeviceId, Instant>>,
+    /// What sessions are known by that come again.
+    pub(crate) tickets: Tickets,
+    /// Places of sessions that are being opened.
+    pub(crate) opening: Arc<Semaphore>,
     /// Bounds.
     pub(crate) limits: Limits,
     /// Every task of connections and calls.
@@ -154,7 +162,13 @@ impl Hub {
     /// Does what a session wants done.
     pub(crate) async fn perform(self: &Arc<Self>, peer: &Arc<Peer>, output: Output) {
         match output {
-            Output::Open(access_token) => self.open(peer, &access_token),
+            Output::Open(hello) => {
+                if self.admit(peer, &hello) {
+                    self.open(peer);
+                } else {
+                    peer.outlet.close(CloseCode::Overloaded);
+                }
+            }
             Output::Ordered { call, begun } => self.ordered(peer, call, begun).await,
             Output::Unordered(call, method) => {
                 metrics::counter!(names::CALLS, "lane" => "unordered").increment(1);
@@ -180,8 +194,41 @@ impl Hub {
         }
     }
 
+    /// Looks at the ticket that a client shows, if any, and gives a session that begins its place among those that are being opened. `false`: there is none.
+    fn admit(&self, peer: &Peer, hello: &v1::Hello) -> bool {
+        if peer.session.lock().is_live() {
+            return true;
+        }
+        if !hello.ticket.is_empty() {
+            let checked = self.tickets.check(&hello.ticket, TokenHash::of(&hello.access_token), now_ms());
+            let mut session = peer.session.lock();
+            if let Ok(principal) = checked {
+                session.vouch(principal);
+            }
+            let ticket_use = checked.map_or_else(|why| why, |_| TicketUse::Taken);
+            session.set_ticket_use(ticket_use);
+            metrics::counter!(names::TICKETS, "use" => use_name(ticket_use)).increment(1);
+        }
+        let known = peer.session.lock().ticket_use() == TicketUse::Taken;
+        if !known && self.opening.available_permits() <= self.limits.opening / 2 {
+            return false;
+        }
+        let place = self.opening.clone().try_acquire_owned().ok();
+        let admitted = place.is_some();
+        *peer.opening.lock() = place;
+        admitted
+    }
+
+    /// A ticket of a live session; empty where there is none. 0: it does not expire, as its token does not.
+    pub(crate) fn ticket(&self, peer: &Peer, expires_ms: i64) -> Bytes {
+        let expires_ms = if expires_ms == 0 { i64::MAX } else { expires_ms };
+        let bearer = peer.session.lock().bearer();
+        bearer.map_or_else(Bytes::new, |(principal, token)| self.tickets.issue(principal, token, expires_ms))
+    }
+
     /// Has a core open the session: the one where it is at home, or the one that it finds a home at. Without any, it is opened by the first that attaches.
-    fn open(&self, peer: &Arc<Peer>, access_token: &str) {
+    fn open(&self, peer: &Arc<Peer>) {
+        let Some((access_token, principal)) = peer.session.lock().asks() else { return };
         loop {
             let mut home = peer.home.lock();
             let core = match home.as_ref() {
@@ -193,7 +240,7 @@ impl Hub {
                 }
             };
             drop(home);
-            if core.tell(open(peer, access_token.to_owned(), None)) {
+            if core.tell(open(peer, access_token.clone(), principal.map(node_principal))) {
                 return;
             }
         }
@@ -451,6 +498,14 @@ fn reply(peer: &Peer, lane: &Lane, answer: v1::Reply, method: Option<&'static go
         Lane::Main => _ = peer.outlet.send(frame, method),
         // There is a place for each call that waits; it fails only when the stream is gone.
         Lane::Stream(replies) => _ = replies.try_send(wire::encode(Format::Stream, frame, method)),
+    }
+}
+
+fn use_name(ticket_use: TicketUse) -> &'static str {
+    match ticket_use {
+        TicketUse::Taken => "ticket taken",
+        TicketUse::Expired => "ticket expired",
+        TicketUse::Invalid | TicketUse::Unspecified => "ticket invalid",
     }
 }
 

@@ -86,7 +86,10 @@ impl Dispatch {
                 own_seq: opened.own_seq,
                 heartbeat_ms: HEARTBEAT.as_millis() as i32,
                 time_ms: now_ms(),
+                ticket: self.hub.ticket(&peer, opened.expires_ms),
+                ticket_use: peer.session.lock().ticket_use().into(),
             };
+            *peer.opening.lock() = None;
             peer.outlet.send(server_frame::Frame::Welcome(welcome), None);
             peer.welcomed.store(true, Ordering::Relaxed);
         }
@@ -218,6 +221,7 @@ impl Downstream for Dispatch {
             core_item::Item::Fanout(event) => _ = self.fanout.send(Down::Event(event, core.id)).await,
             core_item::Item::Ephemeral(ephemeral) => _ = self.fanout.send(Down::Ephemeral(ephemeral)).await,
             core_item::Item::Revoke(revoke) => self.revoke(&revoke),
+            core_item::Item::TicketKey(key) => self.hub.tickets.learn(&key.id, &key.key, Instant::now()),
             core_item::Item::DrainMs(ms) => tracing::info!(core = core.core.name, ms, "a core is going away"),
         }
     }
@@ -271,7 +275,7 @@ impl Hub {
 fn opens(peer: &Peer) -> Vec<Item> {
     let session = peer.session.lock();
     let known = session.principal().map(|principal| open(peer, String::new(), Some(node_principal(principal))));
-    let shown = session.token().map(|token| open(peer, token.to_owned(), None));
+    let shown = session.asks().map(|(token, vouched)| open(peer, token, vouched.map(node_principal)));
     known.into_iter().chain(shown).collect()
 }
 

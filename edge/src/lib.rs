@@ -9,6 +9,7 @@ pub mod metrics;
 mod registry;
 mod routes;
 mod session;
+mod tickets;
 mod transport;
 mod upstream;
 
@@ -27,15 +28,16 @@ use gogochat_proto::{
     v1::{self, server_frame},
 };
 use parking_lot::Mutex;
-use tokio::time::MissedTickBehavior;
+use tokio::{sync::Semaphore, time::MissedTickBehavior};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    connection::Hub,
+    connection::{Hub, now_ms},
     fanout::Dispatch,
     listen::Sockets,
     registry::{Peer, Registry},
     routes::Shared,
+    tickets::Tickets,
     upstream::Upstreams,
 };
 
@@ -81,6 +83,8 @@ impl Edge {
             upstreams: Upstreams::new(config.node.clone()),
             look_again: Mutex::default(),
             signed_out: Mutex::default(),
+            tickets: Tickets::default(),
+            opening: Arc::new(Semaphore::new(config.limits.opening)),
             limits: config.limits,
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
@@ -128,10 +132,9 @@ impl Edge {
             if welcomed {
                 let left = end.saturating_duration_since(tokio::time::Instant::now()).as_millis();
                 let left = left.next_multiple_of(DRAIN_STEP.as_millis());
-                let notice = v1::Drain {
-                    deadline_ms: i32::try_from(left).unwrap_or(i32::MAX),
-                    target: turn.next().cloned().unwrap_or_default(),
-                };
+                let left = i32::try_from(left).unwrap_or(i32::MAX);
+                let ticket = hub.ticket(peer, now_ms() + i64::from(left) + TICKET_LIFE_MS);
+                let notice = v1::Drain { deadline_ms: left, target: turn.next().cloned().unwrap_or_default(), ticket };
                 peer.outlet.send(server_frame::Frame::Drain(notice), None);
             }
             welcomed
@@ -241,6 +244,8 @@ async fn sweep(hub: Arc<Hub>, stop: CancellationToken) {
 }
 
 const SWEEP: Duration = Duration::from_secs(1);
+/// Beyond the deadline: for a client that another edge lets wait.
+const TICKET_LIFE_MS: i64 = 30_000;
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 /// Past the deadline: for calls under way.
 const DRAIN_CALLS: Duration = Duration::from_secs(1);

@@ -10,6 +10,8 @@ pub const OPENED: &str = "gogochat_edge_sessions_opened_total";
 pub const CLOSED: &str = "gogochat_edge_sessions_closed_total";
 /// Handshakes that failed or were refused, by transport and reason.
 pub const REFUSED: &str = "gogochat_edge_handshakes_refused_total";
+/// Tickets that clients have shown, by what became of them.
+pub const TICKETS: &str = "gogochat_edge_tickets_total";
 /// Frames from clients.
 pub const FRAMES_IN: &str = "gogochat_edge_frames_in_total";
 /// Events delivered into sessions' queues.
@@ -41,6 +43,7 @@ pub fn describe() {
     describe_counter!(OPENED, "Sessions that were opened, by transport");
     describe_counter!(CLOSED, "Sessions that ended, by transport and close code");
     describe_counter!(REFUSED, "Handshakes that failed or were refused, by transport and reason");
+    describe_counter!(TICKETS, "Tickets that clients have shown, by what became of them");
     describe_counter!(FRAMES_IN, "Frames from clients");
     describe_counter!(DELIVERED, "Events delivered into sessions' queues");
     describe_counter!(DELIVERED_BYTES, Unit::Bytes, "Bytes of events delivered into sessions' queues");

@@ -11,7 +11,7 @@ use std::{
 use dashmap::{DashMap, Entry};
 use gogochat_proto::ids::{LogId, UserId};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use crate::{
     session::{Principal, Session},
@@ -36,6 +36,8 @@ pub(crate) struct Peer {
     pub(crate) welcomed: AtomicBool,
     /// Its session, which was moving to another core, may have arrived there.
     pub(crate) arrived: Notify,
+    /// Its place among those that are being opened.
+    pub(crate) opening: Mutex<Option<OwnedSemaphorePermit>>,
     /// The way out to it.
     pub(crate) outlet: Arc<Outlet>,
     /// The logs it follows, sorted; `None` once it has gone and may follow none.
@@ -108,7 +110,18 @@ impl Registry {
         let session = Mutex::new(Session::new(now));
         let (home, welcomed, arrived) = (Mutex::default(), AtomicBool::new(false), Notify::new());
         let logs = Mutex::new(Some(Vec::new()));
-        let peer = Arc::new(Peer { id, address, kind, session, home, welcomed, arrived, outlet, logs });
+        let peer = Arc::new(Peer {
+            id,
+            address,
+            kind,
+            session,
+            home,
+            welcomed,
+            arrived,
+            opening: Mutex::default(),
+            outlet,
+            logs,
+        });
         self.peers.insert(id, peer.clone());
         peer
     }

@@ -55,6 +55,8 @@ codes! {
     Draining = 4102, "draining";
     /// The server cannot serve this session at the moment.
     Unavailable = 4103, "unavailable";
+    /// Too many sessions are being opened at this edge. Connect again, not before `retry_after_ms`.
+    Overloaded = 4104, "overloaded";
     /// The client said goodbye.
     Done = 4200, "done";
 }
@@ -78,6 +80,12 @@ impl CloseCode {
         (4100..4200).contains(&self.code())
     }
 
+    /// Before that, connecting again is of no use, in ms; 0: at any time.
+    #[must_use]
+    pub fn retry_after_ms(self) -> i32 {
+        if self == Self::Overloaded { 2_000 } else { 0 }
+    }
+
     /// The Close frame that ends a session for this reason.
     #[must_use]
     pub fn frame(self) -> crate::v1::ServerFrame {
@@ -85,6 +93,7 @@ impl CloseCode {
             code: u32::from(self.code()),
             reason: self.reason().to_owned(),
             reconnect: self.reconnect(),
+            retry_after_ms: self.retry_after_ms(),
         })
         .into()
     }

@@ -27,12 +27,17 @@ pub struct Sessions {
     pub begun: usize,
     /// How often there was none any more.
     pub lost: usize,
+    /// How many were begun with a ticket that was good.
+    pub tickets: usize,
 }
 
 impl Sessions {
     fn note(&mut self, update: &Update) {
         match update {
-            Update::Online { .. } => self.begun += 1,
+            Update::Online { welcome, .. } => {
+                self.begun += 1;
+                self.tickets += usize::from(welcome.ticket_use() == v1::TicketUse::Taken);
+            }
             Update::Offline { .. } => self.lost += 1,
             _ => {}
         }

@@ -95,6 +95,7 @@ impl Actor {
     pub(super) async fn run(mut self) {
         let mut failures = 0;
         loop {
+            let least;
             let dialler = self.dialler.clone();
             let Some(dialled) = self.meanwhile(dialler.dial()).await else { return };
             match dialled {
@@ -128,15 +129,17 @@ impl Actor {
                         return self.update(Update::Ended(ended)).await;
                     }
                     self.update(Update::Offline { why: why.to_string() }).await;
+                    least = why.retry_after;
                     failures = if stood.elapsed() > STOOD { 0 } else { failures + 1 };
                 }
-                Err(Failure::Later(why)) => {
+                Err(Failure::Later(why, retry_after)) => {
                     tracing::debug!(%why, "cannot connect");
+                    least = retry_after;
                     failures += 1;
                 }
                 Err(Failure::Ended(closed)) => return self.update(Update::Ended(closed)).await,
             }
-            let wait = self.options.backoff.wait(failures, rand::random());
+            let wait = least + self.options.backoff.wait(failures, rand::random());
             if self.meanwhile(tokio::time::sleep(wait)).await.is_none() {
                 return;
             }
@@ -171,6 +174,7 @@ impl Actor {
     async fn serve(&mut self, connection: &mut Connection, welcome: v1::Welcome) -> End {
         let heartbeat = Duration::from_millis(welcome.heartbeat_ms.max(1).unsigned_abs().into());
         let mut liveness = Liveness::new(Instant::now(), heartbeat, self.options.patience);
+        self.dialler.ticket.clone_from(&welcome.ticket);
         self.replica.opened(Instant::now(), &welcome);
         self.update(Update::Online { transport: connection.transport(), welcome: welcome.clone() }).await;
         self.wiring.online.send_replace(Some(welcome));
@@ -201,6 +205,11 @@ impl Actor {
                     Ok(server_frame::Frame::Drain(drain)) => {
                         liveness.received();
                         moving.begin(&self.dialler, connection.transport(), &drain);
+                    }
+                    Ok(server_frame::Frame::Welcome(welcome)) => {
+                        // To a token that was presented anew.
+                        liveness.received();
+                        self.dialler.ticket = welcome.ticket;
                     }
                     Ok(frame) => {
                         liveness.received();

@@ -18,11 +18,12 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The wait after so many failures in a row (0: the session had stood), with `random` in `0..1`: half of the limit at least.
+    /// The wait after so many failures in a row (0: the session had stood), with `random` in `0..1`: any part of the limit, so that clients which were cut
+    /// together come back evenly over all of it.
     #[must_use]
     pub fn wait(&self, failures: u32, random: f64) -> Duration {
         let limit = (self.first * 2_u32.pow(failures.min(16))).min(self.most);
-        limit.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
+        limit.mul_f64(random.clamp(0.0, 1.0))
     }
 }
 
@@ -33,7 +34,8 @@ mod tests {
     #[test]
     fn longer_each_time_up_to_the_limit() {
         let backoff = Backoff::default();
-        assert_eq!(backoff.wait(0, 0.0), Duration::from_millis(250));
+        assert_eq!(backoff.wait(0, 0.0), Duration::ZERO);
+        assert_eq!(backoff.wait(0, 0.5), Duration::from_millis(250));
         assert_eq!(backoff.wait(0, 1.0), Duration::from_millis(500));
         assert_eq!(backoff.wait(2, 1.0), Duration::from_secs(2));
         assert_eq!(backoff.wait(60, 1.0), Duration::from_secs(15));

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use gogochat_proto::{close::CloseCode, v1};
 use tokio::time::timeout;
 
@@ -15,12 +16,14 @@ pub(super) struct Dialler {
     pub(super) account: Arc<Account>,
     pub(super) target: Target,
     pub(super) path: Path,
+    /// The latest that the server gave; empty: none.
+    pub(super) ticket: Bytes,
 }
 
 /// Why a try to connect failed.
 pub(super) enum Failure {
-    /// Try again later.
-    Later(String),
+    /// Try again later, and not before so long.
+    Later(String, Duration),
     /// There is no use.
     Ended(Closed),
 }
@@ -52,17 +55,19 @@ impl Dialler {
                     }
                     return Err(match ends(&closed) {
                         Some(ended) => Failure::Ended(ended),
-                        None => Failure::Later(closed.to_string()),
+                        None => Failure::Later(closed.to_string(), closed.retry_after),
                     });
                 }
-                Err(error) => return Err(Failure::Later(error.to_string())),
+                Err(error) => return Err(Failure::Later(error.to_string(), Duration::ZERO)),
             }
         }
     }
 
     async fn open(&self, transport: Transport, token: &str) -> Result<Opened, ConnectError> {
         let mut connection = self.dialer.open(&self.target, transport).await?;
-        let welcome = timeout(HELLO_PATIENCE, connection.hello(token)).await.map_err(|_| ConnectError::TimedOut)??;
+        let welcome = timeout(HELLO_PATIENCE, connection.hello_again(token, self.ticket.clone()))
+            .await
+            .map_err(|_| ConnectError::TimedOut)??;
         Ok((connection, welcome))
     }
 }
@@ -77,7 +82,7 @@ pub(super) fn ends(closed: &Closed) -> Option<Closed> {
 fn token_failure(error: RestError) -> Failure {
     match error {
         RestError::Refused(error) if !error.retryable() => Failure::Ended(CloseCode::TokenInvalid.into()),
-        other => Failure::Later(other.to_string()),
+        other => Failure::Later(other.to_string(), Duration::ZERO),
     }
 }
 

@@ -191,7 +191,13 @@ impl Client {
         let (online, online_seen) = watch::channel(None);
         let (cancel, stopped) = (CancellationToken::new(), CancellationToken::new());
         let room = Arc::new(Semaphore::new(MAX_OUTBOX));
-        let dialler = Dialler { dialer: dialer.clone(), account, target: options.target.clone(), path: options.path };
+        let dialler = Dialler {
+            dialer: dialer.clone(),
+            account,
+            target: options.target.clone(),
+            path: options.path,
+            ticket: Bytes::new(),
+        };
         let wiring = Wiring { commands: queue, sink, online, cancel: cancel.clone(), room: Arc::clone(&room) };
         let actor = Actor::new(dialler, options, wiring);
         let guard = stopped.clone().drop_guard();

@@ -68,6 +68,8 @@ async fn open(dialler: Dialler, transport: Transport, drain: v1::Drain, random: 
     let deadline = Duration::from_millis(drain.deadline_ms.max(0).unsigned_abs().into());
     let until = Instant::now() + deadline / 2;
     sleep(deadline.div_f64(4.0).mul_f64(random)).await;
+    let ticket = if drain.ticket.is_empty() { dialler.ticket.clone() } else { drain.ticket };
+    let dialler = Dialler { ticket, ..dialler };
     let elsewhere = follow(&dialler.target, &drain.target);
     if let Some(target) = &elsewhere {
         let there = Dialler { target: target.clone(), path: Path::Only(transport), ..dialler.clone() };

@@ -68,17 +68,24 @@ impl Connection {
     /// # Errors
     /// The server closed: [`CloseCode::TokenExpired`], [`CloseCode::TokenInvalid`], ...; or the first frame is no Welcome.
     pub async fn hello(&mut self, access_token: &str) -> Result<v1::Welcome, Closed> {
-        self.queue_hello(access_token);
+        self.hello_again(access_token, Bytes::new()).await
+    }
+
+    /// [`Self::hello`] with the latest ticket of this device, which spares the server a look-up.
+    ///
+    /// # Errors
+    /// As [`Self::hello`].
+    pub async fn hello_again(&mut self, access_token: &str, ticket: impl Into<Bytes>) -> Result<v1::Welcome, Closed> {
+        self.queue(hello(access_token, ticket.into()));
         match self.next().await? {
             Frame::Welcome(welcome) => Ok(welcome),
             _ => Err(CloseCode::ProtocolError.into()),
         }
     }
 
-    /// Queues a Hello. On an open session it puts the next token of the same device in the last one's place, and is not answered.
+    /// Queues a Hello. On an open session it puts the next token of the same device in the last one's place, and is answered by another Welcome.
     pub fn queue_hello(&mut self, access_token: &str) {
-        let client = concat!("gogochat-rust/", env!("CARGO_PKG_VERSION")).to_owned();
-        self.queue(client_frame::Frame::Hello(v1::Hello { access_token: access_token.to_owned(), client }));
+        self.queue(hello(access_token, Bytes::new()));
     }
 
     /// Queues a frame.
@@ -192,6 +199,11 @@ impl Wire {
             Self::WebSocket(wire) => wire.turn(out).await,
         }
     }
+}
+
+fn hello(access_token: &str, ticket: Bytes) -> client_frame::Frame {
+    let client = concat!("gogochat-rust/", env!("CARGO_PKG_VERSION")).to_owned();
+    client_frame::Frame::Hello(v1::Hello { access_token: access_token.to_owned(), client, ticket })
 }
 
 fn no_frame(error: FrameError) -> Closed {

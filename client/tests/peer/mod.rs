@@ -122,6 +122,7 @@ pub fn welcome() -> v1::Welcome {
         own_seq: 7,
         heartbeat_ms: 15_000,
         time_ms: 0,
+        ..v1::Welcome::default()
     }
 }
 

@@ -212,7 +212,7 @@ fn size(item: &Item) -> usize {
             Item::Ephemeral(ephemeral) => ephemeral.frame.len(),
             Item::Result(result) => result.body.len() + result.error.as_ref().map_or(0, |e| e.message.len() + 64),
             Item::Opened(opened) => opened.subscriptions.len() * 64,
-            Item::Refused(_) | Item::Revoke(_) | Item::DrainMs(_) => 128,
+            Item::Refused(_) | Item::Revoke(_) | Item::DrainMs(_) | Item::TicketKey(_) => 128,
         }
 }
 

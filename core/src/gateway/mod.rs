@@ -6,13 +6,14 @@ mod invoke;
 mod open;
 pub(crate) mod public;
 mod publish;
+mod tickets;
 
 use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use gogochat_proto::{
@@ -28,7 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, Streaming};
 
 pub(crate) use self::dispatch::ordered;
-use self::{attach::Reader, invoke::Credentials, open::opener};
+use self::{attach::Reader, invoke::Credentials, open::opener, tickets::TicketKeys};
 use crate::{
     account::{Account, sign_out::SignOuts},
     auth::{self, Auth},
@@ -62,6 +63,7 @@ pub(crate) struct Gateway {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
+    tickets: TicketKeys,
     runs: Vec<Service>,
     call_deadline: Duration,
     outbox: (usize, usize),
@@ -98,6 +100,7 @@ impl Gateway {
             metrics,
             stop,
             tasks,
+            tickets: TicketKeys::default(),
             runs: config.services.clone(),
             call_deadline: config.call_deadline,
             outbox: (config.outbox_items, config.outbox_bytes),
@@ -127,6 +130,20 @@ impl Gateway {
         let drain_ms = i32::try_from(deadline.as_millis()).unwrap_or(i32::MAX);
         for attachment in self.hub.attachments() {
             attachment.push(Item::DrainMs(drain_ms));
+        }
+    }
+
+    /// Tells the edges a new key for tickets whenever it is time.
+    pub(crate) async fn renew_tickets(self: Arc<Self>) {
+        let mut look = tokio::time::interval(RENEW_TICKETS);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            look.tick().await;
+            if let Some(key) = self.tickets.renew(Instant::now()) {
+                for attachment in self.hub.attachments() {
+                    attachment.push(Item::TicketKey(key.clone()));
+                }
+            }
         }
     }
 
@@ -173,6 +190,9 @@ impl Gateway {
         self.hub.attach(&attachment).await;
         for (user, device) in self.auth.lately_revoked() {
             attachment.push(Item::Revoke(revoked(user, device)));
+        }
+        for key in self.tickets.all(Instant::now()) {
+            attachment.push(Item::TicketKey(key));
         }
         let (opens, opening) = mpsc::channel(OPENS);
         let opener = self.tasks.spawn(opener(self.clone(), attachment.clone(), opening));
@@ -250,6 +270,8 @@ impl NodeService for Node {
     }
 }
 
+/// How often a look is taken whether it is time for a new key.
+const RENEW_TICKETS: Duration = Duration::from_secs(60);
 /// From a stream's beginning to its hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// Sessions of one edge that may wait to be opened.

@@ -73,6 +73,20 @@ async fn the_hello_comes_first() {
 }
 
 #[tokio::test]
+async fn every_edge_is_told_the_same_ticket_keys() {
+    let node = Node::start().await;
+    let (mut one, mut other) = (Edge::attach(&node).await, Edge::attach(&node).await);
+    for edge in [&mut one, &mut other] {
+        edge.settle().await;
+    }
+    assert!(!one.ticket_keys.is_empty() && one.ticket_keys.iter().all(|key| key.key.len() == 32));
+    assert_eq!(one.ticket_keys, other.ticket_keys);
+    let mut of_another_core = Edge::attach(&Node::start().await).await;
+    of_another_core.settle().await;
+    assert_ne!(one.ticket_keys, of_another_core.ticket_keys);
+}
+
+#[tokio::test]
 async fn interest_replays_what_is_missing_and_goes_on_live() {
     let node = Node::start().await;
     let (alice, bob) = (node.register("alice").await, node.register("bob").await);

@@ -159,6 +159,8 @@ pub(crate) struct Edge {
     up: mpsc::Sender<EdgeBatch>,
     down: Streaming<node::CoreBatch>,
     waiting: VecDeque<Item>,
+    /// What it was told to sign tickets with.
+    pub(crate) ticket_keys: Vec<node::TicketKey>,
 }
 
 impl Edge {
@@ -174,7 +176,7 @@ impl Edge {
             .await
             .unwrap()
             .into_inner();
-        let edge = Self { up, down, waiting: VecDeque::new() };
+        let edge = Self { up, down, waiting: VecDeque::new(), ticket_keys: Vec::new() };
         edge.send(Up::Hello(node::EdgeHello { node: "edge".into(), version: "test".into(), instance: 0 })).await;
         edge
     }
@@ -207,7 +209,12 @@ impl Edge {
                 looked += 1;
             }
             let batch = self.down.message().await?.ok_or_else(|| tonic::Status::unavailable("the stream has ended"))?;
-            self.waiting.extend(batch.items.into_iter().filter_map(|item| item.item));
+            for item in batch.items.into_iter().filter_map(|item| item.item) {
+                match item {
+                    Item::TicketKey(key) => self.ticket_keys.push(key),
+                    item => self.waiting.push_back(item),
+                }
+            }
         }
     }
 

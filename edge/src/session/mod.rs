@@ -17,7 +17,7 @@ use gogochat_proto::{
     limits::{FRAME_TIMEOUT, HELLO_TIMEOUT},
     method::{self, Method},
     node,
-    v1::{self, client_frame, ephemeral, server_frame},
+    v1::{self, TicketUse, client_frame, ephemeral, server_frame},
 };
 use prost::Message as _;
 
@@ -27,6 +27,7 @@ use self::{
     heartbeat::{Beat, Heartbeat},
     marks::Marks,
 };
+use crate::tickets::TokenHash;
 
 /// Who a session speaks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +41,8 @@ pub(crate) struct Principal {
 /// What is to be done.
 #[derive(Debug)]
 pub(crate) enum Output {
-    /// Have the core open the session with this token.
-    Open(String),
+    /// Have the core open the session, or go on with another token of the same device.
+    Open(v1::Hello),
     /// Send an ordered call on: see [`Session::way`].
     Ordered { call: v1::Call, begun: Begun },
     /// Send a call on by itself.
@@ -83,6 +84,7 @@ pub(crate) struct Session {
     calls: Calls,
     marks: Marks,
     ephemerals: Bucket,
+    ticket_use: TicketUse,
 }
 
 #[derive(Debug)]
@@ -90,9 +92,9 @@ enum Phase {
     /// Nothing was said yet.
     New { since: Instant },
     /// Hello was said, and the core is being asked.
-    Opening { since: Instant, token: String },
+    Opening { since: Instant, token: String, vouched: Option<Principal> },
     /// Live; a token that was presented anew is being asked about.
-    Live { principal: Principal, expires: Option<Instant>, renewal: Option<String> },
+    Live { principal: Principal, expires: Option<Instant>, token: TokenHash, renewal: Option<String> },
 }
 
 impl Session {
@@ -107,6 +109,7 @@ impl Session {
             calls: Calls::default(),
             marks: Marks::default(),
             ephemerals: Bucket::new(EPHEMERALS_A_SECOND, EPHEMERALS_AT_ONCE, now),
+            ticket_use: TicketUse::Unspecified,
         }
     }
 
@@ -123,14 +126,14 @@ impl Session {
         self.heartbeat.heard(now);
         match (frame, &mut self.phase) {
             (client_frame::Frame::Hello(hello), Phase::New { .. }) => {
-                self.phase = Phase::Opening { since: now, token: hello.access_token.clone() };
-                Ok(Some(Output::Open(hello.access_token)))
+                self.phase = Phase::Opening { since: now, token: hello.access_token.clone(), vouched: None };
+                Ok(Some(Output::Open(hello)))
             }
             // Each is a question to the core.
             (client_frame::Frame::Hello(_), Phase::Live { renewal: Some(_), .. }) => Err(CloseCode::RateLimited),
             (client_frame::Frame::Hello(hello), Phase::Live { renewal, .. }) => {
                 *renewal = Some(hello.access_token.clone());
-                Ok(Some(Output::Open(hello.access_token)))
+                Ok(Some(Output::Open(v1::Hello { ticket: Bytes::new(), ..hello })))
             }
             (_, Phase::New { .. } | Phase::Opening { .. }) => Err(CloseCode::ProtocolError),
             (client_frame::Frame::Call(call), Phase::Live { .. }) => self.call(call, lane, now),
@@ -169,12 +172,14 @@ impl Session {
     /// The core has opened the session on its stream of this number. `false`: for somebody else than it was open for. Where it was open on another one,
     /// [`Self::settle`] says when it has left that.
     pub(crate) fn opened(&mut self, principal: Principal, expires: Option<Instant>, stream: u64) -> bool {
-        if let Phase::Live { principal: before, .. } = &self.phase
-            && *before != principal
-        {
-            return false;
-        }
-        self.phase = Phase::Live { principal, expires, renewal: None };
+        let token = match &self.phase {
+            Phase::Live { principal: before, .. } if *before != principal => return false,
+            Phase::Live { token, renewal: None, .. } => *token,
+            Phase::Live { renewal: Some(token), .. } | Phase::Opening { token, .. } => TokenHash::of(token),
+            // The core was asked nothing.
+            Phase::New { .. } => return false,
+        };
+        self.phase = Phase::Live { principal, expires, token, renewal: None };
         if self.stream.is_some_and(|before| before != stream) {
             self.next = Some(stream);
         } else {
@@ -280,6 +285,39 @@ impl Session {
             Phase::New { .. } => None,
             Phase::Opening { token, .. } => Some(token),
             Phase::Live { renewal, .. } => renewal.as_deref(),
+        }
+    }
+
+    /// A ticket says whose session it is: the core is asked about the device alone.
+    pub(crate) fn vouch(&mut self, principal: Principal) {
+        if let Phase::Opening { vouched, .. } = &mut self.phase {
+            *vouched = Some(principal);
+        }
+    }
+
+    /// What became of the ticket that Hello showed.
+    pub(crate) fn set_ticket_use(&mut self, ticket_use: TicketUse) {
+        self.ticket_use = ticket_use;
+    }
+
+    /// As in [`Self::set_ticket_use`].
+    pub(crate) fn ticket_use(&self) -> TicketUse {
+        self.ticket_use
+    }
+
+    /// What the core has been asked and has not answered: about a token, or about a device that a ticket vouches for.
+    pub(crate) fn asks(&self) -> Option<(String, Option<Principal>)> {
+        match &self.phase {
+            Phase::Opening { vouched: Some(principal), .. } => Some((String::new(), Some(*principal))),
+            _ => self.token().map(|token| (token.to_owned(), None)),
+        }
+    }
+
+    /// Whom a ticket of this session is for, and the token that it is good with.
+    pub(crate) fn bearer(&self) -> Option<(Principal, TokenHash)> {
+        match &self.phase {
+            Phase::Live { principal, token, .. } => Some((*principal, *token)),
+            Phase::New { .. } | Phase::Opening { .. } => None,
         }
     }
 

@@ -6,6 +6,7 @@ const LIMITS: Limits = Limits {
     connections_per_address: 0,
     sessions_per_user: 1,
     sessions: 1,
+    opening: 2,
     streams: 16,
     datagram_buffer: 0,
     queue_bytes: 1_000,

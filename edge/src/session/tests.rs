@@ -20,7 +20,7 @@ impl Sim {
 
     fn live() -> Self {
         let mut sim = Self::new();
-        assert!(matches!(sim.hello("t"), Ok(Some(Output::Open(token))) if token == "t"));
+        assert!(matches!(sim.hello("t"), Ok(Some(Output::Open(hello))) if hello.access_token == "t"));
         assert!(sim.session.opened(principal(), None, 1));
         sim
     }
@@ -30,7 +30,7 @@ impl Sim {
     }
 
     fn hello(&mut self, token: &str) -> Result<Option<Output>, CloseCode> {
-        let hello = v1::Hello { access_token: token.into(), client: "test".into() };
+        let hello = v1::Hello { access_token: token.into(), client: "test".into(), ..Default::default() };
         self.receive(client_frame::Frame::Hello(hello))
     }
 
@@ -150,7 +150,7 @@ fn a_token_lapses_unless_renewed() {
     let mut sim = Sim::new();
     sim.hello("t").unwrap();
     assert!(sim.session.opened(principal(), Some(sim.now + Duration::from_secs(10)), 1));
-    assert!(matches!(sim.hello("newer"), Ok(Some(Output::Open(token))) if token == "newer"));
+    assert!(matches!(sim.hello("newer"), Ok(Some(Output::Open(hello))) if hello.access_token == "newer"));
     assert_eq!(sim.session.token(), Some("newer"));
     assert!(sim.session.opened(principal(), Some(sim.now + Duration::from_secs(20)), 1));
     assert_eq!(sim.session.token(), None);

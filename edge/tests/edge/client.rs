@@ -169,7 +169,7 @@ impl Client {
     }
 
     pub(crate) async fn hello(&mut self, token: &str) {
-        let hello = v1::Hello { access_token: token.into(), client: "test/1".into() };
+        let hello = v1::Hello { access_token: token.into(), client: "test/1".into(), ..Default::default() };
         self.send(client_frame::Frame::Hello(hello)).await;
     }
 

@@ -72,7 +72,8 @@ fn connect_request(world: &World) -> Vec<u8> {
 }
 
 fn hello() -> bytes::Bytes {
-    let hello = v1::Hello { access_token: format!("user {}", UserId::new_v7()), client: "test".into() };
+    let hello =
+        v1::Hello { access_token: format!("user {}", UserId::new_v7()), client: "test".into(), ..Default::default() };
     frame::encode(&v1::ClientFrame::from(client_frame::Frame::Hello(hello)))
 }
 

@@ -140,7 +140,7 @@ pub struct CoreBatch {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CoreItem {
-    #[prost(oneof = "core_item::Item", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "core_item::Item", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub item: ::core::option::Option<core_item::Item>,
 }
 /// Nested message and enum types in `CoreItem`.
@@ -162,7 +162,20 @@ pub mod core_item {
         /// The core is going away in so many ms: sessions move to other cores meanwhile.
         #[prost(int32, tag = "7")]
         DrainMs(i32),
+        #[prost(message, tag = "8")]
+        TicketKey(super::TicketKey),
     }
+}
+/// What edges sign sessions' tickets with, and know them by, theirs and other edges': every edge is attached to every core with `chat`, and is told its latest two.
+/// Such a key is never written down.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TicketKey {
+    /// 8 bytes, drawn at random.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: ::prost::bytes::Bytes,
+    /// 32 bytes, for HMAC-SHA-256.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub key: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionOpened {

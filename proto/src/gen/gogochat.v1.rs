@@ -1197,6 +1197,10 @@ pub struct Hello {
     /// Name and version of the client, for logs: "gogochat-web/0.1.0".
     #[prost(string, tag = "2")]
     pub client: ::prost::alloc::string::String,
+    /// The latest ticket of this device, if there is one. It is good with the access token that it was given for; without, or when it is not good, the token
+    /// is looked up, as always.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub ticket: ::prost::bytes::Bytes,
 }
 /// The answer to Hello. From here on every event of the user's logs is sent to this session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1216,6 +1220,12 @@ pub struct Welcome {
     /// The server's clock.
     #[prost(int64, tag = "6")]
     pub time_ms: i64,
+    /// To be shown in the next Hello, at any edge: it spares the server the look-up of the token when many come back at once. Empty: there is none.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub ticket: ::prost::bytes::Bytes,
+    /// What became of Hello's ticket.
+    #[prost(enumeration = "TicketUse", tag = "8")]
+    pub ticket_use: i32,
 }
 /// A method call: see the services. The server answers each with one Reply of the same id; replies may come in any order.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1337,6 +1347,9 @@ pub struct Drain {
     /// Where to open it: another edge, as "<https://HOST:PORT",> for this one session. Empty, or when that does not open: the address that one has.
     #[prost(string, tag = "2")]
     pub target: ::prost::alloc::string::String,
+    /// For Hello there; takes the place of Welcome's. Empty: there is none.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub ticket: ::prost::bytes::Bytes,
 }
 /// Why the session ends: docs/errors.md has the table of codes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1347,6 +1360,45 @@ pub struct Close {
     pub reason: ::prost::alloc::string::String,
     #[prost(bool, tag = "3")]
     pub reconnect: bool,
+    /// Not to connect again before; 0: whenever the client likes.
+    #[prost(int32, tag = "4")]
+    pub retry_after_ms: i32,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum TicketUse {
+    /// None was shown.
+    Unspecified = 0,
+    /// It was good.
+    Taken = 1,
+    /// Its time is over. The token was looked up.
+    Expired = 2,
+    /// It is forged, from a server that was started anew since, or for another token than Hello's. The token was looked up.
+    Invalid = 3,
+}
+impl TicketUse {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "TICKET_USE_UNSPECIFIED",
+            Self::Taken => "TICKET_USE_TAKEN",
+            Self::Expired => "TICKET_USE_EXPIRED",
+            Self::Invalid => "TICKET_USE_INVALID",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TICKET_USE_UNSPECIFIED" => Some(Self::Unspecified),
+            "TICKET_USE_TAKEN" => Some(Self::Taken),
+            "TICKET_USE_EXPIRED" => Some(Self::Expired),
+            "TICKET_USE_INVALID" => Some(Self::Invalid),
+            _ => None,
+        }
+    }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FindPeopleRequest {

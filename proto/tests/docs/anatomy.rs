@@ -33,7 +33,7 @@ fn fields(
         let field = message.get_field(number).expect("a known field");
         let inner = match field.kind() {
             Kind::Message(inner) => Some(inner),
-            Kind::Bytes => body.cloned(),
+            Kind::Bytes if field.name() == "body" => body.cloned(),
             _ => None,
         };
         let value = decode_varint(&mut rest).expect("a varint");
@@ -48,6 +48,13 @@ fn fields(
             Some(inner) => {
                 lines.push(line(depth, head, &format!("{}: {}, {value} bytes", field.name(), inner.name())));
                 fields(&inner, content, depth + 1, body, lines);
+            }
+            None if field.kind() == Kind::Bytes => {
+                lines.push(line(
+                    depth,
+                    head,
+                    &format!("{}: {value} bytes, which mean nothing to others", field.name()),
+                ));
             }
             None => {
                 let text = std::str::from_utf8(content).expect("text");

@@ -22,7 +22,7 @@ pub(crate) fn sections() -> BTreeMap<String, String> {
 
 /// Client frames in JSON, from which the bytes are made.
 const CLIENT: &[(&str, &str)] = &[
-    ("hello", r#"{"hello":{"accessToken":"a.k3v9","client":"example/1.0"}}"#),
+    ("hello", r#"{"hello":{"accessToken":"a.k3v9","client":"example/1.0","ticket":"AQIDBA=="}}"#),
     (
         "call",
         r#"{"call":{"id":7,"method":"gogochat.v1.ChatService/SendMessage","key":"0190163d-8694-739b-aea5-966c26f8ad91","body":{"conversationId":"0190163d-8694-739b-aea5-966c26f8ad91","clientMsgId":"6f0c3a52-8f0e-4d6e-9a51-0f5f2a1c7b3d","text":"Hello"}}}"#,
@@ -45,6 +45,8 @@ fn server() -> Vec<(&'static str, Frame)> {
         own_seq: 4,
         heartbeat_ms: 15_000,
         time_ms: 1_700_000_000_000,
+        ticket: vec![1, 2, 3, 4].into(),
+        ticket_use: v1::TicketUse::Taken.into(),
     };
     let sent = v1::SendMessageResponse { seq: 13, time_ms: 1_700_000_000_123, duplicate: false };
     let event = v1::Event {
@@ -73,7 +75,14 @@ fn server() -> Vec<(&'static str, Frame)> {
         ("watermark", Frame::Watermark(watermark)),
         ("pong", Frame::Pong(v1::Pong { nonce: 300 })),
         ("resync", Frame::Resync(v1::Resync { log_id: text(CONVERSATION), from_seq: 13 })),
-        ("drain", Frame::Drain(v1::Drain { deadline_ms: 10_000, target: "https://edge-2.example.org".into() })),
+        (
+            "drain",
+            Frame::Drain(v1::Drain {
+                deadline_ms: 10_000,
+                target: "https://edge-2.example.org".into(),
+                ticket: vec![1, 2, 3, 4].into(),
+            }),
+        ),
         ("close", CloseCode::TokenExpired.frame().frame.expect("a frame")),
     ]
 }

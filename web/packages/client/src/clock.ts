@@ -45,7 +45,7 @@ export class Timer {
   }
 }
 
-/** Waiting times that double from `first` to `most`, each drawn from its upper half, so that clients which were cut together come back apart. */
+/** Waiting times of which each is any part of a limit that doubles from `first` to `most`: clients which were cut together come back evenly over all of it. */
 export class Backoff {
   #next: number;
 
@@ -61,7 +61,7 @@ export class Backoff {
   next(): number {
     const base = this.#next;
     this.#next = Math.min(this.most, base * 2);
-    return base / 2 + (base / 2) * this.random();
+    return base * this.random();
   }
 
   reset(): void {

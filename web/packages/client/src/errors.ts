@@ -96,4 +96,6 @@ export interface CloseInfo {
   /** The contract's close code, or 0 when the transport ended without one. */
   readonly code: number;
   readonly reason: string;
+  /** Before that, connecting again is of no use. */
+  readonly retryAfterMs?: number;
 }

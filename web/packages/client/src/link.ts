@@ -72,7 +72,10 @@ export class Link {
   readonly #drain: Timer;
   #current: Session | undefined;
   #token = "";
+  #ticket = new Uint8Array(0);
   #openedAt = 0;
+  /** For so long the server wants to be left alone. */
+  #holdOff = 0;
   #lastKind: TransportKind | undefined;
   #race: Race | undefined;
   #webTransportFailed: boolean;
@@ -179,13 +182,16 @@ export class Link {
       return this.#failed(race, kind);
     }
     if (this.#race !== race || !dial) return;
-    const session: Session = new Session(dial, token, this.#options.client, this.#options.clock, {
+    const session: Session = new Session(dial, token, this.#ticket, this.#options.client, this.#options.clock, {
       welcome: (welcome) => this.#welcomed(race, session, token, welcome),
       event: (event) => this.#events.event(event),
       ephemeral: (ephemeral) => this.#events.ephemeral(ephemeral),
       watermark: (watermark) => this.#events.watermark(watermark),
       resync: (resync) => this.#events.resync(resync),
       drain: (deadlineMs, target) => this.#drained(session, deadlineMs, target),
+      ticket: (ticket) => {
+        this.#ticket = Uint8Array.from(ticket);
+      },
       rtt: (ms) => session === this.#current && this.#set({ rttMs: Math.max(1, Math.round(ms)) }),
       silent: (silent) => this.#silent(session, silent),
       closed: (info) => this.#closed(race, session, token, info),
@@ -230,6 +236,13 @@ export class Link {
       if (wasCurrent) this.#lose();
       return this.#refresh(token);
     }
+    this.#holdOff = Math.max(this.#holdOff, info.retryAfterMs ?? 0);
+    if (wasTrying && info.retryAfterMs && !this.#current) {
+      // The server has answered: over the other transport it would say the same.
+      this.#endRace();
+      this.#set({ status: "offline", transport: undefined, rttMs: undefined });
+      return this.#retry.set(this.#pause(), () => this.#connect());
+    }
     if (wasTrying) return this.#failed(race, session.kind);
     this.#judge();
     this.#lose();
@@ -237,7 +250,7 @@ export class Link {
     if (this.#race && (!this.#race.quiet || this.#race.otherwise)) return;
     this.#endRace();
     // The first try comes almost at once, but not from all clients of a server at the same moment.
-    this.#retry.set(this.#backoff.next(), () => this.#connect());
+    this.#retry.set(this.#pause(), () => this.#connect());
   }
 
   /** The server would not take this token. */
@@ -248,7 +261,7 @@ export class Link {
       (error) => {
         if (!this.#running) return;
         if (error instanceof GogochatError && error.code === "signed_out") this.#signOut();
-        else this.#retry.set(this.#backoff.next(), () => this.#connect());
+        else this.#retry.set(this.#pause(), () => this.#connect());
       },
     );
   }
@@ -265,7 +278,7 @@ export class Link {
     this.#endRace();
     if (race.quiet && this.#current) return race.otherwise ? race.otherwise() : this.#planUpgrade();
     if (!this.#current) this.#set({ status: "offline", transport: undefined, rttMs: undefined });
-    this.#retry.set(this.#backoff.next(), () => (this.#current ? this.#replace() : this.#connect()));
+    this.#retry.set(this.#pause(), () => (this.#current ? this.#replace() : this.#connect()));
   }
 
   /** An unanswered ping: the other transport is started beside this one, and the first to answer wins. */
@@ -322,6 +335,13 @@ export class Link {
       if (this.#race) this.#planUpgrade();
       else this.#start(true, [["webtransport", 0]]);
     });
+  }
+
+  /** Before the next try: what the server has asked for, and a random time on top. */
+  #pause(): number {
+    const asked = this.#holdOff;
+    this.#holdOff = 0;
+    return asked + this.#backoff.next();
   }
 
   /** A session that lasted earns its successor short waiting times; one that broke at once does not. */

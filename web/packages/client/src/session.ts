@@ -19,6 +19,8 @@ export interface SessionEvents {
   resync(resync: Resync): void;
   /** The server goes away within so many milliseconds; `target` is another edge's address, or empty. */
   drain(deadlineMs: number, target: string): void;
+  /** What to show in the next session's Hello. */
+  ticket(ticket: Uint8Array): void;
   /** The round trip was measured. */
   rtt(ms: number): void;
   /** A ping has had no answer for 3 s (true), or something came after all (false). */
@@ -65,7 +67,8 @@ export class Session {
   #lastNonce = 0n;
   #closeFrame: CloseInfo | undefined;
 
-  constructor(dial: Dial, token: string, client: string, clock: Clock, events: SessionEvents) {
+  /** `ticket`: the latest that the server gave, or nothing. */
+  constructor(dial: Dial, token: string, ticket: Uint8Array, client: string, clock: Clock, events: SessionEvents) {
     this.#clock = clock;
     this.#events = events;
     this.#client = client;
@@ -75,7 +78,7 @@ export class Session {
       opened: () => {
         if (this.#state !== "opening") return;
         this.#state = "greeted";
-        this.#send({ case: "hello", value: { accessToken: token, client } });
+        this.#send({ case: "hello", value: { accessToken: token, client, ticket } });
       },
       frame: (bytes) => this.#receive(bytes),
       closed: (info) => this.#end(this.#closeFrame ?? info),
@@ -187,6 +190,8 @@ export class Session {
   #dispatch(frame: ReturnType<typeof decodeFrame>): void {
     switch (frame.case) {
       case "welcome":
+        this.#events.ticket(frame.value.ticket);
+        // To a token that was presented anew.
         if (this.#state !== "greeted") return;
         this.#state = "open";
         this.#heartbeatMs = frame.value.heartbeatMs || this.#heartbeatMs;
@@ -218,9 +223,10 @@ export class Session {
       case "resync":
         return this.#events.resync(frame.value);
       case "drain":
+        if (frame.value.ticket.length > 0) this.#events.ticket(frame.value.ticket);
         return this.#events.drain(frame.value.deadlineMs, frame.value.target);
       case "close":
-        this.#closeFrame = { code: frame.value.code, reason: frame.value.reason };
+        this.#closeFrame = { code: frame.value.code, reason: frame.value.reason, retryAfterMs: frame.value.retryAfterMs };
         // The transport's own end follows; when it does not, this is the end all the same.
         this.#clock.after(CLOSE_GRACE_MS, () => this.#end(this.#closeFrame ?? { code: 0, reason: "" }));
         return;

@@ -43,6 +43,8 @@ export class Peer {
   readonly calls = new Map<string, number>();
   readonly marksFrames: number[] = [];
   hellos = 0;
+  /** The tickets that were shown, by sessions that began. */
+  readonly tickets: number[][] = [];
   #ids = 0;
 
   readonly accept = (handle: PeerHandle): PeerConnection => {
@@ -121,8 +123,8 @@ export class Peer {
   }
 
   /** Ends all sessions of a user with a close code. */
-  close(user: string, code: number): void {
-    for (const session of [...this.sessions]) if (session.user === user) this.#close(session, code);
+  close(user: string, code: number, retryAfterMs = 0): void {
+    for (const session of [...this.sessions]) if (session.user === user) this.#close(session, code, retryAfterMs);
   }
 
   /** Sends a frame to every session of a user. */
@@ -139,6 +141,7 @@ export class Peer {
         this.hellos++;
         // A further Hello renews the token and is not answered.
         if (this.sessions.has(session)) return;
+        this.tickets.push([...frame.value.ticket]);
         [session.user = "", session.device = ""] = who.split("/");
         this.sessions.add(session);
         return this.#send(session, {
@@ -149,6 +152,7 @@ export class Peer {
             deviceId: session.device,
             ownSeq: BigInt(this.own.get(session.user)?.length ?? 0),
             heartbeatMs: 15_000,
+            ticket: Uint8Array.of(this.tickets.length),
           },
         });
       }
@@ -332,8 +336,8 @@ export class Peer {
     session.handle.send(toBinary(ServerFrameSchema, create(ServerFrameSchema, { frame }) as ServerFrame));
   }
 
-  #close(session: Session, code: number): void {
-    this.#send(session, { case: "close", value: { code, reason: String(code), reconnect: code >= 4100 } });
+  #close(session: Session, code: number, retryAfterMs = 0): void {
+    this.#send(session, { case: "close", value: { code, reason: String(code), reconnect: code >= 4100, retryAfterMs } });
     session.handle.close({ code, reason: String(code) });
     this.sessions.delete(session);
   }

@@ -20,6 +20,7 @@ function setUp() {
     watermark: report("watermark"),
     resync: report("resync"),
     drain: report("drain"),
+    ticket: () => {},
     rtt: report("rtt"),
     silent: report("silent"),
     closed: report("closed"),
@@ -31,6 +32,7 @@ function setUp() {
       return { kind: "websocket", send, sendLossy: send, sendAside: send, close: () => {} };
     },
     "token",
+    new Uint8Array(0),
     "test/1",
     clock,
     events,
@@ -106,7 +108,7 @@ describe("a session", () => {
     open();
     receive({ case: "close", value: { code: 4005, reason: "signed_out" } });
     transport().closed({ code: 0, reason: "abnormal" });
-    expect(reported.at(-1)).toEqual(["closed", { code: 4005, reason: "signed_out" }]);
+    expect(reported.at(-1)).toEqual(["closed", { code: 4005, reason: "signed_out", retryAfterMs: 0 }]);
   });
 
   it("gives a call without a reply 15 s, and ignores the reply that comes later", async () => {

@@ -1,0 +1,61 @@
+//! The keys of sessions' tickets. Edges make the tickets and know them again by themselves; a core only draws the keys, so that no edge need be told of another, and
+//! an edge that is no node any more soon knows none.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use gogochat_proto::node::TicketKey;
+use parking_lot::Mutex;
+
+/// This core's latest keys, the newest last.
+#[derive(Debug, Default)]
+pub(crate) struct TicketKeys {
+    keys: Mutex<VecDeque<(Instant, TicketKey)>>,
+}
+
+impl TicketKeys {
+    /// The keys that an edge is to know. One is drawn when there is none.
+    pub(crate) fn all(&self, now: Instant) -> Vec<TicketKey> {
+        self.renew(now);
+        self.keys.lock().iter().map(|(_, key)| key.clone()).collect()
+    }
+
+    /// A new key, when the newest has served its time: to be told to every edge.
+    pub(crate) fn renew(&self, now: Instant) -> Option<TicketKey> {
+        let mut keys = self.keys.lock();
+        if keys.back().is_some_and(|(since, _)| now.saturating_duration_since(*since) < NEWEST) {
+            return None;
+        }
+        let (id, secret): ([u8; 8], [u8; 32]) = (rand::random(), rand::random());
+        let key = TicketKey { id: id.to_vec().into(), key: secret.to_vec().into() };
+        keys.push_back((now, key.clone()));
+        while keys.len() > KEPT {
+            keys.pop_front();
+        }
+        Some(key)
+    }
+}
+
+/// As long as an access token lives by default: a ticket, which lives no longer than its token, is known by the newest key but one at least.
+const NEWEST: Duration = Duration::from_secs(3_600);
+const KEPT: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_serves_its_time_and_as_long_again() {
+        let (keys, now) = (TicketKeys::default(), Instant::now());
+        let first = keys.all(now);
+        assert_eq!(first.len(), 1);
+        assert_eq!(keys.renew(now + NEWEST / 2), None);
+        let second = keys.renew(now + NEWEST).unwrap();
+        assert_eq!(keys.all(now + NEWEST), [first[0].clone(), second.clone()]);
+        let third = keys.renew(now + 2 * NEWEST).unwrap();
+        assert_eq!(keys.all(now + 2 * NEWEST), [second, third]);
+        assert_ne!(first[0].key, keys.all(now)[0].key);
+    }
+}
