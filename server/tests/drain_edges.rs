@@ -61,7 +61,7 @@ async fn edges_drained_under_load_leave_nobody_without_a_session() {
 async fn a_ticket_opens_no_more_than_its_token_does() {
     let plan = Plan { edges: 2, cores: vec![vec![]], kafka: false };
     let nodes = Nodes::start(GOGOCHAT, &plan).await.unwrap();
-    let ann = Person::register(nodes.edges[0].http, "ann").await.unwrap();
+    let mut ann = Person::register(nodes.edges[0].http, "ann").await.unwrap();
     let ben = Person::register(nodes.edges[1].http, "ben").await.unwrap();
     let (anns, bens) = (ann.token.clone(), ben.token.clone());
     let bens_device = come(&nodes, 0, Transport::WebSocket, &bens, Vec::new()).await.unwrap().device_id;
@@ -91,7 +91,7 @@ async fn a_ticket_opens_no_more_than_its_token_does() {
     assert_eq!(again.ticket_use(), TicketUse::Taken);
 
     let anns = newer.to_owned();
-    let ann = Person { token: anns.clone(), ..ann };
+    ann.token.clone_from(&anns);
     let v1::Welcome { ticket, device_id, .. } = come(&nodes, 0, Transport::WebSocket, &anns, Vec::new()).await.unwrap();
     ann.call("DELETE", &format!("/v1/devices/{device_id}"), &serde_json::Value::Null).await.unwrap();
     for edge in 0..2 {

@@ -81,7 +81,8 @@ async fn every_edge_is_told_the_same_ticket_keys() {
     }
     assert!(!one.ticket_keys.is_empty() && one.ticket_keys.iter().all(|key| key.key.len() == 32));
     assert_eq!(one.ticket_keys, other.ticket_keys);
-    let mut of_another_core = Edge::attach(&Node::start().await).await;
+    let another = Node::start().await;
+    let mut of_another_core = Edge::attach(&another).await;
     of_another_core.settle().await;
     assert_ne!(one.ticket_keys, of_another_core.ticket_keys);
 }

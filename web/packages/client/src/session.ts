@@ -147,7 +147,7 @@ export class Session {
     this.#probe();
   }
 
-  /** Presents a newer token of the same device, before the server ends the session with the old one. It is not answered. */
+  /** Presents a newer token of the same device, before the server ends the session with the old one. Another Welcome brings its ticket. */
   renew(token: string): void {
     if (this.open) this.#send({ case: "hello", value: { accessToken: token, client: this.#client } });
   }
