@@ -5,7 +5,9 @@ mod peer;
 
 use std::{sync::Arc, time::Duration};
 
-use gogochat_client::{Account, Backoff, Client, Options, Path, Rest, Target, Transport, Update};
+use gogochat_client::{
+    Account, Backoff, Client, Dialer, DialerOptions, Options, Path, Rest, Target, Transport, Trust, Update,
+};
 use gogochat_proto::{
     close::CloseCode,
     frame,
@@ -98,6 +100,29 @@ async fn a_cut_is_bridged() {
         assert_eq!((seqs, sent), (vec![3, 4], Some((id.to_string(), 3))));
         within(client.stop()).await;
         assert!(serving.maybe().await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn where_one_address_takes_no_session_another_does() {
+    let mut peer = Peer::start().await;
+    // Nobody listens there any more.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (trust, timeout) = (Trust::AnyOnLoopback, Duration::from_millis(500));
+    let dialer = Dialer::with(DialerOptions { trust, timeout, ..DialerOptions::default() }).unwrap();
+    for path in PATHS {
+        let here = peer.target(path).clone();
+        let away: Target = format!("{}://{gone}", if here.is_secure() { "https" } else { "http" }).parse().unwrap();
+        let options = Options { others: vec![here], ..options(&away, path.0) };
+        let (client, _updates) = Client::start(&dialer, account(&peer), options);
+        // Opened, lost, and opened again.
+        for _ in 0..2 {
+            let me = UserId::new_v7();
+            let _serving = sign_in(&mut peer, me).await;
+            while within(client.online()).await.unwrap().user_id != me.to_string() {
+                tokio::task::yield_now().await;
+            }
+        }
     }
 }
 

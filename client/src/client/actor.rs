@@ -133,6 +133,7 @@ impl Actor {
                     failures = if stood.elapsed() > STOOD { 0 } else { failures + 1 };
                 }
                 Err(Failure::Later(why, retry_after)) => {
+                    self.dialler.turn();
                     tracing::debug!(%why, "cannot connect");
                     least = retry_after;
                     failures += 1;

@@ -1,6 +1,6 @@
 //! How a client gets from its account to a session that stands.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use gogochat_proto::{close::CloseCode, v1};
@@ -15,6 +15,8 @@ pub(super) struct Dialler {
     pub(super) dialer: Dialer,
     pub(super) account: Arc<Account>,
     pub(super) target: Target,
+    /// Where to try after that, in this order.
+    pub(super) others: VecDeque<Target>,
     pub(super) path: Path,
     /// The latest that the server gave; empty: none.
     pub(super) ticket: Bytes,
@@ -32,6 +34,13 @@ pub(super) enum Failure {
 pub(super) type Opened = (Connection, v1::Welcome);
 
 impl Dialler {
+    /// The next address: this one took no session.
+    pub(super) fn turn(&mut self) {
+        if let Some(next) = self.others.pop_front() {
+            self.others.push_back(std::mem::replace(&mut self.target, next));
+        }
+    }
+
     /// Opens a session.
     pub(super) async fn dial(self) -> Result<Opened, Failure> {
         let mut token = self.account.token().await.map_err(token_failure)?;

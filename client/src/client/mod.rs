@@ -38,6 +38,9 @@ pub struct Client {
 pub struct Options {
     /// The server.
     pub target: Target,
+    /// More addresses of the same server, as a cluster has an edge at each: when one takes no session, the next is tried, and the first again
+    /// after the last.
+    pub others: Vec<Target>,
     /// How to reach it.
     pub path: Path,
     /// Where this device stood when it was last stopped.
@@ -150,6 +153,7 @@ impl Options {
     pub fn new(target: Target, path: impl Into<Path>) -> Self {
         Self {
             target,
+            others: Vec::new(),
             path: path.into(),
             cursors: Cursors::default(),
             backfill: false,
@@ -195,6 +199,7 @@ impl Client {
             dialer: dialer.clone(),
             account,
             target: options.target.clone(),
+            others: options.others.iter().cloned().collect(),
             path: options.path,
             ticket: Bytes::new(),
         };

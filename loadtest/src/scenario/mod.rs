@@ -59,10 +59,11 @@ fn place(targets: &[Target], way: Way, n: usize) -> anyhow::Result<(&Target, Tra
     Ok((target, *transport))
 }
 
-/// A client that keeps all history and notices soon that its server is gone; every other one is over WebTransport.
+/// A client that keeps all history, notices soon that its edge is gone, and goes to another; every other one is over WebTransport.
 fn watchful(targets: &[Target], n: usize) -> anyhow::Result<Options> {
     let (target, transport) = place(targets, Way::Mixed, n)?;
     Ok(Options {
+        others: targets.iter().filter(|other| *other != target).cloned().collect(),
         backfill: true,
         patience: PATIENCE,
         call_timeout: CALL_TIMEOUT,

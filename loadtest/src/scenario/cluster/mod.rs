@@ -292,6 +292,7 @@ fn seconds(value: f64, key: &str) -> anyhow::Result<Duration> {
     Duration::try_from_secs_f64(value).with_context(|| format!("{key}: seconds, not negative"))
 }
 
-const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
+/// Of an edge that was killed nothing tells a client over QUIC, which then goes to another.
+const DIAL_TIMEOUT: Duration = Duration::from_millis(1_500);
 const SOCKETS: usize = 4;
 const LAST_WORDS: Duration = Duration::from_secs(2);
