@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use gogochat_core::Core;
 use gogochat_edge as edge;
-use gogochat_storage::open;
+use gogochat_storage::{
+    discovery::DiscoveryError,
+    open::{self, OpenError},
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -16,6 +19,7 @@ use crate::{
     identity::Identity,
     membership::Membership,
     node, page,
+    patience::patiently,
     reload::{self, Reload},
     settings,
     status::{self, Checks},
@@ -56,14 +60,18 @@ async fn serve(
         }
     };
     tasks.spawn(stop.clone().run_until_cancelled_owned(watching));
-    let discovery = open::open_discovery(&settings::discovery(&config)).await?;
+    let patience = Duration::from_millis(config.wait_ms);
+    let finding = settings::discovery(&config);
+    let discovery = patiently(patience, DiscoveryError::is_away, async || open::open_discovery(&finding).await).await?;
 
     // 1. The core: store, workers, gRPC for nodes and for the public.
     let mut core = None;
     let mut own = None;
     if config.has(Role::Core) {
         let mut membership = Membership::begin(&config, discovery.clone()).await?;
-        let storage = open::open(&settings::storage(&config)).await?;
+        let keeping = settings::storage(&config);
+        let storage = patiently(patience, OpenError::is_away, async || open::open(&keeping).await).await?;
+        membership.lock_store(&config).await?;
         let assigned = storage.bus.assigned();
         let started = Arc::new(Core::start(settings::core(&config), storage).await?);
         own = Some(edge::Core {
@@ -101,7 +109,16 @@ async fn serve(
 
     tracing::info!(node = config.node, roles = ?config.roles, "ready");
     ready()?;
-    wait_for_signal().await?;
+    let superseded = async {
+        match &core {
+            Some((_, membership)) => membership.superseded().await,
+            None => std::future::pending().await,
+        }
+    };
+    let fault = tokio::select! {
+        signal = wait_for_signal() => signal.err(),
+        error = superseded => Some(error),
+    };
 
     // 3. The end: clients are told and finish, then what they sent is committed and answered, then nothing listens.
     let deadline = Duration::from_millis(config.drain_ms);
@@ -122,7 +139,7 @@ async fn serve(
         tracing::warn!("some tasks did not end in time");
     }
     tracing::info!("stopped");
-    Ok(())
+    fault.map_or(Ok(()), Err)
 }
 
 async fn wait_for_signal() -> anyhow::Result<()> {

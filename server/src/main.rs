@@ -14,6 +14,7 @@ mod membership;
 mod mutual;
 mod node;
 mod page;
+mod patience;
 mod reload;
 mod settings;
 mod status;

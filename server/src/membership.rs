@@ -3,7 +3,11 @@
 use std::{fs::File, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, bail};
-use gogochat_storage::discovery::{Claim, Discovery, Node, Registration};
+use gogochat_storage::{
+    discovery::{Claim, Discovery, Node, Registration},
+    open,
+    store::mysql::{Alone, Hold},
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +23,8 @@ pub(crate) struct Membership {
     registration: Option<Arc<Registration>>,
     /// Beside an SQLite store; let go with the process, however it ends.
     lock: Option<File>,
+    /// In a MySQL store; let go with the process, too.
+    alone: Option<Alone>,
 }
 
 impl Membership {
@@ -27,7 +33,7 @@ impl Membership {
     /// # Errors
     /// Another does; discovery is not reachable.
     pub(crate) async fn begin(config: &Config, discovery: Arc<dyn Discovery>) -> anyhow::Result<Self> {
-        let mut membership = Self { discovery, claim: None, registration: None, lock: None };
+        let mut membership = Self { discovery, claim: None, registration: None, lock: None, alone: None };
         if config.core.bus == BusKind::Channel && config.runs(Service::Chat) {
             membership.lock = lock(config)?;
             let claim = membership.discovery.claim(CHAT, &config.node).await.context(ONE_ALONE)?;
@@ -35,6 +41,35 @@ impl Membership {
             membership.claim = Some(claim);
         }
         Ok(membership)
+    }
+
+    /// The same, where the store itself knows of all its cores: once it is there, and before anything is committed.
+    ///
+    /// # Errors
+    /// Another core does; the store is not reachable.
+    pub(crate) async fn lock_store(&mut self, config: &Config) -> anyhow::Result<()> {
+        if self.claim.is_some() {
+            self.alone = open::alone(&config.store_url(), CHAT).await.context(ONE_ALONE)?;
+        }
+        Ok(())
+    }
+
+    /// Ends when another core does what this one alone may do.
+    pub(crate) async fn superseded(&self) -> anyhow::Error {
+        let Some(alone) = &self.alone else { return std::future::pending().await };
+        let mut state = alone.state();
+        loop {
+            match *state.borrow_and_update() {
+                Hold::Held => {}
+                Hold::Unsure => tracing::warn!("MySQL has let go of this core's lock, which is taken again"),
+                Hold::Lost => {
+                    return anyhow::anyhow!("{ONE_ALONE}: another core has taken the lock in MySQL meanwhile");
+                }
+            }
+            if state.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
     }
 
     /// Lets edges find the core, which listens by now. `assigned`: the partitions that it is given.
@@ -82,7 +117,7 @@ impl Membership {
         if let Some(claim) = self.claim.take() {
             claim.close().await;
         }
-        drop(self.lock);
+        drop((self.lock, self.alone));
     }
 }
 

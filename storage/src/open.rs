@@ -20,7 +20,7 @@ use crate::{
     },
     store::{
         SqlStore, Store,
-        mysql::{self, OpenError as MysqlError},
+        mysql::{self, Alone, AloneError, OpenError as MysqlError},
         sqlite::{self, MigrateError},
     },
 };
@@ -111,6 +111,19 @@ pub enum OpenError {
     Redis(#[from] RedisError),
 }
 
+impl OpenError {
+    /// Whether something does not answer that may do so soon, as it is just being started.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(
+            self,
+            Self::Mysql(MysqlError::Unreachable { .. })
+                | Self::Kafka(kafka::OpenError::Unreachable { .. })
+                | Self::Redis(RedisError::Unreachable { .. })
+        )
+    }
+}
+
 /// Opens it. The store has the newest schema then.
 ///
 /// # Errors
@@ -138,6 +151,15 @@ pub async fn open_discovery(config: &DiscoveryConfig) -> Result<Arc<dyn Discover
         DiscoveryConfig::Static(cores) => Arc::new(StaticList::new(cores.clone())),
         DiscoveryConfig::Etcd(etcd) => Arc::new(EtcdDiscovery::open(etcd.clone()).await?),
     })
+}
+
+/// Takes what one process alone may do with the store of this URL, under `name`. `None`: the store is a file of this machine's, which has
+/// locks of its own.
+///
+/// # Errors
+/// Another process has it; the store cannot be used.
+pub async fn alone(url: &str, name: &str) -> Result<Option<Alone>, AloneError> {
+    Ok(if url.starts_with("mysql:") { Some(Alone::take(url, name).await?) } else { None })
 }
 
 /// Opens the store that a URL names.

@@ -2,11 +2,16 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
 use anyhow::{Context as _, ensure};
+use tempfile::TempDir;
+
+use crate::ports;
 
 /// A service, and where it answers.
 ///
@@ -44,6 +49,14 @@ impl Database {
         Ok(database)
     }
 
+    /// Runs a statement in it that answers with no rows.
+    ///
+    /// # Errors
+    /// MySQL refuses it.
+    pub fn run(&self, statement: &str) -> anyhow::Result<()> {
+        query_in(&self.server, &self.name, statement)
+    }
+
     /// The store's URL.
     #[must_use]
     pub fn url(&self) -> String {
@@ -58,18 +71,102 @@ impl Drop for Database {
     }
 }
 
+/// Makes a topic in Kafka, by its protocol (CreateTopics, version 2).
+///
+/// # Errors
+/// Kafka is not there, or refuses it.
+pub fn make_topic(name: &str, partitions: i32) -> anyhow::Result<()> {
+    let text = |text: &str| [(text.len() as i16).to_be_bytes().as_slice(), text.as_bytes()].concat();
+    let one = 1_i32.to_be_bytes();
+    let (key, version, correlation) = (19_i16.to_be_bytes(), 2_i16.to_be_bytes(), one);
+    let header = [key.as_slice(), &version, &correlation, &text("test")].concat();
+    let (copies, none, timeout) = (1_i16.to_be_bytes(), 0_i32.to_be_bytes(), 10_000_i32.to_be_bytes());
+    // One topic, without assignments and settings of its own; not only to see whether it could be made.
+    let topic =
+        [one.as_slice(), &text(name), &partitions.to_be_bytes(), &copies, &none, &none, &timeout, &[0]].concat();
+    let request = [header, topic].concat();
+    let mut connection = TcpStream::connect(address("kafka")?)?;
+    connection.set_read_timeout(Some(Duration::from_secs(60)))?;
+    connection.write_all(&[(request.len() as i32).to_be_bytes().as_slice(), &request].concat())?;
+    let mut length = [0; 4];
+    connection.read_exact(&mut length)?;
+    let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+    connection.read_exact(&mut answer)?;
+    // Correlation, throttling, how many topics, the name.
+    let code = answer.get(14 + name.len()..16 + name.len()).context("Kafka's answer is short")?;
+    ensure!(code == [0, 0], "Kafka refuses the topic {name}: error {code:?}");
+    Ok(())
+}
+
+/// A service of one test's own, ended with this.
+#[derive(Debug)]
+pub struct Private {
+    script: PathBuf,
+    run: TempDir,
+    address: SocketAddr,
+}
+
+impl Private {
+    /// Starts it, with arguments of its own.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start(name: &str, arguments: &[&str]) -> anyhow::Result<Self> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/service").join(name);
+        let [address] = ports::free()?;
+        let private = Self { script, run: tempfile::tempdir()?, address };
+        private.run("up", arguments)?;
+        Ok(private)
+    }
+
+    /// HOST:PORT.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn run(&self, verb: &str, arguments: &[&str]) -> anyhow::Result<()> {
+        let name = self.script.file_name().unwrap_or_default().to_string_lossy().to_uppercase();
+        let done = Command::new(&self.script)
+            .arg(verb)
+            .args(arguments)
+            .env("GOGOCHAT_RUN", self.run.path())
+            .env(format!("GOGOCHAT_{name}_PORT"), self.address.port().to_string())
+            .output()?;
+        ensure!(done.status.success(), "{}: {}", self.script.display(), String::from_utf8_lossy(&done.stderr));
+        Ok(())
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        let _ = self.run("down", &[]);
+    }
+}
+
 /// One statement by the client/server protocol, as root without a password: a machine with a MySQL server need not have its client.
 fn query(server: &str, statement: &str) -> anyhow::Result<()> {
+    query_in(server, "", statement)
+}
+
+/// The same in a database; empty: in none.
+fn query_in(server: &str, database: &str, statement: &str) -> anyhow::Result<()> {
     let mut connection = TcpStream::connect(server)?;
     connection.set_read_timeout(Some(Duration::from_secs(60)))?;
     receive(&mut connection)?;
-    // HandshakeResponse41: CLIENT_PROTOCOL_41, SECURE_CONNECTION and PLUGIN_AUTH; an empty password has an empty answer.
+    // HandshakeResponse41: CLIENT_PROTOCOL_41, SECURE_CONNECTION and PLUGIN_AUTH, CONNECT_WITH_DB; an empty password has an empty answer.
     let mut hello = Vec::new();
-    hello.extend(0x0008_8200_u32.to_le_bytes());
+    let with_database = if database.is_empty() { 0 } else { 8 };
+    hello.extend((0x0008_8200_u32 | with_database).to_le_bytes());
     hello.extend((1_u32 << 24).to_le_bytes());
     hello.push(45);
     hello.extend([0; 23]);
-    hello.extend(b"root\0\0caching_sha2_password\0");
+    hello.extend(b"root\0\0");
+    if !database.is_empty() {
+        hello.extend(database.as_bytes());
+        hello.push(0);
+    }
+    hello.extend(b"caching_sha2_password\0");
     send(&mut connection, 1, &hello)?;
     let welcome = receive(&mut connection)?;
     ensure!(welcome.first() == Some(&0), "MySQL does not let root in without a password: {}", text(&welcome));

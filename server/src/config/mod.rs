@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) data: PathBuf,
     /// How long SIGTERM gives clients and calls to finish, in ms.
     pub(crate) drain_ms: u64,
+    /// How long a start waits for MySQL, Redis, Kafka and etcd, in ms.
+    pub(crate) wait_ms: u64,
     pub(crate) http: Http,
     pub(crate) edge: Edge,
     pub(crate) core: Core,
@@ -278,6 +280,7 @@ impl Default for Config {
             node: "gogochat-1".into(),
             data: "./data".into(),
             drain_ms: 10_000,
+            wait_ms: 30_000,
             http: Http::default(),
             edge: Edge::default(),
             core: Core::default(),

@@ -73,6 +73,14 @@ impl Node {
     }
 }
 
+impl DiscoveryError {
+    /// Whether discovery does not answer, but may do so soon.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+}
+
 /// Why a node was not registered, or a claim not granted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DiscoveryError {

@@ -5,6 +5,7 @@
 //! written (at REPEATABLE READ it would be what was there before the wait). A commit is on disk when it returns, as long as the server
 //! runs with `innodb_flush_log_at_trx_commit` and `sync_binlog` at 1, their defaults.
 
+mod alone;
 mod error;
 mod options;
 mod setup;
@@ -20,7 +21,10 @@ use sea_orm::{
     },
 };
 
-pub use self::error::OpenError;
+pub use self::{
+    alone::{Alone, AloneError, Hold},
+    error::OpenError,
+};
 use super::{
     sql::{Dialect, SqlStore, migrate::MigrateError},
     transfer,

@@ -1,5 +1,6 @@
 //! MySQL, the real one.
 
+mod alone;
 mod database;
 mod opening;
 mod trouble;

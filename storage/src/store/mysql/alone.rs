@@ -1,0 +1,188 @@
+//! What one process alone may do with a database: a named lock of the server's, on a connection of its own.
+//!
+//! The lock goes with its connection (<https://dev.mysql.com/doc/refman/8.4/en/locking-functions.html>): that of a process that was killed at
+//! once, that of a machine that is gone after [`QUIET`]. It is a lock of one server: replicas know nothing of it.
+
+use std::time::Duration;
+
+use sea_orm::sqlx::{
+    self, AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _,
+    mysql::{MySqlConnectOptions, MySqlConnection},
+};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    OpenError,
+    options::{parse, place},
+};
+
+/// What this process alone may do, for as long as this lives.
+#[derive(Debug)]
+pub struct Alone {
+    state: watch::Receiver<Hold>,
+    task: JoinHandle<()>,
+}
+
+/// How it stands with the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// It is this process's.
+    Held,
+    /// The server does not answer: another may get it first when it does.
+    Unsure,
+    /// Another process has it. It does not come back.
+    Lost,
+}
+
+/// Why the lock was not got.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AloneError {
+    /// Another process has it.
+    #[error("another process does so on database {place} (its connection to MySQL: {holder})")]
+    Others {
+        /// Database and server.
+        place: String,
+        /// What the server knows of its connection.
+        holder: String,
+    },
+    /// The server cannot be used.
+    #[error("core.store: {0}")]
+    Open(#[from] OpenError),
+}
+
+impl Alone {
+    /// Takes the lock of this name and of the URL's database. One whose holder's machine is gone is waited for.
+    ///
+    /// # Errors
+    /// Another process has it; the server cannot be used.
+    pub async fn take(url: &str, name: &str) -> Result<Self, AloneError> {
+        let lock = Lock { options: parse(url)?, name: name.to_owned() };
+        let until = Instant::now() + QUIET + LAPSE;
+        let connection = loop {
+            let failed = |error| OpenError::connecting(&error, place(&lock.options), lock.options.get_username());
+            match lock.try_take().await.map_err(failed)? {
+                Ok(connection) => break connection,
+                Err(holder) if Instant::now() >= until => {
+                    return Err(AloneError::Others { place: place(&lock.options), holder });
+                }
+                Err(_) => sleep(PAUSE).await,
+            }
+        };
+        let (told, state) = watch::channel(Hold::Held);
+        Ok(Self { state, task: tokio::spawn(lock.keep(connection, told)) })
+    }
+
+    /// How it stands, now and at every change.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<Hold> {
+        self.state.clone()
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        // The connection goes with the task, and the lock with the connection.
+        self.task.abort();
+    }
+}
+
+struct Lock {
+    options: MySqlConnectOptions,
+    name: String,
+}
+
+impl Lock {
+    /// The connection that has it; or who has it.
+    async fn try_take(&self) -> Result<Result<MySqlConnection, String>, sqlx::Error> {
+        let mut connection = in_time(self.options.connect()).await?;
+        in_time(
+            sqlx::query(AssertSqlSafe(format!("SET SESSION wait_timeout = {}", QUIET.as_secs())))
+                .execute(&mut connection),
+        )
+        .await?;
+        let got: Option<i64> = self.ask(&mut connection, "GET_LOCK({}, 0)").await?;
+        if got == Some(1) {
+            return Ok(Ok(connection));
+        }
+        let holder: Option<i64> = self.ask(&mut connection, "CAST(IS_USED_LOCK({}) AS SIGNED)").await?;
+        let host = match holder {
+            Some(id) => in_time(
+                sqlx::query("SELECT host FROM performance_schema.processlist WHERE id = ?")
+                    .bind(id)
+                    .fetch_optional(&mut connection),
+            )
+            .await
+            .ok()
+            .flatten()
+            .and_then(|row| row.try_get::<Option<String>, _>(0).ok().flatten()),
+            None => None,
+        };
+        let _ = timeout(ANSWER, connection.close()).await;
+        let id = holder.map_or_else(|| "gone by now".to_owned(), |id| format!("number {id}"));
+        Ok(Err(host.map_or_else(|| id.clone(), |host| format!("{id}, from {host}"))))
+    }
+
+    /// Makes sure that the connection and the lock are there, again and again, and takes it again where they are not.
+    async fn keep(self, mut connection: MySqlConnection, told: watch::Sender<Hold>) {
+        loop {
+            sleep(LOOK).await;
+            let own = self.ask(&mut connection, "CAST(IS_USED_LOCK({}) = CONNECTION_ID() AS SIGNED)").await;
+            if own.is_ok_and(|own| own == Some(1)) {
+                continue;
+            }
+            told.send_replace(Hold::Unsure);
+            connection = loop {
+                match self.try_take().await {
+                    Ok(Ok(connection)) => break connection,
+                    // It may be the connection from before, of which the server does not know yet that it is gone.
+                    Ok(Err(_)) if self.outlasts().await => {
+                        told.send_replace(Hold::Lost);
+                        return;
+                    }
+                    Ok(Err(_)) => {}
+                    Err(error) => tracing::debug!(%error, "MySQL does not answer"),
+                }
+                sleep(LOOK).await;
+            };
+            told.send_replace(Hold::Held);
+        }
+    }
+
+    /// Whether the lock's holder is there for longer than a connection that is gone.
+    async fn outlasts(&self) -> bool {
+        let until = Instant::now() + QUIET + LAPSE;
+        while Instant::now() < until {
+            sleep(PAUSE).await;
+            match self.try_take().await {
+                // Free again: it is taken in the next round, as this connection is let go.
+                Ok(Ok(_)) | Err(_) => return false,
+                Ok(Err(_)) => {}
+            }
+        }
+        true
+    }
+
+    /// One value. `{}` stands for the lock's name: names are the server's, a hash of the database's name makes it the database's.
+    async fn ask(&self, connection: &mut MySqlConnection, expression: &str) -> Result<Option<i64>, sqlx::Error> {
+        let sql = format!("SELECT {}", expression.replace("{}", "SHA2(CONCAT('gogochat.', ?, '.', DATABASE()), 224)"));
+        let row = in_time(sqlx::query(AssertSqlSafe(sql)).bind(&self.name).fetch_one(connection)).await?;
+        row.try_get(0)
+    }
+}
+
+async fn in_time<T>(asking: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let late = || sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "it takes too long"));
+    timeout(ANSWER, asking).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// How long the server keeps a connection that says nothing. Whole seconds.
+const QUIET: Duration = Duration::from_secs(8);
+/// How late it may notice.
+const LAPSE: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(500);
+const ANSWER: Duration = Duration::from_secs(3);
