@@ -43,7 +43,7 @@ pub(crate) async fn open_loop_until(
     std::thread::Builder::new().name("pace".to_owned()).spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return };
         let start = Instant::now() + Duration::from_millis(20);
-        let mut lateness = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
+        let mut lateness = Vec::with_capacity(usize::try_from(count).unwrap_or_default().min(MOST_AT_ONCE));
         runtime.block_on(async {
             for n in (0..count).take_while(|_| !stop.is_cancelled()) {
                 let intended = at(start, rate, n);
@@ -131,6 +131,8 @@ pub(crate) fn void(late_percent: f64, kept: &Kept) -> Option<String> {
 /// An answer that takes longer does not come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 const LATE: Duration = Duration::from_millis(10);
+/// Room for so many sends is made before the first.
+const MOST_AT_ONCE: usize = 1 << 20;
 const MAX_LATE_PERCENT: f64 = 1.0;
 const TICK: Duration = Duration::from_millis(5);
 
