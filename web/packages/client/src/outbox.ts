@@ -177,17 +177,19 @@ export class Outbox {
     const { conversationId, clientMsgId, text } = item.entry;
     try {
       const reply = await session.call(SendMessage, { conversationId, clientMsgId, text }, { key: conversationId });
-      lane.backoff.reset();
-      if (item.state === "in flight" || item.state === "queued") {
+      const current = session === this.#session;
+      if (current) {
+        lane.backoff.reset();
         item.state = "committed";
-        this.committed(conversationId, clientMsgId, Number(reply.seq));
-        this.#events.acknowledged(item.entry, Number(reply.seq), Number(reply.timeMs));
-        this.#sweep(lane);
       }
-      if (session === this.#session) this.#returned(lane);
+      // Told late by a session that was replaced, it may be in flight once more: then the reply to that is waited for, as a refusal holds the server's lane.
+      this.committed(conversationId, clientMsgId, Number(reply.seq));
+      this.#events.acknowledged(item.entry, Number(reply.seq), Number(reply.timeMs));
+      this.#sweep(lane);
+      if (current) this.#returned(lane);
     } catch (error) {
       // A session that was replaced says nothing: its successor sends the same.
-      if (session !== this.#session || item.state !== "in flight") return;
+      if (session !== this.#session) return;
       if (error instanceof GogochatError && error.retryable) {
         item.state = "queued";
         if (error.code !== "connection_lost") this.#stall(lane, error.retryAfterMs);
