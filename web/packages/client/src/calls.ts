@@ -1,10 +1,16 @@
 // Calls that outlive a session: they wait for a connection, and are made again where that may help. All that are made here may be repeated.
 
-import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import { create, type DescMessage, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import type { Clock } from "./clock.ts";
-import { GogochatError } from "./errors.ts";
+import { type ErrorCode, GogochatError } from "./errors.ts";
 import type { Method } from "./methods.ts";
 import type { CallOptions, Session } from "./session.ts";
+
+/** How a call is made and repeated. */
+export interface RepeatOptions extends CallOptions {
+  /** What a repeat is refused with when an earlier call, whose outcome was not known, was carried out: then the answer is an empty one. */
+  readonly done?: ErrorCode;
+}
 
 /** Makes calls over whichever session there is. */
 export class Calls {
@@ -32,15 +38,16 @@ export class Calls {
   async call<I extends DescMessage, O extends DescMessage>(
     method: Method<I, O>,
     request: MessageInitShape<I>,
-    options?: CallOptions,
+    options?: RepeatOptions,
   ): Promise<MessageShape<O>> {
     const named = method.input.fields.some((field) => field.name === "client_msg_id");
     const deadline = this.#clock.now() + (named ? NAMED_PATIENCE_MS : PATIENCE_MS);
-    for (;;) {
+    for (let repeat = false; ; repeat = true) {
       const session = await this.#session(Math.min(deadline, this.#clock.now() + PATIENCE_MS));
       try {
         return await session.call(method, request, options);
       } catch (error) {
+        if (repeat && error instanceof GogochatError && error.code === options?.done) return create(method.output);
         const asked = error instanceof GogochatError && error.retryable ? error.retryAfterMs : 0;
         const wait = asked * (1 + JITTER * this.#random());
         if (wait === 0 || this.#clock.now() + wait > deadline) throw error;

@@ -253,7 +253,9 @@ export class Client {
 
   /** Asks somebody to be a contact. */
   async requestContact(person: Person, note: string): Promise<void> {
-    const reply = await this.#calls.call(methods.RequestContact, { userId: person.id, note });
+    const reply = await this.#calls.call(methods.RequestContact, { userId: person.id, note }, { done: "already_contact" });
+    // An empty answer: they had asked too, and the own log brings the conversation.
+    if (!reply.state) return;
     const { conversationId } = reply;
     const state = toContactState(reply.state);
     this.#replica.putContact({ person, state, note, sinceMs: Date.now(), conversationId });
@@ -273,7 +275,7 @@ export class Client {
   /** Ends a contact, refuses a request or withdraws one. */
   async removeContact(userId: string): Promise<void> {
     const conversationId = this.#replica.contact(userId)?.conversationId;
-    await this.#calls.call(methods.RemoveContact, { userId });
+    await this.#calls.call(methods.RemoveContact, { userId }, { done: "not_found" });
     this.#replica.removeContact(userId);
     if (conversationId) this.#replica.change(conversationId, { writable: false });
   }

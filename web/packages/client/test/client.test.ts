@@ -531,4 +531,31 @@ describe("a call", () => {
     await world.clock.advance(50);
     expect(await failing).toMatchObject({ name: "GogochatError", code: "not_a_member", retryable: false });
   });
+
+  it("that was carried out and whose reply was lost is done, whatever its repeat is told", async () => {
+    const { world, ann } = await pair();
+    world.peer.asked.add("bob/ann");
+    for (const [method, call] of [
+      ["RequestContact", () => ann.requestContact({ id: "bob", name: "bob", displayName: "BOB" }, "")],
+      ["RemoveContact", () => ann.removeContact("bob")],
+    ] as const) {
+      world.peer.muteReplies = true;
+      let done = false;
+      const doing = call().then(() => (done = true));
+      await world.clock.until(() => world.peer.calls.get(method) === 1);
+      world.peer.muteReplies = false;
+      world.webtransport.cut();
+      await world.clock.until(() => world.peer.calls.get(method) === 2);
+      await world.clock.advance(100);
+      expect(done).toBe(true);
+      await doing;
+      expect(ann.contacts.get().map(({ person, state }) => [person.id, state])).toEqual(
+        method === "RequestContact" ? [["bob", "accepted"]] : [],
+      );
+    }
+    // Who is none is none at the first call too, and that is said.
+    const failing = ann.removeContact("bob").catch((error) => error);
+    await world.clock.advance(50);
+    expect(await failing).toMatchObject({ code: "not_found" });
+  });
 });

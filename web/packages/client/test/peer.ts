@@ -7,6 +7,7 @@ import { ConversationSchema, type Head, HeadSchema } from "../src/gen/gogochat/v
 import { ConversationKind, type Event, EventSchema } from "../src/gen/gogochat/v1/event_pb.ts";
 import { PersonSchema } from "../src/gen/gogochat/v1/person_pb.ts";
 import { type Call, ClientFrameSchema, type ServerFrame, ServerFrameSchema } from "../src/gen/gogochat/v1/realtime_pb.ts";
+import { ContactState } from "../src/gen/gogochat/v1/social_pb.ts";
 import * as methods from "../src/methods.ts";
 import type { PeerConnection, PeerHandle } from "./wire.ts";
 
@@ -33,6 +34,9 @@ export class Peer {
   readonly chats = new Map<string, Chat>();
   readonly own = new Map<string, Event[]>();
   readonly sessions = new Set<Session>();
+  /** Who asked whom, or is a contact of whom: "user/user". */
+  readonly asked = new Set<string>();
+  readonly contacts = new Set<string>();
   /** Tokens and whose they are: "user/device". */
   readonly tokens = new Map<string, string>();
   /** Asked before each send; an error code refuses it. */
@@ -282,6 +286,27 @@ export class Peer {
           conversations: mine.map((chat) => this.#view(chat, session.user)).filter(({ head }) => moved(head, known)),
           gone: [...known.keys()].filter((id) => !mine.some((chat) => chat.id === id)),
         });
+      }
+      case "RequestContact": {
+        const { userId } = fromBinary(methods.RequestContact.input, call.body);
+        const [mine, theirs] = [`${session.user}/${userId}`, `${userId}/${session.user}`];
+        if (this.contacts.has(mine)) return fail("already_contact");
+        const state = this.asked.has(theirs) ? ContactState.ACCEPTED : ContactState.REQUESTED;
+        if (state === ContactState.REQUESTED) this.asked.add(mine);
+        else {
+          this.contacts.add(mine).add(theirs);
+          this.tell(session.user, { case: "contactAccepted", value: { peer: person(userId), conversationId: "direct" } });
+        }
+        if (this.muteReplies) return;
+        return reply(methods.RequestContact, { state });
+      }
+      case "RemoveContact": {
+        const { userId } = fromBinary(methods.RemoveContact.input, call.body);
+        if (!this.contacts.delete(`${session.user}/${userId}`)) return fail("not_found");
+        this.contacts.delete(`${userId}/${session.user}`);
+        this.tell(session.user, { case: "contactRemoved", value: { peerId: userId } });
+        if (this.muteReplies) return;
+        return reply(methods.RemoveContact, {});
       }
       case "ListContacts":
         return reply(methods.ListContacts, { contacts: [] });
