@@ -107,7 +107,27 @@ impl From<v1::Session> for Tokens {
     fn from(session: v1::Session) -> Self {
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
         let left = Duration::from_millis((session.access_expires_ms - now_ms).max(0).unsigned_abs());
+        // Where this machine's clock runs far ahead, the token has expired before it came: it is of use all the same, and no call fetches another.
+        let left = left.max(SHORTEST);
         let renew_at = (session.access_expires_ms > 0).then(|| Instant::now() + left * 3 / 4);
         Self { session, renew_at }
+    }
+}
+
+/// A token is not exchanged for a newer one sooner than three quarters of this.
+const SHORTEST: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_runs_far_ahead_makes_not_every_call_fetch_a_token() {
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+        for (left_ms, at_least) in [(-3_600_000, 40), (0, 40), (3_600_000, 2_600)] {
+            let session = v1::Session { access_expires_ms: now_ms + left_ms, ..Default::default() };
+            let renew_at = Tokens::from(session).renew_at.unwrap();
+            assert!(renew_at > Instant::now() + Duration::from_secs(at_least), "{left_ms}");
+        }
     }
 }

@@ -23,7 +23,7 @@ use crate::{
 
 /// What storage is told.
 pub(crate) fn storage(config: &Config) -> StorageConfig {
-    let Core { bus, kafka, kafka_session_ms, bus_queue, presence, redis, .. } = &config.core;
+    let Core { bus, kafka, kafka_properties, kafka_session_ms, bus_queue, presence, redis, .. } = &config.core;
     let prefix = || config.cluster.name.clone();
     StorageConfig {
         store_url: config.store_url(),
@@ -33,6 +33,7 @@ pub(crate) fn storage(config: &Config) -> StorageConfig {
                 brokers: kafka.join(","),
                 prefix: prefix(),
                 session_timeout: Duration::from_millis(*kafka_session_ms),
+                properties: kafka_properties.clone(),
                 ..KafkaConfig::default()
             }),
         },
@@ -51,6 +52,9 @@ pub(crate) fn discovery(config: &Config) -> DiscoveryConfig {
         DiscoveryKind::Etcd => DiscoveryConfig::Etcd(EtcdConfig {
             endpoints: config.cluster.etcd.clone(),
             prefix: config.cluster.name.clone(),
+            ca: Some(config.cluster.etcd_ca.clone()).filter(|ca| !ca.as_os_str().is_empty()),
+            user: Some((config.cluster.etcd_user.clone(), config.cluster.etcd_password.clone()))
+                .filter(|(user, _)| !user.is_empty()),
             ..EtcdConfig::default()
         }),
     }

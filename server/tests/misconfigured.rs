@@ -80,6 +80,10 @@ async fn redis_and_kafka() {
         ),
         refused(redis(String::new()), &["core.redis", "needs a URL"]),
         refused(partitions, &["core.kafka", "3 partitions", &cluster, "cluster.name"]),
+        refused(
+            with(bus(&kafka), "core.kafka_properties", &format!("{{ \"no.such.property\" = {SECRET:?} }}")),
+            &["core.kafka_properties", "no.such.property"],
+        ),
         refused(bus("127.0.0.1:9"), &["core.kafka", "127.0.0.1:9", "wait_ms"]),
     ])
     .await;
@@ -103,6 +107,15 @@ async fn etcd_and_names() {
         refused(etcd(&there, &name), &["core-1", "another live node", "(node)"]),
         refused(etcd("http://127.0.0.1:9", &name), &["cluster.etcd", "127.0.0.1:9", "wait_ms"]),
         refused(etcd("127.0.0.1:9:9", &name), &["cluster.etcd"]),
+        refused(with(etcd(&there, &name), "cluster.etcd_ca", "\"/no-such.pem\""), &["cluster.etcd_ca", "/no-such.pem"]),
+        refused(
+            with(
+                with(etcd(&there, &name), "cluster.etcd_user", "\"nobody\""),
+                "cluster.etcd_password",
+                &format!("{SECRET:?}"),
+            ),
+            &["cluster.etcd_user", "authentication"],
+        ),
     ])
     .await;
 }
@@ -151,6 +164,11 @@ async fn a_second_core_with_chat_on_one_database_refuses_to_start_until_the_firs
     running.kill().unwrap();
     let _running = second.start();
     process::ready(second.http, &second.log()).await.unwrap();
+}
+
+fn with(mut settings: Vec<(&'static str, String)>, key: &'static str, value: &str) -> Vec<(&'static str, String)> {
+    settings.push((key, value.to_owned()));
+    settings
 }
 
 /// Runs cases at once: some wait a while for what does not come.

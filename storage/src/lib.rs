@@ -1,6 +1,7 @@
 //! State outside the process: one folder for each seam, the trait beside its implementations.
 
 pub mod bus;
+pub mod clock;
 pub mod discovery;
 pub mod open;
 pub mod presence;

@@ -23,7 +23,7 @@ use gogochat_proto::{
     },
     service::Service,
 };
-use gogochat_storage::{bus::Bus, store::Store};
+use gogochat_storage::{bus::Bus, clock, store::Store};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, Streaming};
@@ -186,6 +186,12 @@ impl Gateway {
         ended: &CancellationToken,
     ) {
         tracing::info!(edge = edge.node, version = edge.version, "an edge attached");
+        if let Some(skew) = clock::skew(edge.clock_ms, clock::now_ms()) {
+            tracing::warn!(
+                edge = edge.node,
+                "the edge's clock is {skew} this core's: keep both by NTP, or its sessions end at the wrong time"
+            );
+        }
         let attachment = Arc::new(Attachment::new(edge.instance, outbox.clone(), ended.clone()));
         self.hub.attach(&attachment).await;
         for (user, device) in self.auth.lately_revoked() {

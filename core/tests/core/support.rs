@@ -177,7 +177,8 @@ impl Edge {
             .unwrap()
             .into_inner();
         let edge = Self { up, down, waiting: VecDeque::new(), ticket_keys: Vec::new() };
-        edge.send(Up::Hello(node::EdgeHello { node: "edge".into(), version: "test".into(), instance: 0 })).await;
+        edge.send(Up::Hello(node::EdgeHello { node: "edge".into(), version: "test".into(), instance: 0, clock_ms: 0 }))
+            .await;
         edge
     }
 

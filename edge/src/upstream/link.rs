@@ -25,7 +25,7 @@ use tonic::{
 use tower::{ServiceExt as _, util::BoxCloneSyncService};
 
 use super::Core;
-use crate::metrics as names;
+use crate::{connection::now_ms, metrics as names};
 
 /// What leads to the core's NodeService: a connection, or the service itself where it runs in this process.
 #[derive(Debug, Clone)]
@@ -316,7 +316,8 @@ impl Upstream {
     async fn attach(self: &Arc<Self>, downstream: &impl Downstream) -> Result<(), tonic::Status> {
         let stream = {
             let mut outbox = self.outbox.lock();
-            let hello = Some(edge_item::Item::Hello(self.hello.clone()));
+            let hello = node::EdgeHello { clock_ms: now_ms(), ..self.hello.clone() };
+            let hello = Some(edge_item::Item::Hello(hello));
             *outbox = Outbox { hello, stream: self.after(outbox.stream), ..Outbox::default() };
             outbox.stream
         };

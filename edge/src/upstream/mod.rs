@@ -82,7 +82,7 @@ impl Upstreams {
     pub(crate) fn new(node: String) -> Arc<Self> {
         let instance = rand::random::<u64>().max(1);
         Arc::new(Self {
-            hello: node::EdgeHello { node, version: env!("CARGO_PKG_VERSION").to_owned(), instance },
+            hello: node::EdgeHello { node, version: env!("CARGO_PKG_VERSION").to_owned(), instance, clock_ms: 0 },
             ways: RwLock::default(),
             next: AtomicU32::new(0),
             turn: AtomicUsize::new(0),

@@ -47,6 +47,9 @@ pub struct EdgeHello {
     /// instance replaces an earlier one.
     #[prost(uint64, tag = "3")]
     pub instance: u64,
+    /// The edge's clock as it attaches, in ms since 1970; 0: it does not say. Only to warn of clocks that differ.
+    #[prost(int64, tag = "4")]
+    pub clock_ms: i64,
 }
 /// A client said Hello. After a broken stream, an edge opens its sessions anew with `principal` and no token.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

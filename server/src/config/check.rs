@@ -125,6 +125,13 @@ fn cluster(config: &Config, problems: &mut Problems) {
     if etcd && config.cluster.etcd.is_empty() {
         problems.add("cluster.etcd", "cluster.discovery = \"etcd\" needs endpoints: give [\"http://HOST:2379\"]");
     }
+    if etcd && !config.cluster.etcd_ca.as_os_str().is_empty() {
+        problems.file(
+            "cluster.etcd_ca",
+            &config.cluster.etcd_ca,
+            "the certificate of the authority that signed etcd's",
+        );
+    }
     let chat =
         config.runs(Service::Chat) || config.cluster.cores.iter().any(|core| core.services.contains(&Service::Chat));
     if edge && !etcd && !chat {

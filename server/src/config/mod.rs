@@ -4,6 +4,7 @@
 //! beside this module, and tests hold the example, the documentation and these structs together.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -93,6 +94,8 @@ pub(crate) struct Core {
     pub(crate) kafka: Vec<String>,
     /// With the Kafka bus: after how long without a sign of life a core's partitions go to others, in ms.
     pub(crate) kafka_session_ms: u64,
+    /// With the Kafka bus: further properties of librdkafka, such as "sasl.username".
+    pub(crate) kafka_properties: BTreeMap<String, String>,
     /// Commands that may wait for a partition's worker.
     pub(crate) bus_queue: usize,
     /// "memory": who is connected is known to this process alone. "redis": to all cores.
@@ -119,6 +122,12 @@ pub(crate) struct Cluster {
     pub(crate) discovery: DiscoveryKind,
     /// With etcd: endpoints, as "http://HOST:2379".
     pub(crate) etcd: Vec<String>,
+    /// With etcd over TLS: the authority that signed its certificate, PEM.
+    pub(crate) etcd_ca: PathBuf,
+    /// With etcd that knows users: this one.
+    pub(crate) etcd_user: String,
+    /// The user's password.
+    pub(crate) etcd_password: String,
     /// Without: the cores that an edge attaches to and calls, when they are other processes.
     pub(crate) cores: Vec<CoreNode>,
     /// The private CA's certificate, PEM.
@@ -319,6 +328,7 @@ impl Default for Core {
             bus: BusKind::Channel,
             kafka: Vec::new(),
             kafka_session_ms: 6_000,
+            kafka_properties: BTreeMap::new(),
             bus_queue: 4_096,
             presence: PresenceKind::Memory,
             redis: String::new(),
@@ -336,6 +346,9 @@ impl Default for Cluster {
             address: String::new(),
             discovery: DiscoveryKind::Static,
             etcd: Vec::new(),
+            etcd_ca: PathBuf::new(),
+            etcd_user: String::new(),
+            etcd_password: String::new(),
             cores: Vec::new(),
             ca: PathBuf::new(),
             certificate: PathBuf::new(),

@@ -101,7 +101,7 @@ pub enum DiscoveryError {
         holder: String,
     },
     /// The user or password is wrong.
-    #[error("cluster.etcd: etcd refuses the user or password: {0}")]
+    #[error("cluster.etcd: etcd refuses the user or password (cluster.etcd_user, cluster.etcd_password): {0}")]
     Refused(String),
     /// It does not answer.
     #[error("cluster.etcd: etcd does not answer at {endpoints}: {reason}")]
@@ -111,6 +111,9 @@ pub enum DiscoveryError {
         /// What came of it.
         reason: String,
     },
+    /// The authority's certificate cannot be used.
+    #[error("cluster.etcd_ca: {0}")]
+    Ca(String),
     /// The configuration cannot be used.
     #[error("cluster.etcd: {0}")]
     Config(String),

@@ -2,28 +2,40 @@
 //!
 //! A user has two keys: a sorted set of sessions, each scored by the time until which it counts, and the time last seen. Both have a time to
 //! live, so that what a lost node left behind goes by itself. A coming or going is one script, and a question one pipeline: each costs one
-//! round trip.
+//! round trip. The time is that of Redis: nodes whose clocks differ would take each other's sessions for over.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use fred::{
     clients::Client,
     interfaces::{ClientLike, KeysInterface as _, SortedSetsInterface as _},
     types::{
-        Builder, ConnectHandle,
+        Builder, ConnectHandle, CustomCommand,
         config::{Config, ReconnectPolicy, UnresponsiveConfig},
         scripts::Script,
     },
 };
 use gogochat_proto::ids::UserId;
 
+use tokio::task::JoinHandle;
+
 use super::{Presence, PresenceError, SessionKey, Status};
+use crate::clock;
 
 /// Presence in Redis.
 pub struct RedisPresence {
     client: Client,
     connection: ConnectHandle,
+    /// What Redis's clock is ahead of this machine's, in ms.
+    ahead: Arc<AtomicI64>,
+    measuring: JoinHandle<()>,
     prefix: String,
     online: Script,
     offline: Script,
@@ -74,6 +86,14 @@ impl RedisPresence {
     /// # Errors
     /// See [`RedisError`].
     pub async fn open(config: &RedisConfig) -> Result<Self, RedisError> {
+        Self::open_with_clock(config, clock::now_ms).await
+    }
+
+    /// The same on a machine with this clock (ms since 1970), which is the one that callers go by.
+    ///
+    /// # Errors
+    /// See [`RedisError`].
+    pub async fn open_with_clock(config: &RedisConfig, clock: fn() -> i64) -> Result<Self, RedisError> {
         let server = server(&config.url);
         let scheme = config.url.split_once("://").map(|(scheme, _)| scheme);
         if !matches!(scheme, Some("redis" | "rediss")) {
@@ -86,9 +106,14 @@ impl RedisPresence {
         let opened = tokio::time::timeout(PATIENCE, client.init()).await;
         let reason = match opened {
             Ok(Ok(connection)) => {
+                let ahead = Arc::<AtomicI64>::default();
+                measure(&client, clock, &ahead).await;
+                let measuring = tokio::spawn(keep_measuring(client.clone(), clock, ahead.clone()));
                 return Ok(Self {
                     client,
                     connection,
+                    ahead,
+                    measuring,
                     prefix: config.prefix.clone(),
                     online: Script::from_lua(ONLINE),
                     offline: Script::from_lua(OFFLINE),
@@ -108,6 +133,11 @@ impl RedisPresence {
         [format!("{}:presence:{{{user}}}:sessions", self.prefix), format!("{}:presence:{{{user}}}:seen", self.prefix)]
     }
 
+    /// The time that all nodes agree on, whatever their own clocks say.
+    fn shared(&self, now: i64) -> i64 {
+        now.saturating_add(self.ahead.load(Ordering::Relaxed))
+    }
+
     async fn run(&self, script: &Script, user: UserId, args: Vec<fred::types::Value>) -> Result<bool, PresenceError> {
         let keys = self.keys(user).to_vec();
         let done: i64 = script.evalsha_with_reload(&self.client, keys, args).await.map_err(unavailable)?;
@@ -117,6 +147,7 @@ impl RedisPresence {
 
 impl Drop for RedisPresence {
     fn drop(&mut self) {
+        self.measuring.abort();
         self.connection.abort();
     }
 }
@@ -124,6 +155,7 @@ impl Drop for RedisPresence {
 #[async_trait]
 impl Presence for RedisPresence {
     async fn online(&self, user: UserId, session: SessionKey, now: i64, ttl_ms: i64) -> Result<bool, PresenceError> {
+        let now = self.shared(now);
         let until = now.saturating_add(ttl_ms);
         let kept = ttl_ms.saturating_add(SPARE_MS);
         let args = vec![member(session).into(), now.into(), until.into(), kept.into(), SEEN_MS.into()];
@@ -131,6 +163,7 @@ impl Presence for RedisPresence {
     }
 
     async fn offline(&self, user: UserId, session: SessionKey, now: i64) -> Result<bool, PresenceError> {
+        let now = self.shared(now);
         self.run(&self.offline, user, vec![member(session).into(), now.into(), SEEN_MS.into()]).await
     }
 
@@ -138,6 +171,7 @@ impl Presence for RedisPresence {
         if users.is_empty() {
             return Ok(Vec::new());
         }
+        let now = self.shared(now);
         let pipeline = self.client.pipeline();
         for user in users {
             let [sessions, seen] = self.keys(*user);
@@ -152,6 +186,33 @@ impl Presence for RedisPresence {
             _ => Status::default(),
         };
         Ok(answers.chunks(2).map(status).collect())
+    }
+}
+
+/// Compares the clocks. Where Redis does not answer, or not soon, what was found last stays.
+async fn measure(client: &Client, clock: fn() -> i64, ahead: &AtomicI64) {
+    let asked = clock();
+    let time = CustomCommand::new_static("TIME", None, false);
+    let Ok((seconds, micros)) = client.custom::<(i64, i64), &str>(time, Vec::new()).await else { return };
+    let answered = clock();
+    if answered.saturating_sub(asked) > PROMPT_MS {
+        return;
+    }
+    let there = seconds.saturating_mul(1_000).saturating_add(micros / 1_000);
+    // Less than a second is nothing: sessions count for many.
+    let found = there.saturating_sub(asked) / 1_000 * 1_000;
+    let before = ahead.swap(found, Ordering::Relaxed);
+    if let Some(skew) = clock::skew(answered, there)
+        && clock::skew(found, before).is_some()
+    {
+        tracing::warn!("core.redis: this machine's clock is {skew} Redis's, which presence goes by: keep both by NTP");
+    }
+}
+
+async fn keep_measuring(client: Client, clock: fn() -> i64, ahead: Arc<AtomicI64>) {
+    loop {
+        tokio::time::sleep(MEASURE).await;
+        measure(&client, clock, &ahead).await;
     }
 }
 
@@ -211,6 +272,9 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// A connection that answers nothing for so long is dropped.
 const HANGS: Duration = Duration::from_secs(4);
 const QUEUE: usize = 65_536;
+const MEASURE: Duration = Duration::from_secs(30);
+/// An answer that takes longer says little of the time.
+const PROMPT_MS: i64 = 500;
 /// Sessions are kept for longer than they count, because nodes' clocks differ.
 const SPARE_MS: i64 = 60_000;
 /// How long it is known when a user was last seen: 30 days.

@@ -7,9 +7,12 @@ use std::{
 
 use fred::interfaces::{ClientLike as _, KeysInterface as _};
 use gogochat_proto::ids::UserId;
-use gogochat_storage::presence::{
-    Presence,
-    redis::{RedisConfig, RedisError, RedisPresence},
+use gogochat_storage::{
+    clock,
+    presence::{
+        Presence,
+        redis::{RedisConfig, RedisError, RedisPresence},
+    },
 };
 
 use crate::{
@@ -57,6 +60,30 @@ async fn nodes_share_it_and_keys_lapse() {
         let key = format!("{}:presence:{{{user}}}:{key}", config.prefix);
         let left: i64 = client.pttl(&key).await.unwrap();
         assert!((1..=most).contains(&left), "{key} lives for {left} ms");
+    }
+}
+
+/// A node whose clock is wrong by ten minutes takes nobody's sessions for over, nor for everlasting.
+#[tokio::test]
+async fn nodes_whose_clocks_differ_agree_on_who_is_there() {
+    const TTL: i64 = 45_000;
+    let config = RedisConfig { url: format!("redis://{}", address("redis")), prefix: unique("clocks") };
+    let clocks: [fn() -> i64; 3] = [clock::now_ms, || clock::now_ms() + 600_000, || clock::now_ms() - 600_000];
+    for (here, there) in [(0, 1), (1, 0), (1, 2), (2, 1)] {
+        let (here, there) = (clocks[here], clocks[there]);
+        let one = RedisPresence::open_with_clock(&config, here).await.unwrap();
+        let other = RedisPresence::open_with_clock(&config, there).await.unwrap();
+        let user = UserId::new_v7();
+        assert!(one.online(user, (1, 1), here(), TTL).await.unwrap());
+        assert!(other.get(&[user], there()).await.unwrap()[0].online);
+        assert!(!other.online(user, (2, 1), there(), TTL).await.unwrap(), "the first one's session still counts");
+        assert!(!other.offline(user, (2, 1), there()).await.unwrap());
+        assert!(one.get(&[user], here()).await.unwrap()[0].online);
+        // One that goes without a word is over in its time, for both; what a second is worth is left out.
+        for (node, now) in [(&one, here()), (&other, there())] {
+            assert!(node.get(&[user], now + TTL - 2_000).await.unwrap()[0].online);
+            assert!(!node.get(&[user], now + TTL + 2_000).await.unwrap()[0].online);
+        }
     }
 }
 

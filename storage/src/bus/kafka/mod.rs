@@ -71,7 +71,7 @@ pub enum OpenError {
         reason: String,
     },
     /// librdkafka does not take the configuration.
-    #[error("core.kafka is refused: {0}")]
+    #[error("core.kafka, or core.kafka_properties, is refused: {0}")]
     Config(String),
     /// The machine gives no thread.
     #[error("no thread for Kafka: {0}")]
@@ -81,7 +81,12 @@ pub enum OpenError {
 impl OpenError {
     #[allow(clippy::needless_pass_by_value, reason = "it is a function for map_err")]
     fn config(error: KafkaError) -> Self {
-        Self::Config(error.to_string())
+        Self::Config(match error {
+            // The value may be a password.
+            KafkaError::ClientConfig(_, why, key, value) if value.is_empty() => format!("{key}: {why}"),
+            KafkaError::ClientConfig(_, why, key, value) => format!("{key}: {}", why.replace(&value, "...")),
+            other => other.to_string(),
+        })
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "it is a function for map_err")]

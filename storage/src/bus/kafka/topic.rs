@@ -67,7 +67,10 @@ async fn make(config: &KafkaConfig) -> Result<(), OpenError> {
     let topic = config.topic();
     let admin: AdminClient<DefaultClientContext> = config.client().create().map_err(OpenError::config)?;
     let replication = TopicReplication::Fixed(config.replication.map_or(-1, i32::from));
-    let new = NewTopic::new(&topic, PARTITIONS as i32, replication).set("retention.ms", RETENTION_MS);
+    // Brokers refuse a record whose time, a producer's, is far ahead of their own: the time is theirs.
+    let new = NewTopic::new(&topic, PARTITIONS as i32, replication)
+        .set("retention.ms", RETENTION_MS)
+        .set("message.timestamp.type", "LogAppendTime");
     let options = AdminOptions::new().operation_timeout(Some(ASK)).request_timeout(Some(PATIENCE));
     let refused = |reason: String| OpenError::Topic { topic: topic.clone(), reason };
     let results = admin.create_topics([&new], &options).await.map_err(|error| refused(error.to_string()))?;

@@ -25,19 +25,21 @@ pub struct EtcdDiscovery {
 /// How etcd is reached.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EtcdConfig {
-    /// `http://HOST:PORT`, or `https://` for TLS. A user and password may stand in the first: `http://USER:PASSWORD@HOST:PORT`.
+    /// `http://HOST:PORT`, or `https://` for TLS. A user and password may stand in one: `http://USER:PASSWORD@HOST:PORT`.
     pub endpoints: Vec<String>,
     /// What the keys begin with: clusters that share an etcd have one each.
     pub prefix: String,
     /// With TLS: the authority that signed etcd's certificate, a PEM file; the public ones are not taken.
     pub ca: Option<PathBuf>,
+    /// User and password, unless an endpoint has them.
+    pub user: Option<(String, String)>,
     /// How long a node that says nothing more is known to the others. Whole seconds, 2 at least.
     pub ttl: Duration,
 }
 
 impl Default for EtcdConfig {
     fn default() -> Self {
-        Self { endpoints: Vec::new(), prefix: "gogochat".into(), ca: None, ttl: Duration::from_secs(5) }
+        Self { endpoints: Vec::new(), prefix: "gogochat".into(), ca: None, user: None, ttl: Duration::from_secs(5) }
     }
 }
 
@@ -153,6 +155,9 @@ async fn options(config: &EtcdConfig) -> Result<(Vec<String>, ConnectOptions), D
         .with_keep_alive(PING, ASK)
         .with_keep_alive_while_idle(false)
         .with_auto_token_refresh(true);
+    if let Some((user, password)) = &config.user {
+        options = options.with_user(user, password);
+    }
     let mut endpoints = Vec::with_capacity(config.endpoints.len());
     for endpoint in &config.endpoints {
         let (scheme, place) = endpoint.split_once("://").unwrap_or(("http", endpoint));
@@ -171,7 +176,7 @@ async fn options(config: &EtcdConfig) -> Result<(Vec<String>, ConnectOptions), D
     }
     if let Some(ca) = &config.ca {
         let pem = tokio::fs::read(ca).await;
-        let pem = pem.map_err(|error| DiscoveryError::Config(format!("{} cannot be read: {error}", ca.display())))?;
+        let pem = pem.map_err(|error| DiscoveryError::Ca(format!("{} cannot be read: {error}", ca.display())))?;
         options = options.with_tls(TlsOptions::new().ca_certificate(Certificate::from_pem(pem)));
     }
     Ok((endpoints, options))

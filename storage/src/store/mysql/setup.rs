@@ -11,9 +11,12 @@ use sea_orm::{
 };
 
 use super::{DIALECT, OpenError, options::place, pool};
-use crate::store::sql::{
-    Db,
-    migrate::{MigrateError, migrate},
+use crate::{
+    clock,
+    store::sql::{
+        Db,
+        migrate::{MigrateError, migrate},
+    },
 };
 
 /// Sees to it.
@@ -30,6 +33,7 @@ pub(super) async fn prepare(options: &MySqlConnectOptions) -> Result<(), OpenErr
     };
     check_version(&mut connection, options).await?;
     warn_of_durability(&mut connection).await.map_err(unusable)?;
+    warn_of_clock(&mut connection).await.map_err(unusable)?;
     connection.close().await.map_err(unusable)?;
     migrate_alone(options).await
 }
@@ -58,6 +62,18 @@ async fn warn_of_durability(connection: &mut MySqlConnection) -> Result<(), sqlx
     let (flush, sync, binlog): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     for warning in durability_warnings(flush, sync, binlog != 0) {
         tracing::warn!("core.store: {warning}");
+    }
+    Ok(())
+}
+
+/// All nodes have one database: who differs from it differs from the others.
+async fn warn_of_clock(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
+    let sql = "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
+    let there: i64 = sqlx::query(sql).fetch_one(connection).await?.try_get(0)?;
+    if let Some(skew) = clock::skew(clock::now_ms(), there) {
+        tracing::warn!(
+            "core.store: this machine's clock is {skew} MySQL's: keep both by NTP, or tokens expire at the wrong time"
+        );
     }
     Ok(())
 }
