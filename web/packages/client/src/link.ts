@@ -71,11 +71,14 @@ export class Link {
   readonly #upgrade: Timer;
   readonly #drain: Timer;
   #current: Session | undefined;
+  /** Replaced ones that may still bring replies. */
+  readonly #lingering = new Set<Session>();
+  /** The newest access token. */
   #token = "";
   #ticket = new Uint8Array(0);
   #openedAt = 0;
-  /** For so long the server wants to be left alone. */
-  #holdOff = 0;
+  /** Until then the server wants to be left alone. */
+  #quietUntil = 0;
   #lastKind: TransportKind | undefined;
   #race: Race | undefined;
   #webTransportFailed: boolean;
@@ -114,6 +117,8 @@ export class Link {
     this.#endRace();
     this.#current?.close();
     this.#current = undefined;
+    for (const session of this.#lingering) session.close();
+    this.#lingering.clear();
     this.#set({ status: "stopped", transport: undefined, rttMs: undefined });
     this.#events.down();
   }
@@ -150,7 +155,8 @@ export class Link {
 
   /** Starts the kinds after their delays; a kind that fails starts the next at once. The first session to be welcomed wins. */
   #start(quiet: boolean, plan: [TransportKind, number][], dials = this.#options.dials, otherwise?: () => void): void {
-    if (this.#race) {
+    const before = this.#race;
+    if (before) {
       if (quiet && !otherwise) return;
       this.#endRace();
     }
@@ -163,6 +169,8 @@ export class Link {
       else void this.#attempt(race, kind);
     }
     this.#pending.set(race, plan.filter(([, delay]) => delay > 0).map(([kind]) => kind));
+    // A drain that this came between goes on, should nothing come of it.
+    if (!quiet) before?.otherwise?.();
   }
 
   /** Kinds of a race that wait for their delay. */
@@ -182,7 +190,9 @@ export class Link {
       return this.#failed(race, kind);
     }
     if (this.#race !== race || !dial) return;
-    const session: Session = new Session(dial, token, this.#ticket, this.#options.client, this.#options.clock, {
+    this.#token = token;
+    let session: Session;
+    const events: SessionEvents = {
       welcome: (welcome) => this.#welcomed(race, session, token, welcome),
       event: (event) => this.#events.event(event),
       ephemeral: (ephemeral) => this.#events.ephemeral(ephemeral),
@@ -195,7 +205,13 @@ export class Link {
       rtt: (ms) => session === this.#current && this.#set({ rttMs: Math.max(1, Math.round(ms)) }),
       silent: (silent) => this.#silent(session, silent),
       closed: (info) => this.#closed(race, session, token, info),
-    });
+    };
+    try {
+      session = new Session(dial, token, this.#ticket, this.#options.client, this.#options.clock, events);
+    } catch {
+      // A browser may refuse to dial at all: the address, or an option that it does not know.
+      return this.#failed(race, kind);
+    }
     race.sessions.add(session);
   }
 
@@ -207,7 +223,6 @@ export class Link {
     const old = this.#current;
     const forced = !race.quiet;
     this.#current = session;
-    this.#token = token;
     this.#openedAt = this.#options.clock.now();
     session.attentive = this.#attentive;
     this.#drain.clear();
@@ -220,11 +235,21 @@ export class Link {
       rttMs: undefined,
       switches: this.#state.get().switches + (switched ? 1 : 0),
     });
+    // A newer one came while this one was on its way.
+    if (token !== this.#token) session.renew(this.#token);
     this.#events.up(session, welcome);
     // Replies to the calls of the old session may still be on their way; what it brings twice is applied once.
     if (old?.silent) old.close();
-    else if (old) this.#options.clock.after(LINGER_MS, () => old.close());
+    else if (old) this.#linger(old);
     this.#planUpgrade();
+  }
+
+  #linger(session: Session): void {
+    this.#lingering.add(session);
+    this.#options.clock.after(LINGER_MS, () => {
+      this.#lingering.delete(session);
+      session.close();
+    });
   }
 
   #closed(race: Race, session: Session, token: string, info: CloseInfo): void {
@@ -236,7 +261,7 @@ export class Link {
       if (wasCurrent) this.#lose();
       return this.#refresh(token);
     }
-    this.#holdOff = Math.max(this.#holdOff, info.retryAfterMs ?? 0);
+    if (info.retryAfterMs) this.#quietUntil = Math.max(this.#quietUntil, this.#options.clock.now() + info.retryAfterMs);
     if (wasTrying && info.retryAfterMs && !this.#current) {
       // The server has answered: over the other transport it would say the same.
       this.#endRace();
@@ -246,8 +271,9 @@ export class Link {
     if (wasTrying) return this.#failed(race, session.kind);
     this.#judge();
     this.#lose();
-    // One that was to take its place goes on.
-    if (this.#race && (!this.#race.quiet || this.#race.otherwise)) return;
+    // One that was to take its place goes on; a drain's, which tries one transport alone, not for long.
+    if (this.#race?.otherwise) return this.#retry.set(HEAD_START_MS + this.#pause(), () => this.#connect());
+    if (this.#race && !this.#race.quiet) return;
     this.#endRace();
     // The first try comes almost at once, but not from all clients of a server at the same moment.
     this.#retry.set(this.#pause(), () => this.#connect());
@@ -314,12 +340,19 @@ export class Link {
     const random = this.#options.random ?? Math.random;
     const elsewhere = target ? this.#options.elsewhere?.(target) : undefined;
     const current = () => session === this.#current;
+    // A path that went silent is bridged first, over the other transport: that leads away from the server as well.
+    const bridging = () => this.#race !== undefined && !this.#race.quiet;
     const here = () => {
-      if (current()) this.#start(true, [[session.kind, 0]], this.#options.dials, again);
+      if (!current()) return;
+      if (bridging()) return again();
+      this.#start(true, [[session.kind, 0]], this.#options.dials, again);
     };
-    const again = () => this.#drain.set(DRAIN_AGAIN_MS * (0.5 + random()), here);
+    const again = () => {
+      if (current()) this.#drain.set(this.#asked() + DRAIN_AGAIN_MS * (0.5 + random()), here);
+    };
     const there = () => {
       if (!current()) return;
+      if (bridging()) return again();
       if (!elsewhere?.[session.kind]) return here();
       this.#start(true, [[session.kind, 0]], elsewhere, here);
       // One that does not answer is not waited for to the end.
@@ -339,9 +372,12 @@ export class Link {
 
   /** Before the next try: what the server has asked for, and a random time on top. */
   #pause(): number {
-    const asked = this.#holdOff;
-    this.#holdOff = 0;
-    return asked + this.#backoff.next();
+    return this.#asked() + this.#backoff.next();
+  }
+
+  /** For how long the server still wants to be left alone. */
+  #asked(): number {
+    return Math.max(0, this.#quietUntil - this.#options.clock.now());
   }
 
   /** A session that lasted earns its successor short waiting times; one that broke at once does not. */

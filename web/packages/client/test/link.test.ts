@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CloseCode } from "../src/errors.ts";
+import type { Path } from "./wire.ts";
 import { World } from "./world.ts";
 
 describe("the link", () => {
@@ -129,6 +130,49 @@ describe("the link", () => {
     expect(client.connection.get().status).toBe("online");
   });
 
+  it("goes on with a token that came while its session was on its way", async () => {
+    const world = new World();
+    world.webtransport.latency = 50;
+    const auth = world.auth("ann", "a1");
+    const client = await world.device("ann", "a1", undefined, {}, auth);
+    await world.clock.advance(60);
+    auth.refreshed();
+    expect(client.connection.get().status).toBe("connecting");
+    await world.online(client);
+    await world.clock.advance(200);
+    expect(world.peer.hellos).toBe(2);
+    expect(world.webtransport.dialled).toBe(1);
+  });
+
+  it("takes a dial that throws for one that failed", async () => {
+    const world = new World();
+    const webtransport = {
+      dial: () => {
+        throw new Error("not supported");
+      },
+    } as unknown as Path;
+    world.websocket.refused = true;
+    const client = await world.device("ann", "a1", undefined, { webtransport });
+    await world.clock.advance(60_000);
+    expect(world.websocket.dialled).toBeGreaterThan(4);
+    world.websocket.refused = false;
+    client.kick();
+    expect(await world.clock.until(() => client.connection.get().status === "online", 21_000)).toBeLessThan(21_000);
+    expect(client.connection.get().transport).toBe("websocket");
+  });
+
+  it("leaves no session behind when it stops", async () => {
+    const world = new World();
+    world.webtransport.refused = true;
+    const client = await world.device("ann", "a1");
+    await world.online(client);
+    world.webtransport.refused = false;
+    await world.clock.until(() => client.connection.get().transport === "webtransport");
+    expect(world.websocket.open.size).toBe(1);
+    await client.close();
+    expect(world.websocket.open.size + world.webtransport.open.size).toBe(0);
+  });
+
   it("stops when the device is signed out", async () => {
     const world = new World();
     const client = await world.device("ann", "a1");
@@ -220,6 +264,67 @@ describe("the link", () => {
     await world.clock.advance(4_990);
     expect(dialled()).toBe(1);
     expect(await world.online(client)).toBeLessThan(400);
+  });
+
+  it("does not wait for a server that asked for it long ago", async () => {
+    const world = new World();
+    world.webtransport.refused = true;
+    const client = await world.device("ann", "a1");
+    await world.online(client);
+    // On the way back to WebTransport.
+    let refusals = 0;
+    world.peer.unwelcome = () => (refusals++, { code: 4104, retryAfterMs: 5_000 });
+    world.webtransport.refused = false;
+    await world.clock.until(() => refusals === 1);
+    world.webtransport.refused = true;
+    world.peer.unwelcome = () => undefined;
+    await world.clock.advance(5_000);
+    world.websocket.cut();
+    await world.clock.until(() => client.connection.get().status !== "online");
+    expect(await world.online(client)).toBeLessThan(1_000);
+  });
+
+  it("asks no more often than it was told to while a server drains", async () => {
+    const world = new World();
+    const client = await world.device("ann", "a1");
+    await world.online(client);
+    let refusals = 0;
+    world.peer.unwelcome = () => (refusals++, { code: 4104, retryAfterMs: 5_000 });
+    world.peer.push("ann", { case: "drain", value: { deadlineMs: 10_000 } });
+    await world.clock.until(() => refusals === 1);
+    await world.clock.advance(14_000);
+    expect(refusals).toBe(3);
+    expect(client.connection.get().status).toBe("online");
+  });
+
+  it("does not wait long for the edge that is named when the draining one has gone", async () => {
+    const world = new World();
+    const other = world.edge("https://edge-2");
+    other.webtransport.blackhole = true;
+    const client = await world.device("ann", "a1");
+    await world.online(client);
+    world.peer.push("ann", { case: "drain", value: { deadlineMs: 10_000, target: "https://edge-2" } });
+    await world.clock.until(() => other.webtransport.dialled === 1);
+    world.webtransport.cut();
+    await world.clock.until(() => client.connection.get().status !== "online");
+    expect(await world.online(client)).toBeLessThan(3_500);
+  });
+
+  it("leaves a draining server although the path was silent in between", async () => {
+    const world = new World();
+    const other = world.edge("https://edge-2");
+    other.webtransport.blackhole = true;
+    const client = await world.device("ann", "a1");
+    await world.online(client);
+    world.websocket.blackhole = true;
+    world.peer.push("ann", { case: "drain", value: { deadlineMs: 10_000, target: "https://edge-2" } });
+    await world.clock.until(() => other.webtransport.dialled === 1);
+    world.webtransport.blackhole = true;
+    await world.clock.until(() => world.websocket.dialled > 0);
+    world.webtransport.blackhole = false;
+    client.kick();
+    await world.clock.until(() => world.webtransport.open.size === 2, 5_000);
+    expect(client.connection.get()).toMatchObject({ status: "online", switches: 0 });
   });
 
   it("tries on while a draining server has nobody to go to, and stays until it ends", async () => {

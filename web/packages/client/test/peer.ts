@@ -41,6 +41,8 @@ export class Peer {
   readonly tokens = new Map<string, string>();
   /** Asked before each send; an error code refuses it. */
   refuse: (text: string) => { code: string; retryAfterMs: number } | undefined = () => undefined;
+  /** Asked before each new session; a close code refuses it. */
+  unwelcome: () => { code: number; retryAfterMs: number } | undefined = () => undefined;
   /** Commits, but says nothing: the reply is lost. */
   muteReplies = false;
   /** How often each method was called. */
@@ -145,6 +147,8 @@ export class Peer {
         this.hellos++;
         // A further Hello renews the token and is not answered.
         if (this.sessions.has(session)) return;
+        const unwelcome = this.unwelcome();
+        if (unwelcome) return this.#close(session, unwelcome.code, unwelcome.retryAfterMs);
         this.tickets.push([...frame.value.ticket]);
         [session.user = "", session.device = ""] = who.split("/");
         this.sessions.add(session);
