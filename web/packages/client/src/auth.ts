@@ -187,11 +187,20 @@ export class Auth {
     if (token) headers["authorization"] = `Bearer ${token}`;
     let response: Response;
     let answer: Record<string, unknown>;
+    const over = new AbortController();
+    const timer = setTimeout(() => over.abort(), REQUEST_TIMEOUT_MS);
     try {
-      response = await this.#fetch(this.#base + path, { method, headers, ...(body && { body: JSON.stringify(body) }) });
-      answer = (await response.json().catch(() => ({}))) as Record<string, unknown>;
+      const init = { method, headers, signal: over.signal, ...(body && { body: JSON.stringify(body) }) };
+      response = await this.#fetch(this.#base + path, init);
+      answer = (await response.json().catch((error) => {
+        // Of an error, the status says enough.
+        if (response.ok) throw error;
+        return {};
+      })) as Record<string, unknown>;
     } catch {
       throw new GogochatError("offline", "the server cannot be reached", 1_000);
+    } finally {
+      clearTimeout(timer);
     }
     if (!response.ok) {
       if (typeof answer["code"] === "string") throw GogochatError.from(answer as { code: string; message: string });
@@ -213,5 +222,10 @@ export class Auth {
 
 const KEY = "gogochat.signed-in";
 const SKEW = " skew";
+/**
+ * What takes longer is given up. A refresh on a connection that died while the device slept would keep every tab from coming back; and for a while only, 30 s,
+ * the server exchanges the same refresh token again.
+ */
+const REQUEST_TIMEOUT_MS = 10_000;
 /** How long before it lapses an access token is refreshed. */
 const EARLY_MS = 60_000;

@@ -105,6 +105,46 @@ describe("auth", () => {
     expect(auth.signedIn.get()).toBeUndefined();
   });
 
+  it("gives up a request that is not answered, and may make it again", async () => {
+    vi.useFakeTimers();
+    try {
+      const storage = new Shared();
+      const { fetch: answering } = server();
+      let dead = false;
+      const fetch = ((input: string, init: RequestInit) => {
+        if (!dead) return answering(input, init);
+        return new Promise((_, reject) => init.signal?.addEventListener("abort", () => reject(init.signal?.reason)));
+      }) as unknown as typeof globalThis.fetch;
+      const auth = new Auth({ storage, fetch, locks: locks() });
+      await auth.logIn("ann", "password", "test");
+      dead = true;
+      let failure: unknown;
+      void auth.token("a1").catch((error) => (failure = error));
+      await vi.advanceTimersByTimeAsync(9_900);
+      expect(failure).toBeUndefined();
+      await vi.advanceTimersByTimeAsync(200);
+      expect(failure).toMatchObject({ code: "offline", retryable: true });
+      dead = false;
+      expect(await auth.token("a1")).toBe("a2");
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("takes an answer that breaks off for none", async () => {
+    const storage = new Shared();
+    const { fetch: answering } = server();
+    let cut = false;
+    const fetch = (async (input: string, init: RequestInit) =>
+      cut ? new Response('{"user":{"id":', { status: 200 }) : answering(input, init)) as unknown as typeof globalThis.fetch;
+    const auth = new Auth({ storage, fetch });
+    await auth.logIn("ann", "password", "test");
+    cut = true;
+    await expect(auth.token("a1")).rejects.toMatchObject({ code: "offline", retryable: true });
+    expect(auth.signedIn.get()?.accessToken).toBe("a1");
+  });
+
   it("tells faults by their code and field", async () => {
     const fetch = (async () =>
       json(400, {
