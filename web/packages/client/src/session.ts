@@ -3,7 +3,7 @@
 import { create, type DescMessage, fromBinary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { type Clock, Timer } from "./clock.ts";
 import { CloseCode, type CloseInfo, GogochatError } from "./errors.ts";
-import { type ClientFrameInit, decodeFrame, encodeFrame } from "./frame.ts";
+import { type ClientFrameInit, decodeFrame, encodeFrame, MAX_FRAME } from "./frame.ts";
 import type { Event } from "./gen/gogochat/v1/event_pb.ts";
 import type { Ephemeral, Resync, Watermark, Welcome } from "./gen/gogochat/v1/realtime_pb.ts";
 import type { Method } from "./methods.ts";
@@ -112,13 +112,15 @@ export class Session {
     if (!this.open) return Promise.reject(lost());
     const id = ++this.#lastCall;
     const body = toBinary(method.input, create(method.input, request));
-    const frame: ClientFrameInit = { case: "call", value: { id, method: method.name, key: options.key ?? "", body } };
+    const bytes = encodeFrame({ case: "call", value: { id, method: method.name, key: options.key ?? "", body } });
+    // The server would end the session, and so every one after it that repeats the call.
+    if (bytes.length > MAX_FRAME) return Promise.reject(new GogochatError("body_too_large", `a frame holds ${MAX_FRAME} bytes`));
     return new Promise((resolve, reject) => {
       const cancelTimeout = this.#clock.after(CALL_TIMEOUT_MS, () => {
         this.#settle(id)?.reject(new GogochatError("deadline_exceeded", "no reply in time", 500));
       });
       this.#calls.set(id, {
-        send: () => this.#send(frame, options.aside ? "aside" : "main"),
+        send: () => this.#write(bytes, options.aside ? "aside" : "main"),
         resolve: (bytes) => resolve(fromBinary(method.output, bytes)),
         reject,
         cancelTimeout,
@@ -160,8 +162,11 @@ export class Session {
   }
 
   #send(frame: ClientFrameInit, way: "main" | "aside" | "lossy" = "main"): void {
+    this.#write(encodeFrame(frame), way);
+  }
+
+  #write(bytes: Uint8Array, way: "main" | "aside" | "lossy"): void {
     this.#lastSent = this.#clock.now();
-    const bytes = encodeFrame(frame);
     if (way === "aside") this.#transport.sendAside(bytes);
     else if (way === "lossy") this.#transport.sendLossy(bytes);
     else this.#transport.send(bytes);

@@ -75,6 +75,16 @@ describe("sending", () => {
     expect(states(ann).every((state) => state === "committed")).toBe(true);
   });
 
+  it("marks what no frame can hold, and keeps its session", async () => {
+    const { world, ann } = await pair();
+    ann.send("c", "x".repeat(64 * 1024));
+    ann.send("c", "next");
+    await world.clock.until(() => ann.waiting.get() === 0);
+    await world.clock.advance(100);
+    expect(world.peer.texts("c")).toEqual(["next"]);
+    expect(ann.timeline("c").items.get().at(-1)).toMatchObject({ state: "failed", error: "body_too_large" });
+  });
+
   it("drops a failed message when it is told to", async () => {
     const { world, ann } = await pair();
     world.peer.refuse = () => ({ code: "not_a_contact", retryAfterMs: 0 });
