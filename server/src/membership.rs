@@ -8,7 +8,7 @@ use gogochat_storage::{
     open,
     store::mysql::{Alone, Hold},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -20,6 +20,8 @@ use crate::{
 pub(crate) struct Membership {
     discovery: Arc<dyn Discovery>,
     claim: Option<Claim>,
+    /// Says when the claim is in doubt; a claim that is given back is not.
+    watching: Option<JoinHandle<()>>,
     registration: Option<Arc<Registration>>,
     /// Beside an SQLite store; let go with the process, however it ends.
     lock: Option<File>,
@@ -33,11 +35,12 @@ impl Membership {
     /// # Errors
     /// Another does; discovery is not reachable.
     pub(crate) async fn begin(config: &Config, discovery: Arc<dyn Discovery>) -> anyhow::Result<Self> {
-        let mut membership = Self { discovery, claim: None, registration: None, lock: None, alone: None };
+        let mut membership =
+            Self { discovery, claim: None, watching: None, registration: None, lock: None, alone: None };
         if config.core.bus == BusKind::Channel && config.runs(Service::Chat) {
             membership.lock = lock(config)?;
             let claim = membership.discovery.claim(CHAT, &config.node).await.context(ONE_ALONE)?;
-            tokio::spawn(watch_claim(claim.held()));
+            membership.watching = Some(tokio::spawn(watch_claim(claim.held())));
             membership.claim = Some(claim);
         }
         Ok(membership)
@@ -114,6 +117,9 @@ impl Membership {
     /// Another may do what this core did alone.
     pub(crate) async fn end(mut self) {
         self.leave().await;
+        if let Some(watching) = self.watching.take() {
+            watching.abort();
+        }
         if let Some(claim) = self.claim.take() {
             claim.close().await;
         }

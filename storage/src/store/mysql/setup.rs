@@ -68,7 +68,8 @@ async fn warn_of_durability(connection: &mut MySqlConnection) -> Result<(), sqlx
 
 /// All nodes have one database: who differs from it differs from the others.
 async fn warn_of_clock(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
-    let sql = "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
+    // Whole seconds, whatever the time zone: one with summer time has an hour twice.
+    let sql = "SELECT CAST(UNIX_TIMESTAMP() * 1000 AS SIGNED)";
     let there: i64 = sqlx::query(sql).fetch_one(connection).await?.try_get(0)?;
     if let Some(skew) = clock::skew(clock::now_ms(), there) {
         tracing::warn!(
