@@ -4,6 +4,7 @@ use bytes::Bytes;
 use gogochat_proto::{
     error::ErrorCode,
     ids::{ClientMsgId, LogId},
+    partition::partition,
     v1,
 };
 use gogochat_storage::store::{Command, Done, Hash, Millis};
@@ -51,4 +52,21 @@ pub(crate) fn encode(reply: &impl Message) -> Bytes {
 pub(crate) fn unexpected(done: &Done) -> v1::Error {
     tracing::error!(?done, "a result that does not belong to its command");
     ErrorCode::Internal.with("a fault of the server")
+}
+
+/// The partition of a log. Any node computes the same from the id's text, which is the key that a client gives.
+pub(crate) fn partition_of(log: LogId) -> u32 {
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    partition(log.uuid().as_hyphenated().encode_lower(&mut text).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_partition_is_that_of_the_key() {
+        let log = LogId::new_v7();
+        assert_eq!(partition_of(log), partition(log.to_string().as_bytes()));
+    }
 }

@@ -84,6 +84,12 @@ impl Lanes {
         self.waiting.shrink_to(self.waiting.len().max(SMALL));
     }
 
+    /// Logs whose refused command may still be overtaken by what was on its way as the sender heard of it.
+    pub(crate) fn fresh(&self, now: Instant) -> impl Iterator<Item = LogId> {
+        let fresh = move |since: &Instant| now.saturating_duration_since(*since) < FRESH;
+        self.waiting.iter().filter(move |(_, (_, since))| fresh(since)).map(|(lane, _)| lane.log)
+    }
+
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
@@ -104,6 +110,8 @@ impl Lanes {
 
 /// Clients repeat for 30 s: a command that has not come again for so long was given up.
 const GIVEN_UP: Duration = Duration::from_secs(60);
+/// Longer than a store takes to fail twice: by then what was on its way has come, and been refused too.
+const FRESH: Duration = Duration::from_secs(15);
 /// Longer than a command waits on the bus.
 const KEPT: Duration = Duration::from_secs(60);
 const SMALL: usize = 16;
@@ -167,6 +175,17 @@ mod tests {
         assert_eq!(lanes.len(), 1);
         lanes.sweep(now + KEPT, |_| false);
         assert_eq!(lanes.len(), 0);
+    }
+
+    #[test]
+    fn it_is_fresh_until_it_comes_again_or_some_time_has_passed() {
+        let (mut lanes, now) = (Lanes::new(10), Instant::now());
+        lanes.refused(lane(1), id(1), now);
+        let soon = now + FRESH - Duration::from_millis(1);
+        assert_eq!(lanes.fresh(soon).collect::<Vec<_>>(), [lane(1).log]);
+        assert_eq!(lanes.fresh(now + FRESH).count(), 0);
+        lanes.come(lane(1), id(1), soon);
+        assert_eq!(lanes.fresh(soon).count(), 0);
     }
 
     #[test]

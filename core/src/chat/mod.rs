@@ -1,6 +1,7 @@
 //! Conversations: what is said in them is committed by the worker; what was said is read here.
 
 pub(crate) mod commands;
+mod doubts;
 mod lane;
 mod marks;
 pub(crate) mod worker;

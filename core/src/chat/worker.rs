@@ -2,7 +2,7 @@
 //! batch gathers on the bus; while a batch is answered and told the next one commits.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,21 +10,29 @@ use std::{
 use bytes::Bytes;
 use gogochat_proto::{
     error::ErrorCode,
-    ids::{ClientMsgId, LogId},
+    ids::{ClientMsgId, LogId, UserId},
     v1,
 };
 use gogochat_storage::{
     bus::{BusCommand, Consumer, ReplyTo},
     store::{Command, Committed, Done, Event, MovedMark, Outcome, Range, Store, StoreError},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    doubts::{Doubts, LATE},
     lane::{Lane, Lanes, Turn},
     marks::{LateMarks, Marks},
 };
-use crate::{authorize::Caller, clock::now_ms, command::Ordered, failure, fanout::Hub, metrics::Metrics};
+use crate::{
+    authorize::Caller,
+    clock::now_ms,
+    command::{Ordered, partition_of},
+    failure,
+    fanout::Hub,
+    metrics::Metrics,
+};
 
 /// Commits what the bus brings.
 pub(crate) struct Worker {
@@ -49,6 +57,8 @@ pub(crate) struct Settled {
     events: Vec<Event>,
     /// Committed before, and perhaps by a core that was lost before it told anybody.
     repeated: Vec<(LogId, i64)>,
+    /// Where something may have been committed, for the store gave no answer.
+    doubtful: Vec<LogId>,
     /// What goes to a service beside the store.
     notices: Vec<BusCommand>,
 }
@@ -57,6 +67,8 @@ pub(crate) struct Settled {
 struct Pending {
     reply_to: ReplyTo,
     log: Option<LogId>,
+    /// The other logs that it writes to.
+    others: Vec<LogId>,
     kind: Kind,
     reply: fn(&Done) -> Result<Bytes, v1::Error>,
 }
@@ -101,9 +113,17 @@ impl Worker {
         teller: mpsc::Sender<Settled>,
         stop: CancellationToken,
     ) {
-        while let Some(Some(batch)) = stop.run_until_cancelled(consumer.next_batch(self.batch_max)).await {
+        let mut kept = Vec::new();
+        loop {
+            let batch = tokio::select! {
+                () = stop.cancelled() => return,
+                batch = consumer.next_batch(self.batch_max) => batch,
+                () = tokio::time::sleep(KEPT_LOOK), if !kept.is_empty() => Some(Vec::new()),
+            };
+            let Some(batch) = batch else { return };
             let settled = self.settle(batch).await;
-            if let Err(error) = consumer.commit().await {
+            kept = self.kept();
+            if let Err(error) = consumer.commit(&kept).await {
                 // It may come again, and finds itself committed.
                 tracing::warn!(%error, "the bus did not note a batch as done");
             }
@@ -113,12 +133,20 @@ impl Worker {
         }
     }
 
+    /// Partitions with a command that was refused and has not come again. If another core is given them now, it does not know of that, and
+    /// would commit what lies behind it on the bus: so it is given the refused one again, before that.
+    fn kept(&self) -> Vec<u32> {
+        let partitions: BTreeSet<u32> = self.lanes.fresh(Instant::now()).map(partition_of).collect();
+        partitions.into_iter().collect()
+    }
+
     async fn settle(&mut self, batch: Vec<BusCommand>) -> Settled {
         let mut settled = Settled {
             batch: self.hub.progress.begin(),
             commands: batch.len(),
             answers: Vec::with_capacity(batch.len()),
             repeated: Vec::new(),
+            doubtful: Vec::new(),
             notices: Vec::new(),
             marks: Vec::new(),
             events: Vec::with_capacity(batch.len()),
@@ -132,6 +160,7 @@ impl Worker {
             pending.push(Pending {
                 reply_to: NOBODY,
                 log: None,
+                others: Vec::new(),
                 kind: Kind::Marks(marks),
                 reply: |_| Ok(Bytes::new()),
             });
@@ -171,8 +200,8 @@ impl Worker {
         {
             return Err(ErrorCode::OutOfOrder.with("an earlier command was refused: repeat that one first"));
         }
-        let log = log(&command);
-        Ok((command, Pending { reply_to, log, kind, reply: method.reply }))
+        let (log, others) = (log(&command), others(&command));
+        Ok((command, Pending { reply_to, log, others, kind, reply: method.reply }))
     }
 
     /// The outcome of each command, or why it has none.
@@ -239,6 +268,9 @@ impl Worker {
             }
             Ok(Err(refusal)) => Err(failure::refusal(refusal)),
             Err(error) => {
+                if matches!(error, StoreError::Unavailable(_)) {
+                    settled.doubtful.extend(pending.log.iter().chain(&pending.others));
+                }
                 let error = failure::stored(&error);
                 if error.retryable() {
                     match pending.kind {
@@ -270,6 +302,20 @@ fn log(command: &Command) -> Option<LogId> {
     }
 }
 
+/// The logs that a command writes events to, beside a message's own conversation.
+fn others(command: &Command) -> Vec<LogId> {
+    let own = |user: &UserId| LogId::from(*user);
+    match command {
+        Command::Append { .. } | Command::Mark { .. } => Vec::new(),
+        Command::RequestContact { from: one, to: other, .. }
+        | Command::AcceptContact { user: one, from: other, .. }
+        | Command::RemoveContact { user: one, peer: other, .. } => vec![own(one), own(other)],
+        Command::CreateGroup { origin, members, .. } => members.iter().chain([&origin.sender]).map(own).collect(),
+        Command::AddMembers { log, users, .. } => users.iter().map(own).chain([*log]).collect(),
+        Command::LeaveGroup { log, origin } => vec![*log, own(&origin.sender)],
+    }
+}
+
 fn kind(command: &Command, caller: Caller, reply_to: &ReplyTo) -> Kind {
     // Calls by REST and gRPC come one by one: they have no lane.
     let in_lane = |log, id| match reply_to.attachment {
@@ -295,7 +341,21 @@ pub(crate) async fn tell(
     mut settled: mpsc::Receiver<Settled>,
     notice: impl Fn(&BusCommand),
 ) {
-    while let Some(Settled { batch, commands, answers, marks, events, repeated, notices }) = settled.recv().await {
+    let mut doubts = Doubts::default();
+    let mut late = tokio::time::interval(LATE);
+    late.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let settled = tokio::select! {
+            settled = settled.recv() => settled,
+            _ = late.tick(), if !doubts.is_empty() => {
+                for log in doubts.turn() {
+                    hub.doubt(log);
+                }
+                continue;
+            }
+        };
+        let Some(settled) = settled else { return };
+        let Settled { batch, commands, answers, marks, events, repeated, doubtful, notices } = settled;
         for (to, answer) in answers {
             hub.answer(&to, answer);
         }
@@ -310,6 +370,11 @@ pub(crate) async fn tell(
         hub.progress.moved(-i64::try_from(commands).unwrap_or(0));
         for (log, seq) in repeated {
             tell_again(&hub, &*store, log, seq).await;
+        }
+        for log in doubtful {
+            if hub.doubt(log) {
+                doubts.add(log);
+            }
         }
     }
 }
@@ -328,4 +393,6 @@ async fn tell_again(hub: &Hub, store: &dyn Store, log: LogId, seq: i64) {
 /// The return address of what nobody waits for.
 const NOBODY: ReplyTo = ReplyTo { attachment: u64::MAX, session: 0, call_id: 0 };
 const MAX_LANES: usize = 1 << 18;
+/// How often a look is taken whether partitions are still to be kept, when nothing comes.
+const KEPT_LOOK: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_secs(30);

@@ -69,6 +69,17 @@ impl State {
         }
     }
 
+    /// Something may have been committed that nobody was told of. `true`: a replay has to begin, which reads it.
+    pub(crate) fn doubt(&mut self) -> bool {
+        match *self {
+            Self::Live { last } => {
+                *self = Self::Replaying { last, top: last };
+                true
+            }
+            Self::Announced { .. } | Self::Replaying { .. } => false,
+        }
+    }
+
     /// An event was published.
     pub(crate) fn publish(&mut self, seq: i64) -> Published {
         match self {

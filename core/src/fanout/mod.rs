@@ -167,6 +167,17 @@ impl Hub {
         }
     }
 
+    /// Something may have been committed in a log that nobody was told of: every edge that hears it is sent what there is. `false`: none does.
+    pub(crate) fn doubt(&self, log: LogId) -> bool {
+        let Some(mut interests) = self.logs.get_mut(&log) else { return false };
+        for interest in interests.iter_mut() {
+            if interest.state.doubt() {
+                interest.attachment.want_replay(Wanted { log, interest: interest.number });
+            }
+        }
+        true
+    }
+
     fn interest(&self, attachment: &Arc<Attachment>, state: State) -> Interest {
         let number = self.interests.fetch_add(1, Ordering::Relaxed);
         Interest { attachment: attachment.clone(), number, state }

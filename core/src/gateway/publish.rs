@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use gogochat_proto::{error::ErrorCode, ids::LogId, partition::partition, v1};
+use gogochat_proto::{error::ErrorCode, ids::LogId, v1};
 use gogochat_storage::bus::{BusCommand, BusError, ReplyTo};
 
 use super::{Gateway, dispatch::Entry};
 use crate::{
     authorize::Caller,
-    command::{Address, Ordered},
+    command::{Address, Ordered, partition_of},
     seldom::Seldom,
     social::commands::REQUEST_CONTACT,
 };
@@ -117,20 +117,3 @@ fn refused(error: &BusError) -> v1::Error {
 }
 
 static UNAVAILABLE: Seldom = Seldom::new();
-
-/// Any node computes the same from the id's text, which is the key that a client gives.
-fn partition_of(log: LogId) -> u32 {
-    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-    partition(log.uuid().as_hyphenated().encode_lower(&mut text).as_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_partition_is_that_of_the_key() {
-        let log = LogId::new_v7();
-        assert_eq!(partition_of(log), partition(log.to_string().as_bytes()));
-    }
-}

@@ -26,6 +26,8 @@ pub(crate) struct Faults {
     /// Commits that may go through; closed gates hold them.
     gate: Semaphore,
     gated: AtomicI64,
+    /// So many of the next commits are carried out, and their answers are lost.
+    unanswered: AtomicI64,
     /// Commits that have begun.
     pub(crate) begun: AtomicI64,
     /// A text whose command cannot be committed.
@@ -42,6 +44,7 @@ impl Faults {
             how: Mutex::new(StoreError::Full),
             gate: Semaphore::new(0),
             gated: AtomicI64::new(0),
+            unanswered: AtomicI64::new(0),
             begun: AtomicI64::new(0),
             poison: Mutex::new(None),
             after_poison: Mutex::new(None),
@@ -56,6 +59,11 @@ impl Faults {
     pub(crate) fn fail_one_of(&self, commits: i64, how: StoreError) {
         *self.how.lock() = how;
         self.every.store(commits, Ordering::SeqCst);
+    }
+
+    /// The next commit is carried out, and its answer is lost.
+    pub(crate) fn lose_an_answer(&self) {
+        self.unanswered.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Holds commits until `release`.
@@ -119,7 +127,12 @@ macro_rules! passed_on {
         impl Store for Faulty {
             async fn commit(&self, batch: Vec<Command>) -> Result<Vec<Outcome>, StoreError> {
                 self.faults.pass(&batch).await?;
-                self.store.commit(batch).await
+                let outcomes = self.store.commit(batch).await;
+                let lost = |left: i64| (left > 0).then_some(left - 1);
+                match self.faults.unanswered.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lost) {
+                    Ok(_) => Err(StoreError::Unavailable("the answer is lost".into())),
+                    Err(_) => outcomes,
+                }
             }
 
             $(async fn $name(&self, $($argument: $type),*) -> $result {

@@ -1,6 +1,9 @@
 //! When the store or the core is in trouble: what is refused, in which order it comes again, and that nothing acknowledged is lost.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use gogochat_core::CoreConfig;
 use gogochat_proto::{
@@ -8,18 +11,24 @@ use gogochat_proto::{
     node::{self, core_item::Item, edge_item::Item as Up},
     v1,
 };
-use gogochat_storage::{bus::channel::ChannelBus, open::Storage, store::StoreError};
+use gogochat_storage::{
+    bus::{Bus, BusCommand, BusError, Consumer, channel::ChannelBus},
+    open::Storage,
+    store::StoreError,
+};
+use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::{
     faulty::Faults,
-    support::{Edge, Node, User, code, command, config, eventually, message, next_call, text},
+    support::{Edge, Node, User, code, command, config, eventually, message, new_id, next_call, text},
 };
 
-async fn two(faults: &std::sync::Arc<Faults>) -> (Node, User, User, LogId) {
+async fn two(faults: &Arc<Faults>) -> (Node, User, User, LogId) {
     with_batches_of(1_000, faults).await
 }
 
-async fn with_batches_of(batch_max: usize, faults: &std::sync::Arc<Faults>) -> (Node, User, User, LogId) {
+async fn with_batches_of(batch_max: usize, faults: &Arc<Faults>) -> (Node, User, User, LogId) {
     let node = Node::with(CoreConfig { batch_max, ..config() }, |storage| faults.before(storage)).await;
     let (alice, bob) = (node.register("alice").await, node.register("bob").await);
     let log = node.befriend(&alice, &bob).await;
@@ -90,10 +99,8 @@ async fn sends_under_way_when_the_store_fails_keep_their_order() {
 #[tokio::test]
 async fn a_full_bus_refuses_and_later_sends_wait_for_the_repeat() {
     let faults = Faults::new();
-    let node = Node::with(config(), |storage| {
-        faults.before(Storage { bus: std::sync::Arc::new(ChannelBus::new(2)), ..storage })
-    })
-    .await;
+    let node =
+        Node::with(config(), |storage| faults.before(Storage { bus: Arc::new(ChannelBus::new(2)), ..storage })).await;
     let (alice, bob) = (node.register("alice").await, node.register("bob").await);
     let log = node.befriend(&alice, &bob).await;
     let mut edge = Edge::attach(&node).await;
@@ -189,10 +196,8 @@ async fn one_by_one_none_overtakes_another_that_will_come_again() {
 #[tokio::test]
 async fn what_the_edge_waited_for_passes_whatever_was_refused_behind_it() {
     let faults = Faults::new();
-    let node = Node::with(config(), |storage| {
-        faults.before(Storage { bus: std::sync::Arc::new(ChannelBus::new(1)), ..storage })
-    })
-    .await;
+    let node =
+        Node::with(config(), |storage| faults.before(Storage { bus: Arc::new(ChannelBus::new(1)), ..storage })).await;
     let (alice, bob) = (node.register("alice").await, node.register("bob").await);
     let log = node.befriend(&alice, &bob).await;
     let mut edge = Edge::attach(&node).await;
@@ -335,4 +340,137 @@ async fn a_drain_ends_at_its_deadline() {
     node.core.drain(Duration::from_millis(100)).await;
     assert!(began.elapsed() < Duration::from_secs(5));
     faults.release();
+}
+
+#[tokio::test]
+async fn what_was_committed_without_an_answer_is_told_to_those_it_concerns() {
+    let faults = Faults::new();
+    let (node, alice, bob, log) = two(&faults).await;
+    let eve = node.register("eve").await;
+    node.befriend(&alice, &eve).await;
+    let ask = v1::RequestContactRequest { user_id: eve.id.to_string(), note: String::new() };
+    let _: v1::RequestContactResponse =
+        node.call("SocialService/RequestContact", Some(&bob.token), &ask).await.unwrap();
+    let mut edge = Edge::attach(&node).await;
+    let alices = edge.enter(&alice).await;
+    let eves = edge.enter(&eve).await;
+    edge.enter(&bob).await;
+    let begins = async |edge: &mut Edge, user: &User| loop {
+        if let Some(begins) = edge.event(user.own()).await.0.subscribe {
+            return LogId::from_slice(&begins.log_id).unwrap();
+        }
+    };
+
+    let create = v1::CreateGroupRequest {
+        client_msg_id: new_id(),
+        title: "Friends".into(),
+        member_ids: vec![bob.id.to_string()],
+    };
+    faults.lose_an_answer();
+    let lost = edge.call::<v1::CreateGroupResponse>(alices, "ChatService/CreateGroup", "", &create).await;
+    assert_eq!(code(lost), "unavailable");
+    let group = begins(&mut edge, &bob).await;
+    assert_eq!(begins(&mut edge, &alice).await, group);
+    let again: v1::CreateGroupResponse = edge.call(alices, "ChatService/CreateGroup", "", &create).await.unwrap();
+    assert_eq!(again.conversation_id, group.to_string());
+
+    let add = v1::AddMembersRequest {
+        conversation_id: group.to_string(),
+        client_msg_id: new_id(),
+        user_ids: vec![eve.id.to_string()],
+    };
+    edge.interest(group, 0).await;
+    assert!(matches!(edge.event(group).await.1.body, Some(v1::event::Body::ConversationCreated(_))));
+    faults.lose_an_answer();
+    assert_eq!(
+        code(edge.call::<v1::AddMembersResponse>(alices, "ChatService/AddMembers", group, &add).await),
+        "unavailable"
+    );
+    assert_eq!(begins(&mut edge, &eve).await, group);
+    assert!(matches!(edge.event(group).await.1.body, Some(v1::event::Body::MembersAdded(_))));
+
+    let accept = v1::AcceptContactRequest { user_id: bob.id.to_string() };
+    faults.lose_an_answer();
+    let lost = edge.call::<v1::AcceptContactResponse>(eves, "SocialService/AcceptContact", "", &accept).await;
+    assert_eq!(code(lost), "unavailable");
+    let direct = begins(&mut edge, &bob).await;
+    assert_eq!(begins(&mut edge, &eve).await, direct);
+
+    // A message, too, and nobody has to repeat it for that.
+    faults.lose_an_answer();
+    assert_eq!(code(edge.say(alices, log, "heard").await), "unavailable");
+    assert_eq!(text(&edge.event(log).await.1).unwrap(), "heard");
+}
+
+/// A bus that notes which partitions its consumer was told to keep, last.
+struct Keeping {
+    bus: ChannelBus,
+    kept: Arc<Mutex<Vec<u32>>>,
+}
+
+struct KeepingConsumer {
+    consumer: Box<dyn Consumer>,
+    kept: Arc<Mutex<Vec<u32>>>,
+}
+
+#[tonic::async_trait]
+impl Bus for Keeping {
+    async fn publish(&self, command: BusCommand) -> Result<(), BusError> {
+        self.bus.publish(command).await
+    }
+
+    fn era(&self) -> watch::Receiver<u64> {
+        self.bus.era()
+    }
+
+    fn assigned(&self) -> watch::Receiver<Vec<u32>> {
+        self.bus.assigned()
+    }
+
+    async fn consumer(&self) -> Result<Box<dyn Consumer>, BusError> {
+        Ok(Box::new(KeepingConsumer { consumer: self.bus.consumer().await?, kept: self.kept.clone() }))
+    }
+
+    async fn close(&self) {
+        self.bus.close().await;
+    }
+}
+
+#[tonic::async_trait]
+impl Consumer for KeepingConsumer {
+    async fn next_batch(&mut self, max: usize) -> Option<Vec<BusCommand>> {
+        self.consumer.next_batch(max).await
+    }
+
+    async fn commit(&mut self, keep: &[u32]) -> Result<(), BusError> {
+        *self.kept.lock() = keep.to_vec();
+        self.consumer.commit(keep).await
+    }
+}
+
+#[tokio::test]
+async fn a_partition_is_kept_until_what_was_refused_has_come_again() {
+    let (faults, kept) = (Faults::new(), Arc::new(Mutex::new(Vec::new())));
+    let node = Node::with(config(), |storage| {
+        let bus = Keeping { bus: ChannelBus::new(64), kept: kept.clone() };
+        faults.before(Storage { bus: Arc::new(bus), ..storage })
+    })
+    .await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let log = node.befriend(&alice, &bob).await;
+    let mut edge = Edge::attach(&node).await;
+    let session = edge.enter(&alice).await;
+    let partition = gogochat_proto::partition::partition(log.to_string().as_bytes());
+    let [first, second] = [message(log, "1"), message(log, "2")];
+    let mut send = async |request: &v1::SendMessageRequest| {
+        edge.call::<v1::SendMessageResponse>(session, "ChatService/SendMessage", log, request).await
+    };
+    faults.fail(1, unavailable());
+    assert_eq!(code(send(&first).await), "unavailable");
+    assert_eq!(*kept.lock(), [partition]);
+    assert_eq!(code(send(&second).await), "out_of_order");
+    assert_eq!(*kept.lock(), [partition]);
+    send(&first).await.unwrap();
+    assert!(kept.lock().is_empty());
+    send(&second).await.unwrap();
 }

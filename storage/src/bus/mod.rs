@@ -79,8 +79,10 @@ pub trait Consumer: Send {
     /// Waits for commands and gives what there is, at most `max`; of one partition in their order. `None`: the bus has shut down.
     async fn next_batch(&mut self, max: usize) -> Option<Vec<BusCommand>>;
 
-    /// The last batch has been committed to the store: it will not be given again.
-    async fn commit(&mut self) -> Result<(), BusError>;
+    /// What was given is done with, and will not be given again; except in the partitions `keep`, where something was refused that has to
+    /// come again before what follows it: there all from the batch on where they were first kept is given again to whoever consumes them next,
+    /// until a later call does not keep them. A partition where very much has followed is not kept.
+    async fn commit(&mut self, keep: &[u32]) -> Result<(), BusError>;
 }
 
 /// Why a command was not taken.

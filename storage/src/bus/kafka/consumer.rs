@@ -16,29 +16,42 @@ use crate::bus::{BusCommand, BusError, Consumer};
 pub(super) struct KafkaConsumer {
     bus: Arc<Shared>,
     member: Arc<Member>,
-    /// Behind what has been taken since the last commit, of each partition.
-    taken: Vec<(u32, i64)>,
+    /// What has been taken and not passed over, of each partition.
+    taken: Vec<Span>,
+    /// Partitions that are not passed over.
+    kept: Vec<u32>,
     assignment: u64,
     /// When it learned that the bus is closing.
     closing: Option<Instant>,
+}
+
+/// Offsets of a partition.
+struct Span {
+    partition: u32,
+    first: i64,
+    behind: i64,
 }
 
 impl KafkaConsumer {
     pub(super) fn start(bus: &Arc<Shared>) -> Result<Self, BusError> {
         let number = bus.consumers.fetch_add(1, Ordering::Relaxed);
         let member = Member::join(bus, number).map_err(BusError::Unavailable)?;
-        Ok(Self { bus: Arc::clone(bus), member, taken: Vec::new(), assignment: 0, closing: None })
+        Ok(Self { bus: Arc::clone(bus), member, taken: Vec::new(), kept: Vec::new(), assignment: 0, closing: None })
     }
 
-    /// What was taken is done with.
+    /// What was taken is done with. In partitions that are kept the group's offset stays, so that whoever is assigned them is given it again.
     fn pass_over(&mut self) {
-        let taken = std::mem::take(&mut self.taken);
-        self.member.release(&taken, self.assignment);
         let backlog = self.bus.outgoing.backlog();
         let mut backlog = backlog.lock();
-        for (partition, offset) in taken {
-            backlog.committed(partition, offset);
+        for span in &self.taken {
+            backlog.committed(span.partition, span.behind);
         }
+        drop(backlog);
+        let kept = |span: &Span| self.kept.contains(&span.partition) && span.behind - span.first <= KEPT;
+        let (kept, passed): (Vec<_>, Vec<_>) = std::mem::take(&mut self.taken).into_iter().partition(kept);
+        self.taken = kept;
+        let passed: Vec<_> = passed.into_iter().map(|span| (span.partition, span.behind)).collect();
+        self.member.release(&passed, self.assignment);
     }
 
     /// Whether the bus has closed, and what it published is committed as far as it is this consumer's.
@@ -74,7 +87,7 @@ impl Consumer for KafkaConsumer {
                 self.taken.clear();
             }
             for message in &taken.messages {
-                note(&mut self.taken, message.partition, message.offset + 1);
+                note(&mut self.taken, message.partition, message.offset);
             }
             let any = !taken.messages.is_empty();
             let commands: Vec<_> = taken.messages.into_iter().filter_map(|message| message.command).collect();
@@ -97,7 +110,9 @@ impl Consumer for KafkaConsumer {
         }
     }
 
-    async fn commit(&mut self) -> Result<(), BusError> {
+    async fn commit(&mut self, keep: &[u32]) -> Result<(), BusError> {
+        self.kept.clear();
+        self.kept.extend(keep);
         self.pass_over();
         Ok(())
     }
@@ -109,12 +124,15 @@ impl Drop for KafkaConsumer {
     }
 }
 
-fn note(taken: &mut Vec<(u32, i64)>, partition: u32, offset: i64) {
-    match taken.iter_mut().find(|(of, _)| *of == partition) {
-        Some((_, last)) => *last = offset,
-        None => taken.push((partition, offset)),
+fn note(taken: &mut Vec<Span>, partition: u32, offset: i64) {
+    match taken.iter_mut().find(|span| span.partition == partition) {
+        Some(span) => span.behind = offset + 1,
+        None => taken.push(Span { partition, first: offset, behind: offset + 1 }),
     }
 }
+
+/// Messages past which a partition is not kept: what the group has not committed counts against what may be under way in it.
+const KEPT: i64 = 1_024;
 
 /// How long a consumer of a closing bus waits for an assignment.
 const JOINING: Duration = Duration::from_secs(10);

@@ -45,7 +45,7 @@ pub(crate) async fn commands_arrive_whole_and_in_order(bus: Arc<dyn Bus>) {
     let mut got = Vec::new();
     while got.len() < 10 {
         got.extend(next(&mut consumer, 4).await);
-        consumer.commit().await.unwrap();
+        consumer.commit(&[]).await.unwrap();
     }
     assert_eq!(got, sent);
 }
@@ -66,7 +66,7 @@ pub(crate) async fn partitions_share_a_batch(bus: Arc<dyn Bus>) {
     }
     let mut consumer = bus.consumer().await.unwrap();
     let mut of_busy = places(&next(&mut consumer, 32).await);
-    consumer.commit().await.unwrap();
+    consumer.commit(&[]).await.unwrap();
     for partition in 1..PARTITIONS {
         bus.publish(command(partition, 0)).await.unwrap();
     }
@@ -79,7 +79,7 @@ pub(crate) async fn partitions_share_a_batch(bus: Arc<dyn Bus>) {
                 (other, _) => assert!(others.insert(other), "twice"),
             }
         }
-        consumer.commit().await.unwrap();
+        consumer.commit(&[]).await.unwrap();
         // As much waits again as before.
         while sent < of_busy.len() as u32 + BUSY {
             bus.publish(command(0, sent)).await.unwrap();
@@ -98,7 +98,7 @@ pub(crate) async fn a_full_partition_refuses(bus: Arc<dyn Bus>, capacity: u32) {
     assert_eq!(bus.publish(command(2, capacity)).await, Err(BusError::Full { partition: 2 }));
     bus.publish(command(3, 0)).await.unwrap();
     let taken = next(&mut consumer, 2).await;
-    consumer.commit().await.unwrap();
+    consumer.commit(&[]).await.unwrap();
     // What is done makes room for as much, and no more.
     let room = places(&taken).iter().filter(|place| place.0 == 2).count() as u32;
     let until = Instant::now() + DEADLINE;
@@ -112,7 +112,7 @@ pub(crate) async fn a_full_partition_refuses(bus: Arc<dyn Bus>, capacity: u32) {
     let mut got: Vec<_> = places(&taken);
     while got.len() < (capacity + room + 1) as usize {
         got.extend(places(&next(&mut consumer, 3).await));
-        consumer.commit().await.unwrap();
+        consumer.commit(&[]).await.unwrap();
     }
     got.retain(|place| place.0 == 2);
     assert_eq!(got, (0..capacity + room).map(|n| (2, n)).collect::<Vec<_>>());
@@ -133,7 +133,7 @@ pub(crate) async fn a_closed_bus_gives_what_is_left(bus: Arc<dyn Bus>) {
     let mut got = Vec::new();
     while got.len() < 3 {
         got.extend(places(&next(&mut consumer, 2).await));
-        consumer.commit().await.unwrap();
+        consumer.commit(&[]).await.unwrap();
     }
     got.sort_unstable();
     assert_eq!(got, [(0, 0), (1, 0), (2, 0)]);
@@ -164,12 +164,12 @@ pub(crate) async fn consumers_share_by_partitions(bus: Arc<dyn Bus>) {
     bus.publish(command(1, 1)).await.unwrap();
     bus.publish(command(2, 0)).await.unwrap();
     assert_eq!(places(&next(&mut other, 10).await), [(2, 0)]);
-    other.commit().await.unwrap();
+    other.commit(&[]).await.unwrap();
 
     let waits = tokio::spawn(async move { next(&mut other, 10).await });
     tokio::task::yield_now().await;
     assert!(!waits.is_finished());
-    one.commit().await.unwrap();
+    one.commit(&[]).await.unwrap();
     assert_eq!(places(&timeout(DEADLINE, waits).await.unwrap().unwrap()), [(1, 1)]);
 }
 
@@ -183,7 +183,7 @@ pub(crate) async fn nothing_is_lost_or_turned_about(bus: Arc<dyn Bus>) {
         consumers.push(tokio::spawn(async move {
             while let Some(batch) = consumer.next_batch(max).await {
                 seen.lock().await.extend(places(&batch));
-                consumer.commit().await.unwrap();
+                consumer.commit(&[]).await.unwrap();
             }
         }));
     }

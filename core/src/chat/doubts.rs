@@ -1,0 +1,51 @@
+//! What may have been committed although the store gave no answer: nobody was told of it, so the edges that hear it are sent it from the store.
+//!
+//! The first look is at once, as soon as the store can be read. A commit may arrive after its answer was given up, so there is a second one later.
+
+use std::{collections::HashSet, time::Duration};
+
+use gogochat_proto::ids::LogId;
+
+/// The logs that are looked at a second time: at most as many as are heard here.
+#[derive(Debug, Default)]
+pub(crate) struct Doubts {
+    fresh: HashSet<LogId>,
+    due: HashSet<LogId>,
+}
+
+impl Doubts {
+    /// A log may have got something just now.
+    pub(crate) fn add(&mut self, log: LogId) {
+        self.fresh.insert(log);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.due.is_empty()
+    }
+
+    /// Called every [`LATE`]: those to look at now, which have waited for at least that long.
+    pub(crate) fn turn(&mut self) -> HashSet<LogId> {
+        std::mem::replace(&mut self.due, std::mem::take(&mut self.fresh))
+    }
+}
+
+/// Longer than a store waits for an answer before it gives a commit up.
+pub(crate) const LATE: Duration = Duration::from_secs(7);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_looked_at_once_more_and_not_before_a_whole_turn() {
+        let (mut doubts, one, other) = (Doubts::default(), LogId::new_v7(), LogId::new_v7());
+        doubts.add(one);
+        doubts.add(one);
+        assert!(doubts.turn().is_empty(), "it may have come a moment ago");
+        doubts.add(other);
+        assert_eq!(doubts.turn(), HashSet::from([one]));
+        assert!(!doubts.is_empty());
+        assert_eq!(doubts.turn(), HashSet::from([other]));
+        assert!(doubts.is_empty() && doubts.turn().is_empty());
+    }
+}
