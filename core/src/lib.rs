@@ -228,6 +228,11 @@ impl Core {
             for attachment in hub.attachments() {
                 attachment.outbox.empty().await;
             }
+            // What was promised is done; what contacts should know comes last.
+            let _ = tokio::time::timeout(SEE_OFF, self.gateway.services.presence.see_off()).await;
+            for attachment in hub.attachments() {
+                attachment.outbox.empty().await;
+            }
         };
         if tokio::time::timeout(deadline, finish).await.is_err() {
             tracing::warn!(commands = hub.progress.in_flight(), "not everything was finished by the deadline");
@@ -278,6 +283,8 @@ async fn housekeeping(
 }
 
 const WORKER_ENDED: &str = "the chat worker has ended";
+/// Of a drain, for presence: whoever is not seen off by then lapses.
+const SEE_OFF: Duration = Duration::from_secs(2);
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const SWEEP_ROUNDS: u64 = 30;

@@ -9,7 +9,7 @@ use gogochat_proto::{
 };
 
 use crate::support::{
-    Edge, Node, User, code, command, event, message, next_call, next_session, serve_with_window, text,
+    DEADLINE, Edge, Node, User, code, command, event, message, next_call, next_session, serve_with_window, text,
 };
 
 #[tokio::test]
@@ -357,4 +357,57 @@ async fn presence_is_told_to_contacts_and_a_reload_is_no_departure() {
     let seen = got.presences[0].presence.unwrap();
     assert!(!seen.online && seen.last_seen_ms > 0);
     let _: LogId = log;
+}
+
+/// What a contact's edge is told of a user.
+async fn told(edge: &mut Edge, log: LogId, user: &User) -> bool {
+    loop {
+        let (_, frame) = edge.ephemeral(log, EphemeralKind::Presence).await;
+        if let Frame::Ephemeral(v1::Ephemeral { user_id, kind: Some(Kind::Presence(presence)), .. }) = frame
+            && user_id == user.id.to_string()
+        {
+            return presence.online;
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_beside_a_session_of_a_lost_core_is_offline_when_that_lapses() {
+    let mut config = crate::support::config();
+    config.presence_grace = std::time::Duration::from_millis(50);
+    config.presence_ttl = std::time::Duration::from_secs(1);
+    let mut directory = None;
+    let node = Node::with(config, |storage| {
+        directory = Some(storage.presence.clone());
+        storage
+    })
+    .await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let log = node.befriend(&alice, &bob).await;
+    let mut edge = Edge::attach(&node).await;
+    edge.enter(&bob).await;
+    let session = edge.enter(&alice).await;
+    assert!(told(&mut edge, log, &alice).await);
+    // A core that was killed has left this behind.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    directory.unwrap().online(alice.id, (7, 7), now.as_millis() as i64, 1_000).await.unwrap();
+    edge.send(Up::Close(node::SessionClose { session })).await;
+    assert!(!told(&mut edge, log, &alice).await);
+}
+
+#[tokio::test]
+async fn a_core_that_goes_away_sees_off_those_who_left_just_before() {
+    let mut config = crate::support::config();
+    config.presence_grace = std::time::Duration::from_secs(3_600);
+    let node = Node::with(config, |storage| storage).await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let log = node.befriend(&alice, &bob).await;
+    let mut edge = Edge::attach(&node).await;
+    edge.enter(&bob).await;
+    let session = edge.enter(&alice).await;
+    assert!(told(&mut edge, log, &alice).await);
+    edge.send(Up::Close(node::SessionClose { session })).await;
+    edge.settle().await;
+    let (_, online) = tokio::join!(node.core.drain(DEADLINE), told(&mut edge, log, &alice));
+    assert!(!online);
 }

@@ -1,5 +1,7 @@
 //! Who is connected: told to contacts in their direct conversations, never stored.
 
+mod lapses;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
@@ -18,10 +20,11 @@ use gogochat_storage::{
 };
 use parking_lot::Mutex;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior},
 };
 
+use self::lapses::Lapses;
 use crate::{
     authorize::Caller,
     clock::now_ms,
@@ -37,11 +40,19 @@ pub(crate) struct Presence {
     directory: Arc<dyn Directory>,
     hub: Arc<Hub>,
     metrics: Arc<Metrics>,
-    moves: mpsc::Sender<Move>,
+    notes: mpsc::Sender<Note>,
     /// Sessions open at this core, whose presence it keeps fresh.
     open: Mutex<HashMap<SessionKey, (UserId, Instant)>>,
     grace: Duration,
     ttl: Duration,
+}
+
+/// What [`Presence::run`] is told.
+pub(crate) enum Note {
+    /// A session came or went.
+    Moved(Move),
+    /// All who are leaving are to be seen off now, and then the sender to be told.
+    Hurry(oneshot::Sender<()>),
 }
 
 /// A session came or went.
@@ -62,10 +73,10 @@ impl Presence {
         hub: Arc<Hub>,
         metrics: Arc<Metrics>,
         config: &CoreConfig,
-    ) -> (Self, mpsc::Receiver<Move>) {
-        let (moves, received) = mpsc::channel(MOVES);
+    ) -> (Self, mpsc::Receiver<Note>) {
+        let (notes, received) = mpsc::channel(MOVES);
         let (grace, ttl) = (config.presence_grace, config.presence_ttl);
-        (Self { store, directory, hub, metrics, moves, open: Mutex::default(), grace, ttl }, received)
+        (Self { store, directory, hub, metrics, notes, open: Mutex::default(), grace, ttl }, received)
     }
 
     /// A session was opened.
@@ -98,8 +109,17 @@ impl Presence {
 
     fn note(&self, change: Move) {
         // Presence may lose everything: the refresh brings sessions back, and the time to live ends them.
-        if self.moves.try_send(change).is_err() {
+        if self.notes.try_send(Note::Moved(change)).is_err() {
             self.metrics.presence_lost.increment(1);
+        }
+    }
+
+    /// Sees off at once those whose sessions have ended here: there will be no later, for this core goes away.
+    pub(crate) async fn see_off(&self) {
+        let (done, seen_off) = oneshot::channel();
+        if self.notes.send(Note::Hurry(done)).await.is_ok() {
+            // It ends without an answer where presence has ended before.
+            let _ = seen_off.await;
         }
     }
 
@@ -126,9 +146,10 @@ impl Presence {
     }
 
     /// Works off what came and went, and keeps what is there fresh. Ends with its future.
-    pub(crate) async fn run(self: Arc<Self>, mut moves: mpsc::Receiver<Move>) {
+    pub(crate) async fn run(self: Arc<Self>, mut notes: mpsc::Receiver<Note>) {
         // All wait equally long, so they come due in the order in which they went.
         let mut leaving: VecDeque<(Instant, UserId, SessionKey)> = VecDeque::new();
+        let mut lapses = Lapses::default();
         let mut seen: Vec<DeviceId> = Vec::new();
         let mut refresh = tokio::time::interval(self.ttl / 3);
         refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -137,8 +158,19 @@ impl Presence {
         loop {
             let due = leaving.front().map(|(due, ..)| *due);
             tokio::select! {
-                change = moves.recv() => {
-                    let Some(change) = change else { return };
+                note = notes.recv() => {
+                    let change = match note {
+                        None => return,
+                        Some(Note::Moved(change)) => change,
+                        Some(Note::Hurry(done)) => {
+                            for (_, user, session) in leaving.drain(..) {
+                                self.offline(user, session, &mut lapses).await;
+                            }
+                            // Whoever asked may have given up.
+                            let _ = done.send(());
+                            continue;
+                        }
+                    };
                     if let Some(device) = change.device && seen.len() < MOVES {
                         seen.push(device);
                     }
@@ -149,9 +181,10 @@ impl Presence {
                 }
                 () = until(due) => {
                     if let Some((_, user, session)) = leaving.pop_front() {
-                        self.offline(user, session).await;
+                        self.offline(user, session, &mut lapses).await;
                     }
                 }
+                () = until(lapses.next()) => self.look_again(&lapses.take()).await,
                 _ = refresh.tick() => self.refresh().await,
                 _ = flush.tick(), if !seen.is_empty() => {
                     if let Err(error) = self.store.touch_devices(&std::mem::take(&mut seen), now_ms()).await {
@@ -175,17 +208,34 @@ impl Presence {
     }
 
     /// Its session ended a while ago. Until now it counted, so that a reload was no departure.
-    async fn offline(&self, user: UserId, session: SessionKey) {
+    async fn offline(&self, user: UserId, session: SessionKey, lapses: &mut Lapses) {
         let now = now_ms();
         match self.directory.offline(user, session, now).await {
             Ok(true) => {
-                let memberships = self.store.memberships(user).await.unwrap_or_default();
-                let directs: Vec<_> = memberships.into_iter().filter_map(|m| Some((m.log, m.peer?))).collect();
-                self.tell(user, &directs, Status { online: false, last_seen_ms: now }).await;
+                lapses.forget(user);
+                self.tell_offline(user, now).await;
             }
-            Ok(false) => {}
+            Ok(false) => lapses.watch(user, self.ttl + LAPSED),
             Err(error) => tracing::debug!(%error, "a departure was not noted"),
         }
+    }
+
+    /// Sessions that were left have lapsed meanwhile, if nobody keeps them fresh.
+    async fn look_again(&self, users: &[UserId]) {
+        match self.directory.get(users, now_ms()).await {
+            Ok(statuses) => {
+                for (user, status) in users.iter().zip(statuses).filter(|(_, status)| !status.online) {
+                    self.tell_offline(*user, status.last_seen_ms).await;
+                }
+            }
+            Err(error) => tracing::debug!(%error, "whether sessions have lapsed is unknown"),
+        }
+    }
+
+    async fn tell_offline(&self, user: UserId, last_seen_ms: i64) {
+        let memberships = self.store.memberships(user).await.unwrap_or_default();
+        let directs: Vec<_> = memberships.into_iter().filter_map(|m| Some((m.log, m.peer?))).collect();
+        self.tell(user, &directs, Status { online: false, last_seen_ms }).await;
     }
 
     async fn refresh(&self) {
@@ -236,6 +286,8 @@ async fn until(due: Option<Instant>) {
 }
 
 const MOVES: usize = 65_536;
+/// Longer than the clocks of cores differ.
+const LAPSED: Duration = Duration::from_secs(1);
 /// A session that is over before it is worth a write.
 const SHORT: Duration = Duration::from_secs(60);
 const MAX_ASKED: usize = 200;
