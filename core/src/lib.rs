@@ -97,7 +97,7 @@ impl Core {
         let hub = Arc::new(Hub::new(config.waiting_calls, metrics.clone()));
 
         let way = match (&local, chat) {
-            (Some(_), _) => Way::Bus(bus.clone()),
+            (Some(_), attached) => Way::Bus { bus: bus.clone(), attached },
             (None, true) => Way::Attached,
             (None, false) => Way::Answers,
         };

@@ -30,7 +30,12 @@ pub(crate) enum Way {
     /// All are attached here.
     Attached,
     /// By the bus: whoever consumes the user's partition tells those that are attached there.
-    Bus(Arc<dyn Bus>),
+    Bus {
+        /// What it has taken may still be lost.
+        bus: Arc<dyn Bus>,
+        /// Whether edges are attached here too. Otherwise they hear of it with an answer as well.
+        attached: bool,
+    },
     /// None is attached here, and the bus leads nowhere: with the answer of a call, which comes by way of an edge.
     Answers,
 }
@@ -46,10 +51,11 @@ impl SignOuts {
         let untold = match &self.way {
             Way::Attached => false,
             Way::Answers => true,
-            Way::Bus(bus) => {
+            Way::Bus { bus, attached } => {
                 let told = bus.publish(command(user, device)).await;
-                told.inspect_err(|error| tracing::warn!(%error, "a sign-out goes with an answer, not by the bus"))
-                    .is_err()
+                let lost =
+                    told.inspect_err(|error| tracing::warn!(%error, "a sign-out does not go by the bus")).is_err();
+                lost || !attached
             }
         };
         if untold {

@@ -1,9 +1,15 @@
 //! Accounts: tokens, passwords, devices, and what they refuse.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use gogochat_core::Rate;
-use gogochat_proto::{close::CloseCode, node::core_item::Item, v1};
+use gogochat_core::{CoreConfig, Rate};
+use gogochat_proto::{
+    close::CloseCode,
+    node::{InvokeRequest, core_item::Item, invoke_request::Caller, node_service_client::NodeServiceClient},
+    service::Service,
+    v1,
+};
+use gogochat_storage::{bus::channel::ChannelBus, open::Storage};
 
 use crate::support::{Edge, Node, PASSWORD, User, code, config, eventually, field, new_id};
 
@@ -239,4 +245,26 @@ async fn attempts_are_limited_by_address_and_by_account() {
     }
     assert_eq!(code(node.log_in("alice").await), "rate_limited");
     assert_eq!(code(node.log_in("nobody").await), "wrong_credentials");
+}
+
+#[tokio::test]
+async fn a_core_without_edges_tells_of_a_sign_out_with_the_answer_though_the_bus_took_it() {
+    let config = CoreConfig { services: vec![Service::Account], ..config() };
+    let node = Node::with(config, |storage| Storage {
+        bus: Arc::new(ChannelBus::new(64)),
+        local: Some(Arc::new(ChannelBus::new(64))),
+        ..storage
+    })
+    .await;
+    let alice = node.register("alice").await;
+    let request = InvokeRequest {
+        method: "gogochat.v1.AccountService/LogOut".into(),
+        caller: Some(Caller::AccessToken(alice.token.clone())),
+        address: "192.0.2.1".into(),
+        ..Default::default()
+    };
+    let reply = NodeServiceClient::new(node.channel.clone()).invoke(request).await.unwrap().into_inner();
+    assert_eq!(reply.error, None);
+    let told: Vec<_> = reply.revoked.iter().map(|revoke| revoke.device_id.clone()).collect();
+    assert_eq!(told, [alice.device.to_bytes()]);
 }
