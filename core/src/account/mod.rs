@@ -82,7 +82,10 @@ impl Account {
         let issued = self.auth.issue(now);
         let device = new_device(user.id, device_name, &issued, now);
         let id = device.id;
-        self.store.create_device(device).await.map_err(failure::store)?;
+        if !self.store.create_device(device, &user.password_hash).await.map_err(failure::store)? {
+            // It was the right one as this began.
+            return Err(wrong_credentials());
+        }
         Ok(session(&user, id, issued))
     }
 

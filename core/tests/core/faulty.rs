@@ -148,7 +148,7 @@ passed_on! {
     users(ids: &[UserId]) -> Result<Vec<User>, StoreError>;
     find_users(prefix: &str, limit: u32) -> Result<Vec<User>, StoreError>;
     change_password(user: UserId, expected: &str, new: &str, keep: DeviceId) -> Result<Option<Vec<DeviceId>>, StoreError>;
-    create_device(device: NewDevice) -> Result<(), StoreError>;
+    create_device(device: NewDevice, expected: &str) -> Result<bool, StoreError>;
     device_by_access(access: &Hash) -> Result<Option<Device>, StoreError>;
     device(device: DeviceId) -> Result<Option<Device>, StoreError>;
     arrival(key: DeviceKey) -> Result<Option<Arrival>, StoreError>;

@@ -48,8 +48,8 @@ pub trait Store: Send + Sync + 'static {
         keep: DeviceId,
     ) -> Result<Option<Vec<DeviceId>>, StoreError>;
 
-    /// Adds a device to a user.
-    async fn create_device(&self, device: NewDevice) -> Result<(), StoreError>;
+    /// Adds a device to a user whose password hash is still `expected`; whether it was: a password may be changed while one that was given is checked.
+    async fn create_device(&self, device: NewDevice, expected: &str) -> Result<bool, StoreError>;
     /// The device with this access token, revoked ones left out; whether the token has expired is the caller's to see.
     async fn device_by_access(&self, access: &Hash) -> Result<Option<Device>, StoreError>;
     /// The device with this id, revoked ones left out.

@@ -10,12 +10,12 @@ mod error;
 mod options;
 mod setup;
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use sea_orm::{
     SqlxMySqlConnector, TransactionOptions,
     sqlx::{
-        Connection as _, Executor as _,
+        Connection as _, Error, Executor as _,
         mysql::{MySql, MySqlConnectOptions, MySqlPool, MySqlSslMode},
         pool::PoolOptions,
     },
@@ -26,7 +26,7 @@ pub use self::{
     error::OpenError,
 };
 use super::{
-    sql::{Dialect, SqlStore, migrate::MigrateError},
+    sql::{Dialect, SqlStore, db::was_silent_lately, migrate::MigrateError},
     transfer,
 };
 
@@ -39,7 +39,7 @@ use super::{
 /// The URL is not of this form, the server cannot be used, a newer program has written the database, or it has a part alone of a store that
 /// was to be moved into it.
 pub async fn open(url: &str) -> Result<SqlStore, OpenError> {
-    let store = open_for_transfer(url).await?;
+    let store = connect(url, [&DIALECT, &DIALECT_OVER_TLS]).await?;
     match transfer::is_unfinished(&store).await.map_err(MigrateError::from)? {
         false => Ok(store),
         true => Err(OpenError::Unfinished { place: options::place(&options::parse(url)?) }),
@@ -51,13 +51,18 @@ pub async fn open(url: &str) -> Result<SqlStore, OpenError> {
 /// # Errors
 /// As [`open`], but for the last.
 pub async fn open_for_transfer(url: &str) -> Result<SqlStore, OpenError> {
+    connect(url, [&TRANSFER, &TRANSFER_OVER_TLS]).await
+}
+
+/// With the dialect of a connection in clear, or of one over TLS.
+async fn connect(url: &str, [clear, over_tls]: [&'static Dialect; 2]) -> Result<SqlStore, OpenError> {
     let options = options::parse(url)?;
     setup::prepare(&options).await?;
-    let over_tls = !matches!(options.get_ssl_mode(), MySqlSslMode::Disabled);
+    let dialect = if matches!(options.get_ssl_mode(), MySqlSslMode::Disabled) { clear } else { over_tls };
     let writer = pool(WRITERS, "READ-COMMITTED", options.clone());
     let reader = pool(READERS, "REPEATABLE-READ", options);
     let [writer, reader] = [writer, reader].map(SqlxMySqlConnector::from_sqlx_mysql_pool);
-    Ok(SqlStore::new(writer, reader, if over_tls { &DIALECT_OVER_TLS } else { &DIALECT }, None))
+    Ok(SqlStore::new(writer, reader, dialect, None))
 }
 
 /// Connections that are made when they are needed, each set up alike.
@@ -82,6 +87,18 @@ fn pool(connections: u32, isolation: &'static str, options: MySqlConnectOptions)
                 Ok(true)
             })
         })
+        // The pool itself asks each connection that comes back, and waits for its answer without an end: all its places could wait for a
+        // machine that is gone.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                if was_silent_lately() {
+                    tokio::time::timeout(ANSWER, connection.ping())
+                        .await
+                        .map_err(|_| Error::Io(io::ErrorKind::TimedOut.into()))??;
+                }
+                Ok(true)
+            })
+        })
         .after_connect(move |connection, _| {
             let setup = setup.clone();
             Box::pin(async move { connection.execute(sqlx::AssertSqlSafe(setup)).await.map(drop) })
@@ -94,7 +111,11 @@ static DIALECT: Dialect = PLAIN;
 
 /// The same where TLS may be between. Its records hold 16 KiB; a statement that takes several is sent in several pieces, and the driver leaves
 /// Nagle's algorithm on: the last piece would wait for the server's delayed acknowledgement, for 40 ms.
-static DIALECT_OVER_TLS: Dialect = Dialect { statement_bytes: 14 << 10, ..PLAIN };
+static DIALECT_OVER_TLS: Dialect = Dialect { statement_bytes: TLS_RECORD, ..PLAIN };
+
+/// The same for moving a store: to count the rows of a large table takes its time.
+static TRANSFER: Dialect = Dialect { patience: Some(TRANSFER_PATIENCE), ..PLAIN };
+static TRANSFER_OVER_TLS: Dialect = Dialect { statement_bytes: TLS_RECORD, patience: Some(TRANSFER_PATIENCE), ..PLAIN };
 
 const PLAIN: Dialect = Dialect {
     // The connections have the isolation that is wanted: said for each transaction, it would be a statement more.
@@ -123,6 +144,8 @@ fn row_list(rows: usize, width: usize) -> String {
     format!("({})", vec![row.as_str(); rows].join(", "))
 }
 
+/// Bytes of a statement that fit into one record with what goes around them.
+const TLS_RECORD: usize = 14 << 10;
 /// Connections that write. What waits for the disk in one of them leaves room for the others.
 const WRITERS: u32 = 8;
 /// Connections that read.
@@ -134,7 +157,10 @@ const LOCK_WAIT: u32 = 2;
 /// How long a caller waits for a connection, which includes making one. While the server is away the pool tries at longer and longer intervals,
 /// and begins anew for the next caller: so this is also how late it may notice that the server is back.
 const ACQUIRE: Duration = Duration::from_secs(1);
+/// How long a connection may take to say that it lives.
+const ANSWER: Duration = Duration::from_secs(1);
 /// How long a statement may take.
 const PATIENCE: Duration = Duration::from_secs(6);
+const TRANSFER_PATIENCE: Duration = Duration::from_secs(1_800);
 /// A connection that was used this long ago is asked whether it still lives.
 const TRUSTED: Duration = Duration::from_millis(500);

@@ -82,7 +82,8 @@ impl KafkaConfig {
         consumer
             .set("group.id", format!("{}.chat", self.prefix))
             .set("session.timeout.ms", millis(self.session_timeout))
-            .set("heartbeat.interval.ms", millis(self.session_timeout / 4))
+            // Heartbeats tell the others that one has left or come: nothing is consumed before all have heard of it.
+            .set("heartbeat.interval.ms", millis((self.session_timeout / 4).min(HEARTBEAT)))
             // Eager: cooperative rebalancing and manual offsets have lost assignments (librdkafka#4059).
             .set("partition.assignment.strategy", "range")
             .set("auto.offset.reset", "earliest")
@@ -125,3 +126,5 @@ fn merge(mut first: ClientConfig, second: &ClientConfig) -> ClientConfig {
 fn millis(duration: Duration) -> String {
     duration.as_millis().to_string()
 }
+/// A few times a second costs brokers nothing: there are as many consumers as cores.
+const HEARTBEAT: Duration = Duration::from_millis(200);

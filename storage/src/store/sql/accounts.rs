@@ -24,6 +24,20 @@ pub(super) async fn create<C: ConnectionTrait>(
     Ok(true)
 }
 
+pub(super) async fn add_device<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    device: NewDevice,
+    expected: &str,
+) -> Result<bool, StoreError> {
+    // The lock keeps a change of password from ending between this look and the new device, which it would not see.
+    let sql = format!("SELECT id FROM account WHERE id = ? AND password_hash = ? {}", db.dialect.lock);
+    if db.row(sql, vec![device.user.value(), expected.into()]).await?.is_none() {
+        return Ok(false);
+    }
+    devices::create(db, device).await?;
+    Ok(true)
+}
+
 pub(super) async fn by_name<C: ConnectionTrait>(db: &Db<'_, C>, name: &str) -> Result<Option<User>, StoreError> {
     let row = db.row(format!("SELECT {USER} FROM account a WHERE a.name = ?"), vec![name.into()]).await?;
     row.map(|row| row.user(0)).transpose()

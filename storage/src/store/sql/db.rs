@@ -1,8 +1,8 @@
 //! A connection or transaction, and the few things that databases say differently.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use sea_orm::{ConnectionTrait, DbErr, SqlErr, Statement, TransactionOptions, Value};
@@ -49,7 +49,10 @@ impl Dialect {
         let Some(patience) = self.patience else { return answer.await.map_err(meaning) };
         match tokio::time::timeout(patience, answer).await {
             Ok(answer) => answer.map_err(meaning),
-            Err(_) => Err(StoreError::Unavailable(format!("no answer within {} s", patience.as_secs()))),
+            Err(_) => {
+                LAST_SILENCE.store(seconds_now(), Ordering::Relaxed);
+                Err(StoreError::Unavailable(format!("no answer within {} s", patience.as_secs())))
+            }
         }
     }
 
@@ -58,6 +61,18 @@ impl Dialect {
         if self.attempts > 1 { value.clone() } else { std::mem::take(value) }
     }
 }
+
+/// Whether a database has left a statement without an answer within the last minute: connections may be dead without a word.
+pub(in crate::store) fn was_silent_lately() -> bool {
+    seconds_now().saturating_sub(LAST_SILENCE.load(Ordering::Relaxed)) < SILENCE_SECONDS
+}
+
+fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+static LAST_SILENCE: AtomicU64 = AtomicU64::new(0);
+const SILENCE_SECONDS: u64 = 60;
 
 /// Statements on a connection or in a transaction.
 #[derive(Debug)]

@@ -153,8 +153,8 @@ impl Store for SqlStore {
         transact!(self, |db| accounts::change_password(&db, user, expected, new, keep))
     }
 
-    async fn create_device(&self, device: NewDevice) -> Result<(), StoreError> {
-        transact!(self, |db| devices::create(&db, device.clone()))
+    async fn create_device(&self, device: NewDevice, expected: &str) -> Result<bool, StoreError> {
+        transact!(self, |db| accounts::add_device(&db, device.clone(), expected))
     }
 
     async fn device_by_access(&self, access: &Hash) -> Result<Option<Device>, StoreError> {

@@ -224,7 +224,7 @@ async fn call_everything(pair: &Pair) {
     assert!(store.commit(batch).await.unwrap()[..3].iter().all(Result::is_ok));
 
     let spare = device(one, 7);
-    store.create_device(spare.clone()).await.unwrap();
+    assert!(store.create_device(spare.clone(), "").await.unwrap());
     store.rotate_tokens(&[0; 32], tokens(8), 0, 10).await.unwrap();
     store.rotate_tokens(&[0; 32], tokens(9), 100, 10).await.unwrap();
     store.device_by_access(&[7; 32]).await.unwrap().unwrap();

@@ -3,14 +3,17 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use gogochat_proto::ids::{LogId, UserId};
-use gogochat_storage::store::{Command, Done, Range, Store, StoreError};
+use gogochat_storage::store::{Command, Done, Outcome, Range, Store, StoreError, mysql};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionTrait, Value};
 use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinHandle,
     time::{Instant, sleep},
 };
 
-use super::database::{Database, Opened, open};
+use super::database::{self, Database, Opened, open};
 use crate::contract::store::{NOW, World, appended, model::Opened as _};
 
 /// Two cores commit to the same conversations at once, some messages both, as after partitions moved.
@@ -178,6 +181,82 @@ async fn lost_connections_are_made_anew() {
             Err(StoreError::Unavailable(_)) => {}
             Err(other) => panic!("{other:?}"),
         }
+    }
+}
+
+/// A machine that is gone says nothing, not even that it is gone: its connections must not be waited for once another one answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_machine_holds_no_place_of_the_pool() {
+    let database = Database::create().await;
+    let door = Door::open().await;
+    let store = mysql::open(&database.url().replace(&database::address(), &door.address)).await.unwrap();
+    let mut world = World::new(Arc::new(store));
+    let [one, other, third] = world.users().await;
+    let (log, elsewhere) = (world.befriend(one, other).await, world.befriend(one, third).await);
+    // As many at once as there may be connections, so that there are.
+    let batch = |world: &mut World| -> Vec<_> { (0..16).map(|_| vec![world.append(one, log, "x")]).collect() };
+    let (busy, lost) = (batch(&mut world), batch(&mut world));
+    for outcome in at_once(&world.store, busy).await {
+        outcome.unwrap();
+    }
+
+    door.silent.send_modify(|times| *times += 1);
+    for outcome in at_once(&world.store, lost).await {
+        assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
+    }
+    let (commands, deadline) = (vec![world.append(one, elsewhere, "y")], Instant::now() + Duration::from_secs(15));
+    while let Err(error) = world.store.commit(commands.clone()).await {
+        assert!(Instant::now() < deadline, "{error}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn at_once(store: &Arc<dyn Store>, batches: Vec<Vec<Command>>) -> Vec<Result<Vec<Outcome>, StoreError>> {
+    let commit = |commands| {
+        let store = Arc::clone(store);
+        tokio::spawn(async move { store.commit(commands).await })
+    };
+    let committing: Vec<_> = batches.into_iter().map(commit).collect();
+    let mut outcomes = Vec::new();
+    for one in committing {
+        outcomes.push(one.await.unwrap());
+    }
+    outcomes
+}
+
+/// A way to the server that can fall silent: connections that are open then stay so and carry nothing, new ones work.
+struct Door {
+    address: String,
+    silent: watch::Sender<u32>,
+    listening: JoinHandle<()>,
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+impl Door {
+    async fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let silent = watch::Sender::new(0);
+        let told = silent.clone();
+        let listening = tokio::spawn(async move {
+            while let Ok((mut here, _)) = listener.accept().await {
+                let mut silent = told.subscribe();
+                tokio::spawn(async move {
+                    let mut there = TcpStream::connect(database::address()).await.unwrap();
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut here, &mut there) => {}
+                        // Until the door itself is gone.
+                        _ = silent.changed() => while silent.changed().await.is_ok() {},
+                    }
+                });
+            }
+        });
+        Self { address, silent, listening }
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) async fn devices_come_and_go(store: Arc<dyn Store>) {
     let [user, other] = world.users().await;
     let first = world.device(user);
     let second = new_device(user);
-    world.store.create_device(second.clone()).await.unwrap();
+    assert!(world.store.create_device(second.clone(), &hash(&world, user).await).await.unwrap());
 
     let found = world.store.device_by_access(&second.tokens.access).await.unwrap().unwrap();
     assert_eq!((found.id, found.user, found.name.as_str()), (second.id, user, "Test"));
@@ -87,12 +87,16 @@ pub(crate) async fn devices_come_and_go(store: Arc<dyn Store>) {
     assert_eq!(world.store.devices(user).await.unwrap().len(), 1);
 }
 
+async fn hash(world: &World, user: UserId) -> String {
+    world.store.users(&[user]).await.unwrap().remove(0).password_hash
+}
+
 pub(crate) async fn a_new_password_signs_others_out(store: Arc<dyn Store>) {
     let (user, device) = new_user("ann");
     store.create_user(user.clone(), device.clone()).await.unwrap();
     let [second, third] = [new_device(user.id), new_device(user.id)];
-    store.create_device(second.clone()).await.unwrap();
-    store.create_device(third.clone()).await.unwrap();
+    assert!(store.create_device(second.clone(), &user.password_hash).await.unwrap());
+    assert!(store.create_device(third.clone(), &user.password_hash).await.unwrap());
 
     let wrong = store.change_password(user.id, "something else", "new", device.id).await.unwrap();
     assert_eq!(wrong, None);
@@ -103,6 +107,9 @@ pub(crate) async fn a_new_password_signs_others_out(store: Arc<dyn Store>) {
     assert_eq!(store.user_by_name("ann").await.unwrap().unwrap().password_hash, "new");
     assert_eq!(store.device_by_access(&device.tokens.access).await.unwrap(), None);
     assert!(store.device_by_access(&second.tokens.access).await.unwrap().is_some());
+    // A log-in that was checked against the old one.
+    assert!(!store.create_device(new_device(user.id), &user.password_hash).await.unwrap());
+    assert_eq!(store.devices(user.id).await.unwrap().len(), 1);
     // Twice at once: only one of the two had the right hash.
     let late = store.change_password(user.id, &user.password_hash, "newer", second.id).await.unwrap();
     assert_eq!(late, None);
@@ -180,7 +187,7 @@ pub(crate) async fn an_arrival_is_seen_at_once(store: Arc<dyn Store>) {
     world.say(one, group, "x").await;
     for user in [one, other, alone] {
         let device = new_device(user);
-        world.store.create_device(device.clone()).await.unwrap();
+        assert!(world.store.create_device(device.clone(), &hash(&world, user).await).await.unwrap());
         for key in [DeviceKey::Access(device.tokens.access), DeviceKey::Id(device.id)] {
             let mut arrival = world.store.arrival(key).await.unwrap().unwrap();
             assert_eq!(Some(arrival.device), world.store.device(device.id).await.unwrap());
