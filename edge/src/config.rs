@@ -51,7 +51,8 @@ pub struct Limits {
     /// proxy that does not tell where connections come from.
     pub connections_per_address: usize,
     /// Sessions that a core is being asked about; the next is closed with `overloaded`. The second half is kept for those that show a good ticket: who was here a
-    /// moment ago is not kept waiting by who comes anew.
+    /// moment ago is not kept waiting by who comes anew. Of those who come anew one address (loopback apart, and counted as its connections are) has an eighth of all, of
+    /// the others one user what `sessions_per_user` says.
     pub opening: usize,
     /// Sessions of one user; the next is closed with `rate_limited`.
     pub sessions_per_user: usize,

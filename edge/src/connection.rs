@@ -20,18 +20,17 @@ use gogochat_proto::{
     v1::{self, TicketUse, client_frame, server_frame},
 };
 use parking_lot::Mutex;
-use tokio::{
-    sync::{Semaphore, mpsc},
-    task::JoinSet,
-};
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::task::TaskTracker;
 
 use crate::{
     config::Limits,
+    looks::Looks,
     metrics as names,
+    openings::{Openings, Whom},
     registry::{Peer, Registry},
     session::{
-        Output, Way,
+        Asked, Output, Way,
         calls::{Begun, Lane, Pending},
         wire::{self, Format},
     },
@@ -46,14 +45,14 @@ pub(crate) struct Hub {
     pub(crate) registry: Registry,
     /// The ways to the cores.
     pub(crate) upstreams: Arc<Upstreams>,
-    /// When to have a core look again for what another, which was lost, committed and did not tell.
-    pub(crate) look_again: Mutex<Option<Instant>>,
+    /// When to have a core look for what another, which was lost, committed and did not tell.
+    pub(crate) looks: Mutex<Looks>,
     /// Devices that were signed out a moment ago: a session of theirs that one core is opening may not be known to the core that tells.
     pub(crate) signed_out: Mutex<HashMap<DeviceId, Instant>>,
     /// What sessions are known by that come again.
     pub(crate) tickets: Tickets,
     /// Places of sessions that are being opened.
-    pub(crate) opening: Arc<Semaphore>,
+    pub(crate) openings: Arc<Openings>,
     /// Bounds.
     pub(crate) limits: Limits,
     /// Every task of connections and calls.
@@ -209,11 +208,11 @@ impl Hub {
             session.set_ticket_use(ticket_use);
             metrics::counter!(names::TICKETS, "use" => use_name(ticket_use)).increment(1);
         }
-        let known = peer.session.lock().ticket_use() == TicketUse::Taken;
-        if !known && self.opening.available_permits() <= self.limits.opening / 2 {
-            return false;
-        }
-        let place = self.opening.clone().try_acquire_owned().ok();
+        let whom = match peer.session.lock().asks() {
+            Some(Asked::Ticket(principal, _)) => Whom::Known(principal.user),
+            _ => Whom::New(peer.address),
+        };
+        let place = self.openings.take(whom);
         let admitted = place.is_some();
         *peer.opening.lock() = place;
         admitted
@@ -228,7 +227,6 @@ impl Hub {
 
     /// Has a core open the session: the one where it is at home, or the one that it finds a home at. Without any, it is opened by the first that attaches.
     fn open(&self, peer: &Arc<Peer>) {
-        let Some((access_token, principal)) = peer.session.lock().asks() else { return };
         loop {
             let mut home = peer.home.lock();
             let core = match home.as_ref() {
@@ -240,7 +238,8 @@ impl Hub {
                 }
             };
             drop(home);
-            if core.tell(open(peer, access_token.clone(), principal.map(node_principal))) {
+            let Some(asked) = peer.session.lock().asks() else { return };
+            if core.tell(open(peer, asked)) {
                 return;
             }
         }
@@ -389,6 +388,8 @@ impl Hub {
     }
 
     fn leave(&self, peer: &Arc<Peer>) {
+        // Not when the client has answered the close, which it may never do.
+        *peer.opening.lock() = None;
         let (principal, marks, stream) = {
             let mut session = peer.session.lock();
             (session.principal(), session.last_marks(Instant::now()), session.stream())
@@ -435,6 +436,7 @@ impl Hub {
                 }
                 self.settle(&peer);
             }
+            self.ask_again(&peer);
             match ticked {
                 Err(code) => peer.outlet.close(code),
                 Ok(outputs) => {
@@ -458,8 +460,14 @@ enum StreamEnd {
 }
 
 /// Asks the core to open a session.
-pub(crate) fn open(peer: &Peer, access_token: String, principal: Option<node::Principal>) -> Item {
-    Item::Open(node::SessionOpen { session: peer.id, access_token, address: peer.address.to_string(), principal })
+pub(crate) fn open(peer: &Peer, asked: Asked) -> Item {
+    let (access_token, principal, token_hash) = match asked {
+        Asked::Token(token) => (token, None, Bytes::new()),
+        Asked::Ticket(principal, token) => (String::new(), Some(node_principal(principal)), token.to_bytes()),
+        Asked::Live(principal) => (String::new(), Some(node_principal(principal)), Bytes::new()),
+    };
+    let address = peer.address.to_string();
+    Item::Open(node::SessionOpen { session: peer.id, access_token, address, principal, token_hash })
 }
 
 /// The marks of logs that the session follows: others mean nothing, and would crowd out those that do. One that names no log stays, and ends the session.
@@ -471,7 +479,7 @@ fn followed(peer: &Peer, mut marks: v1::Marks) -> v1::Marks {
 }
 
 /// A principal between nodes.
-pub(crate) fn node_principal(principal: crate::session::Principal) -> node::Principal {
+fn node_principal(principal: crate::session::Principal) -> node::Principal {
     node::Principal { user_id: principal.user.to_bytes(), device_id: principal.device.to_bytes() }
 }
 

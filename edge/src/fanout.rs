@@ -16,14 +16,15 @@ use gogochat_proto::{
 use tokio::sync::mpsc;
 
 use crate::{
-    connection::{Hub, finish, node_principal, now_ms, open, refuse},
+    connection::{Hub, finish, now_ms, open, refuse},
     metrics as names,
     registry::{Delivery, Peer},
     session::{
-        Principal,
+        Asked, Principal,
         queue::{Class, Pushed},
         wire::Shared,
     },
+    tickets::TokenHash,
     upstream::{Downstream, Home, Upstream, interest},
 };
 
@@ -64,16 +65,9 @@ impl Dispatch {
             return peer.outlet.close(CloseCode::SignedOut);
         }
         // It asked, or the stream to the core was opened anew, of which it needs to know nothing.
-        let asked = {
-            let mut session = peer.session.lock();
-            let asked = session.token().is_some();
-            let expires = expiry(opened.expires_ms);
-            if !session.opened(principal, expires, stream) {
-                drop(session);
-                return peer.outlet.close(CloseCode::TokenInvalid);
-            }
-            asked
-        };
+        let checked = TokenHash::from_slice(&opened.token_hash);
+        let answers = peer.session.lock().opened(principal, expiry(opened.expires_ms), stream, checked);
+        let Some(asked) = answers else { return peer.outlet.close(CloseCode::TokenInvalid) };
         if !self.hub.registry.identify(&peer, principal, self.hub.limits.sessions_per_user) {
             return peer.outlet.close(CloseCode::RateLimited);
         }
@@ -125,6 +119,10 @@ impl Dispatch {
             && peer.home.lock().as_ref().is_some_and(|home| home.core().id == core.id)
         {
             if core.is_leaving() && self.rehome(&peer, core, false) {
+                return;
+            }
+            if refused.error.as_ref().is_some_and(v1::Error::retryable) && may_ask_again(&peer, core) {
+                peer.ask_again.store(true, Ordering::Relaxed);
                 return;
             }
             let code = refused.error.as_ref().and_then(|error| ErrorCode::from_name(&error.code));
@@ -249,18 +247,28 @@ impl Downstream for Dispatch {
 impl Hub {
     /// A core was lost that may have committed what it did not tell: another looks into the store, now and when whatever the lost one had begun has ended.
     fn core_lost(&self, now: Instant) {
-        let before = self.look_again.lock().replace(now + LOOK_AGAIN);
-        // So that cores that come and go do not have every log looked at each time.
-        if before.is_none() {
+        let look = self.looks.lock().lost(now);
+        if look {
             self.look_for_all();
         }
     }
 
     /// Has it looked for again when it is time. To be called now and then.
     pub(crate) fn look_for_untold(&self, now: Instant) {
-        let due = self.look_again.lock().take_if(|due| *due <= now).is_some();
+        let due = self.looks.lock().is_due(now);
         if due {
             self.look_for_all();
+        }
+    }
+
+    /// Asks once more for a live session that its core refused for the moment. To be called now and then.
+    pub(crate) fn ask_again(&self, peer: &Peer) {
+        if peer.ask_again.swap(false, Ordering::Relaxed) {
+            let home = peer.home.lock();
+            if let Some(home) = home.as_ref() {
+                // Where it is told nothing any more, it is lost, and the session finds another home.
+                let _ = opens(peer).into_iter().all(|item| home.core().tell(item));
+            }
         }
     }
 
@@ -274,9 +282,15 @@ impl Hub {
 /// What a core is asked that a session is to be open at.
 fn opens(peer: &Peer) -> Vec<Item> {
     let session = peer.session.lock();
-    let known = session.principal().map(|principal| open(peer, String::new(), Some(node_principal(principal))));
-    let shown = session.asks().map(|(token, vouched)| open(peer, token, vouched.map(node_principal)));
-    known.into_iter().chain(shown).collect()
+    let known = session.principal().map(Asked::Live);
+    known.into_iter().chain(session.asks()).map(|asked| open(peer, asked)).collect()
+}
+
+/// Whether a live session that a core refuses for the moment need not end by that: a crowd of them comes to it when another core is lost. One that is open there
+/// ends: the core has closed it, and would refuse its calls for good.
+fn may_ask_again(peer: &Peer, core: &Upstream) -> bool {
+    let session = peer.session.lock();
+    session.is_live() && !session.is_open_on(|stream| core.has(stream))
 }
 
 async fn deliver(hub: Arc<Hub>, mut waiting: mpsc::Receiver<Down>) {
@@ -403,8 +417,6 @@ fn expiry(expires_ms: i64) -> Option<Instant> {
     (expires_ms > 0).then(|| Instant::now() + Duration::from_millis(left.min(MAX_LIFE_MS)))
 }
 
-/// After a core was lost: longer than what it had begun in the store goes on without it.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Fan-out that waits to be delivered.
 const WAITING: usize = 4_096;
 const KEPT_CAPACITY: usize = 4_096;

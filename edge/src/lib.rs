@@ -5,7 +5,9 @@ mod config;
 mod connection;
 mod fanout;
 mod listen;
+mod looks;
 pub mod metrics;
+mod openings;
 mod registry;
 mod routes;
 mod session;
@@ -28,13 +30,14 @@ use gogochat_proto::{
     v1::{self, server_frame},
 };
 use parking_lot::Mutex;
-use tokio::{sync::Semaphore, time::MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     connection::{Hub, now_ms},
     fanout::Dispatch,
     listen::Sockets,
+    openings::Openings,
     registry::{Peer, Registry},
     routes::Shared,
     tickets::Tickets,
@@ -81,10 +84,10 @@ impl Edge {
         let hub = Arc::new(Hub {
             registry: Registry::default(),
             upstreams: Upstreams::new(config.node.clone()),
-            look_again: Mutex::default(),
+            looks: Mutex::default(),
             signed_out: Mutex::default(),
             tickets: Tickets::default(),
-            opening: Arc::new(Semaphore::new(config.limits.opening)),
+            openings: Openings::new(&config.limits),
             limits: config.limits,
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),

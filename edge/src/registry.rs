@@ -11,9 +11,10 @@ use std::{
 use dashmap::{DashMap, Entry};
 use gogochat_proto::ids::{LogId, UserId};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 
 use crate::{
+    openings::Place,
     session::{Principal, Session},
     transport::outlet::Outlet,
     upstream::Home,
@@ -37,7 +38,9 @@ pub(crate) struct Peer {
     /// Its session, which was moving to another core, may have arrived there.
     pub(crate) arrived: Notify,
     /// Its place among those that are being opened.
-    pub(crate) opening: Mutex<Option<OwnedSemaphorePermit>>,
+    pub(crate) opening: Mutex<Option<Place>>,
+    /// Its core has refused it for the moment, and is to be asked again.
+    pub(crate) ask_again: AtomicBool,
     /// The way out to it.
     pub(crate) outlet: Arc<Outlet>,
     /// The logs it follows, sorted; `None` once it has gone and may follow none.
@@ -119,6 +122,7 @@ impl Registry {
             welcomed,
             arrived,
             opening: Mutex::default(),
+            ask_again: AtomicBool::new(false),
             outlet,
             logs,
         });

@@ -1,5 +1,5 @@
 //! Tickets: what an edge knows of a session, to be shown to it or another edge when the session is opened again. Whoever shows one, and the access token that it was
-//! given for, need not be looked up by the token; that the device is signed in still is what the core says, as it opens the session.
+//! given for, need not be looked up by the token; that the device is signed in still, with that token, is what the core says, as it opens the session.
 
 use std::{
     collections::VecDeque,
@@ -39,6 +39,16 @@ impl TokenHash {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
         Self(hash)
+    }
+
+    /// As nodes say it to each other.
+    pub(crate) fn from_slice(hash: &[u8]) -> Option<Self> {
+        hash.try_into().ok().map(Self)
+    }
+
+    /// As in [`Self::from_slice`].
+    pub(crate) fn to_bytes(self) -> Bytes {
+        Bytes::copy_from_slice(&self.0)
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     certificate::Reloadable,
-    config::{Config, Role},
+    config::{Config, DiscoveryKind, Role},
     cores,
     edges::Edges,
     identity::Identity,
@@ -95,7 +95,8 @@ async fn serve(
     // 2. The edge: transports, joined to the core in this process or, over mutual TLS, in another.
     let mut front = None;
     if let Some(certificate) = certificate {
-        let cores = cores::follow(own, discovery.cores(), identity, &stop, &tasks)?;
+        let configured = config.cluster.discovery == DiscoveryKind::Static;
+        let cores = cores::follow(own, discovery.cores(), identity, configured, &stop, &tasks)?;
         let started = edge::Edge::bind(settings::edge(&config, &certificate), cores).await?;
         let probe = started.handle();
         checks.push(("edge", Arc::new(move || probe.ready())));

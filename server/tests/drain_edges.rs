@@ -81,7 +81,7 @@ async fn a_ticket_opens_no_more_than_its_token_does() {
 
     // A session that goes on with a newer token has a ticket for that.
     let mut session = dial(&nodes, 0, Transport::WebTransport).await;
-    session.hello(&anns).await.unwrap();
+    let older = session.hello(&anns).await.unwrap().ticket;
     let refresh = serde_json::json!({ "refreshToken": ann.refresh });
     let refreshed = ann.call("POST", "/v1/sessions/refresh", &refresh).await.unwrap();
     let newer = refreshed["accessToken"].as_str().unwrap();
@@ -89,6 +89,11 @@ async fn a_ticket_opens_no_more_than_its_token_does() {
     let Frame::Welcome(renewed) = session.next().await.unwrap() else { panic!("no Welcome") };
     let again = come(&nodes, 1, Transport::WebTransport, newer, renewed.ticket.to_vec()).await.unwrap();
     assert_eq!(again.ticket_use(), TicketUse::Taken);
+    // The token that it took the place of is worth nothing any more, nor is its ticket.
+    for transport in [Transport::WebTransport, Transport::WebSocket] {
+        let refused = come(&nodes, 1, transport, &anns, older.to_vec()).await.unwrap_err();
+        assert_eq!(refused.close_code(), Some(CloseCode::TokenInvalid), "{refused}");
+    }
 
     let anns = newer.to_owned();
     ann.token.clone_from(&anns);

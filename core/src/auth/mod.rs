@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use gogochat_proto::{
     error::ErrorCode,
     ids::{DeviceId, UserId},
-    v1,
+    node, v1,
 };
 use gogochat_storage::store::{Arrival, Device, DeviceKey, Hash, Millis, Store, Tokens};
 use parking_lot::Mutex;
@@ -40,6 +40,39 @@ pub(crate) struct Issued {
     pub(crate) kept: Tokens,
 }
 
+/// By what an edge says whose session it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Bearer {
+    /// The hash of an access token alone.
+    Token(Hash),
+    /// A ticket, and the hash of the access token that came with it.
+    Ticket(Caller, Hash),
+    /// It was open at the edge before.
+    Again(Caller),
+}
+
+impl Bearer {
+    /// # Errors
+    /// `unauthenticated` without any, `token_invalid`.
+    pub(crate) fn of(open: &node::SessionOpen) -> Result<Self, v1::Error> {
+        let Some(principal) = &open.principal else { return given(&open.access_token).map(Self::Token) };
+        let caller = caller(principal)?;
+        if open.token_hash.is_empty() {
+            return Ok(Self::Again(caller));
+        }
+        let token = open.token_hash.as_ref().try_into().map_err(|_| invalid())?;
+        Ok(Self::Ticket(caller, token))
+    }
+
+    /// The hash of the access token, which is known to be the device's once it has arrived.
+    pub(crate) fn token(&self) -> Option<&Hash> {
+        match self {
+            Self::Token(token) | Self::Ticket(_, token) => Some(token),
+            Self::Again(_) => None,
+        }
+    }
+}
+
 impl Auth {
     pub(crate) fn new(store: Arc<dyn Store>, config: &CoreConfig) -> Result<Self, HashError> {
         Ok(Self {
@@ -63,27 +96,23 @@ impl Auth {
         Ok(device)
     }
 
-    /// What a session begins with that shows an access token.
-    ///
-    /// # Errors
-    /// As [`Self::authenticate`].
-    pub(crate) async fn arrive(&self, access: &str) -> Result<Arrival, v1::Error> {
-        self.arrival(DeviceKey::Access(given(access)?)).await
-    }
-
-    /// What a session begins with that an edge opens anew, if its device is still signed in.
+    /// What a session begins with: one that shows an access token, one of whom a ticket says whose it is, which holds only while the token that came with it is
+    /// the device's still, or one that an edge opens anew.
     ///
     /// # Errors
     /// `token_expired`, `token_invalid`.
-    pub(crate) async fn still_there(&self, caller: Caller) -> Result<Arrival, v1::Error> {
-        let arrival = self.arrival(DeviceKey::Id(caller.device)).await?;
-        if arrival.device.user == caller.user { Ok(arrival) } else { Err(invalid()) }
-    }
-
-    async fn arrival(&self, key: DeviceKey) -> Result<Arrival, v1::Error> {
+    pub(crate) async fn arrive(&self, bearer: &Bearer) -> Result<Arrival, v1::Error> {
+        let key = match *bearer {
+            Bearer::Token(token) => DeviceKey::Access(token),
+            Bearer::Ticket(caller, token) => DeviceKey::Both(caller.device, token),
+            Bearer::Again(caller) => DeviceKey::Id(caller.device),
+        };
         let arrival = self.store.arrival(key).await.map_err(failure::store)?.ok_or_else(invalid)?;
         unexpired(&arrival.device)?;
-        Ok(arrival)
+        match *bearer {
+            Bearer::Ticket(caller, _) | Bearer::Again(caller) if caller.user != arrival.device.user => Err(invalid()),
+            _ => Ok(arrival),
+        }
     }
 
     /// New tokens.
@@ -159,7 +188,7 @@ fn after(now: Millis, ttl: Duration) -> Millis {
 ///
 /// # Errors
 /// `unauthenticated` when its ids are none.
-pub(crate) fn caller(principal: &gogochat_proto::node::Principal) -> Result<Caller, v1::Error> {
+pub(crate) fn caller(principal: &node::Principal) -> Result<Caller, v1::Error> {
     let user = UserId::from_slice(&principal.user_id);
     let device = DeviceId::from_slice(&principal.device_id);
     user.zip(device)

@@ -139,10 +139,15 @@ impl Gateway {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             look.tick().await;
-            if let Some(key) = self.tickets.renew(Instant::now()) {
-                for attachment in self.hub.attachments() {
-                    attachment.push(Item::TicketKey(key.clone()));
-                }
+            self.renew_ticket_key();
+        }
+    }
+
+    /// Tells every edge that is attached a new key, if it is time.
+    fn renew_ticket_key(&self) {
+        if let Some(key) = self.tickets.renew(Instant::now()) {
+            for attachment in self.hub.attachments() {
+                attachment.push(Item::TicketKey(key.clone()));
             }
         }
     }
@@ -193,11 +198,12 @@ impl Gateway {
             );
         }
         let attachment = Arc::new(Attachment::new(edge.instance, outbox.clone(), ended.clone()));
+        self.renew_ticket_key();
         self.hub.attach(&attachment).await;
         for (user, device) in self.auth.lately_revoked() {
             attachment.push(Item::Revoke(revoked(user, device)));
         }
-        for key in self.tickets.all(Instant::now()) {
+        for key in self.tickets.all() {
             attachment.push(Item::TicketKey(key));
         }
         let (opens, opening) = mpsc::channel(OPENS);
@@ -280,5 +286,5 @@ impl NodeService for Node {
 const RENEW_TICKETS: Duration = Duration::from_secs(60);
 /// From a stream's beginning to its hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
-/// Sessions of one edge that may wait to be opened.
-const OPENS: usize = 16_384;
+/// Sessions of one edge that may wait to be opened: more than an edge has by default, as all of them come at once when another core is lost.
+const OPENS: usize = 1 << 17;

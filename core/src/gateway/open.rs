@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use gogochat_proto::{
     error::ErrorCode,
@@ -15,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::{Gateway, publish::draining};
 use crate::{
-    auth,
+    auth::Bearer,
     authorize::Caller,
     clock::now_ms,
     fanout::{Attachment, Entered, Moment, Session},
@@ -52,13 +53,11 @@ impl Gateway {
         if self.is_draining() {
             return Err(draining());
         }
+        let bearer = Bearer::of(&open)?;
         for _ in 0..ATTEMPTS {
             let then = self.hub.moment();
-            let arrival = match &open.principal {
-                Some(principal) => self.auth.still_there(auth::caller(principal)?).await?,
-                None => self.auth.arrive(&open.access_token).await?,
-            };
-            if let Some(entered) = self.enter(attachment, &open, &arrival, then)? {
+            let arrival = self.auth.arrive(&bearer).await?;
+            if let Some(entered) = self.enter(attachment, &open, &bearer, &arrival, then)? {
                 return match entered {
                     Entered::Open | Entered::Gone => Ok(()),
                     Entered::Refused => {
@@ -75,13 +74,14 @@ impl Gateway {
         &self,
         attachment: &Arc<Attachment>,
         open: &node::SessionOpen,
+        bearer: &Bearer,
         arrival: &Arrival,
         then: Moment,
     ) -> Result<Option<Entered>, v1::Error> {
         let caller = Caller { user: arrival.device.user, device: arrival.device.id };
         let own = LogId::from(caller.user);
         let enter = || {
-            let item = opened(open.session, arrival);
+            let item = opened(open.session, bearer, arrival);
             attachment.opened(open.session, caller, open.address.parse().ok(), item)
         };
         let entered = self.hub.enter(attachment, own, arrival.own_seq, then, enter);
@@ -118,7 +118,7 @@ impl Gateway {
     }
 }
 
-fn opened(session: u64, arrival: &Arrival) -> Item {
+fn opened(session: u64, bearer: &Bearer, arrival: &Arrival) -> Item {
     let device = &arrival.device;
     Item::Opened(node::SessionOpened {
         session,
@@ -130,6 +130,7 @@ fn opened(session: u64, arrival: &Arrival) -> Item {
             .map(|m| node::Subscription { log_id: m.log.to_bytes(), from_seq: m.last_seq })
             .collect(),
         expires_ms: device.access_expires_ms,
+        token_hash: bearer.token().map_or_else(Bytes::new, |token| Bytes::copy_from_slice(token)),
     })
 }
 

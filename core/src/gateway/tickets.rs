@@ -16,13 +16,12 @@ pub(crate) struct TicketKeys {
 }
 
 impl TicketKeys {
-    /// The keys that an edge is to know. One is drawn when there is none.
-    pub(crate) fn all(&self, now: Instant) -> Vec<TicketKey> {
-        self.renew(now);
+    /// The keys that an edge is to know. None is drawn by this: whoever draws one tells every edge.
+    pub(crate) fn all(&self) -> Vec<TicketKey> {
         self.keys.lock().iter().map(|(_, key)| key.clone()).collect()
     }
 
-    /// A new key, when the newest has served its time: to be told to every edge.
+    /// A new key, when there is none or the newest has served its time: to be told to every edge.
     pub(crate) fn renew(&self, now: Instant) -> Option<TicketKey> {
         let mut keys = self.keys.lock();
         if keys.back().is_some_and(|(since, _)| now.saturating_duration_since(*since) < NEWEST) {
@@ -49,13 +48,14 @@ mod tests {
     #[test]
     fn a_key_serves_its_time_and_as_long_again() {
         let (keys, now) = (TicketKeys::default(), Instant::now());
-        let first = keys.all(now);
-        assert_eq!(first.len(), 1);
+        assert_eq!(keys.all(), []);
+        let first = keys.renew(now).unwrap();
+        assert_eq!(keys.all(), std::slice::from_ref(&first));
         assert_eq!(keys.renew(now + NEWEST / 2), None);
         let second = keys.renew(now + NEWEST).unwrap();
-        assert_eq!(keys.all(now + NEWEST), [first[0].clone(), second.clone()]);
+        assert_eq!(keys.all(), [first.clone(), second.clone()]);
         let third = keys.renew(now + 2 * NEWEST).unwrap();
-        assert_eq!(keys.all(now + 2 * NEWEST), [second, third]);
-        assert_ne!(first[0].key, keys.all(now)[0].key);
+        assert_ne!(first.key, second.key);
+        assert_eq!(keys.all(), [second, third]);
     }
 }

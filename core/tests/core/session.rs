@@ -7,6 +7,7 @@ use gogochat_proto::{
     node::{self, EphemeralKind, core_item::Item, edge_item::Item as Up},
     v1::{self, ephemeral::Kind, server_frame::Frame},
 };
+use sha2::{Digest as _, Sha256};
 
 use crate::support::{
     DEADLINE, Edge, Node, User, code, command, event, message, next_call, next_session, serve_with_window, text,
@@ -29,6 +30,7 @@ async fn sessions_are_opened_by_token_and_again_by_principal() {
         access_token: access_token.into(),
         address: "192.0.2.1".into(),
         principal,
+        ..Default::default()
     };
     assert!(edge.try_open(open(Some(bob.principal()), "")).await.is_ok());
     assert_eq!(code(edge.try_open(open(None, "")).await), "unauthenticated");
@@ -54,6 +56,21 @@ async fn an_open_session_is_opened_anew_with_another_token_of_its_device() {
     let open = |user: &User| node::SessionOpen { session, access_token: user.token.clone(), ..Default::default() };
     assert_eq!(edge.try_open(open(&renewed)).await.unwrap().principal, Some(alice.principal()));
     edge.say(session, log, "still here").await.unwrap();
+
+    // A ticket is good with the device's token, and with no earlier one.
+    let ticket = |user: &User| node::SessionOpen {
+        session: next_session(),
+        principal: Some(user.principal()),
+        token_hash: bytes::Bytes::copy_from_slice(&Sha256::digest(user.token.as_bytes())),
+        ..Default::default()
+    };
+    let opened = edge.try_open(ticket(&renewed)).await.unwrap();
+    assert_eq!(opened.token_hash, ticket(&renewed).token_hash);
+    assert_eq!(code(edge.try_open(ticket(&alice)).await), "token_invalid");
+    let cut = node::SessionOpen { token_hash: vec![1].into(), ..ticket(&renewed) };
+    assert_eq!(code(edge.try_open(cut).await), "token_invalid");
+    let again = node::SessionOpen { token_hash: bytes::Bytes::new(), ..ticket(&renewed) };
+    assert!(edge.try_open(again).await.unwrap().token_hash.is_empty());
     assert_eq!(code(edge.try_open(open(&bob)).await), "token_invalid");
     assert_eq!(code(edge.say(session, log, "closed").await), "unauthenticated");
 }

@@ -97,7 +97,7 @@ impl Drop for Place {
 }
 
 /// What counts as one address: an IPv4 address, or the network of 64 bits that one subscriber has (RFC 6177).
-fn source(address: IpAddr) -> IpAddr {
+pub(crate) fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
         other => other,

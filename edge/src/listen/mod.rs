@@ -15,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use self::admission::Admission;
+pub(crate) use self::admission::source;
 use crate::{
     config::EdgeConfig,
     connection::Hub,

@@ -57,6 +57,17 @@ pub(crate) enum Output {
     Send(server_frame::Frame),
 }
 
+/// By what a core is to know whose session it opens.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// The access token.
+    Token(String),
+    /// A good ticket, with the token that it came with.
+    Ticket(Principal, TokenHash),
+    /// It is live already.
+    Live(Principal),
+}
+
 /// Where an ordered call is to go now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -169,23 +180,41 @@ impl Session {
         self.unfinished = unfinished.then(|| self.unfinished.unwrap_or(now));
     }
 
-    /// The core has opened the session on its stream of this number. `false`: for somebody else than it was open for. Where it was open on another one,
-    /// [`Self::settle`] says when it has left that.
-    pub(crate) fn opened(&mut self, principal: Principal, expires: Option<Instant>, stream: u64) -> bool {
-        let token = match &self.phase {
-            Phase::Live { principal: before, .. } if *before != principal => return false,
-            Phase::Live { token, renewal: None, .. } => *token,
-            Phase::Live { renewal: Some(token), .. } | Phase::Opening { token, .. } => TokenHash::of(token),
+    /// The core has opened the session on its stream of this number; `checked` is the token that it found to be the device's, if it was asked about one. `None`:
+    /// for somebody else than it was open for; `Some(true)`: that answers the client's Hello. Where it was open on another one, [`Self::settle`] says when it
+    /// has left that.
+    pub(crate) fn opened(
+        &mut self,
+        principal: Principal,
+        expires: Option<Instant>,
+        stream: u64,
+        checked: Option<TokenHash>,
+    ) -> Option<bool> {
+        let answers = match &mut self.phase {
+            Phase::Live { principal: before, .. } if *before != principal => return None,
+            Phase::Live { expires: lapses, token, renewal, .. } => {
+                *lapses = expires;
+                // What answers the session's move to another core says nothing of a token that is being asked about as well.
+                let renewed = renewal.take_if(|renewal| checked == Some(TokenHash::of(renewal)));
+                if let Some(renewed) = &renewed {
+                    *token = TokenHash::of(renewed);
+                }
+                renewed.is_some()
+            }
+            Phase::Opening { token, .. } => {
+                let token = TokenHash::of(token);
+                self.phase = Phase::Live { principal, expires, token, renewal: None };
+                true
+            }
             // The core was asked nothing.
-            Phase::New { .. } => return false,
+            Phase::New { .. } => return None,
         };
-        self.phase = Phase::Live { principal, expires, token, renewal: None };
         if self.stream.is_some_and(|before| before != stream) {
             self.next = Some(stream);
         } else {
             self.stream = Some(stream);
         }
-        true
+        Some(answers)
     }
 
     /// A session that moves has arrived once no ordered call waits any more. Gives the stream that it has left.
@@ -208,6 +237,11 @@ impl Session {
         }
         let left = self.arrive();
         (self.stream.map_or(Way::Closed, Way::Open), left)
+    }
+
+    /// Whether it is open, or about to arrive, on a stream that `is_one` says is one of those meant.
+    pub(crate) fn is_open_on(&self, is_one: impl Fn(u64) -> bool) -> bool {
+        [self.stream, self.next].into_iter().flatten().any(is_one)
     }
 
     /// The stream on which the session is open.
@@ -288,7 +322,7 @@ impl Session {
         }
     }
 
-    /// A ticket says whose session it is: the core is asked about the device alone.
+    /// A ticket says whose session it is: the core is asked about the device, and whether the token is that one's still.
     pub(crate) fn vouch(&mut self, principal: Principal) {
         if let Phase::Opening { vouched, .. } = &mut self.phase {
             *vouched = Some(principal);
@@ -306,10 +340,12 @@ impl Session {
     }
 
     /// What the core has been asked and has not answered: about a token, or about a device that a ticket vouches for.
-    pub(crate) fn asks(&self) -> Option<(String, Option<Principal>)> {
+    pub(crate) fn asks(&self) -> Option<Asked> {
         match &self.phase {
-            Phase::Opening { vouched: Some(principal), .. } => Some((String::new(), Some(*principal))),
-            _ => self.token().map(|token| (token.to_owned(), None)),
+            Phase::Opening { vouched: Some(principal), token, .. } => {
+                Some(Asked::Ticket(*principal, TokenHash::of(token)))
+            }
+            _ => self.token().map(|token| Asked::Token(token.to_owned())),
         }
     }
 

@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use aws_lc_rs::digest;
 use bytes::Bytes;
 use futures_util::Stream;
 use gogochat_proto::{
@@ -48,6 +49,8 @@ struct State {
     mute: AtomicBool,
     /// Ordered calls are refused, and may be repeated.
     overloaded: AtomicBool,
+    /// No session is opened, for now.
+    is_full: AtomicBool,
     /// Sessions that wait to be opened, while they are held back.
     held: Mutex<Option<Vec<node::SessionOpen>>>,
     attached: AtomicU64,
@@ -128,6 +131,10 @@ impl Core {
 
     pub(crate) fn set_overloaded(&self, overloaded: bool) {
         self.0.overloaded.store(overloaded, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_full(&self, is_full: bool) {
+        self.0.is_full.store(is_full, Ordering::Relaxed);
     }
 
     /// Opens no session until [`Self::open_held`].
@@ -227,9 +234,17 @@ impl Core {
 
     fn open(&self, open: &node::SessionOpen) {
         let session = open.session;
+        let is_full = self.0.is_full.load(Ordering::Relaxed);
         let refuse = |code: ErrorCode| {
             let error = Some(code.with("refused"));
             self.tell(core_item::Item::Refused(node::SessionRefused { session, error }));
+        };
+        if is_full {
+            return refuse(ErrorCode::Overloaded);
+        }
+        let token_hash = match &open.principal {
+            Some(_) => open.token_hash.clone(),
+            None => hash(&open.access_token),
         };
         let (principal, life_ms) = match (&open.principal, open.access_token.split_once(' ')) {
             (Some(principal), _) => (principal.clone(), 0),
@@ -260,8 +275,14 @@ impl Core {
             principal: Some(principal),
             subscriptions,
             expires_ms: if life_ms > 0 { now + life_ms } else { 0 },
+            token_hash,
         }));
     }
+}
+
+/// What nodes say of an access token.
+pub(crate) fn hash(token: &str) -> Bytes {
+    Bytes::copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref())
 }
 
 #[tonic::async_trait]

@@ -66,6 +66,35 @@ async fn sessions_outlive_the_core() {
     assert!(matches!(&frames[1], server_frame::Frame::Event(event) if event.seq == 3));
 }
 
+/// As when so many come to a core at once that it refuses some.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_live_session_that_is_refused_for_now_is_asked_for_again() {
+    let world = World::new().await;
+    let (user, group) = (UserId::new_v7(), LogId::new_v7());
+    let mut client = world.log_in(Kind::Wt, user).await;
+    world.core.set_full(true);
+    world.core.set_away(true);
+    eventually("not ready", || world.edge.handle().ready().is_err()).await;
+    world.core.set_away(false);
+    let opens = || {
+        let known = |item: &edge_item::Item| matches!(item, edge_item::Item::Open(open) if open.principal.is_some());
+        world.core.seen(|item| known(item).then_some(())).len()
+    };
+    eventually("it is asked again, and again", || opens() > 2).await;
+    world.core.set_full(false);
+    let asked = opens();
+    eventually("it is asked once more", || opens() > asked).await;
+    client.call(1, SEND, &group.to_string(), &b"still here"[..]).await;
+    assert_eq!(client.next_reply().await.error, None);
+    // Who comes anew is told to come later.
+    world.core.set_full(true);
+    let mut new = soon(world.connect(Kind::Ws)).await;
+    let hello = v1::Hello { access_token: format!("user {user}"), ..Default::default() };
+    new.send(client_frame::Frame::Hello(hello)).await;
+    let code = u32::from(CloseCode::Unavailable.code());
+    assert_eq!(soon(new.end()).await, (Some(code), code));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_overtakes_what_was_refused_whichever_stream_it_comes_on() {
     let world = World::new().await;

@@ -14,8 +14,8 @@ use gogochat_proto::{
 use crate::{
     Setup, World,
     client::{Client, KINDS, Kind},
-    core::Core,
-    soon,
+    core::{Core, hash},
+    eventually, soon,
 };
 
 /// Two edges before one system, whose cores have told both the same key.
@@ -70,9 +70,10 @@ async fn a_ticket_is_known_at_another_edge() {
         let second = welcome(&mut again).await;
         assert_eq!(second.ticket_use(), TicketUse::Taken);
         assert_eq!((&second.user_id, &second.device_id), (&first.user_id, &first.device_id), "the same device");
-        // The core is asked about the device, which may be signed out, and not about the token.
+        // The core is asked about the device, which may be signed out or have another token by now.
         let open = last_open(&there.core);
         assert!(open.access_token.is_empty() && open.principal.is_some());
+        assert_eq!(open.token_hash, hash(&token));
     }
 }
 
@@ -142,7 +143,7 @@ async fn who_was_here_comes_before_who_is_new() {
     let mut take = async |ticket: Bytes| {
         let before = asked();
         waiting.push(come(&world, Kind::Ws, &token, ticket).await);
-        crate::eventually("the core is asked", || asked() > before).await;
+        eventually("the core is asked", || asked() > before).await;
     };
     // The first half is anybody's, the second that of tickets alone.
     for _ in 0..2 {
@@ -161,6 +162,24 @@ async fn who_was_here_comes_before_who_is_new() {
     }
     // There is room again.
     welcome(&mut come(&world, Kind::Ws, &token, Bytes::new()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_refused_takes_no_place_however_long_it_stays() {
+    let world = World::with(Limits { opening: 4, ..Limits::default() }).await;
+    for kind in KINDS {
+        // None of them reads that it was refused, nor answers the close.
+        let mut refused = Vec::new();
+        for _ in 0..2 {
+            refused.push(come(&world, kind, "garbage", Bytes::new()).await);
+        }
+        eventually("they are no sessions any more", || world.edge.handle().sessions() == 0).await;
+        let token = format!("user {}", UserId::new_v7());
+        let mut client = come(&world, kind, &token, Bytes::new()).await;
+        welcome(&mut client).await;
+        drop((refused, client));
+        eventually("all have gone", || world.edge.handle().sessions() == 0).await;
+    }
 }
 
 async fn is_one_too_many(world: &World, token: &str, ticket: Bytes) {

@@ -62,6 +62,9 @@ pub struct SessionOpen {
     pub address: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "4")]
     pub principal: ::core::option::Option<Principal>,
+    /// Beside `principal`, where a ticket says it: SHA-256 of the access token that came with the ticket, which has to be the device's still.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub token_hash: ::prost::bytes::Bytes,
 }
 /// Ids are 16 bytes (UUID).
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -194,6 +197,9 @@ pub struct SessionOpened {
     /// When the access token lapses: the edge closes the session then, unless it has been opened anew.
     #[prost(int64, tag = "5")]
     pub expires_ms: i64,
+    /// SHA-256 of the access token that was found to be the device's; empty where the edge asked about the device alone.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub token_hash: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Subscription {

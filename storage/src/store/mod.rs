@@ -60,6 +60,7 @@ pub trait Store: Send + Sync + 'static {
         let device = match key {
             DeviceKey::Access(access) => self.device_by_access(&access).await?,
             DeviceKey::Id(id) => self.device(id).await?,
+            DeviceKey::Both(id, access) => self.device_by_access(&access).await?.filter(|device| device.id == id),
         };
         let Some(device) = device else { return Ok(None) };
         // The end first: whoever joins after it reads of it in what follows it.
@@ -453,6 +454,8 @@ pub enum DeviceKey {
     Access(Hash),
     /// By its id.
     Id(DeviceId),
+    /// By its id, and only while that is the hash of its access token.
+    Both(DeviceId, Hash),
 }
 
 /// What a session begins with.

@@ -37,17 +37,18 @@ pub(super) async fn by_id<C: ConnectionTrait>(db: &Db<'_, C>, id: DeviceId) -> R
 
 /// The device, its user's own log and their memberships in one look.
 pub(super) async fn arrival<C: ConnectionTrait>(db: &Db<'_, C>, key: DeviceKey) -> Result<Option<Arrival>, StoreError> {
-    let (column, value) = match key {
-        DeviceKey::Access(access) => ("access_hash", hash(&access)),
-        DeviceKey::Id(id) => ("id", id.value()),
+    let (known, values) = match key {
+        DeviceKey::Access(access) => ("d.access_hash = ?", vec![hash(&access)]),
+        DeviceKey::Id(id) => ("d.id = ?", vec![id.value()]),
+        DeviceKey::Both(id, access) => ("d.id = ? AND d.access_hash = ?", vec![id.value(), hash(&access)]),
     };
     let sql = format!(
         "SELECT d.id, d.user_id, d.name, d.created_ms, d.last_seen_ms, d.access_expires_ms, own.last_seq, \
          l.id, l.last_seq, l.user_a, l.user_b \
          FROM device d LEFT JOIN log own ON own.id = d.user_id \
-         LEFT JOIN member m ON m.user_id = d.user_id LEFT JOIN log l ON l.id = m.log_id WHERE d.{column} = ?"
+         LEFT JOIN member m ON m.user_id = d.user_id LEFT JOIN log l ON l.id = m.log_id WHERE {known}"
     );
-    let rows = db.rows(sql, vec![value]).await?;
+    let rows = db.rows(sql, values).await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let device = read(first)?;
     let own_seq = first.int_or_null(6)?.unwrap_or(0);

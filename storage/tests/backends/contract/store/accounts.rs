@@ -188,7 +188,8 @@ pub(crate) async fn an_arrival_is_seen_at_once(store: Arc<dyn Store>) {
     for user in [one, other, alone] {
         let device = new_device(user);
         assert!(world.store.create_device(device.clone(), &hash(&world, user).await).await.unwrap());
-        for key in [DeviceKey::Access(device.tokens.access), DeviceKey::Id(device.id)] {
+        let (id, access) = (device.id, device.tokens.access);
+        for key in [DeviceKey::Access(access), DeviceKey::Id(id), DeviceKey::Both(id, access)] {
             let mut arrival = world.store.arrival(key).await.unwrap().unwrap();
             assert_eq!(Some(arrival.device), world.store.device(device.id).await.unwrap());
             assert_eq!(Some(arrival.own_seq), world.store.last_seq(user.into()).await.unwrap());
@@ -198,6 +199,9 @@ pub(crate) async fn an_arrival_is_seen_at_once(store: Arc<dyn Store>) {
             assert_eq!(arrival.memberships, memberships);
             let expected = if user == alone { vec![] } else { vec![direct, group] };
             assert_eq!(memberships.iter().map(|membership| membership.log).collect::<Vec<_>>(), expected);
+        }
+        for neither in [DeviceKey::Both(id, tokens().access), DeviceKey::Both(new_device(user).id, access)] {
+            assert_eq!(world.store.arrival(neither).await.unwrap(), None);
         }
         world.store.revoke_device(user, device.id).await.unwrap();
         assert_eq!(world.store.arrival(DeviceKey::Access(device.tokens.access)).await.unwrap(), None);
