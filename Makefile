@@ -9,7 +9,7 @@ export CARGO_TERM_PROGRESS_WHEN := never
 CRATES := proto storage core edge server client testkit loadtest
 
 # What `cargo test` runs against: real ones, started by the project itself.
-SERVICES := mysql redis kafka etcd
+SERVICES := mysql redis kafka etcd s3
 
 .PHONY: run build page test check fmt bench e2e setup setup-page setup-tools setup-browsers setup-services setup-deploy services clean-page
 

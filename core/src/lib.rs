@@ -24,6 +24,7 @@ use std::{sync::Arc, time::Duration};
 
 use gogochat_proto::{method::DESCRIPTORS, node::node_service_server::NodeServiceServer, service::Service};
 use gogochat_storage::{
+    blobs::{BlobError, Blobs},
     bus::{BusCommand, BusError},
     open::Storage,
     store::Store,
@@ -87,7 +88,7 @@ impl Core {
     /// # Errors
     /// [`StartError`].
     pub async fn start(config: CoreConfig, storage: Storage) -> Result<Self, StartError> {
-        let Storage { store, bus, local, presence: directory, .. } = storage;
+        let Storage { store, bus, local, presence: directory, blobs, .. } = storage;
         let chat = config.services.contains(&Service::Chat);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -137,6 +138,7 @@ impl Core {
             workers.spawn(chat::worker::tell(hub.clone(), store.clone(), settled, notice));
         }
         let local = local.unwrap_or_else(|| bus.clone());
+        spawn(&tasks, &stop, watch_blobs(blobs, metrics.clone()));
         spawn(&tasks, &stop, housekeeping(store.clone(), auth.clone(), hub.clone(), metrics.clone(), state.clone()));
 
         let ground = Ground {
@@ -282,11 +284,32 @@ async fn housekeeping(
     }
 }
 
+/// Looks whether the place of blobs answers. Messages go on without it, so the core stays ready.
+async fn watch_blobs(blobs: Arc<dyn Blobs>, metrics: Arc<Metrics>) {
+    let mut look = tokio::time::interval(BLOBS_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut before = Ok(());
+    loop {
+        look.tick().await;
+        let silent = || BlobError::Unavailable("no answer".to_owned());
+        let now = tokio::time::timeout(BLOBS_ANSWER, blobs.check()).await.unwrap_or_else(|_| Err(silent()));
+        metrics.blobs_up.set(if now.is_ok() { 1.0 } else { 0.0 });
+        match (&before, &now) {
+            (Ok(()), Err(error)) => tracing::warn!(%error, "core.blobs"),
+            (Err(_), Ok(())) => tracing::info!("core.blobs: there again"),
+            _ => {}
+        }
+        before = now;
+    }
+}
+
 const WORKER_ENDED: &str = "the chat worker has ended";
 /// Of a drain, for presence: whoever is not seen off by then lapses.
 const SEE_OFF: Duration = Duration::from_secs(2);
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+const BLOBS_EVERY: Duration = Duration::from_secs(10);
+const BLOBS_ANSWER: Duration = Duration::from_secs(5);
 const SWEEP_ROUNDS: u64 = 30;
 /// Settled batches that may wait to be told: past it the worker waits, and its bus fills.
 const SETTLED: usize = 4;

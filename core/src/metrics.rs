@@ -14,6 +14,7 @@ pub fn describe() {
     describe_histogram!("gogochat_core_commit_seconds", "From handing a batch to the store to its outcome");
     describe_histogram!(BATCH, "Commands in one transaction");
     describe_gauge!("gogochat_core_bus_depth", "Commands that were taken and wait for their answer");
+    describe_gauge!("gogochat_core_blobs_up", "1: the place of blobs answers, 0: it does not");
     describe_counter!("gogochat_core_commands_total", "Commands put on the bus");
     describe_counter!("gogochat_core_refused_total", "Commands and calls refused, by code");
     describe_counter!("gogochat_core_calls_total", "Unary calls, by method");
@@ -33,6 +34,7 @@ pub(crate) struct Metrics {
     pub(crate) commit_seconds: Histogram,
     pub(crate) batch: Histogram,
     pub(crate) bus_depth: Gauge,
+    pub(crate) blobs_up: Gauge,
     pub(crate) commands: Counter,
     pub(crate) attachments: Gauge,
     pub(crate) sessions: Gauge,
@@ -51,6 +53,7 @@ impl Default for Metrics {
             commit_seconds: histogram!("gogochat_core_commit_seconds"),
             batch: histogram!(BATCH),
             bus_depth: gauge!("gogochat_core_bus_depth"),
+            blobs_up: gauge!("gogochat_core_blobs_up"),
             commands: counter!("gogochat_core_commands_total"),
             attachments: gauge!("gogochat_core_attachments"),
             sessions: gauge!("gogochat_core_sessions"),

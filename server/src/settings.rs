@@ -6,9 +6,10 @@ use gogochat_core::CoreConfig;
 use gogochat_edge::{EdgeConfig, Limits};
 use gogochat_proto::service::Service as Part;
 use gogochat_storage::{
+    blobs::s3::S3Config,
     bus::kafka::KafkaConfig,
     discovery::{CoreNode, EdgeNode, etcd::EtcdConfig},
-    open::{BusConfig, DiscoveryConfig, PresenceConfig, StorageConfig},
+    open::{BlobsConfig, BusConfig, DiscoveryConfig, PresenceConfig, StorageConfig},
     presence::redis::RedisConfig,
 };
 
@@ -42,6 +43,27 @@ pub(crate) fn storage(config: &Config) -> StorageConfig {
             PresenceKind::Memory => PresenceConfig::Memory,
             PresenceKind::Redis => PresenceConfig::Redis(RedisConfig { url: redis.clone(), prefix: prefix() }),
         },
+        blobs: blobs(config),
+    }
+}
+
+fn blobs(config: &Config) -> BlobsConfig {
+    let Core { blobs, s3_endpoint, s3_region, s3_access_key, s3_secret_key, .. } = &config.core;
+    match blobs.split_once(':') {
+        Some(("s3", place)) => {
+            let place = place.trim_start_matches('/');
+            let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+            BlobsConfig::S3(S3Config {
+                bucket: bucket.to_owned(),
+                prefix: prefix.trim_end_matches('/').to_owned(),
+                endpoint: s3_endpoint.clone(),
+                region: s3_region.clone(),
+                access_key: s3_access_key.clone(),
+                secret_key: s3_secret_key.clone(),
+            })
+        }
+        Some((_, folder)) => BlobsConfig::Folder(folder.into()),
+        None => BlobsConfig::Folder(config.data.join("blobs")),
     }
 }
 

@@ -1,5 +1,6 @@
 //! State outside the process: one folder for each seam, the trait beside its implementations.
 
+pub mod blobs;
 pub mod bus;
 pub mod clock;
 pub mod discovery;

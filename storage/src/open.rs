@@ -1,8 +1,16 @@
 //! Opens what a configuration names: the only place that knows which backends there are.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use crate::{
+    blobs::{
+        Blobs,
+        folder::{FolderBlobs, FolderError},
+        s3::{S3Blobs, S3Config, S3Error},
+    },
     bus::{
         Bus,
         channel::ChannelBus,
@@ -36,6 +44,8 @@ pub struct StorageConfig {
     pub bus_queue: usize,
     /// Where it is kept who is connected.
     pub presence: PresenceConfig,
+    /// Where blobs are.
+    pub blobs: BlobsConfig,
 }
 
 /// The way of commands.
@@ -58,6 +68,15 @@ pub enum PresenceConfig {
     Redis(RedisConfig),
 }
 
+/// Where blobs are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlobsConfig {
+    /// In this folder.
+    Folder(PathBuf),
+    /// In a bucket of an S3 store.
+    S3(S3Config),
+}
+
 /// How nodes find each other.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DiscoveryConfig {
@@ -74,6 +93,7 @@ impl Default for StorageConfig {
             bus: BusConfig::Channel,
             bus_queue: 4_096,
             presence: PresenceConfig::Memory,
+            blobs: BlobsConfig::Folder("data/blobs".into()),
         }
     }
 }
@@ -89,6 +109,8 @@ pub struct Storage {
     pub local: Option<Arc<dyn Bus>>,
     /// Who is connected.
     pub presence: Arc<dyn Presence>,
+    /// Files of messages.
+    pub blobs: Arc<dyn Blobs>,
 }
 
 /// Why it could not be opened.
@@ -109,6 +131,12 @@ pub enum OpenError {
     /// Presence in Redis did not open.
     #[error(transparent)]
     Redis(#[from] RedisError),
+    /// The folder of blobs did not open.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The bucket of blobs did not open.
+    #[error(transparent)]
+    S3(#[from] S3Error),
 }
 
 impl OpenError {
@@ -127,19 +155,24 @@ impl OpenError {
 /// Opens it. The store has the newest schema then.
 ///
 /// # Errors
-/// A URL is of no known kind, the store cannot be used, or a newer program has written it; Kafka or Redis cannot be used.
+/// A URL is of no known kind, the store cannot be used, or a newer program has written it; Kafka, Redis or the place of blobs cannot
+/// be used.
 pub async fn open(config: &StorageConfig) -> Result<Storage, OpenError> {
     let store = Arc::new(open_store(&config.store_url).await?);
     let presence: Arc<dyn Presence> = match &config.presence {
         PresenceConfig::Memory => Arc::new(MemoryPresence::default()),
         PresenceConfig::Redis(redis) => Arc::new(RedisPresence::open(redis).await?),
     };
+    let blobs: Arc<dyn Blobs> = match &config.blobs {
+        BlobsConfig::Folder(folder) => Arc::new(FolderBlobs::open(folder).await?),
+        BlobsConfig::S3(s3) => Arc::new(S3Blobs::open(s3).await?),
+    };
     let channel: Arc<dyn Bus> = Arc::new(ChannelBus::new(config.bus_queue));
     let (bus, local): (Arc<dyn Bus>, _) = match &config.bus {
         BusConfig::Channel => (channel, None),
         BusConfig::Kafka(kafka) => (Arc::new(KafkaBus::open(kafka.clone(), config.bus_queue).await?), Some(channel)),
     };
-    Ok(Storage { store, bus, local, presence })
+    Ok(Storage { store, bus, local, presence, blobs })
 }
 
 /// Opens discovery, which nodes without a core need as well.

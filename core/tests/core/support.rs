@@ -17,7 +17,7 @@ use gogochat_proto::{
     },
     v1,
 };
-use gogochat_storage::open::{Storage, StorageConfig, open};
+use gogochat_storage::open::{BlobsConfig, Storage, StorageConfig, open};
 use prost::Message;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -47,7 +47,8 @@ impl Node {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("test.db");
         let url = format!("sqlite:{}", path.display());
-        let storage = change(open(&StorageConfig { store_url: url, ..Default::default() }).await.unwrap());
+        let blobs = BlobsConfig::Folder(folder.path().join("blobs"));
+        let storage = change(open(&StorageConfig { store_url: url, blobs, ..Default::default() }).await.unwrap());
         let core = Core::start(config, storage).await.unwrap();
         let channel = serve(core.node_service());
         Self { core, channel, _folder: folder }

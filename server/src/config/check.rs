@@ -2,7 +2,7 @@
 
 use std::{fmt, fs, path::Path};
 
-use super::{BusKind, Config, DiscoveryKind, PresenceKind, Role, Service};
+use super::{BusKind, Config, Core, DiscoveryKind, PresenceKind, Role, Service};
 
 /// A key that cannot stay as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +112,34 @@ fn core(config: &Config, problems: &mut Problems) {
     }
     if config.core.bus_queue == 0 {
         problems.add("core.bus_queue", "must be at least 1");
+    }
+    blobs(config, problems);
+}
+
+fn blobs(config: &Config, problems: &mut Problems) {
+    let Core { blobs, s3_endpoint, s3_access_key, s3_secret_key, .. } = &config.core;
+    let Some(place) = blobs.strip_prefix("s3://") else {
+        if blobs != "folder" && blobs.strip_prefix("folder:").is_none_or(str::is_empty) {
+            problems.add("core.blobs", "give \"folder\", \"folder:PATH\" or \"s3://BUCKET\"");
+        }
+        return;
+    };
+    let bucket = place.split('/').next().unwrap_or_default();
+    let usual = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if bucket.is_empty() || !place.bytes().all(|byte| usual(byte) || byte == b'/') {
+        problems.add(
+            "core.blobs",
+            "give \"s3://BUCKET\" or \"s3://BUCKET/PREFIX\", in letters, digits, '-', '_' and '.'; the rest has keys of its own",
+        );
+    }
+    let http = ["http://", "https://"].iter().any(|scheme| s3_endpoint.starts_with(scheme));
+    if !s3_endpoint.is_empty() && (!http || s3_endpoint.parse::<http::Uri>().is_err()) {
+        problems.add("core.s3_endpoint", "give \"https://HOST\" or \"http://HOST:PORT\", or nothing for Amazon's own");
+    }
+    for (key, value) in [("core.s3_access_key", s3_access_key), ("core.s3_secret_key", s3_secret_key)] {
+        if value.is_empty() {
+            problems.add(key, "missing: core.blobs in S3 needs an access key and its secret");
+        }
     }
 }
 

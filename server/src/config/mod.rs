@@ -102,6 +102,16 @@ pub(crate) struct Core {
     pub(crate) presence: PresenceKind,
     /// With presence in Redis: "redis://USER:PASSWORD@HOST:PORT/DB", or "rediss://" for TLS.
     pub(crate) redis: String,
+    /// Files of messages. "folder": in the folder "blobs" of the data folder. "folder:PATH". "s3://BUCKET" or "s3://BUCKET/PREFIX".
+    pub(crate) blobs: String,
+    /// With blobs in S3: "http://HOST:PORT" or "https://HOST"; empty: Amazon's for the region.
+    pub(crate) s3_endpoint: String,
+    /// With blobs in S3: the region.
+    pub(crate) s3_region: String,
+    /// With blobs in S3: the access key's id.
+    pub(crate) s3_access_key: String,
+    /// With blobs in S3: its secret.
+    pub(crate) s3_secret_key: String,
     /// Addresses of the public gRPC service, in clear: keep them on loopback or behind a proxy.
     pub(crate) grpc: Vec<SocketAddr>,
     /// Lifts the limits by address for loopback, so that a load test can register its users.
@@ -332,6 +342,11 @@ impl Default for Core {
             bus_queue: 4_096,
             presence: PresenceKind::Memory,
             redis: String::new(),
+            blobs: "folder".into(),
+            s3_endpoint: String::new(),
+            s3_region: "us-east-1".into(),
+            s3_access_key: String::new(),
+            s3_secret_key: String::new(),
             grpc: vec![SocketAddr::from(([127, 0, 0, 1], 50051))],
             trust_loopback: false,
         }

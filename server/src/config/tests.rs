@@ -64,6 +64,8 @@ fn the_environment_overrides_the_file() {
     });
 }
 
+const CORE: &str = "edge.certificate = \"/dev/null\"\nedge.key = \"/dev/null\"";
+
 #[test]
 fn each_problem_names_its_key() {
     let keys = |toml: &str| check(&from_toml(toml).unwrap()).into_iter().map(|p| p.key).collect::<Vec<_>>();
@@ -79,5 +81,19 @@ fn each_problem_names_its_key() {
             "roles = [\"core\", \"edge\"]\nedge.certificate = \"/dev/null\"\nedge.key = \"/dev/null\"\nedge.origins = [\"chat.example.org/\"]\ncore.store = \"postgres:x\"\nlog.level = \"a=b=c\""
         ),
         ["edge.origins", "core.store", "log.level"]
+    );
+    let blobs = |rest: &str| keys(&format!("{CORE}\ncore.{rest}"));
+    for good in [
+        "blobs = \"folder:/srv/blobs\"",
+        "blobs = \"s3://chat\"\ncore.s3_access_key = \"a\"\ncore.s3_secret_key = \"b\"",
+    ] {
+        assert_eq!(blobs(good), Vec::<&str>::new());
+    }
+    for bad in ["", "folder:", "/srv/blobs", "ftp://host"] {
+        assert_eq!(blobs(&format!("blobs = {bad:?}")), ["core.blobs"]);
+    }
+    assert_eq!(
+        blobs("blobs = \"s3://chat?key=secret\"\ncore.s3_endpoint = \"localhost:9000\"\ncore.s3_access_key = \"a\""),
+        ["core.blobs", "core.s3_endpoint", "core.s3_secret_key"]
     );
 }

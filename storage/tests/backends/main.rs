@@ -6,6 +6,8 @@ mod contract;
 #[cfg(test)]
 mod etcd;
 #[cfg(test)]
+mod folder;
+#[cfg(test)]
 mod kafka;
 #[cfg(test)]
 mod memory;
@@ -15,6 +17,8 @@ mod mysql;
 mod open;
 #[cfg(test)]
 mod redis;
+#[cfg(test)]
+mod s3;
 #[cfg(test)]
 mod services;
 #[cfg(test)]

@@ -3,17 +3,25 @@
 use gogochat_proto::ids::{DeviceId, UserId};
 use gogochat_storage::{
     bus::{BusCommand, BusError, ReplyTo},
-    open::{OpenError, StorageConfig, open},
+    open::{BlobsConfig, OpenError, StorageConfig, open},
 };
 
 #[tokio::test]
 async fn opens_what_it_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deep/down/store.db");
-    let config = StorageConfig { store_url: format!("sqlite:{}", path.display()), bus_queue: 2, ..Default::default() };
+    let blobs = folder.path().join("deep/blobs");
+    let config = StorageConfig {
+        store_url: format!("sqlite:{}", path.display()),
+        bus_queue: 2,
+        blobs: BlobsConfig::Folder(blobs.clone()),
+        ..Default::default()
+    };
     let storage = open(&config).await.unwrap();
     assert!(path.exists());
     storage.store.check().await.unwrap();
+    storage.blobs.check().await.unwrap();
+    assert!(blobs.is_dir());
     let command = BusCommand {
         partition: 0,
         reply_to: ReplyTo { attachment: 0, session: 0, call_id: 0 },

@@ -14,6 +14,7 @@ pub(crate) fn address(name: &str) -> String {
         "redis" => ("GOGOCHAT_TEST_REDIS", 36_379),
         "kafka" => ("GOGOCHAT_TEST_KAFKA", 39_092),
         "etcd" => ("GOGOCHAT_TEST_ETCD", 32_379),
+        "s3" => ("GOGOCHAT_TEST_S3", 39_000),
         other => panic!("there is no service {other}"),
     };
     let address = std::env::var(key).unwrap_or_else(|_| format!("127.0.0.1:{port}"));

@@ -1,5 +1,6 @@
 //! What every backend of a seam does.
 
+pub(crate) mod blobs;
 pub(crate) mod bus;
 pub(crate) mod discovery;
 pub(crate) mod presence;
