@@ -27,6 +27,7 @@ page: setup-page
 ## Everything that CI runs.
 test: setup check services
 	cargo test --workspace --locked --no-fail-fast
+	GOGOCHAT_BIN=$(CARGO_TARGET_DIR)/debug/gogochat scripts/try-cluster
 	cd web && npm test
 	cd web && npm run e2e
 
