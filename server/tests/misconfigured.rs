@@ -90,6 +90,28 @@ async fn redis_and_kafka() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn files() {
+    let there = format!("http://{}", services::address("s3").unwrap());
+    let s3 = |bucket: &str, endpoint: &str, secret: &str| {
+        vec![
+            ("core.blobs", format!("\"s3://{bucket}\"")),
+            ("core.s3_endpoint", format!("{endpoint:?}")),
+            ("core.s3_access_key", "\"test\"".to_owned()),
+            ("core.s3_secret_key", format!("{secret:?}")),
+        ]
+    };
+    together(vec![
+        refused(s3("gogochat", &there, SECRET), &["core.blobs", &there, "core.s3_secret_key"]),
+        refused(s3("no-such-bucket", &there, "testsecret"), &["core.blobs", "\"no-such-bucket\"", &there]),
+        refused(s3("gogochat", "http://127.0.0.1:9", SECRET), &["core.s3_endpoint", "127.0.0.1:9", "wait_ms"]),
+        refused(s3("gogochat", &there, ""), &["core.s3_secret_key", "missing"]),
+        refused(vec![("core.blobs", "\"folder:/dev/null/blobs\"".to_owned())], &["core.blobs", "/dev/null/blobs"]),
+        refused(vec![("core.blobs", "\"ftp://host\"".to_owned())], &["core.blobs", "s3://BUCKET"]),
+    ])
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn etcd_and_names() {
     let etcd = |endpoint: &str, name: &str| {
         vec![

@@ -148,6 +148,7 @@ impl OpenError {
             Self::Mysql(MysqlError::Unreachable { .. })
                 | Self::Kafka(kafka::OpenError::Unreachable { .. })
                 | Self::Redis(RedisError::Unreachable { .. })
+                | Self::S3(S3Error::Unreachable { .. })
         )
     }
 }

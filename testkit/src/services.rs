@@ -1,4 +1,4 @@
-//! The real services of a cluster under test: MySQL, Redis, Kafka, etcd, as `scripts/services` starts them or the environment names them.
+//! The real services of a cluster under test: MySQL, Redis, Kafka, etcd, S3, as `scripts/services` starts them or the environment names them.
 
 use std::{
     io::{Read as _, Write as _},
@@ -23,6 +23,7 @@ pub fn address(name: &str) -> anyhow::Result<String> {
         "redis" => ("GOGOCHAT_TEST_REDIS", 36_379),
         "kafka" => ("GOGOCHAT_TEST_KAFKA", 39_092),
         "etcd" => ("GOGOCHAT_TEST_ETCD", 32_379),
+        "s3" => ("GOGOCHAT_TEST_S3", 39_000),
         other => anyhow::bail!("there is no service {other}"),
     };
     let address = std::env::var(key).unwrap_or_else(|_| format!("127.0.0.1:{port}"));
