@@ -31,7 +31,7 @@ pub(crate) struct Config {
     pub(crate) data: PathBuf,
     /// How long SIGTERM gives clients and calls to finish, in ms.
     pub(crate) drain_ms: u64,
-    /// How long a start waits for MySQL, Redis, Kafka and etcd, in ms.
+    /// How long a start waits for MySQL, Redis, Kafka, etcd and the S3 store, in ms.
     pub(crate) wait_ms: u64,
     pub(crate) http: Http,
     pub(crate) edge: Edge,

@@ -111,10 +111,9 @@ impl Blobs for FolderBlobs {
             file.flush().await?;
             file.sync_all().await?;
             drop(file);
-            if !fs::try_exists(&folder).await? {
-                fs::create_dir_all(&folder).await?;
-                sync_folder(&self.root).await?;
-            }
+            fs::create_dir_all(&folder).await?;
+            // Though it was there: another may have made it just now, and not synced it yet.
+            sync_folder(&self.root).await?;
             fs::rename(&under_way.0, &place).await?;
             sync_folder(&folder).await
         };
@@ -166,6 +165,8 @@ fn pieces(file: File, left: u64) -> Body {
 }
 
 fn list(root: &Path, after: Option<BlobId>, limit: usize) -> io::Result<Vec<Listed>> {
+    // A place that is gone is not an empty one.
+    std::fs::metadata(root)?;
     let mut page = Vec::new();
     for first in after.map_or(0, |BlobId([first, ..])| first)..=u8::MAX {
         if page.len() == limit {

@@ -177,14 +177,14 @@ impl Blobs for S3Blobs {
             options.range = ((start, end) != (0, size)).then_some(GetRange::Bounded(start..end));
         }
         let whole = options.range.is_none();
-        let got = self.store.get_opts(&key, options).await.map_err(failed)?;
+        let got = self.store.get_opts(&key, options).await.map_err(not_read)?;
         let size = got.meta.size;
         let pieces: Body = Box::pin(got.into_stream().map(|piece| piece.map_err(failed)));
         Ok(Blob { size, body: if whole { body::verified(id, pieces) } else { pieces } })
     }
 
     async fn size(&self, id: BlobId) -> Result<u64, BlobError> {
-        Ok(self.store.head(&self.key(id)).await.map_err(failed)?.size)
+        Ok(self.store.head(&self.key(id)).await.map_err(not_read)?.size)
     }
 
     async fn delete(&self, id: BlobId) -> Result<(), BlobError> {
@@ -293,11 +293,13 @@ fn client(config: &S3Config) -> Result<AmazonS3, Error> {
     builder.build()
 }
 
+/// A blob that is not there is no fault of the place.
+fn not_read(error: Error) -> BlobError {
+    if matches!(error, Error::NotFound { .. }) { BlobError::NotFound } else { failed(error) }
+}
+
 #[allow(clippy::needless_pass_by_value, reason = "it is a function for map_err")]
 fn failed(error: Error) -> BlobError {
-    if matches!(error, Error::NotFound { .. }) {
-        return BlobError::NotFound;
-    }
     let reason = reason(&error);
     // The library keeps the status to itself; stores say it in several ways.
     let full = ["status code: 507", "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"];

@@ -90,6 +90,16 @@ async fn says_which_key_is_wrong() {
     }
 }
 
+#[tokio::test]
+async fn a_folder_that_goes_is_noticed() {
+    let (folder, place) = open().await;
+    place.check().await.unwrap();
+    fs::remove_dir_all(folder.path().join("deep/blobs")).unwrap();
+    assert!(matches!(place.check().await, Err(BlobError::Unavailable(_))));
+    let new = bytes(1, 10);
+    assert!(matches!(place.put(BlobId::of(&new), 10, body(&new)).await, Err(BlobError::Unavailable(_))));
+}
+
 /// The folder may be another process's too: what is young stays.
 #[tokio::test]
 async fn what_was_left_half_written_goes() {

@@ -82,6 +82,16 @@ async fn damage_is_noticed_and_mended() {
 }
 
 #[tokio::test]
+async fn a_bucket_that_goes_is_noticed() {
+    let s3 = Private::start("s3", &[]);
+    let place = S3Blobs::open(&config(&s3.address(), String::new())).await.unwrap();
+    fs::remove_dir_all(s3.folder().join("data/gogochat")).unwrap();
+    assert!(matches!(place.check().await, Err(BlobError::Unavailable(_))));
+    let new = bytes(1, 10);
+    assert!(matches!(place.put(BlobId::of(&new), 10, body(&new)).await, Err(BlobError::Unavailable(_))));
+}
+
+#[tokio::test]
 async fn prefixes_are_apart() {
     let [one, other] = [open("one").await, open("other").await];
     let id = put(&*one, &bytes(1, 10)).await;
