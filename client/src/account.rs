@@ -108,14 +108,14 @@ impl From<v1::Session> for Tokens {
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
         let left = Duration::from_millis((session.access_expires_ms - now_ms).max(0).unsigned_abs());
         // Where this machine's clock runs far ahead, the token has expired before it came: it is of use all the same, and no call fetches another.
-        let left = left.max(SHORTEST);
+        let left = if left.is_zero() { UNKNOWN } else { left };
         let renew_at = (session.access_expires_ms > 0).then(|| Instant::now() + left * 3 / 4);
         Self { session, renew_at }
     }
 }
 
-/// A token is not exchanged for a newer one sooner than three quarters of this.
-const SHORTEST: Duration = Duration::from_secs(60);
+/// How long a token is taken to last of which this machine's clock says nothing.
+const UNKNOWN: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
