@@ -6,6 +6,8 @@ use anyhow::Context as _;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::tally::Verdict;
+
 /// What was measured. Fields that a scenario has not are 0 or null.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
@@ -96,6 +98,24 @@ impl Latency {
         }
         let at = |quantile| Some(histogram.value_at_quantile(quantile) as f64 / 1_000.0);
         Self { p50: at(0.5), p99: at(0.99), p999: at(0.999) }
+    }
+}
+
+impl From<Verdict> for Report {
+    /// What became of the messages.
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            acked: verdict.acked,
+            delivered: verdict.delivered,
+            expected_deliveries: verdict.expected,
+            lost: verdict.lost,
+            duplicated: verdict.duplicated,
+            reordered: verdict.reordered,
+            errors: verdict.phantom,
+            ack_latency_ms: Latency::of(verdict.ack_latencies),
+            delivery_latency_ms: Latency::of(verdict.delivery_latencies),
+            ..Self::default()
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     measure::pace::{self, Watch},
     people::Crew,
     progress,
-    report::{Latency, Report},
+    report::Report,
     tally::{Planned, Room, Seen, judge},
 };
 
@@ -84,26 +84,19 @@ impl Load {
         let first = planned.first().map_or(0, |planned| planned.intended);
         let lasted = last.unwrap_or_default().saturating_sub(first) as f64 / 1e6;
         let late = pace::late_percent(&paced.lateness);
+        let report = Report::from(verdict);
         Ok(Report {
             transport: env.way.name(),
             sent: count,
-            acked: verdict.acked,
-            delivered: verdict.delivered,
-            expected_deliveries: verdict.expected,
-            lost: verdict.lost,
-            duplicated: verdict.duplicated,
-            reordered: verdict.reordered,
-            errors: refused + breaks + dropped + verdict.phantom,
+            errors: report.errors + refused + breaks + dropped,
             per_second: operations as f64 / lasted.max(self.seconds as f64),
-            ack_latency_ms: Latency::of(verdict.ack_latencies),
-            delivery_latency_ms: Latency::of(verdict.delivery_latencies),
             server_cpu_us_per_op: per_operation(used, operations),
             void: pace::void(late, &kept),
             late_percent: late,
             server_cpu_cores: used.map(|used| used.as_secs_f64() / elapsed.as_secs_f64()),
             driver_cpu_cores: kept.cores,
             repaired,
-            ..Report::default()
+            ..report
         })
     }
 

@@ -19,7 +19,7 @@ use super::{refusals, wait_while_it_moves};
 use crate::{
     people::Crew,
     progress,
-    report::{Latency, Report},
+    report::Report,
     tally::{Planned, Room, Seen, Verdict, judge},
 };
 
@@ -75,21 +75,9 @@ pub(super) async fn settle(crew: &Crew, rooms: &[Room], planned: &[Planned]) -> 
 impl Outcome {
     /// The report's part about what became of the messages.
     pub(super) fn report(self, sent: usize) -> Report {
-        let verdict = self.verdict;
-        Report {
-            sent: sent as u64,
-            acked: verdict.acked,
-            delivered: verdict.delivered,
-            expected_deliveries: verdict.expected,
-            lost: verdict.lost,
-            duplicated: verdict.duplicated,
-            reordered: verdict.reordered,
-            errors: self.refused + self.unsettled + verdict.phantom + self.differences as u64,
-            ack_latency_ms: Latency::of(verdict.ack_latencies),
-            delivery_latency_ms: Latency::of(verdict.delivery_latencies),
-            repaired: self.repaired,
-            ..Report::default()
-        }
+        let report = Report::from(self.verdict);
+        let errors = report.errors + self.refused + self.unsettled + self.differences as u64;
+        Report { sent: sent as u64, errors, repaired: self.repaired, ..report }
     }
 }
 
