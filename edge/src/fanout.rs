@@ -396,7 +396,8 @@ fn subscribe(hub: &Hub, peer: &Arc<Peer>, log: LogId, from_seq: i64) {
         if first {
             hub.upstreams.tell_all(&interest(log, have, false));
         } else {
-            hub.upstreams.ask(log, have, false);
+            // The core that is asked may have sent no more than this one has: another committed the rest.
+            hub.upstreams.ask(log, have, true);
         }
     });
 }

@@ -41,6 +41,7 @@ struct State {
     edge: Mutex<Option<mpsc::Sender<Result<node::CoreBatch, Status>>>>,
     /// What is stored, the same for cores that are one system.
     logs: Arc<Mutex<HashMap<LogId, Vec<Bytes>>>>,
+    /// What the edge was sent of each log that it hears, as far as this core knows.
     interests: Mutex<HashMap<LogId, i64>>,
     subscriptions: Arc<Mutex<HashMap<UserId, Vec<LogId>>>>,
     seen: Mutex<Vec<edge_item::Item>>,
@@ -96,7 +97,8 @@ impl Core {
         unsubscribe: Bytes,
     ) -> i64 {
         let (seq, frame) = self.store(log, size);
-        if self.0.interests.lock().contains_key(&log) {
+        if let Some(sent) = self.0.interests.lock().get_mut(&log) {
+            *sent = seq;
             self.fanout(log, seq, frame, subscribe, unsubscribe);
         }
         seq
@@ -219,8 +221,12 @@ impl Core {
             }
             edge_item::Item::Interest(interest) => {
                 let log = LogId::from_slice(&interest.log_id).unwrap();
-                self.0.interests.lock().insert(log, interest.have_seq);
                 let missed: Vec<_> = self.0.logs.lock().get(&log).cloned().unwrap_or_default();
+                let sent = self.0.interests.lock().insert(log, missed.len() as i64);
+                if sent == Some(interest.have_seq) && !interest.verify {
+                    self.0.interests.lock().insert(log, interest.have_seq);
+                    return;
+                }
                 for (seq, frame) in (1..).zip(missed).filter(|(seq, _)| *seq > interest.have_seq) {
                     self.fanout(log, seq, frame, None, Bytes::new());
                 }

@@ -1,7 +1,7 @@
 //! One edge before two cores on one store.
 
 use gogochat_proto::{
-    ids::{LogId, UserId},
+    ids::{DeviceId, LogId, UserId},
     node::{self, core_item, edge_item},
     v1::server_frame,
 };
@@ -154,11 +154,54 @@ async fn who_leaves_a_group_hears_nothing_after_that_whichever_core_tells_it() {
     let mut stays = world.log_in(Kind::Wss, friend).await;
     eventually("interest", || cores.iter().all(|core| core.is_interested(group))).await;
     cores[0].leave(group, user);
-    cores[1].commit(group, 1);
     assert_eq!(leaves.next_event().await, 1);
+    cores[1].commit(group, 1);
     assert_eq!((stays.next_event().await, stays.next_event().await), (1, 2));
     // The next that comes is of the own log: nothing of the group did.
     let own = cores[1].commit(user.into(), 1);
     let server_frame::Frame::Event(event) = leaves.next().await else { panic!() };
     assert_eq!((event.log_id, event.seq), (user.to_string(), own));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_with_less_than_the_edge_has_is_sent_it_whatever_the_core_that_is_asked_has_sent() {
+    let (world, cores) = two().await;
+    let user = UserId::new_v7();
+    for place in [0, 1] {
+        // The log's name picks the core that is asked, which has told of the first event alone.
+        let group =
+            std::iter::repeat_with(LogId::new_v7).find(|log| log.uuid().as_u128() % 2 == place as u128).unwrap();
+        world.core.join(user, group);
+        let mut had = world.log_in(Kind::Ws, user).await;
+        eventually("interest", || cores.iter().all(|core| core.is_interested(group))).await;
+        cores[place].commit(group, 1);
+        cores[1 - place].commit(group, 1);
+        assert_eq!((had.next_event().await, had.next_event().await), (1, 2));
+
+        // Another session's core has read its view before the second.
+        let mut lacks = world.connect(Kind::Ws).await;
+        lacks.hello("slow").await;
+        let asked = |core: &Core| {
+            let asks = |item: &edge_item::Item| match item {
+                edge_item::Item::Open(open) if open.access_token == "slow" => Some(open.session),
+                _ => None,
+            };
+            core.seen(asks).last().copied()
+        };
+        let newest = |cores: &[Core; 2]| {
+            cores.iter().filter_map(|core| Some((asked(core)?, core.clone()))).max_by_key(|(session, _)| *session)
+        };
+        eventually("it is asked for", || newest(&cores).is_some_and(|(session, _)| session == 2 * place as u64 + 2))
+            .await;
+        let (session, home) = newest(&cores).unwrap();
+        let principal = node::Principal { user_id: user.to_bytes(), device_id: DeviceId::new_v7().to_bytes() };
+        home.tell(core_item::Item::Opened(node::SessionOpened {
+            session,
+            principal: Some(principal),
+            subscriptions: vec![node::Subscription { log_id: group.to_bytes(), from_seq: 1 }],
+            ..Default::default()
+        }));
+        assert!(matches!(lacks.next().await, server_frame::Frame::Welcome(_)));
+        assert_eq!(lacks.next_event().await, 2);
+    }
 }
