@@ -390,9 +390,9 @@ impl Hub {
     fn leave(&self, peer: &Arc<Peer>) {
         // Not when the client has answered the close, which it may never do.
         *peer.opening.lock() = None;
-        let (principal, marks, stream) = {
+        let (principal, marks, streams) = {
             let mut session = peer.session.lock();
-            (session.principal(), session.last_marks(Instant::now()), session.stream())
+            (session.principal(), session.last_marks(Instant::now()), session.streams())
         };
         if !marks.is_empty() {
             self.offer(peer, Item::Marks(node::MarksUp { session: peer.id, marks }));
@@ -400,8 +400,8 @@ impl Hub {
         self.registry.remove(peer, principal, |log| self.upstreams.tell_all(&Item::Uninterest(log.to_bytes())));
         let home = peer.home.lock().take();
         let close = || Item::Close(node::SessionClose { session: peer.id });
-        // While it moves it is open at two.
-        if let Some(stream) = stream.filter(|stream| home.as_ref().is_none_or(|home| !home.core().has(*stream))) {
+        // While it moves it is open elsewhere as well.
+        for stream in streams.filter(|stream| home.as_ref().is_none_or(|home| !home.core().has(*stream))) {
             self.upstreams.tell(stream, close());
         }
         if let Some(home) = home {

@@ -52,9 +52,12 @@ impl Dispatch {
 
     fn opened(&self, opened: &node::SessionOpened, core: &Upstream, stream: u64) {
         let here = |peer: &Arc<Peer>| peer.home.lock().as_ref().is_some_and(|home| home.core().id == core.id);
-        let Some(peer) = self.hub.registry.peer(opened.session).filter(here) else {
-            // It left, or found another home, while this core was being asked.
-            core.tell(Item::Close(node::SessionClose { session: opened.session }));
+        let peer = self.hub.registry.peer(opened.session);
+        let Some(peer) = peer.as_ref().filter(|peer| here(peer)) else {
+            // It left, or found another home, while this core was being asked. One that has not left yet says so when it does.
+            if peer.is_none_or(|peer| !peer.session.lock().is_open_on(|stream| core.has(stream))) {
+                core.tell(Item::Close(node::SessionClose { session: opened.session }));
+            }
             return;
         };
         let Some(principal) = opened.principal.as_ref().and_then(principal) else {
@@ -67,8 +70,9 @@ impl Dispatch {
         // It asked, or the stream to the core was opened anew, of which it needs to know nothing.
         let checked = TokenHash::from_slice(&opened.token_hash);
         let answers = peer.session.lock().opened(principal, expiry(opened.expires_ms), stream, checked);
-        let Some(asked) = answers else { return peer.outlet.close(CloseCode::TokenInvalid) };
-        if !self.hub.registry.identify(&peer, principal, self.hub.limits.sessions_per_user) {
+        let Some((asked, passed)) = answers else { return peer.outlet.close(CloseCode::TokenInvalid) };
+        self.hub.left(peer, passed);
+        if !self.hub.registry.identify(peer, principal, self.hub.limits.sessions_per_user) {
             return peer.outlet.close(CloseCode::RateLimited);
         }
         if asked {
@@ -80,15 +84,15 @@ impl Dispatch {
                 own_seq: opened.own_seq,
                 heartbeat_ms: HEARTBEAT.as_millis() as i32,
                 time_ms: now_ms(),
-                ticket: self.hub.ticket(&peer, opened.expires_ms),
+                ticket: self.hub.ticket(peer, opened.expires_ms),
                 ticket_use: peer.session.lock().ticket_use().into(),
             };
             *peer.opening.lock() = None;
             peer.outlet.send(server_frame::Frame::Welcome(welcome), None);
             peer.welcomed.store(true, Ordering::Relaxed);
         }
-        self.reconcile(&peer, principal, opened);
-        self.hub.settle(&peer);
+        self.reconcile(peer, principal, opened);
+        self.hub.settle(peer);
         peer.outlet.wake();
     }
 

@@ -181,15 +181,15 @@ impl Session {
     }
 
     /// The core has opened the session on its stream of this number; `checked` is the token that it found to be the device's, if it was asked about one. `None`:
-    /// for somebody else than it was open for; `Some(true)`: that answers the client's Hello. Where it was open on another one, [`Self::settle`] says when it
-    /// has left that.
+    /// for somebody else than it was open for; `true`: that answers the client's Hello. Where it was open on another one, [`Self::settle`] says when it has left
+    /// that. The stream that comes with it is one where it is open as well and goes on no more: where it was about to move, until it moved here.
     pub(crate) fn opened(
         &mut self,
         principal: Principal,
         expires: Option<Instant>,
         stream: u64,
         checked: Option<TokenHash>,
-    ) -> Option<bool> {
+    ) -> Option<(bool, Option<u64>)> {
         let answers = match &mut self.phase {
             Phase::Live { principal: before, .. } if *before != principal => return None,
             Phase::Live { expires: lapses, token, renewal, .. } => {
@@ -209,12 +209,14 @@ impl Session {
             // The core was asked nothing.
             Phase::New { .. } => return None,
         };
-        if self.stream.is_some_and(|before| before != stream) {
-            self.next = Some(stream);
-        } else {
-            self.stream = Some(stream);
-        }
-        Some(answers)
+        let passed = match self.stream {
+            Some(before) if before != stream => self.next.replace(stream).filter(|next| *next != stream),
+            _ => {
+                self.stream = Some(stream);
+                self.next.take()
+            }
+        };
+        Some((answers, passed))
     }
 
     /// A session that moves has arrived once no ordered call waits any more. Gives the stream that it has left.
@@ -241,7 +243,12 @@ impl Session {
 
     /// Whether it is open, or about to arrive, on a stream that `is_one` says is one of those meant.
     pub(crate) fn is_open_on(&self, is_one: impl Fn(u64) -> bool) -> bool {
-        [self.stream, self.next].into_iter().flatten().any(is_one)
+        self.streams().any(is_one)
+    }
+
+    /// The streams on which it is open: two, while it moves.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = u64> + use<> {
+        [self.stream, self.next].into_iter().flatten()
     }
 
     /// The stream on which the session is open.

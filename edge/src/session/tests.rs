@@ -21,7 +21,7 @@ impl Sim {
     fn live() -> Self {
         let mut sim = Self::new();
         assert!(matches!(sim.hello("t"), Ok(Some(Output::Open(hello))) if hello.access_token == "t"));
-        assert_eq!(sim.session.opened(principal(), None, 1, None), Some(true));
+        assert_eq!(sim.session.opened(principal(), None, 1, None), Some((true, None)));
         sim
     }
 
@@ -149,15 +149,18 @@ fn a_begun_frame_has_ten_seconds_however_often_a_byte_comes() {
 fn a_token_lapses_unless_renewed() {
     let mut sim = Sim::new();
     sim.hello("t").unwrap();
-    assert_eq!(sim.session.opened(principal(), Some(sim.now + Duration::from_secs(10)), 1, None), Some(true));
+    assert_eq!(sim.session.opened(principal(), Some(sim.now + Duration::from_secs(10)), 1, None), Some((true, None)));
     assert!(matches!(sim.hello("newer"), Ok(Some(Output::Open(hello))) if hello.access_token == "newer"));
     assert_eq!(sim.session.token(), Some("newer"));
     // What says nothing of that token does not answer it: the core may find it to be none.
     let again = sim.session.opened(principal(), Some(sim.now + Duration::from_secs(10)), 1, None);
-    assert_eq!((again, sim.session.token()), (Some(false), Some("newer")));
+    assert_eq!((again, sim.session.token()), (Some((false, None)), Some("newer")));
     assert_eq!(sim.session.bearer(), Some((principal(), TokenHash::of("t"))));
     let checked = Some(TokenHash::of("newer"));
-    assert_eq!(sim.session.opened(principal(), Some(sim.now + Duration::from_secs(20)), 1, checked), Some(true));
+    assert_eq!(
+        sim.session.opened(principal(), Some(sim.now + Duration::from_secs(20)), 1, checked),
+        Some((true, None))
+    );
     assert_eq!((sim.session.token(), sim.session.bearer()), (None, Some((principal(), TokenHash::of("newer")))));
     assert_eq!(sim.pass(Duration::from_secs(40)).unwrap_err().0, CloseCode::TokenExpired);
 }
@@ -234,7 +237,7 @@ fn what_the_core_refused_for_now_holds_back_later_ones_on_any_stream() {
     // The core's replies may come in any order; the earliest counts.
     assert!(sim.finish(2, true).is_some() && sim.finish(1, true).is_some());
     assert!(sim.session.lost(1).is_empty());
-    assert_eq!(sim.session.opened(principal(), None, 2, None), Some(false));
+    assert_eq!(sim.session.opened(principal(), None, 2, None), Some((false, None)));
     assert_eq!(refused(sim.call(3, SEND, "a", "second")), (3, "out_of_order".into()));
     assert_eq!(sim.sent(4, "first"), Way::Open(2));
     assert_eq!(sim.sent(5, "second"), Way::Open(2));
@@ -303,7 +306,7 @@ fn a_session_that_moves_sends_nothing_there_before_all_is_answered_here() {
     let mut sim = Sim::live();
     assert_eq!(sim.sent(1, "first"), Way::Open(1));
     assert_eq!(sim.sent(2, "second"), Way::Open(1));
-    assert_eq!(sim.session.opened(principal(), None, 2, None), Some(false));
+    assert_eq!(sim.session.opened(principal(), None, 2, None), Some((false, None)));
     assert_eq!(sim.session.settle(), None);
     let third = sim.number(3, "third");
     assert_eq!(sim.session.way(third), (Way::Wait, None));
@@ -317,7 +320,7 @@ fn a_session_that_moves_sends_nothing_there_before_all_is_answered_here() {
 
     // One without calls moves at once.
     sim.finish(3, false);
-    assert_eq!(sim.session.opened(principal(), None, 3, None), Some(false));
+    assert_eq!(sim.session.opened(principal(), None, 3, None), Some((false, None)));
     assert_eq!(sim.session.settle(), Some(2));
     assert_eq!(sim.session.stream(), Some(3));
 }
@@ -326,15 +329,29 @@ fn a_session_that_moves_sends_nothing_there_before_all_is_answered_here() {
 fn a_session_whose_core_is_lost_while_it_moves_goes_on_where_it_moves_to() {
     let mut sim = Sim::live();
     let first = sim.number(1, "first");
-    assert_eq!(sim.session.opened(principal(), None, 2, None), Some(false));
+    assert_eq!(sim.session.opened(principal(), None, 2, None), Some((false, None)));
     assert_eq!(sim.session.lost(1), [1]);
     assert!(sim.refuse(1).is_some());
     assert_eq!(sim.session.way(first), (Way::Gone, None));
     assert_eq!(sim.sent(2, "first"), Way::Open(2));
     // And where that is lost first, it stays.
-    assert_eq!(sim.session.opened(principal(), None, 3, None), Some(false));
+    assert_eq!(sim.session.opened(principal(), None, 3, None), Some((false, None)));
     assert!(sim.session.lost(3).is_empty());
     assert_eq!((sim.session.settle(), sim.session.stream()), (None, Some(2)));
+}
+
+#[test]
+fn a_session_that_moves_on_before_it_has_arrived_passes_what_is_between() {
+    let mut sim = Sim::live();
+    assert_eq!(sim.sent(1, "first"), Way::Open(1));
+    assert_eq!(sim.session.opened(principal(), None, 2, None), Some((false, None)));
+    assert_eq!(sim.session.opened(principal(), None, 2, None), Some((false, None)), "it is where it was");
+    assert_eq!(sim.session.opened(principal(), None, 3, None), Some((false, Some(2))));
+    assert_eq!(sim.session.streams().collect::<Vec<_>>(), [1, 3]);
+    // And back again.
+    assert_eq!(sim.session.opened(principal(), None, 1, None), Some((false, Some(3))));
+    sim.finish(1, false);
+    assert_eq!((sim.session.settle(), sim.session.stream()), (None, Some(1)));
 }
 
 #[test]
@@ -359,7 +376,7 @@ fn a_session_is_open_on_one_stream_and_marks_wait_for_it() {
     assert_eq!(sim.sent(1, "first"), Way::Closed);
     assert!(matches!(sim.receive(marks(7)), Ok(None)));
     assert!(sim.pass(Duration::from_secs(3)).unwrap().is_empty());
-    assert_eq!(sim.session.opened(principal(), None, 2, None), Some(false));
+    assert_eq!(sim.session.opened(principal(), None, 2, None), Some((false, None)));
     let up = sim.pass(Duration::from_secs(1)).unwrap();
     assert!(matches!(&up[..], [Output::Marks(up)] if up[0].read_seq == 7));
 }

@@ -205,3 +205,41 @@ async fn who_comes_with_less_than_the_edge_has_is_sent_it_whatever_the_core_that
         assert_eq!(lacks.next_event().await, 2);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_moves_on_before_it_has_arrived_is_closed_at_the_core_between() {
+    let first = Core::default();
+    let cores = vec![first.clone(), first.beside(), first.beside()];
+    let world = World::start(Setup { cores: cores.clone(), ..Setup::new() }).await;
+    eventually("all are attached", || cores.iter().all(|core| core.attached() == 1)).await;
+    let (user, group) = (UserId::new_v7(), LogId::new_v7());
+    let mut client = world.log_in(Kind::Ws, user).await;
+    let opens = |core: &Core| core.seen(|item| matches!(item, edge_item::Item::Open(_)).then_some(())).len();
+    let closes = |core: &Core| core.seen(|item| matches!(item, edge_item::Item::Close(_)).then_some(())).len();
+
+    // What is under way keeps it from arriving.
+    let mut at = cores.iter().position(|core| opens(core) == 1).unwrap();
+    let begun = at;
+    cores[begun].set_mute(true);
+    client.call(1, SEND, &group.to_string(), &b"first"[..]).await;
+    eventually("it is under way", || commands(&cores[begun]).len() == 1).await;
+    let mut between = Vec::new();
+    for _ in 0..2 {
+        cores[at].tell(core_item::Item::DrainMs(5_000));
+        eventually("it is opened at another", || {
+            (0..3).any(|core| core != begun && !between.contains(&core) && opens(&cores[core]) == 1)
+        })
+        .await;
+        at = (0..3).find(|core| *core != begun && !between.contains(core) && opens(&cores[*core]) == 1).unwrap();
+        between.push(at);
+        let seq = cores[at].commit(user.into(), 1);
+        assert_eq!(client.next_event().await, seq, "it has opened it by now");
+    }
+    eventually("it is closed where it passed", || closes(&cores[between[0]]) == 1).await;
+    assert_eq!((closes(&cores[begun]), closes(&cores[between[1]])), (0, 0));
+
+    // One that ends while it moves is closed wherever it is open.
+    drop(client);
+    eventually("it is closed", || closes(&cores[begun]) == 1 && closes(&cores[between[1]]) == 1).await;
+    assert_eq!(closes(&cores[between[0]]), 1);
+}
