@@ -66,6 +66,9 @@ pub struct Limits {
     pub queue_frames: usize,
     /// Bytes in a session's queue, replies included, at which it is closed with `slow_consumer`.
     pub queue_max_bytes: usize,
+    /// What waits for a core's stream that the core has to know and that cannot wait elsewhere: sessions that open and close, what they begin and cease to hear.
+    /// Past it the stream is begun anew. What is announced on a new stream takes no place here.
+    pub told: usize,
     /// A session that has taken nothing for so long, while something waits for it, is closed with `slow_consumer`.
     pub stalled: Duration,
     /// A QUIC connection without a session and without a request for so long is closed.
@@ -84,6 +87,8 @@ impl Default for Limits {
             queue_bytes: 256 * 1024,
             queue_frames: 1_024,
             queue_max_bytes: 4 * 1024 * 1024,
+            // A few hundred MiB; more than there are sessions, as all of them move when a core is lost.
+            told: 1_000_000,
             stalled: Duration::from_secs(30),
             unused: Duration::from_secs(30),
         }

@@ -20,7 +20,10 @@ use gogochat_proto::{
     v1::{self, TicketUse, client_frame, server_frame},
 };
 use parking_lot::Mutex;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -47,6 +50,8 @@ pub(crate) struct Hub {
     pub(crate) upstreams: Arc<Upstreams>,
     /// When to have a core look for what another, which was lost, committed and did not tell.
     pub(crate) looks: Mutex<Looks>,
+    /// Such a look is to begin.
+    pub(crate) look: Notify,
     /// Devices that were signed out a moment ago: a session of theirs that one core is opening may not be known to the core that tells.
     pub(crate) signed_out: Mutex<HashMap<DeviceId, Instant>>,
     /// What sessions are known by that come again.

@@ -16,6 +16,7 @@ use gogochat_proto::{
 use tokio::sync::mpsc;
 
 use crate::{
+    announcement::Announcement,
     connection::{Hub, finish, now_ms, open, refuse},
     metrics as names,
     registry::{Delivery, Peer},
@@ -182,28 +183,8 @@ impl Dispatch {
 }
 
 impl Downstream for Dispatch {
-    fn attached(&self, core: &Arc<Upstream>) -> Vec<Item> {
-        let mut items = Vec::new();
-        for peer in self.hub.registry.all() {
-            let mut home = peer.home.lock();
-            match home.as_ref() {
-                Some(home) if home.core().id != core.id => continue,
-                Some(_) => {}
-                None => {
-                    let opens = opens(&peer);
-                    if !opens.is_empty() {
-                        *home = Some(Home::at(core));
-                        items.extend(opens);
-                    }
-                    continue;
-                }
-            }
-            drop(home);
-            items.extend(opens(&peer));
-        }
-        let interests = self.hub.registry.interests();
-        items.extend(interests.into_iter().map(|(log, have)| interest(log, have, false)));
-        items
+    fn attached(&self, core: &Arc<Upstream>) -> Announcement {
+        Announcement::begin(self.hub.clone(), core.clone())
     }
 
     async fn item(&self, item: core_item::Item, core: &Arc<Upstream>, stream: u64) {
@@ -277,14 +258,12 @@ impl Hub {
     }
 
     fn look_for_all(&self) {
-        for (log, have) in self.registry.interests() {
-            self.upstreams.ask(log, have, true);
-        }
+        self.look.notify_one();
     }
 }
 
 /// What a core is asked that a session is to be open at.
-fn opens(peer: &Peer) -> Vec<Item> {
+pub(crate) fn opens(peer: &Peer) -> Vec<Item> {
     let session = peer.session.lock();
     let known = session.principal().map(Asked::Live);
     known.into_iter().chain(session.asks()).map(|asked| open(peer, asked)).collect()

@@ -1,6 +1,7 @@
 //! The edge: what clients connect to. WebTransport, WebSocket and HTTP carry sessions; the core behind decides everything. The edge holds no durable state and
 //! decodes no chat payload.
 
+mod announcement;
 mod config;
 mod connection;
 mod fanout;
@@ -30,7 +31,7 @@ use gogochat_proto::{
     v1::{self, server_frame},
 };
 use parking_lot::Mutex;
-use tokio::time::MissedTickBehavior;
+use tokio::{sync::Notify, time::MissedTickBehavior};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
@@ -83,8 +84,9 @@ impl Edge {
         let sockets = Sockets::bind(&config)?;
         let hub = Arc::new(Hub {
             registry: Registry::default(),
-            upstreams: Upstreams::new(config.node.clone()),
+            upstreams: Upstreams::new(config.node.clone(), config.limits.told),
             looks: Mutex::default(),
+            look: Notify::new(),
             signed_out: Mutex::default(),
             tickets: Tickets::default(),
             openings: Openings::new(&config.limits),
@@ -202,6 +204,7 @@ impl Bound {
         let hub = &shared.hub;
         let dispatch = Dispatch::start(hub.clone());
         hub.tasks.spawn(hub.upstreams.clone().run(cores, dispatch, hub.tasks.clone(), stop.clone()));
+        hub.tasks.spawn(announcement::look(hub.clone(), stop.clone()));
         hub.tasks.spawn(sweep(hub.clone(), stop.clone()));
         let (http, edge) = (sockets.http_addresses(), sockets.edge_addresses());
         let router = routes::router(shared.clone(), app);

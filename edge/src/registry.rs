@@ -262,10 +262,22 @@ impl Registry {
         self.peers.len()
     }
 
-    /// Every log that somebody follows, and what has come of it to all of them.
-    pub(crate) fn interests(&self) -> Vec<(LogId, i64)> {
-        let least = |log: &Log| log.followers.iter().map(|follower| follower.have).min().unwrap_or(log.have);
-        self.logs.iter().map(|log| (*log.key(), least(&log).min(log.have))).collect()
+    /// Every log that somebody follows.
+    pub(crate) fn logs(&self) -> Vec<LogId> {
+        self.logs.iter().map(|log| *log.key()).collect()
+    }
+
+    /// Every client.
+    pub(crate) fn ids(&self) -> Vec<u64> {
+        self.peers.iter().map(|peer| *peer.key()).collect()
+    }
+
+    /// Calls `tell`, in order with other changes of that log, with what has come of a log to all who follow it, if anybody does.
+    pub(crate) fn announce(&self, log: LogId, tell: impl FnOnce(i64)) {
+        if let Some(log) = self.logs.get(&log) {
+            let least = log.followers.iter().map(|follower| follower.have).min().unwrap_or(log.have);
+            tell(least.min(log.have));
+        }
     }
 
     /// Everything of a log up to here has come, if anybody follows it.

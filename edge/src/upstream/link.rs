@@ -25,7 +25,7 @@ use tonic::{
 use tower::{ServiceExt as _, util::BoxCloneSyncService};
 
 use super::Core;
-use crate::{connection::now_ms, metrics as names};
+use crate::{announcement::Announcement, connection::now_ms, metrics as names};
 
 /// What leads to the core's NodeService: a connection, or the service itself where it runs in this process.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ impl CoreLink {
 /// What the cores' messages go to.
 pub(crate) trait Downstream: Send + Sync + 'static {
     /// A stream was opened: what this core has to know first.
-    fn attached(&self, core: &Arc<Upstream>) -> Vec<edge_item::Item>;
+    fn attached(&self, core: &Arc<Upstream>) -> Announcement;
     /// The core said something, on the stream of this number.
     fn item(&self, item: core_item::Item, core: &Arc<Upstream>, stream: u64) -> impl Future<Output = ()> + Send;
     /// The stream broke: what was sent on it may or may not have been seen.
@@ -66,6 +66,8 @@ pub(crate) struct Upstream {
     pub(crate) core: Core,
     client: NodeServiceClient<Link>,
     hello: node::EdgeHello,
+    /// See [`crate::Limits::told`].
+    told: usize,
     outbox: Mutex<Outbox>,
     /// Something waits for the stream.
     filled: Notify,
@@ -95,8 +97,6 @@ struct Outbox {
     attached: bool,
     /// Something was not kept that the core has to know: the stream has to end.
     overrun: bool,
-    /// What was there before the stream is in front of `items`, which may go.
-    announced: bool,
     /// Counts streams, so that an old one takes nothing meant for a new one.
     stream: u64,
 }
@@ -131,12 +131,13 @@ impl Drop for Home {
 
 impl Upstream {
     /// A way that is not attached yet: see [`Self::run`].
-    pub(crate) fn new(id: u32, core: Core, hello: node::EdgeHello, any_changed: Arc<Notify>) -> Arc<Self> {
+    pub(crate) fn new(id: u32, core: Core, hello: node::EdgeHello, told: usize, any_changed: Arc<Notify>) -> Arc<Self> {
         Arc::new(Self {
             id,
             client: NodeServiceClient::new(core.link.0.clone()).max_decoding_message_size(MAX_BATCH),
             core,
             hello,
+            told,
             outbox: Mutex::default(),
             filled: Notify::new(),
             drained: Notify::new(),
@@ -225,7 +226,7 @@ impl Upstream {
         if !outbox.attached || outbox.overrun {
             return false;
         }
-        if outbox.items.len() < MAX_TOLD {
+        if outbox.items.len() < self.told {
             outbox.items.push_back(item);
             drop(outbox);
             self.filled.notify_one();
@@ -236,6 +237,27 @@ impl Upstream {
             self.changed.notify_waiters();
             false
         }
+    }
+
+    /// Waits until so little waits for the stream that a slice of what concerns all logs may be added. `false`: it is not attached, or is being let go.
+    pub(crate) async fn room(&self) -> bool {
+        loop {
+            let (drained, changed) = (self.drained.notified(), self.changed.notified());
+            if !self.takes() {
+                return false;
+            }
+            if self.has_little() {
+                return true;
+            }
+            tokio::select! {
+                () = drained => {}
+                () = changed => {}
+            }
+        }
+    }
+
+    fn has_little(&self) -> bool {
+        self.outbox.lock().items.len() < SLICE.min(self.told / 2)
     }
 
     /// Sends what is dropped when there is no room.
@@ -334,29 +356,26 @@ impl Upstream {
                 .map_err(|_| tonic::Status::deadline_exceeded("the core did not answer"))??
                 .into_inner()
         };
-        // From here on what is told is kept for this stream, behind what is announced: what comes between is in both, which does no harm.
+        // From here on what is told is kept for this stream; what was there before is announced. What comes between is in both, which does no harm.
         self.leaving.store(self.retired.is_cancelled(), Ordering::Relaxed);
         self.outbox.lock().attached = true;
-        let mut first: VecDeque<_> = downstream.attached(self).into();
-        {
-            let mut outbox = self.outbox.lock();
-            first.append(&mut outbox.items);
-            outbox.items = first;
-            outbox.announced = true;
-        }
-        self.filled.notify_one();
+        let mut announcement = Some(downstream.attached(self));
         self.changed.notify_waiters();
         self.any_changed.notify_waiters();
         metrics::gauge!(names::ATTACHED).increment(1.0);
         tracing::info!(core = self.core.name, "attached to a core");
         loop {
-            let changed = self.changed.notified();
+            let (changed, drained) = (self.changed.notified(), self.drained.notified());
             if self.outbox.lock().overrun {
                 return Err(tonic::Status::resource_exhausted("the core takes nothing"));
+            }
+            while announcement.is_some() && self.has_little() {
+                announcement = announcement.take_if(|announcement| announcement.tell_next());
             }
             let batch = tokio::select! {
                 batch = batches.message() => batch?,
                 () = changed => continue,
+                () = drained, if announcement.is_some() => continue,
             };
             let Some(batch) = batch else { return Ok(()) };
             for item in batch.items.into_iter().filter_map(|item| item.item) {
@@ -403,8 +422,7 @@ impl Upstream {
                 let mut items: Vec<_> =
                     outbox.hello.take().map(|hello| node::EdgeItem { item: Some(hello) }).into_iter().collect();
                 let mut bytes = 0;
-                while outbox.announced
-                    && items.len() < BATCH_ITEMS
+                while items.len() < BATCH_ITEMS
                     && bytes < BATCH_BYTES
                     && let Some(item) = outbox.items.pop_front()
                 {
@@ -460,8 +478,8 @@ impl Outbox {
 /// Items that wait for the stream, before commands wait outside.
 const MAX_ITEMS: usize = 16_384;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// Items that wait, of those that never wait outside: a few hundred MiB.
-const MAX_TOLD: usize = 1_000_000;
+/// What concerns all logs is added to what waits as long as that is less.
+const SLICE: usize = 4_096;
 /// A batch stays below the 4 MiB that tonic decodes by default.
 const BATCH_ITEMS: usize = 1_024;
 const BATCH_BYTES: usize = 512 * 1024;
@@ -481,19 +499,20 @@ mod tests {
     #[tokio::test]
     async fn a_stream_that_takes_nothing_is_given_up() {
         let link = CoreLink::new(tonic::transport::Endpoint::from_static("http://core").connect_lazy());
-        let upstream = Upstream::new(1, Core::every_service(link), node::EdgeHello::default(), Arc::default());
+        let most = 2 * MAX_ITEMS;
+        let upstream = Upstream::new(1, Core::every_service(link), node::EdgeHello::default(), most, Arc::default());
         let close = || edge_item::Item::Close(node::SessionClose { session: 1 });
         // Without a core nothing waits.
         upstream.tell(close());
         assert_eq!(upstream.outbox.lock().items.len(), 0);
         upstream.outbox.lock().attached = true;
-        for _ in 0..MAX_TOLD {
+        for _ in 0..most {
             upstream.tell(close());
         }
         assert!(upstream.is_attached());
         // What may be lost, and what may wait outside, has stopped long before.
         upstream.offer(close());
-        assert_eq!(upstream.outbox.lock().items.len(), MAX_TOLD);
+        assert_eq!(upstream.outbox.lock().items.len(), most);
         assert!(!upstream.outbox.lock().overrun);
         upstream.tell(close());
         assert!(upstream.outbox.lock().overrun);

@@ -70,6 +70,8 @@ impl Core {
 #[derive(Debug)]
 pub(crate) struct Upstreams {
     hello: node::EdgeHello,
+    /// See [`crate::Limits::told`].
+    told: usize,
     ways: RwLock<Vec<Arc<Upstream>>>,
     next: AtomicU32,
     turn: AtomicUsize,
@@ -79,10 +81,11 @@ pub(crate) struct Upstreams {
 
 impl Upstreams {
     /// None yet: see [`Self::run`].
-    pub(crate) fn new(node: String) -> Arc<Self> {
+    pub(crate) fn new(node: String, told: usize) -> Arc<Self> {
         let instance = rand::random::<u64>().max(1);
         Arc::new(Self {
             hello: node::EdgeHello { node, version: env!("CARGO_PKG_VERSION").to_owned(), instance, clock_ms: 0 },
+            told,
             ways: RwLock::default(),
             next: AtomicU32::new(0),
             turn: AtomicUsize::new(0),
@@ -128,7 +131,7 @@ impl Upstreams {
             tracing::info!(core = core.name, address = core.address, services = ?core.services, "a core is there");
             let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
             let attach = core.runs(Service::Chat);
-            let way = Upstream::new(id, core, self.hello.clone(), self.changed.clone());
+            let way = Upstream::new(id, core, self.hello.clone(), self.told, self.changed.clone());
             self.ways.write().push(way.clone());
             if attach {
                 let (ways, downstream, stop) = (self.clone(), downstream.clone(), stop.clone());
@@ -189,12 +192,26 @@ impl Upstreams {
 
     /// Asks one core for what a log has after `have`. Any can replay it; the log's name picks the one, so that they share the work.
     pub(crate) fn ask(&self, log: LogId, have: i64, verify: bool) {
-        let ways = self.ways.read();
-        let attached: Vec<_> = ways.iter().filter(|way| way.is_attached()).collect();
-        let place = log.uuid().as_u128() as usize;
-        if let Some(way) = attached.get(place % attached.len().max(1)) {
+        if let Some(way) = self.asked(log) {
             way.tell(interest(log, have, verify));
         }
+    }
+
+    /// Waits until little waits for the core that is asked for this log. `false`: none is attached.
+    pub(crate) async fn room(&self, log: LogId) -> bool {
+        while let Some(way) = self.asked(log) {
+            if way.room().await {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn asked(&self, log: LogId) -> Option<Arc<Upstream>> {
+        let ways = self.ways.read();
+        let attached: Vec<_> = ways.iter().filter(|way| way.takes()).collect();
+        let place = log.uuid().as_u128() as usize;
+        attached.get(place % attached.len().max(1)).map(|way| Arc::clone(way))
     }
 
     /// Tells the core that this stream leads to.

@@ -26,7 +26,7 @@ use gogochat_proto::{
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use prost::Message as _;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{
     Request, Response, Status, Streaming,
@@ -55,6 +55,8 @@ struct State {
     /// Sessions that wait to be opened, while they are held back.
     held: Mutex<Option<Vec<node::SessionOpen>>>,
     attached: AtomicU64,
+    /// Nothing that the edge says is read, for now.
+    stalled: watch::Sender<bool>,
 }
 
 impl Core {
@@ -157,6 +159,15 @@ impl Core {
         if away {
             *self.0.edge.lock() = None;
         }
+    }
+
+    /// Reads nothing that the edge says, or goes on.
+    pub(crate) fn set_stalled(&self, stalled: bool) {
+        self.0.stalled.send_replace(stalled);
+    }
+
+    pub(crate) fn interests(&self) -> usize {
+        self.0.interests.lock().len()
     }
 
     pub(crate) fn attached(&self) -> u64 {
@@ -309,7 +320,10 @@ impl NodeService for Core {
         let core = self.clone();
         let mut incoming = request.into_inner();
         tokio::spawn(async move {
-            while let Some(Ok(batch)) = incoming.next().await {
+            let mut stalled = core.0.stalled.subscribe();
+            while stalled.wait_for(|stalled| !stalled).await.is_ok()
+                && let Some(Ok(batch)) = incoming.next().await
+            {
                 if core.0.away.load(Ordering::Relaxed) {
                     return;
                 }

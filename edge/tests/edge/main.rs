@@ -16,6 +16,7 @@ mod many;
 mod quic;
 mod reattach;
 mod sessions;
+mod slices;
 mod tickets;
 
 use std::{sync::Arc, time::Duration};
