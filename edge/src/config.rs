@@ -4,6 +4,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use rustls::server::ResolvesServerCert;
 
+use crate::Network;
+
 /// The settings of an [`crate::Edge`].
 #[derive(Clone)]
 pub struct EdgeConfig {
@@ -13,6 +15,10 @@ pub struct EdgeConfig {
     pub http: Vec<SocketAddr>,
     /// Addresses for HTTPS and wss (TCP) and for HTTP/3 and WebTransport (UDP), on the same port.
     pub edge: Vec<SocketAddr>,
+    /// Gateways whose TCP connections to `http` begin with a PROXY protocol header, which tells the client's address. Nobody else's is believed.
+    pub http_proxy_protocol_from: Vec<Network>,
+    /// The same for TCP connections to `edge`; QUIC has no such header.
+    pub edge_proxy_protocol_from: Vec<Network>,
     /// Gives the certificate at each handshake, so that it can be renewed while the edge runs.
     pub certificate: Arc<dyn ResolvesServerCert>,
     /// Origins that browsers may come from beside the edge's own, exactly as they send them: `https://chat.example.org`. Requests without Origin are not from
@@ -35,6 +41,8 @@ impl std::fmt::Debug for EdgeConfig {
             .field("node", &self.node)
             .field("http", &self.http)
             .field("edge", &self.edge)
+            .field("http_proxy_protocol_from", &self.http_proxy_protocol_from)
+            .field("edge_proxy_protocol_from", &self.edge_proxy_protocol_from)
             .field("allowed_origins", &self.allowed_origins)
             .field("webtransport_url", &self.webtransport_url)
             .field("limits", &self.limits)

@@ -47,7 +47,7 @@ use self::{
 
 pub use self::{
     config::{EdgeConfig, Limits},
-    listen::BindError,
+    listen::{BindError, Network, NetworkError},
     upstream::{Core, CoreLink, Cores},
 };
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use gogochat_core::CoreConfig;
-use gogochat_edge::{EdgeConfig, Limits};
+use gogochat_edge::{EdgeConfig, Limits, Network};
 use gogochat_proto::service::Service as Part;
 use gogochat_storage::{
     blobs::s3::S3Config,
@@ -123,6 +123,8 @@ pub(crate) fn edge(config: &Config, certificate: &Arc<Reloadable>) -> EdgeConfig
         node: config.node.clone(),
         http: config.http.listen.clone(),
         edge: config.edge.listen.clone(),
+        http_proxy_protocol_from: networks(&config.http.proxy_protocol_from),
+        edge_proxy_protocol_from: networks(&config.edge.proxy_protocol_from),
         certificate: certificate.clone(),
         allowed_origins: config.edge.origins.clone(),
         webtransport_url: Some(config.edge.webtransport_url.clone()).filter(|url| !url.is_empty()),
@@ -135,6 +137,11 @@ pub(crate) fn edge(config: &Config, certificate: &Arc<Reloadable>) -> EdgeConfig
             ..Limits::default()
         },
     }
+}
+
+/// The networks; whether each is one, [`crate::config::check`] has looked.
+fn networks(networks: &[String]) -> Vec<Network> {
+    networks.iter().filter_map(|network| network.parse().ok()).collect()
 }
 
 /// The page's Content-Security-Policy (CSP level 3): it talks to where it came from, to the WebTransport address, and to the edges to which it may be sent by one

@@ -22,7 +22,10 @@ fn config(dir: &Path, text: &str) -> String {
 #[test]
 fn check_config_names_file_key_and_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
-    let file = config(dir.path(), "[edge]\ncertificate = \"/nowhere.pem\"\norigins = [\"chat.example.org\"]");
+    let file = config(
+        dir.path(),
+        "[edge]\ncertificate = \"/nowhere.pem\"\norigins = [\"chat.example.org\"]\nproxy_protocol_from = [\"10.1.2.3/8\", \"gateway\"]",
+    );
     let (code, _, error) = gogochat(&["check-config", "--config", &file]);
     assert_eq!(code, Some(1));
     for part in [
@@ -32,6 +35,8 @@ fn check_config_names_file_key_and_what_to_do() {
         "edge.key: missing",
         "edge.origins",
         "https://chat.example.org",
+        "edge.proxy_protocol_from: \"10.1.2.3/8\" is an address within a network: write \"10.0.0.0/8\"",
+        "edge.proxy_protocol_from: \"gateway\" is no address and no network",
     ] {
         assert!(error.contains(part), "{part} in {error}");
     }

@@ -1,4 +1,4 @@
-//! A TCP proxy that a test can cut, or make long.
+//! A TCP proxy that a test can cut, or make long, or let say where connections come from.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -30,7 +30,7 @@ impl Proxy {
     /// # Errors
     /// No port is left.
     pub async fn start(target: SocketAddr) -> std::io::Result<Self> {
-        Self::with_delay(target, Duration::ZERO).await
+        Self::with(target, Path::default()).await
     }
 
     /// Starts forwarding to `target` over a path on which every byte takes `delay`, in each direction.
@@ -38,11 +38,23 @@ impl Proxy {
     /// # Errors
     /// No port is left.
     pub async fn with_delay(target: SocketAddr, delay: Duration) -> std::io::Result<Self> {
+        Self::with(target, Path { delay, ..Path::default() }).await
+    }
+
+    /// Starts forwarding to `target` as a gateway does that says something of each connection first.
+    ///
+    /// # Errors
+    /// No port is left.
+    pub async fn gateway(target: SocketAddr, header: Vec<u8>) -> std::io::Result<Self> {
+        Self::with(target, Path { header, ..Path::default() }).await
+    }
+
+    async fn with(target: SocketAddr, path: Path) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
         let (connections, current) = watch::channel(stop.child_token());
-        tokio::spawn(stop.clone().run_until_cancelled_owned(accept(listener, target, delay, current)));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(accept(listener, target, path, current)));
         Ok(Self { address, connections, _guard: stop.clone().drop_guard(), stop })
     }
 
@@ -57,21 +69,29 @@ impl Proxy {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    target: SocketAddr,
+/// What a connection meets on its way.
+#[derive(Debug, Clone, Default)]
+struct Path {
+    /// What every byte takes, in each direction.
     delay: Duration,
-    current: watch::Receiver<CancellationToken>,
-) {
+    /// What goes to the target before anything of the client's.
+    header: Vec<u8>,
+}
+
+async fn accept(listener: TcpListener, target: SocketAddr, path: Path, current: watch::Receiver<CancellationToken>) {
     while let Ok((near, _)) = listener.accept().await {
         let connection = current.borrow().clone();
-        tokio::spawn(connection.run_until_cancelled_owned(forward(near, target, delay)));
+        tokio::spawn(connection.run_until_cancelled_owned(forward(near, target, path.clone())));
     }
 }
 
-async fn forward(near: TcpStream, target: SocketAddr, delay: Duration) {
-    let Ok(far) = TcpStream::connect(target).await else { return };
+async fn forward(near: TcpStream, target: SocketAddr, path: Path) {
+    let Path { delay, header } = path;
+    let Ok(mut far) = TcpStream::connect(target).await else { return };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
+    if far.write_all(&header).await.is_err() {
+        return;
+    }
     let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());
     let _ = tokio::join!(carry(near_read, far_write, delay), carry(far_read, near_write, delay));
 }

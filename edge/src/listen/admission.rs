@@ -35,6 +35,12 @@ pub(crate) struct Place {
     handshake: bool,
 }
 
+/// A gateway's connection that has not told yet whose it is: it counts among the handshakes of all, and of no address.
+#[derive(Debug)]
+pub(crate) struct Untold {
+    admission: Arc<Admission>,
+}
+
 impl Admission {
     pub(crate) fn new(limits: &Limits) -> Arc<Self> {
         let per_address = limits.connections_per_address;
@@ -44,8 +50,7 @@ impl Admission {
     /// Takes a connection in; `None`: its address has as many as it may. `handshake`: one is about to be made, see [`Place::shaken`].
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr, handshake: bool) -> Option<Place> {
         let source = source(address);
-        if handshake && self.handshakes.fetch_add(1, Ordering::Relaxed) >= MAX_HANDSHAKES {
-            self.handshakes.fetch_sub(1, Ordering::Relaxed);
+        if handshake && !self.begin_handshake() {
             return None;
         }
         let mut count = self.by_source.entry(source).or_default();
@@ -63,6 +68,19 @@ impl Admission {
         count.handshakes += usize::from(handshake);
         drop(count);
         Some(Place { admission: self.clone(), source, handshake })
+    }
+
+    /// Takes a gateway's connection in until it has told whose it is; `None`: too many handshakes are under way.
+    pub(crate) fn admit_untold(self: &Arc<Self>) -> Option<Untold> {
+        self.begin_handshake().then(|| Untold { admission: self.clone() })
+    }
+
+    fn begin_handshake(&self) -> bool {
+        let few = self.handshakes.fetch_add(1, Ordering::Relaxed) < MAX_HANDSHAKES;
+        if !few {
+            self.handshakes.fetch_sub(1, Ordering::Relaxed);
+        }
+        few
     }
 
     /// Whether so many handshakes are under way that addresses are to prove themselves first.
@@ -93,6 +111,12 @@ impl Drop for Place {
                 entry.remove();
             }
         }
+    }
+}
+
+impl Drop for Untold {
+    fn drop(&mut self) {
+        self.admission.handshakes.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -161,6 +185,18 @@ mod tests {
         assert!(admission.admit(v4(9), true).is_none(), "{MAX_HANDSHAKES} are under way");
         drop(places);
         assert!(admission.admit(v4(9), true).is_some());
+    }
+
+    #[test]
+    fn a_gateway_is_bounded_in_all_alone_until_it_has_told_whose_a_connection_is() {
+        let admission = admission(1);
+        let untold: Vec<_> = (0..MAX_HANDSHAKES).map(|_| admission.admit_untold().unwrap()).collect();
+        assert!(admission.admit_untold().is_none() && admission.admit(v4(1), true).is_none());
+        assert!(admission.by_source.is_empty());
+        drop(untold);
+        assert!(!admission.is_pressed());
+        let _place = admission.admit(v4(1), true).unwrap();
+        assert!(admission.admit(v4(1), true).is_none(), "whom it has told is bounded as anybody is");
     }
 
     #[test]

@@ -2,11 +2,14 @@
 
 mod admission;
 mod crypto;
+mod gateways;
+mod proxy_header;
 mod quic;
 mod reset;
 mod socket;
+mod tcp;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::Router;
 use quinn::Endpoint;
@@ -14,15 +17,10 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use self::admission::Admission;
 pub(crate) use self::admission::source;
-use crate::{
-    config::EdgeConfig,
-    connection::Hub,
-    metrics as names,
-    routes::Shared,
-    transport::http::{self, HEADER_TIMEOUT},
-};
+pub use self::gateways::{Network, NetworkError};
+use self::{admission::Admission, gateways::Gateways, tcp::Served};
+use crate::{config::EdgeConfig, routes::Shared};
 
 /// The sockets, bound and not yet served.
 pub(crate) struct Sockets {
@@ -87,16 +85,23 @@ impl Sockets {
         clear: &Router,
         stop: &CancellationToken,
     ) -> Vec<Endpoint> {
-        let tasks = &shared.hub.tasks;
-        let admission = Admission::new(&shared.config.limits);
+        let (tasks, config) = (&shared.hub.tasks, &shared.config);
+        let admission = Admission::new(&config.limits);
+        let serve = |listener, acceptor, router: &Router, direct, gateways: &Gateways| {
+            let (router, gateways, admission, stop) =
+                (router.clone(), gateways.clone(), admission.clone(), stop.clone());
+            let served = Served { acceptor, router, direct, gateways, admission, stop };
+            tasks.spawn(tcp::accept(listener, Arc::new(served), tasks.clone()));
+        };
+        let gateways = Gateways::new(&config.http_proxy_protocol_from);
         for listener in self.http {
-            tasks.spawn(accept_tcp(listener, None, clear.clone(), shared.hub.clone(), admission.clone(), stop.clone()));
+            serve(listener, None, clear, clear.clone(), &gateways);
         }
+        let gateways = Gateways::new(&config.edge_proxy_protocol_from);
         for listener in self.tls {
-            let port = listener.local_addr().map_or(0, |address| address.port());
-            let secure = advertise(router.clone(), port);
-            let acceptor = Some(self.acceptor.clone());
-            tasks.spawn(accept_tcp(listener, acceptor, secure, shared.hub.clone(), admission.clone(), stop.clone()));
+            // A gateway's clients see another port, and over QUIC nobody would tell where they come from.
+            let direct = advertise(router.clone(), listener.local_addr().map_or(0, |address| address.port()));
+            serve(listener, Some(self.acceptor.clone()), router, direct, &gateways);
         }
         for endpoint in &self.quic {
             let accept =
@@ -104,57 +109,6 @@ impl Sockets {
             tasks.spawn(accept);
         }
         self.quic
-    }
-}
-
-async fn accept_tcp(
-    listener: TcpListener,
-    acceptor: Option<TlsAcceptor>,
-    router: Router,
-    hub: Arc<Hub>,
-    admission: Arc<Admission>,
-    stop: CancellationToken,
-) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
-        };
-        let (tcp, address) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of file descriptors: what is open goes on.
-                tracing::warn!(%error, "a connection cannot be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        // Small frames must not wait for each other's acknowledgement.
-        if tcp.set_nodelay(true).is_err() {
-            continue;
-        }
-        let Some(mut place) = admission.admit(address.ip(), acceptor.is_some()) else {
-            let transport = if acceptor.is_some() { "tls" } else { "tcp" };
-            metrics::counter!(names::REFUSED, "transport" => transport, "reason" => "too many").increment(1);
-            continue;
-        };
-        let (router, acceptor, stop) = (router.clone(), acceptor.clone(), stop.clone());
-        hub.tasks.spawn(async move {
-            let result = match acceptor {
-                Some(acceptor) => match tokio::time::timeout(HEADER_TIMEOUT, acceptor.accept(tcp)).await {
-                    Ok(Ok(tls)) => {
-                        place.shaken();
-                        http::serve(tls, address, router, stop).await
-                    }
-                    Ok(Err(error)) => Err(error.into()),
-                    Err(_) => Err("the TLS handshake took too long".into()),
-                },
-                None => http::serve(tcp, address, router, stop).await,
-            };
-            if let Err(error) = result {
-                tracing::debug!(%address, error, "an HTTP connection ended");
-            }
-        });
     }
 }
 
@@ -169,5 +123,3 @@ fn advertise(router: Router, port: u16) -> Router {
         Err(_) => router,
     }
 }
-
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -78,7 +78,10 @@ impl World {
     }
 
     pub(crate) async fn tls_stream(&self, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
-        let tcp = TcpStream::connect(self.edge_address()).await.unwrap();
+        self.tls_over(TcpStream::connect(self.edge_address()).await.unwrap(), protocols).await
+    }
+
+    pub(crate) async fn tls_over(&self, tcp: TcpStream, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
         let connector = TlsConnector::from(Arc::new(self.tls(protocols)));
         connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap()
     }
@@ -98,7 +101,15 @@ impl World {
         protocol: &str,
         origin: Option<&str>,
     ) -> Result<WebSocketStream<TcpStream>, tungstenite::Error> {
-        let tcp = TcpStream::connect(self.http_address()).await.unwrap();
+        self.ws_over(TcpStream::connect(self.http_address()).await.unwrap(), protocol, origin).await
+    }
+
+    async fn ws_over(
+        &self,
+        tcp: TcpStream,
+        protocol: &str,
+        origin: Option<&str>,
+    ) -> Result<WebSocketStream<TcpStream>, tungstenite::Error> {
         let request = self.ws_request(protocol, origin);
         let (socket, response) = tokio_tungstenite::client_async(request, tcp).await?;
         assert_eq!(response.headers()["sec-websocket-protocol"], protocol);
@@ -122,39 +133,49 @@ impl World {
 
     /// Opens a transport, without a word.
     pub(crate) async fn connect(&self, kind: Kind) -> Client {
-        match kind {
-            Kind::Ws => {
-                let socket = self.ws("gogochat.v1.proto", None).await.unwrap();
-                Client::Ws(Box::new(socket), Decoder::default())
-            }
-            Kind::Wss => {
-                let tls = self.tls_stream(&[b"http/1.1"]).await;
-                let request = self.ws_request("gogochat.v1.proto", None);
-                let (socket, _) = tokio_tungstenite::client_async(request, tls).await.unwrap();
-                Client::Wss(Box::new(socket), Decoder::default())
-            }
+        let address = match kind {
+            Kind::Ws => self.http_address(),
+            Kind::Wss => self.edge_address(),
             Kind::Wt => {
                 let (endpoint, session) = self.wt("/wt", None).await.unwrap();
                 assert_eq!(session.protocol(), Some("gogochat.v1.proto"));
                 let (send, recv) = session.open_bi().await.unwrap();
                 let decoder = Decoder::default();
-                Client::Wt(Box::new(WtClient { session, send, recv, decoder, _endpoint: endpoint }))
+                return Client::Wt(Box::new(WtClient { session, send, recv, decoder, _endpoint: endpoint }));
             }
+        };
+        self.connect_over(TcpStream::connect(address).await.unwrap(), kind).await
+    }
+
+    /// Opens a transport over a connection that is there, without a word.
+    pub(crate) async fn connect_over(&self, tcp: TcpStream, kind: Kind) -> Client {
+        if kind == Kind::Ws {
+            let socket = self.ws_over(tcp, "gogochat.v1.proto", None).await.unwrap();
+            return Client::Ws(Box::new(socket), Decoder::default());
         }
+        let tls = self.tls_over(tcp, &[b"http/1.1"]).await;
+        let request = self.ws_request("gogochat.v1.proto", None);
+        let (socket, _) = tokio_tungstenite::client_async(request, tls).await.unwrap();
+        Client::Wss(Box::new(socket), Decoder::default())
     }
 
     /// Opens a session for a user.
     pub(crate) async fn log_in(&self, kind: Kind, user: UserId) -> Client {
         let mut client = soon(self.connect(kind)).await;
-        client.hello(&format!("user {user}")).await;
-        let welcome = client.next().await;
-        let server_frame::Frame::Welcome(welcome) = welcome else { panic!("{welcome:?}") };
-        assert_eq!(welcome.user_id, user.to_string());
+        client.log_in(user).await;
         client
     }
 }
 
 impl Client {
+    /// Opens a session for a user.
+    pub(crate) async fn log_in(&mut self, user: UserId) {
+        self.hello(&format!("user {user}")).await;
+        let welcome = self.next().await;
+        let server_frame::Frame::Welcome(welcome) = welcome else { panic!("{welcome:?}") };
+        assert_eq!(welcome.user_id, user.to_string());
+    }
+
     pub(crate) async fn send(&mut self, frame: client_frame::Frame) {
         self.send_bytes(frame::encode(&v1::ClientFrame::from(frame))).await;
     }

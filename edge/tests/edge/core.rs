@@ -45,6 +45,8 @@ struct State {
     interests: Mutex<HashMap<LogId, i64>>,
     subscriptions: Arc<Mutex<HashMap<UserId, Vec<LogId>>>>,
     seen: Mutex<Vec<edge_item::Item>>,
+    /// Where unary calls came from.
+    callers: Mutex<Vec<String>>,
     away: AtomicBool,
     /// Ordered calls get no answer.
     mute: AtomicBool,
@@ -181,6 +183,11 @@ impl Core {
     /// What the edge said that `pick` wants.
     pub(crate) fn seen<T>(&self, pick: impl FnMut(&edge_item::Item) -> Option<T>) -> Vec<T> {
         self.0.seen.lock().iter().filter_map(pick).collect()
+    }
+
+    /// Where the unary calls came from since this was asked last.
+    pub(crate) fn take_callers(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.callers.lock())
     }
 
     fn store(&self, log: LogId, size: usize) -> (i64, Bytes) {
@@ -337,6 +344,7 @@ impl NodeService for Core {
 
     async fn invoke(&self, request: Request<node::InvokeRequest>) -> Result<Response<node::InvokeReply>, Status> {
         let request = request.into_inner();
+        self.0.callers.lock().push(request.address.clone());
         let error = match (request.method.as_str(), &request.caller) {
             ("gogochat.v1.ChatService/GetConversation", _) => Some(ErrorCode::NotAMember.with("not yours")),
             (_, Some(Caller::AccessToken(token))) if token == "expired" => Some(ErrorCode::TokenExpired.with("late")),

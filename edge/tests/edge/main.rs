@@ -10,6 +10,7 @@
 
 mod client;
 mod core;
+mod gateway;
 mod hostile;
 mod http;
 mod many;
@@ -22,7 +23,7 @@ mod tickets;
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
-use gogochat_edge::{Core as CoreSet, CoreLink, Edge, EdgeConfig, Limits};
+use gogochat_edge::{Core as CoreSet, CoreLink, Edge, EdgeConfig, Limits, Network};
 use rustls::{
     pki_types::{CertificateDer, PrivatePkcs8KeyDer},
     server::{ClientHello, ResolvesServerCert},
@@ -43,13 +44,21 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) origins: Vec<String>,
     pub(crate) reset_key: Option<[u8; 32]>,
+    /// Gateways, before the TCP listeners of either kind.
+    pub(crate) proxy_protocol_from: Vec<Network>,
     /// The core, and others of the same system.
     pub(crate) cores: Vec<Core>,
 }
 
 impl Setup {
     pub(crate) fn new() -> Self {
-        Self { limits: Limits::default(), origins: vec![ORIGIN.into()], reset_key: None, cores: vec![Core::default()] }
+        Self {
+            limits: Limits::default(),
+            origins: vec![ORIGIN.into()],
+            reset_key: None,
+            proxy_protocol_from: Vec::new(),
+            cores: vec![Core::default()],
+        }
     }
 }
 
@@ -66,7 +75,7 @@ impl World {
     }
 
     pub(crate) async fn start(setup: Setup) -> Self {
-        let Setup { limits, origins, reset_key, cores } = setup;
+        let Setup { limits, origins, reset_key, proxy_protocol_from, cores } = setup;
         let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let certificate = signed.cert.der().clone();
         let key = PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der());
@@ -76,6 +85,8 @@ impl World {
             node: "edge-test".into(),
             http: vec!["127.0.0.1:0".parse().unwrap()],
             edge: vec!["127.0.0.1:0".parse().unwrap()],
+            http_proxy_protocol_from: proxy_protocol_from.clone(),
+            edge_proxy_protocol_from: proxy_protocol_from,
             certificate: Arc::new(One(Arc::new(certified))),
             allowed_origins: origins,
             webtransport_url: None,

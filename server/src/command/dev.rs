@@ -60,7 +60,7 @@ impl Dev {
                 listen: edge,
                 ..Edge::default()
             },
-            http: Http { listen: http },
+            http: Http { listen: http, ..Http::default() },
             core: Core { grpc: addresses(self.grpc, 50051), trust_loopback: true, ..Core::default() },
             ..Config::default()
         }

@@ -2,6 +2,8 @@
 
 use std::{fmt, fs, path::Path};
 
+use gogochat_edge::Network;
+
 use super::{BusKind, Config, Core, DiscoveryKind, PresenceKind, Role, Service};
 
 /// A key that cannot stay as it is.
@@ -30,6 +32,8 @@ pub(crate) fn check(config: &Config) -> Vec<Problem> {
     }
     if config.has(Role::Edge) {
         edge(config, &mut problems);
+    } else if !config.http.proxy_protocol_from.is_empty() {
+        problems.add("http.proxy_protocol_from", "only an edge reads PROXY protocol headers: leave it empty");
     }
     if config.has(Role::Core) {
         core(config, &mut problems);
@@ -57,12 +61,21 @@ impl Problems {
             self.add(key, format!("{}: {error}: give {what}", path.display()));
         }
     }
+
+    /// Each has to be an address or a network.
+    fn networks(&mut self, key: &'static str, networks: &[String]) {
+        for error in networks.iter().filter_map(|network| network.parse::<Network>().err()) {
+            self.add(key, error.to_string());
+        }
+    }
 }
 
 fn edge(config: &Config, problems: &mut Problems) {
     if config.edge.listen.is_empty() {
         problems.add("edge.listen", "no address: give at least one, as \"[::]:443\"");
     }
+    problems.networks("http.proxy_protocol_from", &config.http.proxy_protocol_from);
+    problems.networks("edge.proxy_protocol_from", &config.edge.proxy_protocol_from);
     problems.file("edge.certificate", &config.edge.certificate, "the certificate chain as a PEM file");
     problems.file("edge.key", &config.edge.key, "the certificate's private key as a PEM file");
     for origin in &config.edge.origins {

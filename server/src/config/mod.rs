@@ -56,6 +56,8 @@ pub(crate) enum Role {
 pub(crate) struct Http {
     /// Addresses. Keep them on loopback or behind a proxy.
     pub(crate) listen: Vec<SocketAddr>,
+    /// With the edge role: gateways whose connections begin with a PROXY protocol header, by address and network.
+    pub(crate) proxy_protocol_from: Vec<String>,
 }
 
 /// The listeners with TLS: WebTransport, HTTP/3, HTTP/2, HTTP/1.1 and wss, on the same port of UDP and TCP.
@@ -64,6 +66,8 @@ pub(crate) struct Http {
 pub(crate) struct Edge {
     /// Addresses.
     pub(crate) listen: Vec<SocketAddr>,
+    /// Gateways whose TCP connections begin with a PROXY protocol header, by address and network.
+    pub(crate) proxy_protocol_from: Vec<String>,
     /// The certificate chain, PEM. Read anew when the file changes.
     pub(crate) certificate: PathBuf,
     /// Its private key, PEM.
@@ -311,7 +315,7 @@ impl Default for Config {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))] }
+        Self { listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))], proxy_protocol_from: Vec::new() }
     }
 }
 
@@ -319,6 +323,7 @@ impl Default for Edge {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::from(([0_u16; 8], 443))],
+            proxy_protocol_from: Vec::new(),
             certificate: PathBuf::new(),
             key: PathBuf::new(),
             origins: Vec::new(),

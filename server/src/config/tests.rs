@@ -82,6 +82,15 @@ fn each_problem_names_its_key() {
         ),
         ["edge.origins", "core.store", "log.level"]
     );
+    for key in ["http.proxy_protocol_from", "edge.proxy_protocol_from"] {
+        let keys = |networks: &str| keys(&format!("{CORE}\n{key} = [{networks}]"));
+        assert_eq!(keys(r#""10.0.0.5", "10.0.0.0/8", "2001:db8::/32", "0.0.0.0/0""#), Vec::<&str>::new());
+        for bad in [r#""10.0.0.0/33""#, r#""10.0.0.0/8", "10.0.0.1/8""#, r#""gateway""#, "''"] {
+            assert_eq!(keys(bad), [key]);
+        }
+    }
+    let core = "roles = [\"core\"]\ncluster.listen = \"127.0.0.1:1\"\nhttp.proxy_protocol_from = [\"10.0.0.5\"]";
+    assert_eq!(keys(core)[0], "http.proxy_protocol_from");
     let blobs = |rest: &str| keys(&format!("{CORE}\ncore.{rest}"));
     for good in [
         "blobs = \"folder:/srv/blobs\"",
