@@ -27,7 +27,7 @@ use gogochat_storage::{
     blobs::{BlobError, Blobs},
     bus::{BusCommand, BusError},
     open::Storage,
-    store::Store,
+    store::{Store, StoreError},
 };
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -41,6 +41,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use self::{
     account::{
         Account,
+        follow::Follower,
         sign_out::{SIGN_OUT, SignOuts, Way},
     },
     auth::Auth,
@@ -80,6 +81,9 @@ pub enum StartError {
     /// The bus gives nothing.
     #[error(transparent)]
     Bus(#[from] BusError),
+    /// The store does not answer.
+    #[error("core.store: {0}")]
+    Store(#[from] StoreError),
 }
 
 impl Core {
@@ -103,6 +107,7 @@ impl Core {
             (None, false) => Way::Answers,
         };
         let sign_outs = Arc::new(SignOuts::new(auth.clone(), hub.clone(), way));
+        spawn(&tasks, &stop, Follower::begin(store.clone(), sign_outs.clone()).await?.run());
         let (presence, moves) = Presence::new(store.clone(), directory, hub.clone(), metrics.clone(), &config);
         let presence = Arc::new(presence);
         if chat {

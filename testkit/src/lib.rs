@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod device;
 pub mod http;
+pub mod lost_answer;
 pub mod nodes;
 pub mod people;
 pub mod ports;

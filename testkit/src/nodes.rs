@@ -62,13 +62,22 @@ impl Nodes {
     /// A service is not there; a node is not ready in time: the message has its log.
     pub async fn start(binary: impl Into<PathBuf>, plan: &Plan) -> anyhow::Result<Self> {
         let mut nodes = Self::prepare(binary, plan)?;
-        for node in nodes.cores.iter_mut().chain(&mut nodes.edges) {
+        nodes.start_all().await?;
+        Ok(nodes)
+    }
+
+    /// Starts every node, and waits until all are ready.
+    ///
+    /// # Errors
+    /// One is not in time: the message has its log.
+    pub async fn start_all(&mut self) -> anyhow::Result<()> {
+        for node in self.cores.iter_mut().chain(&mut self.edges) {
             node.start()?;
         }
-        for node in nodes.cores.iter().chain(&nodes.edges) {
+        for node in self.cores.iter().chain(&self.edges) {
             node.ready().await?;
         }
-        Ok(nodes)
+        Ok(())
     }
 
     /// Makes everything that the nodes need, and starts none of them.
@@ -154,6 +163,16 @@ impl Node {
         let args = ["serve".into(), "--config".into(), self.config.display().to_string()];
         self.process = Some(Process::start(&self.binary, args, &self.log)?);
         Ok(())
+    }
+
+    /// Has it find another address where its configuration has this one.
+    ///
+    /// # Errors
+    /// The configuration does not have it.
+    pub fn redirect(&self, from: &str, to: SocketAddr) -> anyhow::Result<()> {
+        let text = std::fs::read_to_string(&self.config)?;
+        ensure!(text.contains(from), "{} knows nothing of {from}", self.name);
+        Ok(std::fs::write(&self.config, text.replace(from, &to.to_string()))?)
     }
 
     /// Waits until it is ready.

@@ -1,5 +1,6 @@
 //! Accounts: who one is, and from which devices.
 
+pub(crate) mod follow;
 pub(crate) mod sign_out;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -110,7 +111,7 @@ impl Account {
     }
 
     pub(crate) async fn log_out(&self, caller: Caller) -> Result<v1::LogOutResponse, v1::Error> {
-        self.store.revoke_device(caller.user, caller.device).await.map_err(failure::store)?;
+        self.store.revoke_device(caller.user, caller.device, now_ms()).await.map_err(failure::store)?;
         self.sign_outs.sign_out(caller.user, caller.device).await;
         Ok(v1::LogOutResponse {})
     }
@@ -135,7 +136,7 @@ impl Account {
         let new = self.auth.passwords.hash(new).await?;
         let revoked = self
             .store
-            .change_password(user.id, &user.password_hash, &new, caller.device)
+            .change_password(user.id, &user.password_hash, &new, caller.device, now_ms())
             .await
             .map_err(failure::store)?
             // Another device has changed it in this moment.
@@ -165,7 +166,7 @@ impl Account {
         request: v1::RevokeDeviceRequest,
     ) -> Result<v1::RevokeDeviceResponse, v1::Error> {
         let device = failure::id("deviceId", &request.device_id)?;
-        if !self.store.revoke_device(caller.user, device).await.map_err(failure::store)? {
+        if !self.store.revoke_device(caller.user, device, now_ms()).await.map_err(failure::store)? {
             return Err(ErrorCode::NotFound.with("you have no such device"));
         }
         self.sign_outs.sign_out(caller.user, device).await;

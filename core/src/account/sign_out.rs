@@ -1,4 +1,4 @@
-//! Signing devices out: noted here, and told to every edge, by this core, by one that edges are attached to, or by both.
+//! Signing devices out: noted here, and told to every edge at once, by this core, by one that edges are attached to, or by both. What is lost of that, `follow` finds.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -71,6 +71,13 @@ impl SignOuts {
     pub(crate) fn heard(&self, user: UserId, device: DeviceId) {
         self.auth.note_revoked(user, device);
         self.hub.revoke(user, device);
+    }
+
+    /// A device was signed out, as the store has noted. Mostly that is known already.
+    pub(super) fn found(&self, user: UserId, device: DeviceId) {
+        if !self.auth.knows_revoked(device) {
+            self.heard(user, device);
+        }
     }
 
     /// As told by another node.

@@ -146,12 +146,17 @@ impl Auth {
         self.revoked.lock().iter().map(|(device, (user, _))| (*user, *device)).collect()
     }
 
+    /// Whether it is known that a device was signed out a moment ago.
+    pub(crate) fn knows_revoked(&self, device: DeviceId) -> bool {
+        self.revoked.lock().contains_key(&device)
+    }
+
     /// Refuses a caller whose device was signed out a moment ago.
     ///
     /// # Errors
     /// `token_invalid`.
     pub(crate) fn refuse_revoked(&self, caller: Caller) -> Result<(), v1::Error> {
-        if self.revoked.lock().contains_key(&caller.device) { Err(invalid()) } else { Ok(()) }
+        if self.knows_revoked(caller.device) { Err(invalid()) } else { Ok(()) }
     }
 
     /// Forgets what has had its effect. To be called now and then.

@@ -10,7 +10,7 @@ use gogochat_storage::{
     open::Storage,
     store::{
         Arrival, Command, Contact, Conversation, Device, DeviceKey, Event, Hash, Member, Membership, Millis, NewDevice,
-        NewUser, Outcome, Range, Rotation, Store, StoreError, Tokens, User,
+        NewUser, Outcome, Range, Rotation, SignOut, Store, StoreError, Tokens, User,
     },
 };
 use parking_lot::Mutex;
@@ -28,6 +28,10 @@ pub(crate) struct Faults {
     gated: AtomicI64,
     /// So many of the next commits are carried out, and their answers are lost.
     unanswered: AtomicI64,
+    /// So many of the next sign-outs are carried out, and their answers are lost.
+    unanswered_sign_outs: AtomicI64,
+    /// So many of the next looks at sign-outs fail.
+    failing_looks: AtomicI64,
     /// Commits that have begun.
     pub(crate) begun: AtomicI64,
     /// A text whose command cannot be committed.
@@ -45,6 +49,8 @@ impl Faults {
             gate: Semaphore::new(0),
             gated: AtomicI64::new(0),
             unanswered: AtomicI64::new(0),
+            unanswered_sign_outs: AtomicI64::new(0),
+            failing_looks: AtomicI64::new(0),
             begun: AtomicI64::new(0),
             poison: Mutex::new(None),
             after_poison: Mutex::new(None),
@@ -64,6 +70,16 @@ impl Faults {
     /// The next commit is carried out, and its answer is lost.
     pub(crate) fn lose_an_answer(&self) {
         self.unanswered.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The next sign-out is carried out, in whichever way, and its answer is lost.
+    pub(crate) fn lose_a_sign_out(&self) {
+        self.unanswered_sign_outs.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// So many of the next looks at who was signed out find the store away.
+    pub(crate) fn fail_looks(&self, looks: i64) {
+        self.failing_looks.store(looks, Ordering::SeqCst);
     }
 
     /// Holds commits until `release`.
@@ -121,18 +137,56 @@ struct Faulty {
     faults: Arc<Faults>,
 }
 
+/// The answer, unless it is one of those to be lost.
+fn answered<T>(answer: Result<T, StoreError>, lost: &AtomicI64) -> Result<T, StoreError> {
+    match lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| (left > 0).then_some(left - 1)) {
+        Ok(_) => Err(StoreError::Unavailable("the answer is lost".into())),
+        Err(_) => answer,
+    }
+}
+
 macro_rules! passed_on {
     ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
         #[tonic::async_trait]
         impl Store for Faulty {
             async fn commit(&self, batch: Vec<Command>) -> Result<Vec<Outcome>, StoreError> {
                 self.faults.pass(&batch).await?;
-                let outcomes = self.store.commit(batch).await;
-                let lost = |left: i64| (left > 0).then_some(left - 1);
-                match self.faults.unanswered.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lost) {
-                    Ok(_) => Err(StoreError::Unavailable("the answer is lost".into())),
-                    Err(_) => outcomes,
+                answered(self.store.commit(batch).await, &self.faults.unanswered)
+            }
+
+            async fn change_password(
+                &self,
+                user: UserId,
+                expected: &str,
+                new: &str,
+                keep: DeviceId,
+                now: Millis,
+            ) -> Result<Option<Vec<DeviceId>>, StoreError> {
+                let changed = self.store.change_password(user, expected, new, keep, now).await;
+                answered(changed, &self.faults.unanswered_sign_outs)
+            }
+
+            async fn rotate_tokens(
+                &self,
+                refresh: &Hash,
+                new: Tokens,
+                now: Millis,
+                grace_ms: Millis,
+            ) -> Result<Rotation, StoreError> {
+                match self.store.rotate_tokens(refresh, new, now, grace_ms).await {
+                    Ok(Rotation::Reused { user, device }) => {
+                        answered(Ok(Rotation::Reused { user, device }), &self.faults.unanswered_sign_outs)
+                    }
+                    other => other,
                 }
+            }
+
+            async fn revoke_device(&self, user: UserId, device: DeviceId, now: Millis) -> Result<bool, StoreError> {
+                answered(self.store.revoke_device(user, device, now).await, &self.faults.unanswered_sign_outs)
+            }
+
+            async fn sign_outs(&self, after: i64, limit: u32) -> Result<Vec<SignOut>, StoreError> {
+                answered(self.store.sign_outs(after, limit).await, &self.faults.failing_looks)
             }
 
             $(async fn $name(&self, $($argument: $type),*) -> $result {
@@ -147,14 +201,12 @@ passed_on! {
     user_by_name(name: &str) -> Result<Option<User>, StoreError>;
     users(ids: &[UserId]) -> Result<Vec<User>, StoreError>;
     find_users(prefix: &str, limit: u32) -> Result<Vec<User>, StoreError>;
-    change_password(user: UserId, expected: &str, new: &str, keep: DeviceId) -> Result<Option<Vec<DeviceId>>, StoreError>;
     create_device(device: NewDevice, expected: &str) -> Result<bool, StoreError>;
     device_by_access(access: &Hash) -> Result<Option<Device>, StoreError>;
     device(device: DeviceId) -> Result<Option<Device>, StoreError>;
     arrival(key: DeviceKey) -> Result<Option<Arrival>, StoreError>;
-    rotate_tokens(refresh: &Hash, new: Tokens, now: Millis, grace_ms: Millis) -> Result<Rotation, StoreError>;
     devices(user: UserId) -> Result<Vec<Device>, StoreError>;
-    revoke_device(user: UserId, device: DeviceId) -> Result<bool, StoreError>;
+    last_sign_out() -> Result<i64, StoreError>;
     touch_devices(seen: &[DeviceId], at: Millis) -> Result<(), StoreError>;
     contacts(user: UserId, after: Option<UserId>, limit: u32) -> Result<Vec<Contact>, StoreError>;
     accepted_contacts(user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError>;

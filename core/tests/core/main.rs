@@ -12,6 +12,7 @@ mod chat;
 mod faulty;
 mod public;
 mod session;
+mod sign_out;
 mod social;
 mod support;
 mod sync;

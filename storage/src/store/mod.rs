@@ -39,13 +39,14 @@ pub trait Store: Send + Sync + 'static {
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError>;
     /// Users whose name begins with `prefix`, by name.
     async fn find_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError>;
-    /// Replaces the password hash if it is still `expected`, and revokes every device but `keep`: the revoked ones. `None`: it was not `expected`.
+    /// Replaces the password hash if it is still `expected`, and signs every device out but `keep`: those signed out. `None`: it was not `expected`.
     async fn change_password(
         &self,
         user: UserId,
         expected: &str,
         new: &str,
         keep: DeviceId,
+        now: Millis,
     ) -> Result<Option<Vec<DeviceId>>, StoreError>;
 
     /// Adds a device to a user whose password hash is still `expected`; whether it was: a password may be changed while one that was given is checked.
@@ -69,7 +70,7 @@ pub trait Store: Send + Sync + 'static {
         Ok(Some(Arrival { device, own_seq, memberships }))
     }
     /// Exchanges a refresh token for new tokens, once. Inside `grace_ms` after an exchange the same old token may be exchanged again
-    /// (its answer was lost on the way); after that it revokes the device.
+    /// (its answer was lost on the way); after that it signs the device out.
     async fn rotate_tokens(
         &self,
         refresh: &Hash,
@@ -80,7 +81,12 @@ pub trait Store: Send + Sync + 'static {
     /// The devices of a user that are signed in, the most recently seen first.
     async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError>;
     /// Signs a device out. `false`: the user has no such device.
-    async fn revoke_device(&self, user: UserId, device: DeviceId) -> Result<bool, StoreError>;
+    async fn revoke_device(&self, user: UserId, device: DeviceId, now: Millis) -> Result<bool, StoreError>;
+    /// Devices that were signed out, by whichever way, after the sign-out of this number: the first ones, in the order of their commits. Each was noted in the
+    /// transaction that signed it out, and whoever has seen one could see all before it. They are kept for longer than the device's access token would have lived.
+    async fn sign_outs(&self, after: i64, limit: u32) -> Result<Vec<SignOut>, StoreError>;
+    /// The number of the last sign-out; 0 before the first.
+    async fn last_sign_out(&self) -> Result<i64, StoreError>;
     /// Notes that devices were connected at this time, or until then.
     async fn touch_devices(&self, seen: &[DeviceId], at: Millis) -> Result<(), StoreError>;
 
@@ -485,6 +491,17 @@ pub enum Rotation {
     Expired,
     /// Unknown, or of a revoked device.
     Unknown,
+}
+
+/// A device that was signed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignOut {
+    /// Its place among all sign-outs, from 1, without gaps.
+    pub number: i64,
+    /// Whose it was.
+    pub user: UserId,
+    /// The device.
+    pub device: DeviceId,
 }
 
 /// A contact as one side sees it.

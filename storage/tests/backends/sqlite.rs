@@ -97,8 +97,31 @@ async fn a_newer_schema_is_refused() {
     raw.execute_unprepared("UPDATE schema_version SET version = 99").await.unwrap();
     raw.close().await.unwrap();
     let error = sqlite::open(&opened.path()).await.unwrap_err();
-    assert!(matches!(error, MigrateError::Newer { found: 99, known: 1 }), "{error:?}");
-    assert!(error.to_string().contains("version 99, newer than version 1"), "{error}");
+    assert!(matches!(error, MigrateError::Newer { found: 99, known: 2 }), "{error:?}");
+    assert!(error.to_string().contains("version 99, newer than version 2"), "{error}");
+}
+
+/// What an earlier program has written is there still, and what is new works.
+#[tokio::test]
+async fn an_older_schema_is_brought_up_to_date() {
+    let opened = open().await;
+    let mut world = World::new(opened.store());
+    let [one, other] = world.users().await;
+    let log = world.befriend(one, other).await;
+    world.say(one, log, "kept").await;
+    let kept = world.log(log).await;
+    opened.store.close().await;
+    let raw = raw(&opened.path()).await;
+    for sql in ["DROP TABLE signed_out", "UPDATE schema_version SET version = 1"] {
+        raw.execute_unprepared(sql).await.unwrap();
+    }
+    raw.close().await.unwrap();
+
+    world.store = Arc::new(sqlite::open(&opened.path()).await.unwrap());
+    assert_eq!(world.log(log).await, kept);
+    assert_eq!(world.say(other, log, "new").await, 3);
+    assert!(world.store.revoke_device(one, world.device(one), NOW).await.unwrap());
+    assert_eq!(world.store.last_sign_out().await.unwrap(), 1);
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use gogochat_proto::ids::{DeviceId, UserId};
 use sea_orm::ConnectionTrait;
 
-use super::{Db, SqlId, devices, row::USER};
-use crate::store::{NewDevice, NewUser, StoreError, User};
+use super::{Db, SqlId, devices, row::USER, sign_outs::sign_out};
+use crate::store::{Millis, NewDevice, NewUser, StoreError, User};
 
 pub(super) async fn create<C: ConnectionTrait>(
     db: &Db<'_, C>,
@@ -67,13 +67,11 @@ pub(super) async fn change_password<C: ConnectionTrait>(
     expected: &str,
     new: &str,
     keep: DeviceId,
+    now: Millis,
 ) -> Result<Option<Vec<DeviceId>>, StoreError> {
     let update = "UPDATE account SET password_hash = ? WHERE id = ? AND password_hash = ?";
     if db.execute(update, vec![new.into(), user.value(), expected.into()]).await? == 0 {
         return Ok(None);
     }
-    let values = vec![user.value(), keep.value()];
-    let rows = db.rows("SELECT id FROM device WHERE user_id = ? AND id <> ?", values.clone()).await?;
-    db.execute("DELETE FROM device WHERE user_id = ? AND id <> ?", values).await?;
-    rows.iter().map(|row| row.id(0)).collect::<Result<_, _>>().map(Some)
+    sign_out(db, "user_id = ? AND id <> ?", vec![user.value(), keep.value()], now).await.map(Some)
 }

@@ -1,9 +1,9 @@
-//! Devices and their tokens. A revoked device is deleted.
+//! Devices and their tokens.
 
 use gogochat_proto::ids::{DeviceId, UserId};
 use sea_orm::{ConnectionTrait, Value};
 
-use super::{Db, Row, SqlId};
+use super::{Db, Row, SqlId, sign_outs::sign_out};
 use crate::store::{Arrival, Device, DeviceKey, Hash, Membership, Millis, NewDevice, Rotation, StoreError, Tokens};
 
 pub(super) async fn create<C: ConnectionTrait>(db: &Db<'_, C>, device: NewDevice) -> Result<(), StoreError> {
@@ -73,9 +73,10 @@ pub(super) async fn revoke<C: ConnectionTrait>(
     db: &Db<'_, C>,
     user: UserId,
     device: DeviceId,
+    now: Millis,
 ) -> Result<bool, StoreError> {
-    let sql = "DELETE FROM device WHERE id = ? AND user_id = ?";
-    Ok(db.execute(sql, vec![device.value(), user.value()]).await? > 0)
+    let revoked = sign_out(db, "id = ? AND user_id = ?", vec![device.value(), user.value()], now).await?;
+    Ok(!revoked.is_empty())
 }
 
 pub(super) async fn touch<C: ConnectionTrait>(db: &Db<'_, C>, seen: &[DeviceId], at: Millis) -> Result<(), StoreError> {
@@ -112,7 +113,7 @@ pub(super) async fn rotate<C: ConnectionTrait>(
     if spent.int(1)? + 1 == holder.generation && now.saturating_sub(spent.int(2)?) <= grace_ms {
         return exchange(db, holder, new, now, false).await;
     }
-    db.execute("DELETE FROM device WHERE id = ?", vec![device.value()]).await?;
+    sign_out(db, "id = ?", vec![device.value()], now).await?;
     Ok(Rotation::Reused { user: holder.device.user, device })
 }
 

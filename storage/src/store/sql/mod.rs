@@ -8,6 +8,7 @@ mod devices;
 mod events;
 pub(crate) mod migrate;
 mod row;
+mod sign_outs;
 mod store;
 
 pub(super) use contacts::{state, state_number};

@@ -7,10 +7,10 @@ use gogochat_proto::ids::{DeviceId, LogId, UserId};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
 use tokio::task::AbortHandle;
 
-use super::{Db, Dialect, accounts, contacts, conversations, devices, events, migrate};
+use super::{Db, Dialect, accounts, contacts, conversations, devices, events, migrate, sign_outs};
 use crate::store::{
     Arrival, Command, Contact, Conversation, Device, DeviceKey, Event, Hash, Member, Membership, Millis, NewDevice,
-    NewUser, Outcome, Range, Rotation, Store, StoreError, Tokens, User, commit,
+    NewUser, Outcome, Range, Rotation, SignOut, Store, StoreError, Tokens, User, commit,
 };
 
 /// A store in a SQL database.
@@ -149,8 +149,9 @@ impl Store for SqlStore {
         expected: &str,
         new: &str,
         keep: DeviceId,
+        now: Millis,
     ) -> Result<Option<Vec<DeviceId>>, StoreError> {
-        transact!(self, |db| accounts::change_password(&db, user, expected, new, keep))
+        transact!(self, |db| accounts::change_password(&db, user, expected, new, keep, now))
     }
 
     async fn create_device(&self, device: NewDevice, expected: &str) -> Result<bool, StoreError> {
@@ -183,8 +184,16 @@ impl Store for SqlStore {
         devices::of_user(&self.read(), user).await
     }
 
-    async fn revoke_device(&self, user: UserId, device: DeviceId) -> Result<bool, StoreError> {
-        transact!(self, |db| devices::revoke(&db, user, device))
+    async fn revoke_device(&self, user: UserId, device: DeviceId, now: Millis) -> Result<bool, StoreError> {
+        transact!(self, |db| devices::revoke(&db, user, device, now))
+    }
+
+    async fn sign_outs(&self, after: i64, limit: u32) -> Result<Vec<SignOut>, StoreError> {
+        sign_outs::page(&self.read(), after, limit).await
+    }
+
+    async fn last_sign_out(&self) -> Result<i64, StoreError> {
+        sign_outs::last(&self.read()).await
     }
 
     async fn touch_devices(&self, seen: &[DeviceId], at: Millis) -> Result<(), StoreError> {

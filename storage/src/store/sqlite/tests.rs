@@ -233,8 +233,10 @@ async fn call_everything(pair: &Pair) {
     store.arrival(DeviceKey::Id(spare.id)).await.unwrap().unwrap();
     store.touch_devices(&[spare.id], 5).await.unwrap();
     store.devices(one).await.unwrap();
-    store.change_password(one, "", "new", spare.id).await.unwrap().unwrap();
-    store.revoke_device(one, spare.id).await.unwrap();
+    store.change_password(one, "", "new", spare.id, 0).await.unwrap().unwrap();
+    // Long after, so that what was noted before is forgotten.
+    store.revoke_device(one, spare.id, i64::MAX / 2).await.unwrap();
+    assert_eq!(store.sign_outs(store.last_sign_out().await.unwrap() - 1, 10).await.unwrap().len(), 1);
 
     store.user_by_name("user0").await.unwrap().unwrap();
     store.users(&[one, other]).await.unwrap();

@@ -154,7 +154,7 @@ impl From<Field> for Value {
 use Kind::{Bytes, Int, Text};
 
 /// All tables, those first that others refer to.
-pub(super) const TABLES: [Table; 8] = [
+pub(super) const TABLES: [Table; 9] = [
     Table {
         name: "account",
         key: &["id"],
@@ -188,6 +188,12 @@ pub(super) const TABLES: [Table; 8] = [
             ("spent_ms", Int),
             ("expires_ms", Int),
         ],
+        by_log: false,
+    },
+    Table {
+        name: "signed_out",
+        key: &["number"],
+        columns: &[("number", Int), ("device_id", Bytes), ("user_id", Bytes), ("until_ms", Int)],
         by_log: false,
     },
     Table {

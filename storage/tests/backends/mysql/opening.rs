@@ -12,7 +12,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
 
 use super::database::{Database, address, run_on_server};
-use crate::contract::store::World;
+use crate::contract::store::{NOW, World};
 
 /// What an operator reads when a URL does not open.
 async fn message(url: &str) -> String {
@@ -66,6 +66,31 @@ async fn a_newer_schema_is_refused() {
     let error = mysql::open(&database.url()).await.unwrap_err();
     assert!(matches!(error, OpenError::Migrate(MigrateError::Newer { found: 99, .. })), "{error:?}");
     assert!(message(&database.url()).await.contains("version 99, newer than version"));
+}
+
+/// What an earlier program has written is there still, and what is new works; also where the last attempt to bring it up to date was cut off.
+#[tokio::test]
+async fn an_older_schema_is_brought_up_to_date() {
+    let database = Database::create().await;
+    let mut world = World::new(database.open().await);
+    let [one, other] = world.users().await;
+    let log = world.befriend(one, other).await;
+    world.say(one, log, "kept").await;
+    let kept = world.log(log).await;
+    for cut_off in [false, true] {
+        world.store.close().await;
+        let raw = database.raw().await;
+        if !cut_off {
+            raw.execute_unprepared("DROP TABLE signed_out").await.unwrap();
+        }
+        raw.execute_unprepared("UPDATE schema_version SET version = 1").await.unwrap();
+        world.store = database.open().await;
+    }
+    assert_eq!(world.log(log).await, kept);
+    assert_eq!(world.say(other, log, "new").await, 3);
+    assert!(world.store.revoke_device(one, world.device(one), NOW).await.unwrap());
+    assert_eq!(world.store.last_sign_out().await.unwrap(), 1);
+    assert_eq!(versions(&database).await, 1);
 }
 
 /// Nodes that start together on an empty database.

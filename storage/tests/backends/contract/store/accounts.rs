@@ -76,10 +76,10 @@ pub(crate) async fn devices_come_and_go(store: Arc<dyn Store>) {
     let order: Vec<_> = world.store.devices(user).await.unwrap().iter().map(|one| (one.id, one.last_seen_ms)).collect();
     assert_eq!(order, [(first, NOW + 7), (second.id, NOW + 5)]);
 
-    assert!(!world.store.revoke_device(other, second.id).await.unwrap());
+    assert!(!world.store.revoke_device(other, second.id, NOW).await.unwrap());
     assert!(world.store.device(second.id).await.unwrap().is_some());
-    assert!(world.store.revoke_device(user, second.id).await.unwrap());
-    assert!(!world.store.revoke_device(user, second.id).await.unwrap());
+    assert!(world.store.revoke_device(user, second.id, NOW).await.unwrap());
+    assert!(!world.store.revoke_device(user, second.id, NOW).await.unwrap());
     assert_eq!(world.store.device(second.id).await.unwrap(), None);
     assert_eq!(world.store.device_by_access(&second.tokens.access).await.unwrap(), None);
     let rotated = world.store.rotate_tokens(&second.tokens.refresh, tokens(), NOW, 0).await.unwrap();
@@ -98,10 +98,11 @@ pub(crate) async fn a_new_password_signs_others_out(store: Arc<dyn Store>) {
     assert!(store.create_device(second.clone(), &user.password_hash).await.unwrap());
     assert!(store.create_device(third.clone(), &user.password_hash).await.unwrap());
 
-    let wrong = store.change_password(user.id, "something else", "new", device.id).await.unwrap();
+    let wrong = store.change_password(user.id, "something else", "new", device.id, NOW).await.unwrap();
     assert_eq!(wrong, None);
     assert_eq!(store.devices(user.id).await.unwrap().len(), 3);
-    let mut revoked = store.change_password(user.id, &user.password_hash, "new", second.id).await.unwrap().unwrap();
+    let mut revoked =
+        store.change_password(user.id, &user.password_hash, "new", second.id, NOW).await.unwrap().unwrap();
     revoked.sort_unstable();
     assert_eq!(revoked, [device.id, third.id]);
     assert_eq!(store.user_by_name("ann").await.unwrap().unwrap().password_hash, "new");
@@ -111,7 +112,7 @@ pub(crate) async fn a_new_password_signs_others_out(store: Arc<dyn Store>) {
     assert!(!store.create_device(new_device(user.id), &user.password_hash).await.unwrap());
     assert_eq!(store.devices(user.id).await.unwrap().len(), 1);
     // Twice at once: only one of the two had the right hash.
-    let late = store.change_password(user.id, &user.password_hash, "newer", second.id).await.unwrap();
+    let late = store.change_password(user.id, &user.password_hash, "newer", second.id, NOW).await.unwrap();
     assert_eq!(late, None);
 }
 
@@ -203,7 +204,7 @@ pub(crate) async fn an_arrival_is_seen_at_once(store: Arc<dyn Store>) {
         for neither in [DeviceKey::Both(id, tokens().access), DeviceKey::Both(new_device(user).id, access)] {
             assert_eq!(world.store.arrival(neither).await.unwrap(), None);
         }
-        world.store.revoke_device(user, device.id).await.unwrap();
+        world.store.revoke_device(user, device.id, NOW).await.unwrap();
         assert_eq!(world.store.arrival(DeviceKey::Access(device.tokens.access)).await.unwrap(), None);
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod groups;
 pub(crate) mod messages;
 pub(crate) mod model;
 pub(crate) mod reading;
+pub(crate) mod sign_outs;
 pub(crate) mod together;
 
 use std::{collections::HashMap, sync::Arc};
@@ -77,6 +78,12 @@ macro_rules! store_contract {
                 a_conversation_is_seen_by_its_member,
                 unread_messages_are_counted,
                 members_come_by_when_they_joined,
+            },
+            sign_outs::{
+                each_is_noted_in_its_place,
+                what_signs_nobody_out_is_not_noted,
+                notes_outlive_the_token_and_are_forgotten_then,
+                they_are_seen_in_their_order,
             },
             together::{
                 readers_see_whole_commits,
