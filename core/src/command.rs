@@ -3,15 +3,15 @@
 use bytes::Bytes;
 use gogochat_proto::{
     error::ErrorCode,
-    ids::{ClientMsgId, LogId},
+    ids::{ClientMsgId, CommandId, LogId},
     partition::partition,
     v1,
 };
-use gogochat_storage::store::{Command, Done, Hash, Millis};
+use gogochat_storage::store::{Command, Done, Hash, Millis, Origin};
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 
-use crate::authorize::Caller;
+use crate::{authorize::Caller, seldom::Seldom};
 
 /// An ordered method: how its request becomes a command, and the command's result a reply.
 pub(crate) struct Ordered {
@@ -20,10 +20,69 @@ pub(crate) struct Ordered {
     /// Reads the request as far as its way is concerned, and refuses what can never be carried out.
     pub(crate) address: fn(Bytes) -> Result<Address, v1::Error>,
     /// The command of a request.
-    pub(crate) command: fn(Bytes, Caller, Millis) -> Result<Command, v1::Error>,
+    pub(crate) command: fn(Bytes, Stamp) -> Result<Command, v1::Error>,
+    /// What becomes of it when it was long on its way.
+    pub(crate) late: Late,
     /// The reply.
     pub(crate) reply: fn(&Done) -> Result<Bytes, v1::Error>,
 }
+
+/// What the server knows of a request as it carries it out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stamp {
+    /// Who sent it.
+    pub(crate) caller: Caller,
+    /// What it is called on the bus.
+    pub(crate) id: CommandId,
+    /// When.
+    pub(crate) now: Millis,
+}
+
+impl Stamp {
+    /// The origin of a command under a name.
+    pub(crate) fn origin(&self, client_msg_id: ClientMsgId, request_hash: Hash) -> Origin {
+        let Caller { user: sender, device } = self.caller;
+        Origin { sender, device, client_msg_id, request_hash, now: self.now }
+    }
+}
+
+/// What becomes of a command that the bus gives later than [`TOO_LATE`] after it came, because no core was there to take it: its sender was told long since
+/// that it is not sure what became of it, or has given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Late {
+    /// It is carried out all the same: it has a name by which its sender repeats it, perhaps still does, and is told of it whenever it is carried out; and
+    /// what the same sender sent behind it must not get in front of it.
+    CarriedOut,
+    /// It is refused, to be repeated by who still wants it: it has no name, its sender has seen how things stand since and gone on from there, and what was meant
+    /// for how they stood then may undo what was agreed since.
+    Refused,
+}
+
+impl Late {
+    /// Refuses what is too late to be carried out. One that comes from the future, or does not say when it came, does not.
+    ///
+    /// # Errors
+    /// `deadline_exceeded`.
+    pub(crate) fn admit(self, published: Millis, now: Millis) -> Result<(), v1::Error> {
+        let age = now.saturating_sub(published);
+        if self == Self::CarriedOut || published == 0 || age <= TOO_LATE {
+            return Ok(());
+        }
+        if let Some(times) = REFUSED.due() {
+            tracing::warn!(
+                times,
+                "a command came {} s late, and was refused: no core took commands then, or the clocks of cores differ",
+                age / 1_000
+            );
+        }
+        Err(ErrorCode::DeadlineExceeded.with("it was too long on its way: repeat it"))
+    }
+}
+
+static REFUSED: Seldom = Seldom::new();
+/// Far past what anybody waits for an answer (a call 10 s, a client 30 s with all its repeats), and past what the clocks of two cores may differ by while anything
+/// else is well.
+const TOO_LATE: Millis = 5 * 60 * 1_000;
 
 /// Where a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +122,17 @@ pub(crate) fn partition_of(log: LogId) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn late_is_what_came_before_the_limit_and_says_so() {
+        let now = 1_800_000_000_000;
+        for published in [now - TOO_LATE, now, now + 10 * TOO_LATE, 0] {
+            assert_eq!(Late::Refused.admit(published, now), Ok(()), "{published}");
+        }
+        let refused = Late::Refused.admit(now - TOO_LATE - 1, now).unwrap_err();
+        assert_eq!((refused.code.as_str(), refused.retryable()), ("deadline_exceeded", true));
+        assert_eq!(Late::CarriedOut.admit(1, now), Ok(()));
+    }
 
     #[test]
     fn the_partition_is_that_of_the_key() {

@@ -90,6 +90,17 @@ id!(
     /// What a device calls one of its commands, so that a repeat is recognised.
     ClientMsgId
 );
+id!(
+    /// What the server calls a command on its way to the core that commits it, so that one which is given again is recognised.
+    CommandId
+);
+
+impl From<CommandId> for ClientMsgId {
+    /// The name of a command that its device gives none.
+    fn from(id: CommandId) -> Self {
+        Self(id.0)
+    }
+}
 
 impl From<UserId> for LogId {
     /// A user's own log.

@@ -10,7 +10,8 @@ use std::{
 
 use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
 use gogochat_storage::store::{
-    Command, Done, Event, NewDevice, Origin, Range, Rotation, SqlStore, Store, StoreError, Tokens, User, mysql, sqlite,
+    Command, Done, Event, NewDevice, Origin, Range, Refusal, Rotation, SqlStore, Store, StoreError, Tokens, User,
+    mysql, sqlite,
 };
 use gogochat_testkit::services::Database;
 use uuid::Uuid;
@@ -86,6 +87,7 @@ struct Installation {
     /// Conversations of the two, by id.
     logs: Vec<LogId>,
     last: Command,
+    refused: Command,
     events: usize,
 }
 
@@ -108,17 +110,23 @@ impl Installation {
         assert!(matches!(rotated, Rotation::Rotated(_)), "{rotated:?}");
         let [from, to] = users;
         let conversation = LogId::new_v7();
+        // A device that was signed out, so that cores know where they are.
+        let gone =
+            NewDevice { id: DeviceId::new_v7(), user: to, name: "Old".into(), tokens: tokens(20), created_ms: 3 };
+        assert!(store.create_device(gone.clone(), "hash").await.unwrap());
+        assert!(store.revoke_device(to, gone.id, 4).await.unwrap());
+        let origin_of = |n: usize, now| {
+            let client_msg_id = ClientMsgId::new_v7();
+            Origin { sender: users[n], device: devices[n], client_msg_id, request_hash: [9; 32], now }
+        };
+        let origin = |now| origin_of(0, now);
         store
             .commit(vec![
-                Command::RequestContact { from, to, note: "hi".into(), conversation, now: 3 },
-                Command::AcceptContact { user: to, from, conversation, now: 4 },
+                Command::RequestContact { origin: origin(3), to, note: "hi".into(), conversation },
+                Command::AcceptContact { origin: origin_of(1, 4), from, conversation },
             ])
             .await
             .unwrap();
-        let origin = |now| {
-            let client_msg_id = ClientMsgId::new_v7();
-            Origin { sender: from, device: devices[0], client_msg_id, request_hash: [9; 32], now }
-        };
         let mut logs = vec![conversation];
         for n in 1..LOGS {
             let log = LogId::new_v7();
@@ -138,6 +146,8 @@ impl Installation {
             last = batch.last().cloned();
             assert!(store.commit(batch).await.unwrap().iter().all(Result::is_ok));
         }
+        let refused = Command::RequestContact { origin: origin(6), to, note: String::new(), conversation };
+        assert_eq!(store.commit(vec![refused.clone()]).await.unwrap(), [Err(Refusal::AlreadyContact)]);
         let mark = Command::Mark { log: logs[3], user: to, delivered: 20, read: 10 };
         store.commit(vec![mark]).await.unwrap().remove(0).unwrap();
         let mut events = 0;
@@ -145,7 +155,7 @@ impl Installation {
             events += all(&store, log).await.len();
         }
         store.close().await;
-        Self { users, device: devices[0], logs, last: last.unwrap(), events }
+        Self { users, device: devices[0], logs, last: last.unwrap(), refused, events }
     }
 
     /// Every log, and what each user sees, is the same in both.
@@ -177,9 +187,16 @@ impl Installation {
         target.commit(vec![next]).await.unwrap().remove(0).unwrap();
         let new = target.events(log, Range::After(cursor), 10, usize::MAX).await.unwrap();
         assert_eq!(new.iter().map(|event| event.seq).collect::<Vec<_>>(), [cursor + 1]);
+        // What was refused stays so, though it has become possible; sign-outs are counted on.
+        let origin = Origin { client_msg_id: ClientMsgId::new_v7(), ..origin };
+        let remove = Command::RemoveContact { origin, peer: self.users[1] };
+        let outcomes = target.commit(vec![remove, self.refused.clone()]).await.unwrap();
+        assert!(outcomes[0].is_ok() && outcomes[1] == Err(Refusal::AlreadyContact), "{outcomes:?}");
+        assert_eq!(target.last_sign_out().await.unwrap(), 1);
         // A copy of the spent token is seen as one.
         let reused = target.rotate_tokens(&tokens(0).refresh, tokens(11), 1_000, 1).await.unwrap();
         assert!(matches!(reused, Rotation::Reused { .. }), "{reused:?}");
+        assert_eq!(target.last_sign_out().await.unwrap(), 2);
     }
 }
 

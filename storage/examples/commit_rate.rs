@@ -93,8 +93,8 @@ async fn prepare(store: &dyn Store, pairs: usize) -> Result<Vec<(UserId, LogId)>
         }
         let [from, to] = users;
         let conversation = LogId::new_v7();
-        batch.push(Command::RequestContact { from, to, note: String::new(), conversation, now: 0 });
-        batch.push(Command::AcceptContact { user: to, from, conversation, now: 0 });
+        batch.push(Command::RequestContact { origin: origin(from), to, note: String::new(), conversation });
+        batch.push(Command::AcceptContact { origin: origin(to), from, conversation });
         conversations.push((from, conversation));
     }
     store.commit(batch).await?;
@@ -112,8 +112,12 @@ fn device(user: UserId) -> NewDevice {
 fn append((sender, log): (UserId, LogId)) -> Command {
     let body = Some(Body::Message(v1::Message { text: "x".repeat(160) }));
     let payload = v1::Event { body, ..Default::default() }.encode_to_vec().into();
+    Command::Append { log, origin: origin(sender), payload }
+}
+
+fn origin(sender: UserId) -> Origin {
     let (device, client_msg_id) = (DeviceId::from(sender.uuid()), ClientMsgId::new_v7());
-    Command::Append { log, origin: Origin { sender, device, client_msg_id, request_hash: [0; 32], now: 0 }, payload }
+    Origin { sender, device, client_msg_id, request_hash: [0; 32], now: 0 }
 }
 
 /// How often a second 4 KiB that exist already are written and synced, as in a write-ahead log that has been round once.

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use gogochat_proto::{
-    ids::{DeviceId, UserId},
+    ids::{CommandId, DeviceId, UserId},
     node,
     partition::partition,
 };
@@ -14,6 +14,7 @@ use prost::Message as _;
 
 use crate::{
     auth::Auth,
+    clock::now_ms,
     fanout::{Hub, revoked},
 };
 
@@ -97,6 +98,8 @@ impl SignOuts {
 
 fn command(user: UserId, device: DeviceId) -> BusCommand {
     BusCommand {
+        id: CommandId::new_v7(),
+        published_ms: now_ms(),
         partition: partition(user.to_string().as_bytes()),
         reply_to: ReplyTo { attachment: u64::MAX, session: 0, call_id: 0 },
         user,

@@ -7,27 +7,34 @@ use gogochat_proto::{
     limits::{MAX_MEMBERS_PER_CALL, MAX_TEXT, MAX_TITLE},
     v1::{self, event::Body},
 };
-use gogochat_storage::store::{Command, Done, Hash, Millis, Origin};
+use gogochat_storage::store::{Command, Done};
 
 use crate::{
-    authorize::Caller,
-    command::{Address, Ordered, encode, request_hash, unexpected},
+    command::{Address, Late, Ordered, Stamp, encode, request_hash, unexpected},
     failure::{decode, id},
     log, text,
 };
 
 /// The ordered methods of the chat service.
 pub(crate) const ORDERED: [Ordered; 5] = [
-    Ordered { name: SEND, address: send_address, command: send_command, reply: send_reply },
-    Ordered { name: CREATE, address: create_address, command: create_command, reply: create_reply },
-    Ordered { name: ADD, address: add_address, command: add_command, reply: add_reply },
+    Ordered { name: SEND, address: send_address, command: send_command, late: Late::CarriedOut, reply: send_reply },
+    Ordered {
+        name: CREATE,
+        address: create_address,
+        command: create_command,
+        late: Late::CarriedOut,
+        reply: create_reply,
+    },
+    Ordered { name: ADD, address: add_address, command: add_command, late: Late::CarriedOut, reply: add_reply },
     Ordered {
         name: LEAVE,
         address: leave_address,
         command: leave_command,
+        late: Late::CarriedOut,
         reply: |_| Ok(encode(&v1::LeaveGroupResponse {})),
     },
-    Ordered { name: MARK, address: mark_address, command: mark_command, reply: mark_reply },
+    // Marks only grow.
+    Ordered { name: MARK, address: mark_address, command: mark_command, late: Late::CarriedOut, reply: mark_reply },
 ];
 
 /// The method that a realtime frame of marks stands for.
@@ -49,13 +56,13 @@ fn send_address(body: Bytes) -> Result<Address, v1::Error> {
     address(&request.conversation_id, &request.client_msg_id)
 }
 
-fn send_command(body: Bytes, caller: Caller, now: Millis) -> Result<Command, v1::Error> {
+fn send_command(body: Bytes, stamp: Stamp) -> Result<Command, v1::Error> {
     let Address { conversation, client_msg_id } = send_address(body.clone())?;
     let (log, client_msg_id) = named(conversation, client_msg_id)?;
     let mut request: v1::SendMessageRequest = decode(body)?;
     request.conversation_id = log.to_string();
     request.client_msg_id = String::new();
-    let origin = origin(caller, client_msg_id, request_hash(SEND, &request), now);
+    let origin = stamp.origin(client_msg_id, request_hash(SEND, &request));
     let payload = log::payload(Body::Message(v1::Message { text: request.text }));
     Ok(Command::Append { log, origin, payload })
 }
@@ -75,14 +82,14 @@ fn create_address(body: Bytes) -> Result<Address, v1::Error> {
     Ok(Address { conversation: None, client_msg_id: Some(client_msg_id) })
 }
 
-fn create_command(body: Bytes, caller: Caller, now: Millis) -> Result<Command, v1::Error> {
+fn create_command(body: Bytes, stamp: Stamp) -> Result<Command, v1::Error> {
     let mut request: v1::CreateGroupRequest = decode(body)?;
     let title = text::line("title", &request.title, MAX_TITLE)?;
     let mut members = users("memberIds", &request.member_ids)?;
     let client_msg_id = id("clientMsgId", &request.client_msg_id)?;
     request.client_msg_id = String::new();
-    let origin = origin(caller, client_msg_id, request_hash(CREATE, &request), now);
-    members.retain(|user| *user != caller.user);
+    let origin = stamp.origin(client_msg_id, request_hash(CREATE, &request));
+    members.retain(|user| *user != stamp.caller.user);
     Ok(Command::CreateGroup { log: LogId::new_v7(), origin, title, members })
 }
 
@@ -103,14 +110,14 @@ fn add_address(body: Bytes) -> Result<Address, v1::Error> {
     address(&request.conversation_id, &request.client_msg_id)
 }
 
-fn add_command(body: Bytes, caller: Caller, now: Millis) -> Result<Command, v1::Error> {
+fn add_command(body: Bytes, stamp: Stamp) -> Result<Command, v1::Error> {
     let Address { conversation, client_msg_id } = add_address(body.clone())?;
     let (log, client_msg_id) = named(conversation, client_msg_id)?;
     let mut request: v1::AddMembersRequest = decode(body)?;
     let users = users("userIds", &request.user_ids)?;
     request.conversation_id = log.to_string();
     request.client_msg_id = String::new();
-    let origin = origin(caller, client_msg_id, request_hash(ADD, &request), now);
+    let origin = stamp.origin(client_msg_id, request_hash(ADD, &request));
     Ok(Command::AddMembers { log, origin, users })
 }
 
@@ -129,11 +136,11 @@ fn leave_address(body: Bytes) -> Result<Address, v1::Error> {
     address(&request.conversation_id, &request.client_msg_id)
 }
 
-fn leave_command(body: Bytes, caller: Caller, now: Millis) -> Result<Command, v1::Error> {
+fn leave_command(body: Bytes, stamp: Stamp) -> Result<Command, v1::Error> {
     let Address { conversation, client_msg_id } = leave_address(body)?;
     let (log, client_msg_id) = named(conversation, client_msg_id)?;
     let request = v1::LeaveGroupRequest { conversation_id: log.to_string(), client_msg_id: String::new() };
-    Ok(Command::LeaveGroup { log, origin: origin(caller, client_msg_id, request_hash(LEAVE, &request), now) })
+    Ok(Command::LeaveGroup { log, origin: stamp.origin(client_msg_id, request_hash(LEAVE, &request)) })
 }
 
 fn mark_address(body: Bytes) -> Result<Address, v1::Error> {
@@ -147,12 +154,12 @@ fn mark_address(body: Bytes) -> Result<Address, v1::Error> {
     Ok(Address { conversation: Some(id("conversationId", &request.conversation_id)?), client_msg_id: None })
 }
 
-fn mark_command(body: Bytes, caller: Caller, _now: Millis) -> Result<Command, v1::Error> {
+fn mark_command(body: Bytes, stamp: Stamp) -> Result<Command, v1::Error> {
     mark_address(body.clone())?;
     let request: v1::MarkRequest = decode(body)?;
     Ok(Command::Mark {
         log: id("conversationId", &request.conversation_id)?,
-        user: caller.user,
+        user: stamp.caller.user,
         delivered: request.delivered_seq,
         read: request.read_seq,
     })
@@ -184,8 +191,4 @@ fn users(field: &str, ids: &[String]) -> Result<Vec<UserId>, v1::Error> {
     let mut seen = std::collections::HashSet::with_capacity(ids.len());
     let users = ids.iter().map(|text| id(field, text)).collect::<Result<Vec<UserId>, _>>()?;
     Ok(users.into_iter().filter(|user| seen.insert(*user)).collect())
-}
-
-fn origin(caller: Caller, client_msg_id: ClientMsgId, request_hash: Hash, now: Millis) -> Origin {
-    Origin { sender: caller.user, device: caller.device, client_msg_id, request_hash, now }
 }

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     authorize::Caller,
     clock::now_ms,
-    command::{Ordered, partition_of},
+    command::{Ordered, Stamp, partition_of},
     failure,
     fanout::Hub,
     metrics::Metrics,
@@ -192,8 +192,9 @@ impl Worker {
             .get(command.method.as_str())
             .ok_or_else(|| ErrorCode::UnknownMethod.with("there is no such ordered method"))?;
         let caller = Caller { user: command.user, device: command.device };
+        method.late.admit(command.published_ms, now)?;
         let reply_to = command.reply_to;
-        let command = (method.command)(command.body, caller, now)?;
+        let command = (method.command)(command.body, Stamp { caller, id: command.id, now })?;
         let kind = kind(&command, caller, &reply_to);
         if let Kind::InLane(lane, id) = kind
             && self.lanes.come(lane, id, Instant::now()) == Turn::OutOfOrder
@@ -307,9 +308,9 @@ fn others(command: &Command) -> Vec<LogId> {
     let own = |user: &UserId| LogId::from(*user);
     match command {
         Command::Append { .. } | Command::Mark { .. } => Vec::new(),
-        Command::RequestContact { from: one, to: other, .. }
-        | Command::AcceptContact { user: one, from: other, .. }
-        | Command::RemoveContact { user: one, peer: other, .. } => vec![own(one), own(other)],
+        Command::RequestContact { origin, to: other, .. }
+        | Command::AcceptContact { origin, from: other, .. }
+        | Command::RemoveContact { origin, peer: other } => vec![own(&origin.sender), own(other)],
         Command::CreateGroup { origin, members, .. } => members.iter().chain([&origin.sender]).map(own).collect(),
         Command::AddMembers { log, users, .. } => users.iter().map(own).chain([*log]).collect(),
         Command::LeaveGroup { log, origin } => vec![*log, own(&origin.sender)],

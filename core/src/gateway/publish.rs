@@ -3,12 +3,17 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use gogochat_proto::{error::ErrorCode, ids::LogId, v1};
+use gogochat_proto::{
+    error::ErrorCode,
+    ids::{CommandId, LogId},
+    v1,
+};
 use gogochat_storage::bus::{BusCommand, BusError, ReplyTo};
 
 use super::{Gateway, dispatch::Entry};
 use crate::{
     authorize::Caller,
+    clock::now_ms,
     command::{Address, Ordered, partition_of},
     seldom::Seldom,
     social::commands::REQUEST_CONTACT,
@@ -61,6 +66,8 @@ impl Gateway {
         }
         let log = to.conversation.unwrap_or_else(|| LogId::from(caller.user));
         let command = BusCommand {
+            id: CommandId::new_v7(),
+            published_ms: now_ms(),
             partition: partition_of(log),
             reply_to,
             user: caller.user,

@@ -8,6 +8,7 @@
 )]
 
 mod account;
+mod again;
 mod chat;
 mod faulty;
 mod public;

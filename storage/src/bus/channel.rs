@@ -169,13 +169,15 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use gogochat_proto::ids::{DeviceId, UserId};
+    use gogochat_proto::ids::{CommandId, DeviceId, UserId};
 
     use super::*;
     use crate::bus::ReplyTo;
 
     fn command(body: Vec<u8>) -> BusCommand {
         BusCommand {
+            id: CommandId::new_v7(),
+            published_ms: 0,
             partition: 3,
             reply_to: ReplyTo { attachment: 1, session: 1, call_id: 1 },
             user: UserId::new_v7(),

@@ -7,12 +7,16 @@ mod queues;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use gogochat_proto::ids::{DeviceId, UserId};
+use gogochat_proto::ids::{CommandId, DeviceId, UserId};
 use tokio::sync::watch;
 
-/// A command on its way to the worker of its partition.
+/// A command on its way to the worker of its partition. A bus may give it more than once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BusCommand {
+    /// Drawn where it is published: what is given again has the same.
+    pub id: CommandId,
+    /// When it was published, by the clock of that node: ms since 1970. 0: it does not say.
+    pub published_ms: i64,
     /// `gogochat_proto::partition::partition` of the conversation.
     pub partition: u32,
     /// Where the reply goes.

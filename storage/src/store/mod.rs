@@ -25,7 +25,7 @@ pub type Millis = i64;
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Carries out a batch of commands in one durable transaction, in order; outcome `i` belongs to command `i`.
-    /// A refused command leaves no trace and does not disturb the others.
+    /// A refused command changes nothing and does not disturb the others. A contact command that comes again is answered as the first time, also with a refusal.
     ///
     /// # Errors
     /// Nothing of the batch was committed, or (only with [`StoreError::Unavailable`]) it is unknown: repeat it.
@@ -174,38 +174,32 @@ pub enum Command {
         /// Everything up to here was seen; implies delivered.
         read: i64,
     },
-    /// Asks `to` to be a contact of `from`; accepts when `to` has asked already. An event in both users' own logs.
+    /// Asks `to` to be a contact of the sender; accepts when `to` has asked already. An event in both users' own logs.
     RequestContact {
-        /// Who asks.
-        from: UserId,
+        /// Who asks, from where, under which name.
+        origin: Origin,
         /// Who is asked.
         to: UserId,
         /// Why.
         note: String,
         /// The direct conversation's id, if it comes to one and there is none yet.
         conversation: LogId,
-        /// When.
-        now: Millis,
     },
     /// Accepts a request of `from`: both are contacts and members of a direct conversation, the one they had or a new one.
     AcceptContact {
-        /// Who accepts.
-        user: UserId,
+        /// Who accepts, from where, under which name.
+        origin: Origin,
         /// Who had asked.
         from: UserId,
         /// The direct conversation's id, if there is none yet.
         conversation: LogId,
-        /// When.
-        now: Millis,
     },
     /// Ends a contact, or refuses or withdraws a request. An event in both users' own logs.
     RemoveContact {
-        /// Who ends it.
-        user: UserId,
+        /// Who ends it, from where, under which name.
+        origin: Origin,
         /// With whom.
         peer: UserId,
-        /// When.
-        now: Millis,
     },
     /// Makes a group of the sender and contacts of theirs: ConversationCreated in it, ConversationJoined in each member's own log.
     CreateGroup {
@@ -236,14 +230,14 @@ pub enum Command {
     },
 }
 
-/// Who sent a command. (log, sender, device, client_msg_id) is unique for ever; for CreateGroup the log is the sender's own.
+/// Who sent a command. (log, sender, device, client_msg_id) is unique for ever; for CreateGroup and the contact commands the log is the sender's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
     /// The user.
     pub sender: UserId,
     /// The user's device.
     pub device: DeviceId,
-    /// The device's name for the command.
+    /// The device's name for the command; for contact commands, which devices give none, the server's.
     pub client_msg_id: ClientMsgId,
     /// Of the request: the same id with another hash is refused.
     pub request_hash: Hash,

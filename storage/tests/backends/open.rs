@@ -1,6 +1,6 @@
 //! Opening what a configuration names.
 
-use gogochat_proto::ids::{DeviceId, UserId};
+use gogochat_proto::ids::{CommandId, DeviceId, UserId};
 use gogochat_storage::{
     bus::{BusCommand, BusError, ReplyTo},
     open::{BlobsConfig, OpenError, StorageConfig, open},
@@ -23,6 +23,8 @@ async fn opens_what_it_is_told() {
     storage.blobs.check().await.unwrap();
     assert!(blobs.is_dir());
     let command = BusCommand {
+        id: CommandId::new_v7(),
+        published_ms: 0,
         partition: 0,
         reply_to: ReplyTo { attachment: 0, session: 0, call_id: 0 },
         user: UserId::new_v7(),

@@ -1,4 +1,4 @@
-//! Contacts: asking, accepting, ending. Both sides' rows change together, and both own logs say so.
+//! Contacts: asking, accepting, ending. Both sides' rows change together, and both own logs say so. Each command is carried out once, however often a bus gives it.
 
 use gogochat_proto::ids::{LogId, UserId};
 
@@ -7,65 +7,88 @@ use super::{
     payload,
     state::{Contact, Entry, Kind, Log, State},
 };
-use crate::store::{Committed, ContactState, Done, Event, Millis, Outcome, Refusal, SubscriptionChange};
+use crate::store::{Committed, ContactState, Done, Event, Millis, Origin, Outcome, Refusal, SubscriptionChange};
 
-pub(super) fn request(
-    state: &mut State,
-    from: UserId,
-    to: UserId,
-    note: String,
-    conversation: LogId,
-    now: Millis,
-) -> Outcome {
-    match state.contact(from, to).map(|contact| contact.state) {
-        Some(ContactState::Accepted) => return Err(Refusal::AlreadyContact),
-        Some(ContactState::Incoming) => return become_contacts(state, from, to, conversation, now),
-        Some(ContactState::Requested) => return Ok(Committed { done: Done::Requested, ..Default::default() }),
-        None => {}
-    }
-    let (Some(asker), Some(asked)) = (state.people.get(&from).cloned(), state.people.get(&to).cloned()) else {
-        return Err(Refusal::NotFound);
-    };
-    if from == to {
-        return Err(Refusal::NotFound);
-    }
-    set(state, from, to, ContactState::Requested, &note, now, None);
-    set(state, to, from, ContactState::Incoming, &note, now, None);
-    let payload = payload::contact_requested(asker, asked, note);
-    let events = [from, to]
-        .into_iter()
-        .filter_map(|user| state.append(user.into(), Entry::system(from, now, payload.clone())))
-        .collect();
-    Ok(Committed { done: Done::Requested, events, mark: None })
+pub(super) fn request(state: &mut State, origin: &Origin, to: UserId, note: String, conversation: LogId) -> Outcome {
+    let (from, now) = (origin.sender, origin.now);
+    once(state, origin, Done::Requested, |state| {
+        match state.contact(from, to).map(|contact| contact.state) {
+            Some(ContactState::Accepted) => return Err(Refusal::AlreadyContact),
+            Some(ContactState::Incoming) => return become_contacts(state, from, to, conversation, now),
+            Some(ContactState::Requested) => return Ok(Committed { done: Done::Requested, ..Default::default() }),
+            None => {}
+        }
+        let (Some(asker), Some(asked)) = (state.people.get(&from).cloned(), state.people.get(&to).cloned()) else {
+            return Err(Refusal::NotFound);
+        };
+        if from == to {
+            return Err(Refusal::NotFound);
+        }
+        set(state, from, to, ContactState::Requested, &note, now, None);
+        set(state, to, from, ContactState::Incoming, &note, now, None);
+        let payload = payload::contact_requested(asker, asked, note);
+        let events = [from, to]
+            .into_iter()
+            .filter_map(|user| state.append(user.into(), Entry::system(from, now, payload.clone())))
+            .collect();
+        Ok(Committed { done: Done::Requested, events, mark: None })
+    })
 }
 
-/// A repeat finds the two contacts already, and says so without an event.
-pub(super) fn accept(state: &mut State, user: UserId, from: UserId, conversation: LogId, now: Millis) -> Outcome {
-    match state.contact(user, from) {
+/// Who accepts what they have accepted already is told so, without an event.
+pub(super) fn accept(state: &mut State, origin: &Origin, from: UserId, conversation: LogId) -> Outcome {
+    let (user, now) = (origin.sender, origin.now);
+    once(state, origin, Done::Nothing, |state| match state.contact(user, from) {
         Some(Contact { state: ContactState::Incoming, .. }) => become_contacts(state, user, from, conversation, now),
         Some(Contact { state: ContactState::Accepted, conversation: Some(conversation), .. }) => {
             Ok(Committed { done: Done::Accepted { conversation: *conversation }, ..Default::default() })
         }
         _ => Err(Refusal::NotFound),
-    }
+    })
 }
 
-pub(super) fn remove(state: &mut State, user: UserId, peer: UserId, now: Millis) -> Outcome {
-    state.contact(user, peer).ok_or(Refusal::NotFound)?;
-    for (one, other) in [(user, peer), (peer, user)] {
-        state.contacts.entry((one, other)).or_default().set(None);
+pub(super) fn remove(state: &mut State, origin: &Origin, peer: UserId) -> Outcome {
+    let (user, now) = (origin.sender, origin.now);
+    once(state, origin, Done::Nothing, |state| {
+        state.contact(user, peer).ok_or(Refusal::NotFound)?;
+        for (one, other) in [(user, peer), (peer, user)] {
+            state.contacts.entry((one, other)).or_default().set(None);
+        }
+        if let Some(log) = state.directs.get(&pair(user, peer)).copied()
+            && state.log(log).is_some_and(|log| log.writable)
+            && let Some(log) = state.change_log(log)
+        {
+            log.writable = false;
+        }
+        let removed = |other| Entry::system(user, now, payload::contact_removed(other));
+        let events = [(user, peer), (peer, user)]
+            .into_iter()
+            .filter_map(|(one, other)| state.append(one.into(), removed(other)))
+            .collect();
+        Ok(Committed { done: Done::Nothing, events, mark: None })
+    })
+}
+
+/// Carries a command out, unless it has been: then it is answered as it was, `done` where it came to no conversation, and changes nothing. What the two have
+/// done since may have made possible what was refused, or give it another meaning: so what changed nothing, and a refusal, is remembered too.
+fn once(state: &mut State, origin: &Origin, done: Done, carry_out: impl FnOnce(&mut State) -> Outcome) -> Outcome {
+    let own = LogId::from(origin.sender);
+    if let Some(sent) = state.sent_before(own, origin)? {
+        if let Some(refusal) = sent.refused {
+            return Err(refusal);
+        }
+        let done = sent.target.map_or(done, |conversation| Done::Accepted { conversation });
+        return Ok(Committed { done, ..Default::default() });
     }
-    if let Some(log) = state.directs.get(&pair(user, peer)).copied()
-        && state.log(log).is_some_and(|log| log.writable)
-        && let Some(log) = state.change_log(log)
-    {
-        log.writable = false;
+    let outcome = carry_out(state);
+    match &outcome {
+        Ok(Committed { done: Done::Accepted { conversation }, .. }) => {
+            state.remember(own, origin, 0, 0, Some(*conversation));
+        }
+        Ok(_) => state.remember(own, origin, 0, 0, None),
+        Err(refusal) => state.remember_refusal(own, origin, *refusal),
     }
-    let events = [(user, peer), (peer, user)]
-        .into_iter()
-        .filter_map(|(one, other)| state.append(one.into(), Entry::system(user, now, payload::contact_removed(other))))
-        .collect();
-    Ok(Committed { done: Done::Nothing, events, mark: None })
+    outcome
 }
 
 /// Makes two users contacts, the first by their own doing, with the direct conversation that they had or a new one.

@@ -45,11 +45,11 @@ impl Keys {
         match command {
             Command::Append { log, origin, .. } => self.add_sent_by_member(*log, origin),
             Command::Mark { log, user, .. } => self.add_member(*log, *user),
-            Command::RequestContact { from, to, conversation, .. } => self.add_contact(*from, *to, Some(*conversation)),
-            Command::AcceptContact { user, from, conversation, .. } => {
-                self.add_contact(*user, *from, Some(*conversation));
+            Command::RequestContact { origin, to: other, conversation, .. }
+            | Command::AcceptContact { origin, from: other, conversation } => {
+                self.add_contact(origin, *other, Some(*conversation));
             }
-            Command::RemoveContact { user, peer, .. } => self.add_contact(*user, *peer, None),
+            Command::RemoveContact { origin, peer } => self.add_contact(origin, *peer, None),
             Command::CreateGroup { log, origin, members, .. } => {
                 let own = LogId::from(origin.sender);
                 self.logs.extend([*log, own]);
@@ -78,7 +78,9 @@ impl Keys {
         self.sent.insert(sent_key(log, origin));
     }
 
-    fn add_contact(&mut self, one: UserId, other: UserId, conversation: Option<LogId>) {
+    fn add_contact(&mut self, origin: &Origin, other: UserId, conversation: Option<LogId>) {
+        let one = origin.sender;
+        self.sent.insert(sent_key(one.into(), origin));
         self.contacts.extend([(one, other), (other, one)]);
         self.pairs.insert(pair(one, other));
         self.logs.extend([LogId::from(one), other.into()]);

@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait, Value};
 
 use super::{
     keys::{Keys, Pair},
-    state::{Cell, Contact, Kind, Log, Member, Sent, State},
+    state::{Cell, Contact, Kind, Log, Member, Sent, State, refusal},
 };
 use crate::store::{
     StoreError,
@@ -125,6 +125,7 @@ fn read_sent(row: &Row) -> Result<Sent, StoreError> {
         time_ms: row.int(6)?,
         added: row.int(7)?,
         target: row.id_or_null(8)?,
+        refused: refusal(row.int(9)?)?,
     })
 }
 
@@ -139,5 +140,5 @@ fn read_contact(row: &Row) -> Result<Contact, StoreError> {
 
 const LOG: &str = "id, kind, last_seq, last_ms, member_count, writable, title, user_a, user_b";
 const MEMBER: &str = "log_id, user_id, joined_ms, from_seq, delivered_seq, read_seq";
-const SENT: &str = "log_id, sender_id, device_id, client_msg_id, request_hash, seq, time_ms, added, target";
+const SENT: &str = "log_id, sender_id, device_id, client_msg_id, request_hash, seq, time_ms, added, target, refused";
 const CONTACT: &str = "user_id, peer_id, state, note, since_ms, log_id";

@@ -34,13 +34,11 @@ fn decide(state: &mut State, command: Command) -> Outcome {
     match command {
         Command::Append { log, origin, payload } => append::append(state, log, &origin, payload),
         Command::Mark { log, user, delivered, read } => mark::mark(state, log, user, delivered, read),
-        Command::RequestContact { from, to, note, conversation, now } => {
-            contact::request(state, from, to, note, conversation, now)
+        Command::RequestContact { origin, to, note, conversation } => {
+            contact::request(state, &origin, to, note, conversation)
         }
-        Command::AcceptContact { user, from, conversation, now } => {
-            contact::accept(state, user, from, conversation, now)
-        }
-        Command::RemoveContact { user, peer, now } => contact::remove(state, user, peer, now),
+        Command::AcceptContact { origin, from, conversation } => contact::accept(state, &origin, from, conversation),
+        Command::RemoveContact { origin, peer } => contact::remove(state, &origin, peer),
         Command::CreateGroup { log, origin, title, members } => group::create(state, log, &origin, title, &members),
         Command::AddMembers { log, origin, users } => group::add(state, log, &origin, &users),
         Command::LeaveGroup { log, origin } => group::leave(state, log, &origin),

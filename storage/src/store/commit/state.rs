@@ -9,7 +9,7 @@ use gogochat_proto::{
 };
 
 use super::keys::{Pair, SentKey, sent_key};
-use crate::store::{ContactState, Event, Hash, Millis, Origin, Refusal};
+use crate::store::{ContactState, Event, Hash, Millis, Origin, Refusal, StoreError};
 
 /// The rows of a batch.
 #[derive(Debug, Default)]
@@ -74,6 +74,8 @@ pub(super) struct Sent {
     pub(super) time_ms: Millis,
     pub(super) added: i64,
     pub(super) target: Option<LogId>,
+    /// It was not carried out, for this.
+    pub(super) refused: Option<Refusal>,
 }
 
 /// One side of a contact.
@@ -104,6 +106,25 @@ impl Entry {
     /// What the system writes because of what `sender` did.
     pub(super) fn system(sender: UserId, time_ms: Millis, payload: Bytes) -> Self {
         Self { sender, name: None, time_ms, payload }
+    }
+}
+
+/// A refusal in a column; `None` for one that is not remembered.
+pub(super) fn refusal_number(refusal: Refusal) -> Option<i64> {
+    match refusal {
+        Refusal::NotFound => Some(1),
+        Refusal::AlreadyContact => Some(2),
+        _ => None,
+    }
+}
+
+/// The refusal in a column.
+pub(super) fn refusal(number: i64) -> Result<Option<Refusal>, StoreError> {
+    match number {
+        0 => Ok(None),
+        1 => Ok(Some(Refusal::NotFound)),
+        2 => Ok(Some(Refusal::AlreadyContact)),
+        _ => Err(StoreError::Failed(format!("a command was refused for the reason {number}"))),
     }
 }
 
@@ -171,8 +192,19 @@ impl State {
 
     /// Remembers a command for ever.
     pub(super) fn remember(&mut self, log: LogId, origin: &Origin, seq: i64, added: i64, target: Option<LogId>) {
-        let sent = Sent { request_hash: origin.request_hash, seq, time_ms: origin.now, added, target };
+        let sent = Sent { request_hash: origin.request_hash, seq, time_ms: origin.now, added, target, refused: None };
         self.sent.entry(sent_key(log, origin)).or_default().set(Some(sent));
+    }
+
+    /// Remembers that a command was refused, if that is one of the refusals that are.
+    pub(super) fn remember_refusal(&mut self, log: LogId, origin: &Origin, refusal: Refusal) {
+        if refusal_number(refusal).is_none() {
+            return;
+        }
+        self.remember(log, origin, 0, 0, None);
+        if let Some(sent) = self.sent.get_mut(&sent_key(log, origin)).and_then(|cell| cell.now.as_mut()) {
+            sent.refused = Some(refusal);
+        }
     }
 
     /// Makes somebody a member of a log from `from_seq` on; the marks begin just below.

@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, Value};
 
 use super::{
     keys::SentKey,
-    state::{Cell, Contact, Kind, Log, Member, Sent, State},
+    state::{Cell, Contact, Kind, Log, Member, Sent, State, refusal_number},
 };
 use crate::store::{
     Event, StoreError,
@@ -117,23 +117,37 @@ async fn write_contacts<C: ConnectionTrait>(
 }
 
 async fn write_sent<C: ConnectionTrait>(db: &Db<'_, C>, sent: Vec<(SentKey, Cell<Sent>)>) -> Result<(), StoreError> {
-    let rows = sent.into_iter().filter_map(|((log, sender, device, name), cell)| {
-        let sent = cell.now?;
-        Some([
-            log.value(),
-            sender.value(),
-            device.value(),
-            name.value(),
-            sent.request_hash.to_vec().into(),
-            sent.seq.into(),
-            sent.time_ms.into(),
-            sent.added.into(),
-            sent.target.value(),
-        ])
-    });
+    // Nearly all were carried out: for those the column's default does, and one value less.
+    let (carried_out, refused): (Vec<_>, Vec<_>) =
+        sent.into_iter().partition(|(_, cell)| cell.now.as_ref().is_none_or(|sent| sent.refused.is_none()));
     let columns =
-        ["log_id", "sender_id", "device_id", "client_msg_id", "request_hash", "seq", "time_ms", "added", "target"];
-    db.insert("sent", columns, rows.collect(), "").await
+        |last| ["log_id", "sender_id", "device_id", "client_msg_id", "request_hash", "seq", "time_ms", "added", last];
+    let carried_out = carried_out.into_iter().filter_map(|(key, cell)| {
+        let sent = cell.now?;
+        let target = sent.target.value();
+        Some(sent_row(key, sent, target))
+    });
+    db.insert("sent", columns("target"), carried_out.collect(), "").await?;
+    let refused = refused.into_iter().filter_map(|(key, cell)| {
+        let sent = cell.now?;
+        let number = sent.refused.and_then(refusal_number)?;
+        Some(sent_row(key, sent, number.into()))
+    });
+    db.insert("sent", columns("refused"), refused.collect(), "").await
+}
+
+fn sent_row((log, sender, device, name): SentKey, sent: Sent, last: Value) -> [Value; 9] {
+    [
+        log.value(),
+        sender.value(),
+        device.value(),
+        name.value(),
+        sent.request_hash.to_vec().into(),
+        sent.seq.into(),
+        sent.time_ms.into(),
+        sent.added.into(),
+        last,
+    ]
 }
 
 async fn write_events<C: ConnectionTrait>(db: &Db<'_, C>, mut events: Vec<Event>) -> Result<(), StoreError> {

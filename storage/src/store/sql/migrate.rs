@@ -62,4 +62,5 @@ pub(super) async fn check<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), Stor
 }
 
 /// Version n is made from version n - 1 by statement list n, counted from 1.
-const MIGRATIONS: [&str; 2] = [include_str!("../migrations/1.sql"), include_str!("../migrations/2.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("../migrations/1.sql"), include_str!("../migrations/2.sql"), include_str!("../migrations/3.sql")];

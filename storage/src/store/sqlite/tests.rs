@@ -30,15 +30,14 @@ impl Pair {
             assert!(store.create_user(user, device(id, n)).await.unwrap());
         }
         let log = LogId::new_v7();
-        let ask = Command::RequestContact { from: one, to: other, note: String::new(), conversation: log, now: 0 };
-        let accept = Command::AcceptContact { user: other, from: one, conversation: log, now: 0 };
+        let ask = Command::RequestContact { origin: origin(one), to: other, note: String::new(), conversation: log };
+        let accept = Command::AcceptContact { origin: origin(other), from: one, conversation: log };
         store.commit(vec![ask, accept]).await.unwrap();
         Self { store, one, other, log, _folder: folder }
     }
 
     fn origin(&self) -> Origin {
-        let (device, client_msg_id) = (DeviceId::new_v7(), ClientMsgId::new_v7());
-        Origin { sender: self.one, device, client_msg_id, request_hash: [0; 32], now: 0 }
+        origin(self.one)
     }
 
     fn append(&self, size: usize) -> Command {
@@ -50,6 +49,11 @@ impl Pair {
         let row = self.store.writer().query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.unwrap();
         row.unwrap().try_get_by_index(0).unwrap()
     }
+}
+
+fn origin(sender: UserId) -> Origin {
+    let (device, client_msg_id) = (DeviceId::new_v7(), ClientMsgId::new_v7());
+    Origin { sender, device, client_msg_id, request_hash: [0; 32], now: 0 }
 }
 
 fn device(user: UserId, n: u8) -> NewDevice {
@@ -218,7 +222,7 @@ async fn call_everything(pair: &Pair) {
     let batch = vec![
         Command::AddMembers { log: group, origin: pair.origin(), users: vec![other] },
         Command::LeaveGroup { log: group, origin: pair.origin() },
-        Command::RemoveContact { user: one, peer: other, now: 0 },
+        Command::RemoveContact { origin: pair.origin(), peer: other },
         pair.append(1),
     ];
     assert!(store.commit(batch).await.unwrap()[..3].iter().all(Result::is_ok));

@@ -266,6 +266,7 @@ pub(super) const TABLES: [Table; 9] = [
             ("time_ms", Int),
             ("added", Int),
             ("target", Bytes),
+            ("refused", Int),
         ],
         by_log: false,
     },

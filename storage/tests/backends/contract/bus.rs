@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use gogochat_proto::{
-    ids::{DeviceId, UserId},
+    ids::{CommandId, DeviceId, UserId},
     partition::PARTITIONS,
 };
 use gogochat_storage::bus::{Bus, BusCommand, BusError, Consumer, ReplyTo};
@@ -16,6 +16,8 @@ use tokio::time::timeout;
 
 pub(crate) fn command(partition: u32, number: u32) -> BusCommand {
     BusCommand {
+        id: CommandId::new_v7(),
+        published_ms: i64::from(number),
         partition,
         reply_to: ReplyTo { attachment: 1, session: u64::from(partition), call_id: number },
         user: UserId::new_v7(),

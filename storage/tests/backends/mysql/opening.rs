@@ -82,6 +82,7 @@ async fn an_older_schema_is_brought_up_to_date() {
         let raw = database.raw().await;
         if !cut_off {
             raw.execute_unprepared("DROP TABLE signed_out").await.unwrap();
+            raw.execute_unprepared("ALTER TABLE sent DROP COLUMN refused").await.unwrap();
         }
         raw.execute_unprepared("UPDATE schema_version SET version = 1").await.unwrap();
         world.store = database.open().await;

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::database::{self, Database, Opened, open};
-use crate::contract::store::{NOW, World, appended, model::Opened as _};
+use crate::contract::store::{NOW, World, appended, model::Opened as _, unnamed};
 
 /// Two cores commit to the same conversations at once, some messages both, as after partitions moved.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -63,7 +63,8 @@ async fn two_nodes_make_one_conversation_of_two_users() {
     for _ in 0..10 {
         let [one, other] = world.users().await;
         let ask = |from, to| {
-            vec![Command::RequestContact { from, to, note: String::new(), conversation: LogId::new_v7(), now: NOW }]
+            let (origin, conversation) = (unnamed(from, NOW), LogId::new_v7());
+            vec![Command::RequestContact { origin, to, note: String::new(), conversation }]
         };
         let (first, second) = tokio::join!(nodes.0.commit(ask(one, other)), nodes.1.commit(ask(other, one)));
         let done = [first, second].map(|outcomes| outcomes.unwrap().remove(0).unwrap().done);
@@ -78,7 +79,7 @@ async fn two_nodes_make_one_conversation_of_two_users() {
             assert_eq!(memberships.iter().map(|one| one.log).collect::<Vec<_>>(), [conversation]);
         }
         // Removed at one core while it is accepted again at the other: one conversation still, open or not.
-        let remove = vec![Command::RemoveContact { user: one, peer: other, now: NOW }];
+        let remove = vec![Command::RemoveContact { origin: unnamed(one, NOW), peer: other }];
         let (removed, _) = tokio::join!(nodes.0.commit(remove), nodes.1.commit(ask(other, one)));
         removed.unwrap();
         assert_eq!(world.store.memberships(one).await.unwrap().len(), 1);

@@ -10,18 +10,18 @@ use gogochat_storage::store::{
     Command, ContactState, Done, Event, Membership, Range, Refusal, Store, SubscriptionChange,
 };
 
-use super::{NOW, World, body};
+use super::{NOW, World, body, unnamed};
 
 fn request(from: UserId, to: UserId, conversation: LogId) -> Command {
-    Command::RequestContact { from, to, note: "it is me".into(), conversation, now: NOW }
+    Command::RequestContact { origin: unnamed(from, NOW), to, note: "it is me".into(), conversation }
 }
 
 fn accept(user: UserId, from: UserId, conversation: LogId) -> Command {
-    Command::AcceptContact { user, from, conversation, now: NOW + 1 }
+    Command::AcceptContact { origin: unnamed(user, NOW + 1), from, conversation }
 }
 
 fn remove(user: UserId, peer: UserId) -> Command {
-    Command::RemoveContact { user, peer, now: NOW + 2 }
+    Command::RemoveContact { origin: unnamed(user, NOW + 2), peer }
 }
 
 pub(crate) async fn a_request_waits_on_both_sides(store: Arc<dyn Store>) {
@@ -227,4 +227,77 @@ pub(crate) async fn lists_are_paged(store: Arc<dyn Store>) {
         found.extend(page.iter().map(|contact| contact.peer.id));
     }
     assert_eq!(found, peers);
+}
+
+/// A bus may give a command again, when others have been carried out since: it is answered as the first time, and changes nothing.
+pub(crate) async fn what_comes_again_changes_nothing(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let [one, other] = world.users().await;
+    let log = world.befriend(one, other).await;
+
+    // What was removed is asked for anew, and stays so.
+    let removal = remove(one, other);
+    world.one(removal.clone()).await.unwrap();
+    world.one(request(other, one, LogId::new_v7())).await.unwrap();
+    again(&world, removal.clone(), Ok(Done::Nothing)).await;
+    stand(&world, one, other, Some(ContactState::Incoming)).await;
+
+    // What was declined stays so, and what asked for it a second time as well.
+    let asked_twice = request(other, one, LogId::new_v7());
+    assert!(world.one(asked_twice.clone()).await.unwrap().events.is_empty());
+    world.one(remove(one, other)).await.unwrap();
+    again(&world, asked_twice, Ok(Done::Requested)).await;
+    again(&world, removal, Ok(Done::Nothing)).await;
+    stand(&world, one, other, None).await;
+
+    // What was accepted and ended is not accepted when it is asked for anew, though it was accepted twice.
+    let asked = request(one, other, LogId::new_v7());
+    let [accepted, accepted_twice] = [(); 2].map(|()| accept(other, one, LogId::new_v7()));
+    for command in [asked.clone(), accepted.clone(), accepted_twice.clone(), remove(one, other)] {
+        world.one(command).await.unwrap();
+    }
+    again(&world, asked, Ok(Done::Requested)).await;
+    world.one(request(one, other, LogId::new_v7())).await.unwrap();
+    for command in [accepted, accepted_twice] {
+        again(&world, command, Ok(Done::Accepted { conversation: log })).await;
+    }
+    stand(&world, one, other, Some(ContactState::Requested)).await;
+    assert_eq!(world.one(world.append(one, log, "x")).await, Err(Refusal::NotAContact(other)));
+}
+
+/// What was refused stays so when it comes again, though it has become possible.
+pub(crate) async fn what_was_refused_is_refused_again(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let [one, other] = world.users().await;
+    let [removal, acceptance] = [remove(one, other), accept(one, other, LogId::new_v7())];
+    for command in [&removal, &acceptance] {
+        assert_eq!(world.one(command.clone()).await, Err(Refusal::NotFound));
+    }
+    world.one(request(other, one, LogId::new_v7())).await.unwrap();
+    again(&world, removal, Err(Refusal::NotFound)).await;
+    again(&world, acceptance.clone(), Err(Refusal::NotFound)).await;
+    stand(&world, one, other, Some(ContactState::Incoming)).await;
+
+    world.one(accept(one, other, LogId::new_v7())).await.unwrap();
+    let asked = request(one, other, LogId::new_v7());
+    assert_eq!(world.one(asked.clone()).await, Err(Refusal::AlreadyContact));
+    world.one(remove(other, one)).await.unwrap();
+    // In one batch with what makes it possible, too.
+    let batch = vec![request(other, one, LogId::new_v7()), asked, acceptance];
+    let outcomes = world.store.commit(batch).await.unwrap();
+    assert_eq!(outcomes[1..], [Err(Refusal::AlreadyContact), Err(Refusal::NotFound)]);
+    stand(&world, one, other, Some(ContactState::Incoming)).await;
+}
+
+/// Commits what was committed before.
+async fn again(world: &World, command: Command, answer: Result<Done, Refusal>) {
+    let outcome = world.one(command.clone()).await;
+    let told = outcome.map(|committed| (committed.done, committed.events));
+    assert_eq!(told, answer.map(|done| (done, Vec::new())), "{command:?}");
+}
+
+/// How a user stands with another.
+async fn stand(world: &World, user: UserId, peer: UserId, expected: Option<ContactState>) {
+    let contacts = world.store.contacts(user, None, 10).await.unwrap();
+    assert_eq!(contacts.iter().find(|contact| contact.peer.id == peer).map(|contact| contact.state), expected);
 }

@@ -9,7 +9,7 @@ use gogochat_proto::{
 };
 use gogochat_storage::store::{Command, Done, Origin, Refusal, Store, SubscriptionChange};
 
-use super::{NOW, World, body};
+use super::{NOW, World, body, unnamed};
 
 fn create(log: LogId, origin: Origin, members: &[UserId]) -> Command {
     Command::CreateGroup { log, origin, title: "Tea".into(), members: members.to_vec() }
@@ -207,8 +207,8 @@ pub(crate) async fn a_group_has_its_limit(store: Arc<dyn Store>) {
     for chunk in others.chunks(500) {
         let ask = |to: &UserId| {
             let conversation = LogId::new_v7();
-            let ask = Command::RequestContact { from: one, to: *to, note: String::new(), conversation, now: NOW };
-            [ask, Command::AcceptContact { user: *to, from: one, conversation, now: NOW }]
+            let ask = Command::RequestContact { origin: unnamed(one, NOW), to: *to, note: String::new(), conversation };
+            [ask, Command::AcceptContact { origin: unnamed(*to, NOW), from: one, conversation }]
         };
         world.store.commit(chunk.iter().flat_map(ask).collect()).await.unwrap();
     }

@@ -103,7 +103,7 @@ pub(crate) async fn a_repeat_is_answered_with_the_first(store: Arc<dyn Store>) {
     assert_eq!(appended(&committed), 2);
 
     // Even when the sender may send no more.
-    world.one(Command::RemoveContact { user: other, peer: one, now: NOW }).await.unwrap();
+    world.one(Command::RemoveContact { origin: world.origin(other), peer: one }).await.unwrap();
     let committed = world.one(first).await.unwrap();
     assert_eq!(committed.done, Done::Appended { seq: 2, time_ms: NOW, duplicate: true });
     assert_eq!(world.log(log).await.len(), 5);

@@ -48,6 +48,8 @@ macro_rules! store_contract {
                 requests_are_refused_and_withdrawn,
                 nobody_is_asked_who_is_not_there,
                 only_the_asked_accepts,
+                what_comes_again_changes_nothing,
+                what_was_refused_is_refused_again,
                 lists_are_paged,
             },
             groups::{
@@ -180,8 +182,9 @@ impl World {
     /// Makes two users contacts; their conversation.
     pub(crate) async fn befriend(&self, one: UserId, other: UserId) -> LogId {
         let new = LogId::new_v7();
-        let ask = Command::RequestContact { from: one, to: other, note: "hi".into(), conversation: new, now: NOW };
-        let accept = Command::AcceptContact { user: other, from: one, conversation: new, now: NOW };
+        let (asks, accepts) = (unnamed(one, NOW), unnamed(other, NOW));
+        let ask = Command::RequestContact { origin: asks, to: other, note: "hi".into(), conversation: new };
+        let accept = Command::AcceptContact { origin: accepts, from: one, conversation: new };
         let outcomes = self.store.commit(vec![ask, accept]).await.unwrap();
         match outcomes.last().unwrap().as_ref().unwrap().done {
             Done::Accepted { conversation } => conversation,
@@ -202,6 +205,12 @@ impl World {
     pub(crate) async fn log(&self, log: LogId) -> Vec<Event> {
         self.store.events(log, Range::After(0), 10_000, usize::MAX).await.unwrap()
     }
+}
+
+/// The origin of a command that its device has not named: it comes once, from any device.
+pub(crate) fn unnamed(sender: UserId, now: Millis) -> Origin {
+    let (device, client_msg_id) = (DeviceId::new_v7(), ClientMsgId::new_v7());
+    Origin { sender, device, client_msg_id, request_hash: [6; 32], now }
 }
 
 pub(crate) fn new_user(name: &str) -> (User, NewDevice) {

@@ -1,6 +1,6 @@
 //! Random commands over few users, logs and names, so that they meet.
 
-use gogochat_proto::ids::{ClientMsgId, LogId};
+use gogochat_proto::ids::{ClientMsgId, LogId, UserId};
 use gogochat_storage::store::{Command, Origin};
 use proptest::{prelude::*, sample::Index};
 use uuid::Uuid;
@@ -32,8 +32,9 @@ fn beginning() -> Vec<Command> {
     let mut commands = Vec::new();
     for (n, (one, other)) in [(0, 1), (0, 2), (1, 2), (3, 0)].into_iter().enumerate() {
         let (from, to, conversation) = (user(one), user(other), log(n));
-        commands.push(Command::RequestContact { from, to, note: String::new(), conversation, now: NOW });
-        commands.push(Command::AcceptContact { user: to, from, conversation, now: NOW });
+        let origin = |user, kind| unnamed(user, 0xB000 + 2 * n as u128 + kind);
+        commands.push(Command::RequestContact { origin: origin(from, 0), to, note: String::new(), conversation });
+        commands.push(Command::AcceptContact { origin: origin(to, 1), from, conversation });
     }
     for (n, members) in [(4, vec![user(1), user(2), user(3)]), (5, vec![user(2)])] {
         let client_msg_id = ClientMsgId::from(Uuid::from_u128(0xE000 + n as u128));
@@ -53,14 +54,14 @@ fn command() -> impl Strategy<Value = Command> {
         6 => (any_log(), 0..USERS, 0_i64..6, 0_i64..6).prop_map(|(log, who, delivered, read)| {
             Command::Mark { log, user: user(who), delivered, read }
         }),
-        4 => (0..USERS, 0..USERS, 0..LOGS).prop_map(move |(from, to, conversation)| Command::RequestContact {
-            from: user(from), to: user(to), note: note(), conversation: log(conversation), now: NOW
+        4 => (any_unnamed(), 0..USERS, 0..LOGS).prop_map(move |(origin, to, conversation)| Command::RequestContact {
+            origin, to: user(to), note: note(), conversation: log(conversation)
         }),
-        4 => (0..USERS, 0..USERS, 0..LOGS).prop_map(|(who, from, conversation)| Command::AcceptContact {
-            user: user(who), from: user(from), conversation: log(conversation), now: NOW
+        4 => (any_unnamed(), 0..USERS, 0..LOGS).prop_map(|(origin, from, conversation)| Command::AcceptContact {
+            origin, from: user(from), conversation: log(conversation)
         }),
-        2 => (0..USERS, 0..USERS).prop_map(|(who, peer)| {
-            Command::RemoveContact { user: user(who), peer: user(peer), now: NOW }
+        2 => (any_unnamed(), 0..USERS).prop_map(|(origin, peer)| {
+            Command::RemoveContact { origin, peer: user(peer) }
         }),
         2 => (0..LOGS, origin(1), some_users()).prop_map(|(n, origin, members)| {
             Command::CreateGroup { log: log(n), origin, title: "t".into(), members }
@@ -75,6 +76,16 @@ fn command() -> impl Strategy<Value = Command> {
 /// A conversation mostly, one of the first groups often, some user's own log rarely.
 fn any_log() -> impl Strategy<Value = LogId> {
     prop_oneof![12 => (0..LOGS).prop_map(log), 12 => (4..6_usize).prop_map(log), 1 => (0..USERS).prop_map(|n| user(n).into())]
+}
+
+/// Of a command under a name of the server's: no two have the same.
+fn any_unnamed() -> impl Strategy<Value = Origin> {
+    (0..USERS, any::<u128>()).prop_map(|(who, name)| unnamed(user(who), name))
+}
+
+fn unnamed(sender: UserId, name: u128) -> Origin {
+    let client_msg_id = ClientMsgId::from(Uuid::from_u128(name));
+    Origin { sender, device: device(0), client_msg_id, request_hash: [8; 32], now: NOW }
 }
 
 /// The request's hash differs between kinds of commands, as it does where it is one.

@@ -31,21 +31,27 @@ impl Model {
                 Ok((Done::Appended { seq: added.1, time_ms: NOW, duplicate: false }, vec![added], None))
             }),
             Command::Mark { log, user, delivered, read } => self.mark(*log, *user, *delivered, *read),
-            Command::RequestContact { from, to, conversation, .. } => self.request(*from, *to, *conversation),
-            Command::AcceptContact { user, from, conversation, .. } => match self.contacts.get(&(*user, *from)) {
-                Some(ContactState::Incoming) => self.befriend(*user, *from, *conversation),
-                Some(ContactState::Accepted) => {
-                    let conversation = self.directs[&(*user.min(from), *user.max(from))];
-                    Ok((Done::Accepted { conversation }, vec![], None))
-                }
-                _ => Err(Refusal::NotFound),
-            },
-            Command::RemoveContact { user, peer, .. } => {
-                self.contacts.remove(&(*user, *peer)).ok_or(Refusal::NotFound)?;
-                self.contacts.remove(&(*peer, *user));
-                let added = [user, peer].map(|owner| self.add((*owner).into(), "removed", *user, None, None));
-                Ok((Done::Nothing, added.to_vec(), None))
+            Command::RequestContact { origin, to, conversation, .. } => {
+                self.answered(origin, |model| model.request(origin.sender, *to, *conversation))
             }
+            Command::AcceptContact { origin, from, conversation } => self.answered(origin, |model| {
+                let user = origin.sender;
+                match model.contacts.get(&(user, *from)) {
+                    Some(ContactState::Incoming) => model.befriend(user, *from, *conversation),
+                    Some(ContactState::Accepted) => {
+                        let conversation = model.directs[&(user.min(*from), user.max(*from))];
+                        Ok((Done::Accepted { conversation }, vec![], None))
+                    }
+                    _ => Err(Refusal::NotFound),
+                }
+            }),
+            Command::RemoveContact { origin, peer } => self.answered(origin, |model| {
+                let user = origin.sender;
+                model.contacts.remove(&(user, *peer)).ok_or(Refusal::NotFound)?;
+                model.contacts.remove(&(*peer, user));
+                let added = [user, *peer].map(|owner| model.add(owner.into(), "removed", user, None, None));
+                Ok((Done::Nothing, added.to_vec(), None))
+            }),
             Command::CreateGroup { log, origin, members, .. } => {
                 self.once(origin.sender.into(), origin, |model| model.create(*log, origin, members))
             }
@@ -75,6 +81,19 @@ impl Model {
         let expected = command(self)?;
         self.sent.insert(key, (origin.request_hash, expected.0.clone()));
         Ok(expected)
+    }
+
+    /// Carries it out unless it was given before: then its answer is the first one's, be that a refusal. (But for one that a conversation's id was in the way of.)
+    fn answered(&mut self, origin: &Origin, command: impl FnOnce(&mut Self) -> Expected) -> Expected {
+        if let Some(first) = self.answers.get(&origin.client_msg_id) {
+            return first.clone().map(|done| (done, vec![], None));
+        }
+        let expected = command(self);
+        if expected != Err(Refusal::ClientMsgIdReused) {
+            let answer = expected.as_ref().map(|expected| expected.0.clone()).map_err(|refusal| *refusal);
+            self.answers.insert(origin.client_msg_id, answer);
+        }
+        expected
     }
 
     fn repeat(&self, log: LogId, first: Done) -> Expected {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
-use gogochat_storage::store::{ContactState, Done, Hash, Store};
+use gogochat_storage::store::{ContactState, Done, Hash, Refusal, Store};
 
 use super::{LOGS, USERS, all, log, rules::kind, user};
 use crate::contract::store::body;
@@ -22,6 +22,8 @@ pub(super) struct Model {
     pub(super) members: BTreeMap<(LogId, UserId), Member>,
     pub(super) contacts: BTreeMap<(UserId, UserId), ContactState>,
     pub(super) sent: BTreeMap<(LogId, UserId, DeviceId, ClientMsgId), (Hash, Done)>,
+    /// To contact commands, whose names are the server's.
+    pub(super) answers: BTreeMap<ClientMsgId, Result<Done, Refusal>>,
 }
 
 #[derive(Debug, PartialEq)]
