@@ -30,7 +30,7 @@ use gogochat_storage::{
     store::{Store, StoreError},
 };
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -68,6 +68,8 @@ pub struct Core {
     state: Arc<Mutex<Result<(), String>>>,
     grace: Duration,
     workers: TaskTracker,
+    /// Cancelled when no command comes any more.
+    closing: CancellationToken,
     tasks: TaskTracker,
     stop: DropGuard,
 }
@@ -123,19 +125,34 @@ impl Core {
 
         let state = Arc::new(Mutex::new(Ok(())));
         let workers = TaskTracker::new();
+        let closing = CancellationToken::new();
         if chat {
             let (teller, settled) = mpsc::channel(SETTLED);
-            // One for the bus, shared with other cores' or not, and one for what has to be committed here.
-            for bus in [Some(&bus), local.as_ref()].into_iter().flatten() {
+            let new_worker = || {
                 let (store, hub, metrics) = (store.clone(), hub.clone(), metrics.clone());
-                let worker = Worker::new(store, hub, metrics, gateway::ordered(), &[SIGN_OUT], config.batch_max);
-                let worker = workers.spawn(worker.run(bus.consumer().await?, teller.clone(), stop.clone()));
+                Worker::new(store, hub, metrics, gateway::ordered(), &[SIGN_OUT], config.batch_max)
+            };
+            let watch = |worker: JoinHandle<Result<(), BusError>>| {
                 let working = state.clone();
                 tasks.spawn(async move {
                     // However it ends.
-                    let _ = worker.await;
+                    if let Ok(Err(error)) = worker.await {
+                        tracing::error!(%error, "the bus gives no commands");
+                    }
                     *working.lock() = Err(WORKER_ENDED.to_owned());
                 });
+            };
+            // What has to be committed here; where cores share a bus, what comes by that as well.
+            let own = local.as_ref().unwrap_or(&bus);
+            let (mut worker, consumer, tell, ended) =
+                (new_worker(), own.consumer().await?, teller.clone(), stop.clone());
+            watch(workers.spawn(async move {
+                worker.run(consumer, &tell, &ended).await;
+                Ok(())
+            }));
+            if local.is_some() {
+                let (bus, hub, closing, stop) = (bus.clone(), hub.clone(), closing.clone(), stop.clone());
+                watch(workers.spawn(chat::partake(new_worker(), bus, hub, teller, closing, stop)));
             }
             let heard = sign_outs.clone();
             let notice = move |command: &BusCommand| heard.heard(command.user, command.device);
@@ -161,7 +178,16 @@ impl Core {
         let gateway = Arc::new(Gateway::new(ground, &config));
         spawn(&tasks, &stop, gateway.clone().renew_tickets());
         let grace = config.drain_grace;
-        Ok(Self { gateway, health: HealthReporter::new(), state, grace, workers, tasks, stop: stop.drop_guard() })
+        Ok(Self {
+            gateway,
+            health: HealthReporter::new(),
+            state,
+            grace,
+            workers,
+            closing,
+            tasks,
+            stop: stop.drop_guard(),
+        })
     }
 
     /// What edges attach to and invoke: to be called in this process or served over mutual TLS, nowhere else.
@@ -230,8 +256,10 @@ impl Core {
         let finish = async {
             let _ = tokio::time::timeout(grace, sessions_left).await;
             self.gateway.close().await;
+            self.closing.cancel();
             self.workers.close();
             self.workers.wait().await;
+            self.gateway.bus.left().await;
             for attachment in hub.attachments() {
                 attachment.outbox.empty().await;
             }

@@ -9,12 +9,13 @@ use gogochat_client::{Transport, proto::ids::LogId};
 use gogochat_testkit::{
     device::Device,
     nodes::{Nodes, Plan},
-    people::Person,
+    people::{Person, text},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const GOGOCHAT: &str = env!("CARGO_BIN_EXE_gogochat");
 const MESSAGES: usize = 1_000;
+const DEADLINE: Duration = Duration::from_secs(20);
 
 fn two_and_two() -> Plan {
     Plan { edges: 2, cores: vec![vec![], vec![]], kafka: true }
@@ -91,6 +92,44 @@ async fn cores_stopped_and_started_one_after_the_other_lose_nothing() {
         }
     };
     tokio::join!(posts, restarts, received);
+}
+
+/// Its partitions would be those whose commands nobody is answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_core_that_no_edge_can_attach_to_is_given_nothing() {
+    let mut nodes = Nodes::prepare(GOGOCHAT, &two_and_two()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new(GOGOCHAT)
+        .args(["certs", "--node", "core-2", "--host", "localhost", "--out"])
+        .arg(dir.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    // It is of another CA than the edges, in all it has.
+    let other = |line: &str| match line.split_once(" = ") {
+        Some((key @ ("ca" | "certificate" | "key"), file)) => {
+            let name = std::path::Path::new(file.trim_matches('"')).file_name().unwrap().to_str().unwrap();
+            format!("{key} = \"{}\"\n", dir.path().join(name).display())
+        }
+        _ => format!("{line}\n"),
+    };
+    nodes.cores[1].configure(|text| text.lines().map(other).collect()).unwrap();
+    for node in nodes.cores.iter_mut().chain(&mut nodes.edges) {
+        node.start().unwrap();
+    }
+    for node in nodes.cores.iter().chain(&nodes.edges) {
+        node.ready().await.unwrap();
+    }
+
+    // A group for each partition, or nearly: they are spread by their ids.
+    let ann = Person::register(nodes.edges[0].http, "ann").await.unwrap();
+    let device = Device::sign_in(nodes.edges[0].edge, "ann", Transport::WebSocket).await.unwrap();
+    for n in 0..30 {
+        let group = json!({ "clientMsgId": uuid::Uuid::now_v7(), "title": format!("group {n}") });
+        let group = ann.call("POST", "/v1/groups", &group).await.unwrap();
+        let sent = device.client.send(text(&group, "/conversationId").unwrap().parse().unwrap(), "anybody?".to_owned());
+        tokio::time::timeout(DEADLINE, sent).await.expect("no answer").unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -175,6 +175,14 @@ impl Node {
         Ok(std::fs::write(&self.config, text.replace(from, &to.to_string()))?)
     }
 
+    /// Changes its configuration, for its next start.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn configure(&self, change: impl FnOnce(String) -> String) -> anyhow::Result<()> {
+        Ok(std::fs::write(&self.config, change(std::fs::read_to_string(&self.config)?))?)
+    }
+
     /// Waits until it is ready.
     ///
     /// # Errors

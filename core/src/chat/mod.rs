@@ -4,6 +4,7 @@ pub(crate) mod commands;
 mod doubts;
 mod lane;
 mod marks;
+mod partaking;
 pub(crate) mod worker;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use gogochat_storage::store::{self, Range, Store};
 pub(crate) use self::{
     lane::{Lane, Lanes, Turn},
     marks::{LateMarks, Marks},
+    partaking::partake,
 };
 use crate::{
     authorize::Caller,

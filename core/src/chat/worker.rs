@@ -108,10 +108,10 @@ impl Worker {
 
     /// Works until the bus shuts down, or `stop`. What is settled goes to `teller`, in order.
     pub(crate) async fn run(
-        mut self,
+        &mut self,
         mut consumer: Box<dyn Consumer>,
-        teller: mpsc::Sender<Settled>,
-        stop: CancellationToken,
+        teller: &mpsc::Sender<Settled>,
+        stop: &CancellationToken,
     ) {
         let mut kept = Vec::new();
         loop {
@@ -190,7 +190,8 @@ impl Worker {
         let method = self
             .methods
             .get(command.method.as_str())
-            .ok_or_else(|| ErrorCode::UnknownMethod.with("there is no such ordered method"))?;
+            // The core that took it knows it: this one is older, and is about to be replaced by one that does as well.
+            .ok_or_else(|| ErrorCode::Unavailable.with("this core does not know the method yet: repeat it"))?;
         let caller = Caller { user: command.user, device: command.device };
         method.late.admit(command.published_ms, now)?;
         let reply_to = command.reply_to;

@@ -26,6 +26,7 @@ use gogochat_storage::{
     store::{Event, MovedMark, SubscriptionChange},
 };
 use prost::Message as _;
+use tokio::sync::watch;
 
 pub(crate) use self::{
     attachment::{Attachment, Entered, Session},
@@ -45,6 +46,7 @@ use crate::{log, metrics::Metrics};
 /// The edges, and what each has been sent.
 pub(crate) struct Hub {
     attachments: DashMap<u64, Arc<Attachment>>,
+    attached: watch::Sender<usize>,
     logs: DashMap<LogId, Vec<Interest>>,
     interests: AtomicU64,
     waiters: Arc<Waiters>,
@@ -73,6 +75,7 @@ impl Hub {
     pub(crate) fn new(waiting_calls: usize, metrics: Arc<Metrics>) -> Self {
         Self {
             attachments: DashMap::new(),
+            attached: watch::Sender::new(0),
             logs: DashMap::new(),
             interests: AtomicU64::new(0),
             waiters: Arc::new(Waiters::new(waiting_calls)),
@@ -88,7 +91,7 @@ impl Hub {
             before.ended.cancel();
             before.gone.cancelled().await;
         }
-        self.metrics.attachments.set(self.attachments.len() as f64);
+        self.count();
     }
 
     fn attach_or_meet(&self, attachment: &Arc<Attachment>) -> Option<Arc<Attachment>> {
@@ -108,7 +111,19 @@ impl Hub {
             interests.retain(|interest| interest.attachment.id != id);
             !interests.is_empty()
         });
-        self.metrics.attachments.set(self.attachments.len() as f64);
+        self.count();
+    }
+
+    fn count(&self) {
+        self.attached.send_modify(|count| {
+            *count = self.attachments.len();
+            self.metrics.attachments.set(*count as f64);
+        });
+    }
+
+    /// How many edges there are.
+    pub(crate) fn attached(&self) -> watch::Receiver<usize> {
+        self.attached.subscribe()
     }
 
     /// Every edge there is.

@@ -75,6 +75,9 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Takes no more commands. Consumers are given what is left, then `None`.
     async fn close(&self);
+
+    /// Waits until the consumers that have been dropped take no part any more, so that others have their partitions at once. Not for ever.
+    async fn left(&self) {}
 }
 
 /// One consumer.

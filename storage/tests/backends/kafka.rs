@@ -105,6 +105,7 @@ async fn cores_share_partitions_and_hand_them_over() {
     // One goes: the rest is the other's, without a repeat.
     drop(first);
     one.close().await;
+    one.left().await;
     assert!(one.assigned().borrow().is_empty());
     assigned(&other, |partitions| partitions.len() == PARTITIONS as usize).await;
     for partition in 0..PARTITIONS {
@@ -133,6 +134,7 @@ async fn what_was_not_committed_comes_again() {
     next(&mut consumer, 4).await;
     drop(consumer);
     bus.close().await;
+    bus.left().await;
 
     let bus = KafkaBus::open(config, 4_096).await.unwrap();
     let mut consumer = bus.consumer().await.unwrap();

@@ -164,11 +164,14 @@ impl Bus for KafkaBus {
     }
 
     /// Waits until Kafka has what was taken. Consumers are given what this bus has published in the partitions that are theirs, then
-    /// `None`; what others publish waits for those who take over. Consumers that have been dropped have left the group by the end.
+    /// `None`; what others publish waits for those who take over.
     async fn close(&self) {
         self.shared.outgoing.close().await;
         self.shared.closing.send_replace(true);
         self.shared.settled.notify_waiters();
+    }
+
+    async fn left(&self) {
         let mut leaving = self.shared.leaving.subscribe();
         if tokio::time::timeout(LEAVING, leaving.wait_for(|leaving| *leaving == 0)).await.is_err() {
             tracing::warn!("a consumer did not leave Kafka's group in time");

@@ -1,0 +1,59 @@
+//! A core takes part in a bus that cores share while an edge is attached to it. Without one it would commit what it can neither answer nor tell:
+//! the edges that named themselves in the commands are attached to others, and would wait in vain.
+
+use std::{sync::Arc, time::Duration};
+
+use gogochat_storage::bus::{Bus, BusError};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::worker::{Settled, Worker};
+use crate::fanout::Hub;
+
+/// Works on a shared bus, from when the first edge is attached, with a pause whenever none has been for [`DESERTED`]. Ends when the bus has shut
+/// down, or with `closing` (nothing comes any more) while it takes no part, or with `stop`.
+///
+/// # Errors
+/// The bus gives no consumer.
+pub(crate) async fn partake(
+    mut worker: Worker,
+    bus: Arc<dyn Bus>,
+    hub: Arc<Hub>,
+    teller: mpsc::Sender<Settled>,
+    closing: CancellationToken,
+    stop: CancellationToken,
+) -> Result<(), BusError> {
+    let mut attached = hub.attached();
+    loop {
+        tokio::select! {
+            () = closing.cancelled() => return Ok(()),
+            () = stop.cancelled() => return Ok(()),
+            _ = attached.wait_for(|edges| *edges > 0) => {}
+        }
+        let leave = stop.child_token();
+        let consumer = bus.consumer().await?;
+        let work = worker.run(consumer, &teller, &leave);
+        tokio::pin!(work);
+        tokio::select! {
+            () = &mut work => return Ok(()),
+            () = deserted(&mut attached) => {
+                tracing::warn!("no edge is attached: this core leaves its partitions to others until one is");
+                leave.cancel();
+                work.await;
+            }
+        }
+    }
+}
+
+/// Until no edge has been attached for a while.
+async fn deserted(attached: &mut watch::Receiver<usize>) {
+    loop {
+        let _ = attached.wait_for(|edges| *edges == 0).await;
+        if tokio::time::timeout(DESERTED, attached.wait_for(|edges| *edges > 0)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Longer than an edge that restarts takes, so that this moves no partition; an edge waits about as long for an answer.
+const DESERTED: Duration = Duration::from_secs(10);
