@@ -61,7 +61,12 @@ impl KafkaConfig {
 
     /// What any client needs.
     pub(super) fn client(&self) -> ClientConfig {
-        let mut client = ClientConfig::new();
+        self.over(ClientConfig::new())
+    }
+
+    /// The same over what a consumer or a producer has. `ClientConfig::config_map` is no way to put two together: it has another text in the
+    /// place of each password.
+    fn over(&self, mut client: ClientConfig) -> ClientConfig {
         client
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", "gogochat")
@@ -97,7 +102,7 @@ impl KafkaConfig {
             .set("fetch.error.backoff.ms", "100")
             .set("queued.min.messages", "2000")
             .set("queued.max.messages.kbytes", "16384");
-        merge(consumer, &self.client())
+        self.over(consumer)
     }
 
     pub(super) fn producer(&self) -> ClientConfig {
@@ -111,16 +116,8 @@ impl KafkaConfig {
             // Each partition is bounded on its own before this is reached.
             .set("queue.buffering.max.messages", "1000000")
             .set("queue.buffering.max.kbytes", "524288");
-        merge(producer, &self.client())
+        self.over(producer)
     }
-}
-
-/// The first, and over it the second.
-fn merge(mut first: ClientConfig, second: &ClientConfig) -> ClientConfig {
-    for (key, value) in second.config_map() {
-        first.set(key, value);
-    }
-    first
 }
 
 fn millis(duration: Duration) -> String {
@@ -128,3 +125,17 @@ fn millis(duration: Duration) -> String {
 }
 /// A few times a second costs brokers nothing: there are as many consumers as cores.
 const HEARTBEAT: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_reaches_every_client_as_it_is() {
+        let properties = BTreeMap::from([("sasl.password".to_owned(), "secret".to_owned())]);
+        let config = KafkaConfig { properties, ..KafkaConfig::default() };
+        for client in [config.client(), config.consumer(), config.producer()] {
+            assert_eq!(client.get("sasl.password"), Some("secret"));
+        }
+    }
+}
