@@ -37,8 +37,8 @@ fn line(bytes: &[u8]) -> Result<Option<Header>, HeaderError> {
         return if bytes.len() < MAX_LINE { Ok(None) } else { Err(HeaderError::TooLong) };
     };
     let length = end + 1;
-    let line = bytes.get(..length).and_then(|line| str::from_utf8(line).ok()?.strip_suffix("\r\n"));
-    let mut words = line.ok_or(HeaderError::Malformed)?.split(' ').skip(1);
+    let told = bytes.get(LINE_MARK.len()..length).and_then(|told| str::from_utf8(told).ok()?.strip_suffix("\r\n"));
+    let mut words = told.ok_or(HeaderError::Malformed)?.split(' ');
     let source = match words.next() {
         // Whatever follows is to be passed over.
         Some("UNKNOWN") => None,
