@@ -57,3 +57,34 @@ async fn deserted(attached: &mut watch::Receiver<usize>) {
 
 /// Longer than an edge that restarts takes, so that this moves no partition; an edge waits about as long for an answer.
 const DESERTED: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_edge_that_comes_back_in_time_is_waited_for() {
+        let edges = watch::Sender::new(1);
+        let mut attached = edges.subscribe();
+        let began = tokio::time::Instant::now();
+        let changes = async {
+            for _ in 0..3 {
+                edges.send_replace(0);
+                tokio::time::sleep(DESERTED - Duration::from_millis(2)).await;
+                edges.send_replace(1);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            edges.send_replace(0);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = deserted(&mut attached) => {}
+            () = changes => {}
+        }
+        let waited = began.elapsed();
+        assert!(
+            waited > 4 * (DESERTED - Duration::from_millis(2)) && waited < 4 * DESERTED + Duration::from_millis(2),
+            "{waited:?}"
+        );
+    }
+}

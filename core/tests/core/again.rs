@@ -1,4 +1,4 @@
-//! What a bus gives more than once, or late: what was carried out is not carried out again.
+//! What a bus gives more than once, late, or from a newer core: what was carried out is not carried out again.
 
 use std::{
     sync::Arc,
@@ -11,49 +11,20 @@ use gogochat_proto::{
     v1::{self, ContactState},
 };
 use gogochat_storage::{
-    bus::{Bus, BusCommand, BusError, Consumer, channel::ChannelBus},
+    bus::{Bus as _, BusCommand},
     open::Storage,
 };
-use parking_lot::Mutex;
 use prost::Message;
-use tokio::sync::watch;
 
-use crate::support::{Answer, Edge, Node, User, code, config, message, text};
-
-/// A bus that remembers what was published, to give it again as one does whose consumer was lost before it noted what was done.
-struct Remembering {
-    bus: ChannelBus,
-    published: Mutex<Vec<BusCommand>>,
-}
-
-#[tonic::async_trait]
-impl Bus for Remembering {
-    async fn publish(&self, command: BusCommand) -> Result<(), BusError> {
-        self.published.lock().push(command.clone());
-        self.bus.publish(command).await
-    }
-
-    fn era(&self) -> watch::Receiver<u64> {
-        self.bus.era()
-    }
-
-    fn assigned(&self) -> watch::Receiver<Vec<u32>> {
-        self.bus.assigned()
-    }
-
-    async fn consumer(&self) -> Result<Box<dyn Consumer>, BusError> {
-        self.bus.consumer().await
-    }
-
-    async fn close(&self) {
-        self.bus.close().await;
-    }
-}
+use crate::{
+    support::{Answer, Edge, Node, User, code, config, message, text},
+    watched::Watched,
+};
 
 /// Two users, each with a session.
 struct Stage {
     node: Node,
-    bus: Arc<Remembering>,
+    bus: Arc<Watched>,
     edge: Edge,
     alice: (User, u64),
     bob: (User, u64),
@@ -63,7 +34,7 @@ type Told<R> = (Answer<R>, BusCommand);
 
 impl Stage {
     async fn set() -> Self {
-        let bus = Arc::new(Remembering { bus: ChannelBus::new(64), published: Mutex::default() });
+        let bus = Watched::new();
         let node = Node::with(config(), |storage| Storage { bus: bus.clone(), ..storage }).await;
         let (alice, bob) = (node.register("alice").await, node.register("bob").await);
         let mut edge = Edge::attach(&node).await;
@@ -182,4 +153,17 @@ async fn what_was_too_long_on_its_way_is_refused_but_for_messages() {
     stage.bus.bus.publish(BusCommand { body, ..left(&sent, 24 * 60) }).await.unwrap();
     assert_eq!(text(&stage.edge.event(log).await.1).unwrap(), "late");
     stage.edge.result(alices, sent.reply_to.call_id).await.unwrap();
+}
+
+/// As while a cluster is brought to a new version.
+#[tokio::test]
+async fn a_method_of_a_newer_core_is_refused_for_now_and_others_go_on() {
+    let mut stage = Stage::set().await;
+    let ((alice, alices), (bob, bobs)) = (stage.alice.clone(), stage.bob.clone());
+    let (_, request) = stage.ask((alices, &bob)).await;
+    let method = "gogochat.v1.SocialService/OfTheNextVersion".to_owned();
+    let newer = BusCommand { id: CommandId::new_v7(), method, ..request };
+    let refused = stage.again::<v1::RequestContactResponse>(&newer).await.unwrap_err();
+    assert_eq!((refused.code.as_str(), refused.retryable()), ("unavailable", true));
+    stage.accept((bobs, &alice)).await.0.unwrap();
 }

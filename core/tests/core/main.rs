@@ -18,4 +18,4 @@ mod social;
 mod support;
 mod sync;
 mod trouble;
-mod versions;
+mod watched;

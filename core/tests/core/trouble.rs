@@ -11,17 +11,12 @@ use gogochat_proto::{
     node::{self, core_item::Item, edge_item::Item as Up},
     v1,
 };
-use gogochat_storage::{
-    bus::{Bus, BusCommand, BusError, Consumer, channel::ChannelBus},
-    open::Storage,
-    store::StoreError,
-};
-use parking_lot::Mutex;
-use tokio::sync::watch;
+use gogochat_storage::{bus::channel::ChannelBus, open::Storage, store::StoreError};
 
 use crate::{
     faulty::Faults,
     support::{Edge, Node, User, code, command, config, eventually, message, new_id, next_call, text},
+    watched::Watched,
 };
 
 async fn two(faults: &Arc<Faults>) -> (Node, User, User, LogId) {
@@ -402,60 +397,11 @@ async fn what_was_committed_without_an_answer_is_told_to_those_it_concerns() {
     assert_eq!(text(&edge.event(log).await.1).unwrap(), "heard");
 }
 
-/// A bus that notes which partitions its consumer was told to keep, last.
-struct Keeping {
-    bus: ChannelBus,
-    kept: Arc<Mutex<Vec<u32>>>,
-}
-
-struct KeepingConsumer {
-    consumer: Box<dyn Consumer>,
-    kept: Arc<Mutex<Vec<u32>>>,
-}
-
-#[tonic::async_trait]
-impl Bus for Keeping {
-    async fn publish(&self, command: BusCommand) -> Result<(), BusError> {
-        self.bus.publish(command).await
-    }
-
-    fn era(&self) -> watch::Receiver<u64> {
-        self.bus.era()
-    }
-
-    fn assigned(&self) -> watch::Receiver<Vec<u32>> {
-        self.bus.assigned()
-    }
-
-    async fn consumer(&self) -> Result<Box<dyn Consumer>, BusError> {
-        Ok(Box::new(KeepingConsumer { consumer: self.bus.consumer().await?, kept: self.kept.clone() }))
-    }
-
-    async fn close(&self) {
-        self.bus.close().await;
-    }
-}
-
-#[tonic::async_trait]
-impl Consumer for KeepingConsumer {
-    async fn next_batch(&mut self, max: usize) -> Option<Vec<BusCommand>> {
-        self.consumer.next_batch(max).await
-    }
-
-    async fn commit(&mut self, keep: &[u32]) -> Result<(), BusError> {
-        *self.kept.lock() = keep.to_vec();
-        self.consumer.commit(keep).await
-    }
-}
-
 #[tokio::test]
 async fn a_partition_is_kept_until_what_was_refused_has_come_again() {
-    let (faults, kept) = (Faults::new(), Arc::new(Mutex::new(Vec::new())));
-    let node = Node::with(config(), |storage| {
-        let bus = Keeping { bus: ChannelBus::new(64), kept: kept.clone() };
-        faults.before(Storage { bus: Arc::new(bus), ..storage })
-    })
-    .await;
+    let (faults, bus) = (Faults::new(), Watched::new());
+    let kept = &bus.kept;
+    let node = Node::with(config(), |storage| faults.before(Storage { bus: bus.clone(), ..storage })).await;
     let (alice, bob) = (node.register("alice").await, node.register("bob").await);
     let log = node.befriend(&alice, &bob).await;
     let mut edge = Edge::attach(&node).await;
