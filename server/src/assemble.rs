@@ -71,7 +71,7 @@ async fn serve(
         let mut membership = Membership::begin(&config, discovery.clone()).await?;
         let keeping = settings::storage(&config);
         let storage = patiently(patience, OpenError::is_away, async || open::open(&keeping).await).await?;
-        membership.lock_store(&config).await?;
+        membership.lock_store(&config, &*storage.store).await?;
         let assigned = storage.bus.assigned();
         let started = Arc::new(Core::start(settings::core(&config), storage).await?);
         own = Some(edge::Core {

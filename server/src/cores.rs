@@ -88,7 +88,7 @@ mod tests {
 
     fn node(name: &str, address: &str) -> CoreNode {
         let services = vec!["chat".into()];
-        CoreNode { name: name.into(), address: address.into(), services, partitions: Vec::new() }
+        CoreNode { name: name.into(), address: address.into(), services, bus: String::new(), partitions: Vec::new() }
     }
 
     #[tokio::test]

@@ -4,9 +4,12 @@ use std::{fs::File, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use gogochat_storage::{
-    discovery::{Claim, Discovery, Node, Registration},
+    discovery::{Claim, CoreNode, Discovery, DiscoveryError, Node, Registration},
     open,
-    store::mysql::{Alone, Hold},
+    store::{
+        Store,
+        mysql::{Alone, Hold},
+    },
 };
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -46,11 +49,22 @@ impl Membership {
         Ok(membership)
     }
 
-    /// The same, where the store itself knows of all its cores: once it is there, and before anything is committed.
+    /// The same, where the store itself knows of all its cores: once it is there, and before anything is committed. And makes sure that it is
+    /// the store of the cluster's other cores: one that had its own would answer for conversations and people that it does not have.
     ///
     /// # Errors
-    /// Another core does; the store is not reachable.
-    pub(crate) async fn lock_store(&mut self, config: &Config) -> anyhow::Result<()> {
+    /// Another core does; it is another store; the store or discovery is not reachable.
+    pub(crate) async fn lock_store(&mut self, config: &Config, store: &dyn Store) -> anyhow::Result<()> {
+        let id = store.installation().await.context("core.store")?.to_string();
+        self.discovery.agree(STORE, &id).await.map_err(|error| match error {
+            DiscoveryError::Differs { key, cluster, here } => anyhow::anyhow!(
+                "core.store: this is not the store of the cluster {:?}, which is installation {cluster}, and this one {here}: name the same \
+                 store on all cores, or give another cluster a name of its own (cluster.name). If this is to be the cluster's store from now on, \
+                 stop all cores and delete {key} in etcd",
+                config.cluster.name
+            ),
+            other => other.into(),
+        })?;
         if self.claim.is_some() {
             self.alone = open::alone(&config.store_url(), CHAT).await.context(ONE_ALONE)?;
         }
@@ -89,6 +103,8 @@ impl Membership {
         let registration = Arc::new(self.discovery.register(Node::Core(node)).await?);
         let told = Arc::downgrade(&registration);
         self.registration = Some(registration);
+        // After that, so that of two who start at once one at least sees the other.
+        one_bus(config, &self.discovery.cores().borrow())?;
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
             loop {
                 let partitions = assigned.borrow_and_update().clone();
@@ -127,6 +143,25 @@ impl Membership {
     }
 }
 
+/// Two cores of which one shares its commands by Kafka and the other does not would commit to one conversation side by side, which the store keeps
+/// right, and tell of it late.
+fn one_bus(config: &Config, cores: &[CoreNode]) -> anyhow::Result<()> {
+    let own = config.core.bus.name();
+    let chats = |core: &&CoreNode| core.services.iter().any(|service| service == CHAT);
+    let other = cores
+        .iter()
+        .filter(chats)
+        .find(|core| config.runs(Service::Chat) && core.name != config.node && !core.bus.is_empty() && core.bus != own);
+    match other {
+        Some(core) => bail!(
+            "core.bus = {own:?}: the core {:?} has {:?}, and all that run \"chat\" have to have the same; to change it, stop all of them first",
+            core.name,
+            core.bus
+        ),
+        None => Ok(()),
+    }
+}
+
 /// A lock beside an SQLite store, which one machine has: it holds where discovery knows nothing of other processes.
 fn lock(config: &Config) -> anyhow::Result<Option<File>> {
     let url = config.store_url();
@@ -160,4 +195,5 @@ async fn watch_claim(mut held: watch::Receiver<bool>) {
 }
 
 const CHAT: &str = "chat";
+const STORE: &str = "store";
 const ONE_ALONE: &str = "core.bus = \"channel\": one core alone runs \"chat\" (set core.bus = \"kafka\", or leave \"chat\" out of core.services)";

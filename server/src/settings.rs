@@ -97,6 +97,7 @@ fn cores(config: &Config) -> Vec<CoreNode> {
         name: core.name.clone(),
         address: core.address.clone(),
         services: names(&core.services),
+        bus: String::new(),
         partitions: Vec::new(),
     });
     cores.collect()
@@ -108,6 +109,7 @@ pub(crate) fn own_core(config: &Config) -> Option<CoreNode> {
         name: config.node.clone(),
         address: config.cluster_address()?,
         services: names(&config.core.services),
+        bus: config.core.bus.name().to_owned(),
         partitions: Vec::new(),
     })
 }

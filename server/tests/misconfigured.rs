@@ -113,11 +113,13 @@ async fn files() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn etcd_and_names() {
+    let [database, other] = ["names", "names_other"].map(|name| Database::create(&unique(name)).unwrap());
     let etcd = |endpoint: &str, name: &str| {
         vec![
             ("cluster.discovery", "\"etcd\"".to_owned()),
             ("cluster.etcd", format!("[{endpoint:?}]")),
             ("cluster.name", format!("{name:?}")),
+            ("core.store", format!("{:?}", database.url())),
             ("core.services", "[\"account\"]".to_owned()),
         ]
     };
@@ -127,6 +129,10 @@ async fn etcd_and_names() {
     process::ready(first.http, &first.log()).await.unwrap();
     together(vec![
         refused(etcd(&there, &name), &["core-1", "another live node", "(node)"]),
+        refused(
+            with(etcd(&there, &name), "core.store", &format!("{:?}", other.url())),
+            &["core.store", "not the store of the cluster", &name, "cluster.name", "agreed/store"],
+        ),
         refused(etcd("http://127.0.0.1:9", &name), &["cluster.etcd", "127.0.0.1:9", "wait_ms"]),
         refused(etcd("127.0.0.1:9:9", &name), &["cluster.etcd"]),
         refused(with(etcd(&there, &name), "cluster.etcd_ca", "\"/no-such.pem\""), &["cluster.etcd_ca", "/no-such.pem"]),
@@ -188,6 +194,35 @@ async fn a_second_core_with_chat_on_one_database_refuses_to_start_until_the_firs
     process::ready(second.http, &second.log()).await.unwrap();
 }
 
+/// One that commits by Kafka beside one that does not would tell of it late.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_cores_with_chat_have_the_same_bus() {
+    let database = Database::create(&unique("buses")).unwrap();
+    let kafka = services::address("kafka").unwrap();
+    let (etcd, name) = (format!("http://{}", services::address("etcd").unwrap()), unique("buses"));
+    let core = |node: &str, bus: &str| {
+        vec![
+            ("node", format!("{node:?}")),
+            ("cluster.discovery", "\"etcd\"".to_owned()),
+            ("cluster.etcd", format!("[{etcd:?}]")),
+            ("cluster.name", format!("{name:?}")),
+            ("core.store", format!("{:?}", database.url())),
+            ("core.bus", format!("{bus:?}")),
+            ("core.kafka", format!("[{kafka:?}]")),
+        ]
+    };
+    let first = Core::new(&core("core-1", "kafka"));
+    let mut running = first.start();
+    process::ready(first.http, &first.log()).await.unwrap();
+    refused(core("core-2", "channel"), &["core.bus", "core-1", "kafka"]).await;
+    running.terminate().unwrap();
+    running.ended(Duration::from_secs(30)).await.unwrap();
+    let second = Core::new(&core("core-2", "channel"));
+    let _running = second.start();
+    process::ready(second.http, &second.log()).await.unwrap();
+    refused(core("core-3", "kafka"), &["core.bus", "core-2", "channel"]).await;
+}
+
 fn with(mut settings: Vec<(&'static str, String)>, key: &'static str, value: &str) -> Vec<(&'static str, String)> {
     settings.push((key, value.to_owned()));
     settings
@@ -231,12 +266,14 @@ impl Core {
         let dir = tempfile::tempdir().unwrap();
         let [http, node, grpc] = ports::free().unwrap();
         let made = std::process::Command::new(GOGOCHAT)
-            .args(["certs", "--node", "core-1", "--out"])
+            .args(["certs", "--node", "core-1", "--node", "core-2", "--node", "core-3", "--out"])
             .arg(dir.path())
             .output()
             .unwrap();
         assert!(made.status.success());
         let file = |name: &str| format!("{:?}", dir.path().join(name));
+        let given = settings.iter().find(|(key, _)| *key == "node");
+        let node_name = given.map_or("core-1", |(_, value)| value.trim_matches('"'));
         let mut all = vec![
             ("roles", "[\"core\"]".to_owned()),
             ("node", "\"core-1\"".to_owned()),
@@ -245,8 +282,8 @@ impl Core {
             ("http.listen", format!("[\"{http}\"]")),
             ("core.grpc", format!("[\"{grpc}\"]")),
             ("cluster.listen", format!("\"{node}\"")),
-            ("cluster.certificate", file("core-1.pem")),
-            ("cluster.key", file("core-1.key")),
+            ("cluster.certificate", file(&format!("{node_name}.pem"))),
+            ("cluster.key", file(&format!("{node_name}.key"))),
             ("cluster.ca", file("ca.pem")),
             ("log.format", "\"text\"".to_owned()),
         ];

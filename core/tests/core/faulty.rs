@@ -216,6 +216,7 @@ passed_on! {
     members(log: LogId, after: Option<(Millis, UserId)>, limit: u32) -> Result<Vec<Member>, StoreError>;
     member(log: LogId, user: UserId) -> Result<Option<Member>, StoreError>;
     events(log: LogId, range: Range, limit: u32, max_bytes: usize) -> Result<Vec<Event>, StoreError>;
+    installation() -> Result<uuid::Uuid, StoreError>;
     check() -> Result<(), StoreError>;
     close() -> ();
 }

@@ -191,6 +191,16 @@ pub(crate) enum BusKind {
     Kafka,
 }
 
+impl BusKind {
+    /// Its name in the configuration.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Channel => "channel",
+            Self::Kafka => "kafka",
+        }
+    }
+}
+
 /// Where it is kept who is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

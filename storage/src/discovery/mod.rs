@@ -29,6 +29,12 @@ pub trait Discovery: Send + Sync + 'static {
     /// # Errors
     /// Another has it; discovery is not reachable.
     async fn claim(&self, name: &str, holder: &str) -> Result<Claim, DiscoveryError>;
+
+    /// Makes sure that all the cluster says the same `value` of `name`, for ever: the first one decides.
+    ///
+    /// # Errors
+    /// [`DiscoveryError::Differs`]; discovery is not reachable.
+    async fn agree(&self, name: &str, value: &str) -> Result<(), DiscoveryError>;
 }
 
 /// A node to be registered.
@@ -49,6 +55,8 @@ pub struct CoreNode {
     pub address: String,
     /// What it runs, by the services' names.
     pub services: Vec<String>,
+    /// Its bus, by the configuration's name; empty where that is not known.
+    pub bus: String,
     /// The partitions whose commands it is given. A hint: a node may be late to say so.
     pub partitions: Vec<u32>,
 }
@@ -99,6 +107,16 @@ pub enum DiscoveryError {
         name: String,
         /// Who has it.
         holder: String,
+    },
+    /// The cluster says otherwise.
+    #[error("{key} in etcd is {cluster}, and here it is {here}")]
+    Differs {
+        /// Where the cluster says it.
+        key: String,
+        /// What it says.
+        cluster: String,
+        /// What was to be said here.
+        here: String,
     },
     /// The user or password is wrong.
     #[error("cluster.etcd: etcd refuses the user or password (cluster.etcd_user, cluster.etcd_password): {0}")]

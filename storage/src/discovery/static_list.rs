@@ -28,6 +28,8 @@ struct State {
     registered: Vec<Node>,
     /// Who has what.
     claims: HashMap<String, String>,
+    /// What of what.
+    agreed: HashMap<String, String>,
 }
 
 impl StaticList {
@@ -89,6 +91,15 @@ impl Discovery for StaticList {
             held.send_replace(false);
         });
         Ok(Claim::new(holds, wanted, task))
+    }
+
+    async fn agree(&self, name: &str, value: &str) -> Result<(), DiscoveryError> {
+        let mut state = self.shared.state.lock();
+        let said = state.agreed.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        if said == value {
+            return Ok(());
+        }
+        Err(DiscoveryError::Differs { key: name.to_owned(), cluster: said.clone(), here: value.to_owned() })
     }
 }
 

@@ -12,6 +12,7 @@ pub mod transfer;
 use async_trait::async_trait;
 use bytes::Bytes;
 use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
+use uuid::Uuid;
 
 pub use sql::SqlStore;
 
@@ -115,6 +116,9 @@ pub trait Store: Send + Sync + 'static {
     async fn member(&self, log: LogId, user: UserId) -> Result<Option<Member>, StoreError>;
     /// Events of a log in ascending seq: at most `limit`, and at most `max_bytes` of payload (but at least one), nearest to the given end first.
     async fn events(&self, log: LogId, range: Range, limit: u32, max_bytes: usize) -> Result<Vec<Event>, StoreError>;
+
+    /// Drawn when the store was made, and no other's: two cores of one cluster have to see the same.
+    async fn installation(&self) -> Result<Uuid, StoreError>;
 
     /// Whether the store answers and can write; for readiness.
     async fn check(&self) -> Result<(), StoreError>;

@@ -42,7 +42,12 @@ macro_rules! contract {
     };
 }
 
-contract!(nodes_come_change_and_go, two_live_nodes_do_not_share_a_name, one_alone_has_a_claim);
+contract!(
+    nodes_come_change_and_go,
+    two_live_nodes_do_not_share_a_name,
+    one_alone_has_a_claim,
+    all_say_the_same_for_ever
+);
 
 /// A node that died has its name until its lease runs out: who starts again under it waits for that.
 #[tokio::test]

@@ -77,4 +77,9 @@ macro_rules! discovery_contract {
     };
 }
 
-discovery_contract!(nodes_come_change_and_go, two_live_nodes_do_not_share_a_name, one_alone_has_a_claim);
+discovery_contract!(
+    nodes_come_change_and_go,
+    two_live_nodes_do_not_share_a_name,
+    one_alone_has_a_claim,
+    all_say_the_same_for_ever
+);

@@ -133,6 +133,7 @@ impl Members {
             name,
             address: entry.address,
             services: entry.services,
+            bus: entry.bus,
             partitions: entry.partitions,
         };
         let edge = |(name, entry): (String, Entry)| EdgeNode { name, url: entry.address };

@@ -7,11 +7,20 @@ mod members;
 use std::{path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
-use etcd_client::{Certificate, Client, ConnectOptions, Error, TlsOptions};
+use etcd_client::{
+    Certificate, Client, Compare, CompareOp, ConnectOptions, Error, TlsOptions, Txn, TxnOp, TxnOpResponse,
+};
 use serde::{Deserialize, Serialize};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
 
-use self::{holder::Holder, members::Members};
+use self::{
+    holder::{Holder, answer},
+    members::Members,
+};
 use super::{Claim, CoreNode, Discovery, DiscoveryError, EdgeNode, Node, Registration};
 
 /// Discovery by etcd.
@@ -107,6 +116,7 @@ impl Discovery for EtcdDiscovery {
             Node::Core(core) => Entry {
                 address: core.address.clone(),
                 services: core.services.clone(),
+                bus: core.bus.clone(),
                 partitions: core.partitions.clone(),
                 ..Entry::default()
             },
@@ -131,6 +141,38 @@ impl Discovery for EtcdDiscovery {
         let held = taker.held();
         Ok(Claim::new(held, wanted, tokio::spawn(taker.hold(until, move |()| entry.clone()))))
     }
+
+    async fn agree(&self, name: &str, value: &str) -> Result<(), DiscoveryError> {
+        let key = self.key("agreed", name);
+        let txn = || {
+            let first = Compare::version(key.clone(), CompareOp::Equal, 0);
+            Txn::new()
+                .when([first])
+                .and_then([TxnOp::put(key.clone(), value, None)])
+                .or_else([TxnOp::get(key.clone(), None)])
+        };
+        let until = Instant::now() + PATIENCE;
+        let mut client = self.client.clone();
+        let done = loop {
+            match answer(client.txn(txn())).await {
+                Ok(done) => break done,
+                Err(error) if is_refusal(&error) => return Err(DiscoveryError::Refused(describe(&error))),
+                Err(_) if Instant::now() < until => sleep(PAUSE).await,
+                Err(error) => {
+                    let endpoints = self.config.endpoints.join(", ");
+                    return Err(DiscoveryError::Unreachable { endpoints, reason: describe(&error) });
+                }
+            }
+        };
+        let said = done.op_responses().into_iter().find_map(|response| match response {
+            TxnOpResponse::Get(found) => found.kvs().first().map(|kv| String::from_utf8_lossy(kv.value()).into_owned()),
+            _ => None,
+        });
+        match said {
+            Some(cluster) if cluster != value => Err(DiscoveryError::Differs { key, cluster, here: value.to_owned() }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The value of a key. It is read by programs of other versions: fields are only added.
@@ -141,6 +183,8 @@ struct Entry {
     address: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     services: Vec<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    bus: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     partitions: Vec<u32>,
     /// Of one process: tells a node's own key from that of another of its name.

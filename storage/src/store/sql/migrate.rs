@@ -1,6 +1,7 @@
 //! The schema's versions.
 
 use sea_orm::ConnectionTrait;
+use uuid::Uuid;
 
 use super::Db;
 use crate::store::StoreError;
@@ -46,7 +47,17 @@ pub(in crate::store) async fn migrate<C: ConnectionTrait>(db: &Db<'_, C>) -> Res
         }
         Some(_) => db.execute("UPDATE schema_version SET version = ?", vec![known.into()]).await?,
     };
+    if db.row(INSTALLATION, vec![]).await?.is_none() {
+        let id = Uuid::new_v4().as_bytes().to_vec();
+        db.execute("INSERT INTO installation (id) VALUES (?)", vec![id.into()]).await?;
+    }
     Ok(())
+}
+
+/// What this store is known by.
+pub(super) async fn installation<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<Uuid, StoreError> {
+    let row = db.row(INSTALLATION, vec![]).await?.ok_or_else(|| StoreError::Failed("it has no installation".into()))?;
+    Uuid::from_slice(&row.bytes(0)?).map_err(|error| StoreError::Failed(format!("its installation: {error}")))
 }
 
 /// The statements of a list, without its comments.
@@ -62,5 +73,11 @@ pub(super) async fn check<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), Stor
 }
 
 /// Version n is made from version n - 1 by statement list n, counted from 1.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("../migrations/1.sql"), include_str!("../migrations/2.sql"), include_str!("../migrations/3.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("../migrations/1.sql"),
+    include_str!("../migrations/2.sql"),
+    include_str!("../migrations/3.sql"),
+    include_str!("../migrations/4.sql"),
+];
+
+const INSTALLATION: &str = "SELECT id FROM installation";

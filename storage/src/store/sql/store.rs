@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use gogochat_proto::ids::{DeviceId, LogId, UserId};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
 use tokio::task::AbortHandle;
+use uuid::Uuid;
 
 use super::{Db, Dialect, accounts, contacts, conversations, devices, events, migrate, sign_outs};
 use crate::store::{
@@ -246,6 +247,10 @@ impl Store for SqlStore {
 
     async fn events(&self, log: LogId, range: Range, limit: u32, max_bytes: usize) -> Result<Vec<Event>, StoreError> {
         events::range(&self.read(), log, range, limit, max_bytes).await
+    }
+
+    async fn installation(&self) -> Result<Uuid, StoreError> {
+        migrate::installation(&self.read()).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

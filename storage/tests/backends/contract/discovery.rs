@@ -10,6 +10,7 @@ pub(crate) fn core(name: &str, port: u16) -> CoreNode {
         name: name.into(),
         address: format!("10.0.0.1:{port}"),
         services: vec!["account".into(), "chat".into()],
+        bus: "kafka".into(),
         partitions: Vec::new(),
     }
 }
@@ -76,6 +77,20 @@ pub(crate) async fn one_alone_has_a_claim(here: Arc<dyn Discovery>, there: Arc<d
     let second = there.claim("chat", "core-2").await.unwrap();
     assert!(*second.held().borrow() && *apart.held().borrow());
     assert!(here.cores().borrow().is_empty(), "a claim is no node");
+}
+
+pub(crate) async fn all_say_the_same_for_ever(here: Arc<dyn Discovery>, there: Arc<dyn Discovery>) {
+    here.agree("store", "one").await.unwrap();
+    there.agree("store", "one").await.unwrap();
+    there.agree("another", "two").await.unwrap();
+    drop(here);
+    let error = there.agree("store", "two").await.unwrap_err();
+    assert!(
+        matches!(&error, DiscoveryError::Differs { cluster, here, .. } if cluster == "one" && here == "two"),
+        "{error:?}"
+    );
+    there.agree("store", "one").await.unwrap();
+    assert!(there.cores().borrow().is_empty(), "it is no node");
 }
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
