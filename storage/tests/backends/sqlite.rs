@@ -112,9 +112,12 @@ async fn an_older_schema_is_brought_up_to_date() {
     let kept = world.log(log).await;
     opened.store.close().await;
     let raw = raw(&opened.path()).await;
-    for sql in
-        ["DROP TABLE signed_out", "ALTER TABLE sent DROP COLUMN refused", "UPDATE schema_version SET version = 1"]
-    {
+    for sql in [
+        "DROP TABLE signed_out",
+        "ALTER TABLE sent DROP COLUMN refused",
+        "DROP TABLE installation",
+        "UPDATE schema_version SET version = 1",
+    ] {
         raw.execute_unprepared(sql).await.unwrap();
     }
     raw.close().await.unwrap();
@@ -124,6 +127,9 @@ async fn an_older_schema_is_brought_up_to_date() {
     assert_eq!(world.say(other, log, "new").await, 3);
     assert!(world.store.revoke_device(one, world.device(one), NOW).await.unwrap());
     assert_eq!(world.store.last_sign_out().await.unwrap(), 1);
+    let drawn = world.store.installation().await.unwrap();
+    world.store.close().await;
+    assert_eq!(sqlite::open(&opened.path()).await.unwrap().installation().await.unwrap(), drawn);
 }
 
 #[tokio::test]
