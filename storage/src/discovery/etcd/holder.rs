@@ -101,9 +101,14 @@ impl Holder {
             }
         }
         if let Some(lease) = self.lease.take() {
-            // The key goes with it.
-            let revoked = timeout(ASK, self.client.lease_revoke(lease.id)).await;
-            tracing::debug!(key = self.key, ok = matches!(revoked, Ok(Ok(_))), "given back");
+            self.entry.leaving = true;
+            let giving_back = async {
+                self.write(lease).await?;
+                // The key goes with it.
+                self.client.lease_revoke(lease.id).await
+            };
+            let given_back = timeout(ASK, giving_back).await;
+            tracing::debug!(key = self.key, ok = matches!(given_back, Ok(Ok(_))), "given back");
         }
         self.held.send_replace(false);
     }

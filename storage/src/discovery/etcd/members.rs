@@ -18,7 +18,7 @@ pub(super) struct Members {
     prefix: String,
     grace: Duration,
     known: BTreeMap<String, Entry>,
-    /// Those that a new list did not have, and when they are forgotten: after an outage nodes need a moment to register again.
+    /// Those whose key is gone without a word, and when they are forgotten: after an outage, or started again at once, a node needs a moment to register.
     missing: BTreeMap<String, Instant>,
     cores: Arc<watch::Sender<Vec<CoreNode>>>,
     edges: Arc<watch::Sender<Vec<EdgeNode>>>,
@@ -57,8 +57,9 @@ impl Members {
         for name in self.known.keys().filter(|name| !listed.contains_key(*name)) {
             self.missing.entry(name.clone()).or_insert(forget);
         }
-        self.missing.retain(|name, _| !listed.contains_key(name));
-        self.known.extend(listed);
+        for (name, entry) in listed {
+            self.say(name, entry);
+        }
         self.tell();
         Ok(found.header().map_or(0, etcd_client::ResponseHeader::revision))
     }
@@ -108,17 +109,33 @@ impl Members {
         for event in change.events() {
             let Some(kv) = event.kv() else { continue };
             let name = String::from_utf8_lossy(kv.key()).into_owned();
-            self.missing.remove(&name);
             match event.event_type() {
-                EventType::Put => {
-                    self.known.insert(name, holder::entry(kv.value()));
-                }
-                EventType::Delete => {
-                    self.known.remove(&name);
-                }
+                EventType::Put => self.say(name, holder::entry(kv.value())),
+                EventType::Delete => self.miss(name),
             }
         }
         self.tell();
+    }
+
+    fn say(&mut self, name: String, entry: Entry) {
+        self.missing.remove(&name);
+        if entry.leaving {
+            self.known.remove(&name);
+        } else {
+            self.known.insert(name, entry);
+        }
+    }
+
+    /// A core that was killed and started again has its key anew just after the old one's lease has run out, and edges that are attached to it by then
+    /// must not leave it between. An edge is no more than a place to go to: one that may be dead is none.
+    fn miss(&mut self, name: String) {
+        let kind = name.strip_prefix(&self.prefix).and_then(|name| name.split('/').next());
+        if kind == Some(CORES) && self.known.contains_key(&name) {
+            self.missing.entry(name).or_insert(Instant::now() + self.grace);
+        } else {
+            self.missing.remove(&name);
+            self.known.remove(&name);
+        }
     }
 
     fn tell(&self) {

@@ -187,6 +187,9 @@ struct Entry {
     bus: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     partitions: Vec<u32>,
+    /// The node goes away in order: nobody need wait whether it comes back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    leaving: bool,
     /// Of one process: tells a node's own key from that of another of its name.
     #[serde(default)]
     token: String,
