@@ -134,6 +134,7 @@ pub(crate) fn edge(config: &Config, certificate: &Arc<Reloadable>) -> EdgeConfig
         // Of this node's own: with one that nodes share, packets sent astray would end connections of others (RFC 9000 section 21.11).
         reset_key: certificate.derive("QUIC stateless reset", &config.node).ok(),
         limits: Limits {
+            sessions: config.edge.sessions,
             connections_per_address: config.edge.connections_per_address,
             sessions_per_user: config.edge.sessions_per_user,
             ..Limits::default()

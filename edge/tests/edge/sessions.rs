@@ -1,6 +1,8 @@
 //! What a session does, the same over each transport.
 
+use gogochat_edge::Limits;
 use gogochat_proto::{
+    close::CloseCode,
     ids::{LogId, UserId},
     v1::{self, client_frame, server_frame},
 };
@@ -121,5 +123,23 @@ async fn ping_is_answered() {
         let mut client = world.log_in(kind, UserId::new_v7()).await;
         client.send(client_frame::Frame::Ping(v1::Ping { nonce: 99 })).await;
         assert_eq!(client.next().await, server_frame::Frame::Pong(v1::Pong { nonce: 99 }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_sessions_than_the_edge_may_have() {
+    let world = World::with(Limits { sessions: 2, ..Limits::default() }).await;
+    let user = UserId::new_v7();
+    for kind in KINDS {
+        let mut sessions = vec![world.log_in(kind, user).await, world.log_in(kind, user).await];
+        let mut third = soon(world.connect(kind)).await;
+        third.hello(&format!("user {user}")).await;
+        let code = u32::from(CloseCode::Unavailable.code());
+        assert_eq!(soon(third.end()).await.1, code, "{kind:?}");
+        drop(sessions.pop());
+        eventually("there is room", || world.edge.handle().sessions() == 1).await;
+        sessions.push(world.log_in(kind, user).await);
+        drop(sessions);
+        eventually("all have gone", || world.edge.handle().sessions() == 0).await;
     }
 }

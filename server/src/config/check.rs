@@ -89,6 +89,9 @@ fn edge(config: &Config, problems: &mut Problems) {
             );
         }
     }
+    if !(1..=MAX_SESSIONS).contains(&config.edge.sessions) {
+        problems.add("edge.sessions", format!("{} is out of range: give 1 to {MAX_SESSIONS}", config.edge.sessions));
+    }
     let public = &config.edge.public;
     if !public.is_empty() && crate::edges::authority(public).is_none() {
         problems.add(
@@ -205,3 +208,6 @@ fn cluster(config: &Config, problems: &mut Problems) {
         problems.file("cluster.key", &config.cluster.key, "this node's private key (`gogochat certs` makes it)");
     }
 }
+
+/// When a core is lost, all of its sessions move at once: as many as may wait for another core's stream.
+const MAX_SESSIONS: usize = 1_000_000;

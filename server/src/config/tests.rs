@@ -91,6 +91,12 @@ fn each_problem_names_its_key() {
     }
     let core = "roles = [\"core\"]\ncluster.listen = \"127.0.0.1:1\"\nhttp.proxy_protocol_from = [\"10.0.0.5\"]";
     assert_eq!(keys(core)[0], "http.proxy_protocol_from");
+    let sessions = |number: &str| keys(&format!("{CORE}\nedge.sessions = {number}"));
+    for (number, problems) in
+        [("0", &["edge.sessions"][..]), ("1", &[]), ("1_000_000", &[]), ("1_000_001", &["edge.sessions"])]
+    {
+        assert_eq!(sessions(number), problems, "{number}");
+    }
     let blobs = |rest: &str| keys(&format!("{CORE}\ncore.{rest}"));
     for good in [
         "blobs = \"folder:/srv/blobs\"",
