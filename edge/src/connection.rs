@@ -418,7 +418,9 @@ impl Hub {
     pub(crate) async fn sweep(self: &Arc<Self>) {
         let now = Instant::now();
         let attached = self.upstreams.is_attached();
-        self.look_for_untold(now);
+        let reach = self.upstreams.reach(now);
+        metrics::gauge!(names::OUT_OF_REACH).set(reach.away.iter().filter(|core| core.lives).count() as f64);
+        self.look_for_untold(&reach, now);
         self.signed_out.lock().retain(|_, since| now.saturating_duration_since(*since) < SIGNED_OUT_KEPT);
         let (mut bytes, mut frames) = (0, 0);
         for (index, peer) in self.registry.all().into_iter().enumerate() {

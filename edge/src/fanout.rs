@@ -26,7 +26,7 @@ use crate::{
         wire::Shared,
     },
     tickets::TokenHash,
-    upstream::{Downstream, Home, Upstream, interest},
+    upstream::{Downstream, Home, Reach, Upstream, interest},
 };
 
 /// Takes what the core says. Fan-out goes through a queue of its own, so that no reply waits behind a large group.
@@ -238,9 +238,13 @@ impl Hub {
         }
     }
 
-    /// Has it looked for again when it is time. To be called now and then.
-    pub(crate) fn look_for_untold(&self, now: Instant) {
-        let due = self.looks.lock().is_due(now);
+    /// Has it looked for again when it is time, and as long as a core cannot be reached. To be called now and then.
+    pub(crate) fn look_for_untold(&self, reach: &Reach, now: Instant) {
+        let due = {
+            let mut looks = self.looks.lock();
+            let due = looks.is_due(now);
+            reach.away.iter().any(|core| looks.missed(core.away, core.lives, now)) || due
+        };
         if due {
             self.look_for_all();
         }

@@ -22,7 +22,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::Router;
@@ -48,7 +48,7 @@ use self::{
 pub use self::{
     config::{EdgeConfig, Limits},
     listen::{BindError, Network, NetworkError},
-    upstream::{Core, CoreLink, Cores},
+    upstream::{Core, CoreLink, Cores, OutOfReach, Reach},
 };
 
 /// An edge whose sockets are bound, before it serves: its addresses are known.
@@ -133,16 +133,8 @@ impl Edge {
         hub.draining.store(true, Ordering::Relaxed);
         let mut turn = targets.iter().cycle();
         let mut tell = |peer: &Peer| {
-            let welcomed = peer.welcomed.load(Ordering::Relaxed);
-            if welcomed {
-                let left = end.saturating_duration_since(tokio::time::Instant::now()).as_millis();
-                let left = left.next_multiple_of(DRAIN_STEP.as_millis());
-                let left = i32::try_from(left).unwrap_or(i32::MAX);
-                let ticket = hub.ticket(peer, now_ms() + i64::from(left) + TICKET_LIFE_MS);
-                let notice = v1::Drain { deadline_ms: left, target: turn.next().cloned().unwrap_or_default(), ticket };
-                peer.outlet.send(server_frame::Frame::Drain(notice), None);
-            }
-            welcomed
+            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            hub.send_away(peer, left, || turn.next().cloned().unwrap_or_default())
         };
         let everybody_left = async {
             // Those that a core is just opening are told once they are welcome: nothing comes before that.
@@ -229,6 +221,20 @@ impl Handle {
         Ok(())
     }
 
+    /// Which cores with `chat` it is attached to, and for how long it has not been attached to others.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        self.hub.upstreams.reach(Instant::now())
+    }
+
+    /// Tells every client who is here now to go to one of `targets`, the URLs of other edges, at a moment of its own within a quarter of `within`. Whoever stays is served as before.
+    pub fn send_away(&self, within: Duration, targets: &[String]) {
+        let mut turn = targets.iter().cycle();
+        for peer in self.hub.registry.all() {
+            self.hub.send_away(&peer, within, || turn.next().cloned().unwrap_or_default());
+        }
+    }
+
     /// Sessions at the moment.
     #[must_use]
     pub fn sessions(&self) -> usize {
@@ -238,6 +244,21 @@ impl Handle {
     /// Waits until a core is attached.
     pub async fn attached(&self) {
         self.hub.upstreams.attached().await;
+    }
+}
+
+impl Hub {
+    /// Tells a client to go elsewhere within `left`. `false`: it is being opened, and nothing comes before Welcome.
+    fn send_away(&self, peer: &Peer, left: Duration, target: impl FnOnce() -> String) -> bool {
+        let welcomed = peer.welcomed.load(Ordering::Relaxed);
+        if welcomed {
+            let left = left.as_millis().next_multiple_of(DRAIN_STEP.as_millis());
+            let left = i32::try_from(left).unwrap_or(i32::MAX);
+            let ticket = self.ticket(peer, now_ms() + i64::from(left) + TICKET_LIFE_MS);
+            let notice = v1::Drain { deadline_ms: left, target: target(), ticket };
+            peer.outlet.send(server_frame::Frame::Drain(notice), None);
+        }
+        welcomed
     }
 }
 

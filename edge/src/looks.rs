@@ -1,4 +1,4 @@
-//! When a core looks into the store for what others, which were lost, may have committed and not told.
+//! When a core looks into the store for what others may have committed and not told here: those that were lost, and those that cannot be reached.
 
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,18 @@ impl Looks {
         look
     }
 
+    /// A core has not been attached for `away`, and may commit all the time. Whether it is time for a look: every few seconds, or less and less often where
+    /// nobody knows that it is up.
+    pub(crate) fn missed(&mut self, away: Duration, lives: bool, now: Instant) -> bool {
+        let most = if lives { LOOK_AGAIN } else { SELDOM };
+        let pause = (away / 2).clamp(LOOK_AGAIN, most);
+        let look = away >= LOOK_AGAIN && self.last.is_none_or(|last| now.saturating_duration_since(last) >= pause);
+        if look {
+            self.last = Some(now);
+        }
+        look
+    }
+
     /// Whether it is time for a look.
     pub(crate) fn is_due(&mut self, now: Instant) -> bool {
         let due = self.due.take_if(|due| *due <= now).is_some();
@@ -44,6 +56,7 @@ impl Looks {
 /// After a core was lost: longer than what it had begun in the store goes on without it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 const APART: Duration = Duration::from_secs(1);
+const SELDOM: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -67,6 +80,22 @@ mod tests {
         // Each is looked for at once, within 5 s more and when what it had begun has ended.
         assert_eq!(looks(&[0, 4, 8]), [0, 4, 5, 8, 9, 13]);
         assert_eq!(looks(&[0, 2, 4, 6, 8, 10]), [0, 2, 4, 5, 6, 8, 9, 10, 13, 15]);
+    }
+
+    #[test]
+    fn a_core_that_stays_away_is_looked_for_as_long_as_it_does() {
+        let seconds = |lives: bool, until: u64| {
+            let (mut looks, start) = (Looks::default(), Instant::now());
+            assert!(looks.lost(start));
+            let at = |second: &u64| {
+                let away = Duration::from_secs(*second);
+                let due = looks.is_due(start + away);
+                looks.missed(away, lives, start + away) || due
+            };
+            (1..=until).filter(at).collect::<Vec<_>>()
+        };
+        assert_eq!(seconds(true, 30), [5, 10, 15, 20, 25, 30]);
+        assert_eq!(seconds(false, 400), [5, 10, 20, 40, 80, 140, 200, 260, 320, 380]);
     }
 
     #[test]

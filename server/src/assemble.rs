@@ -15,6 +15,7 @@ use crate::{
     certificate::Reloadable,
     config::{Config, DiscoveryKind, Role},
     cores,
+    detour::Detour,
     edges::Edges,
     identity::Identity,
     membership::Membership,
@@ -78,6 +79,7 @@ async fn serve(
             name: config.node.clone(),
             address: String::new(),
             services: settings::core(&config).services,
+            lives: true,
             link: edge::CoreLink::new(started.node_service()),
         });
         if let (Some(address), Some(identity)) = (config.cluster.listen, &identity) {
@@ -88,7 +90,7 @@ async fn serve(
         }
         membership.join(&config, assigned, &stop).await?;
         let probe = started.clone();
-        checks.push(("core", Arc::new(move || probe.ready())));
+        checks.push(("core", Arc::new(move || probe.ready().map(|()| None))));
         core = Some((started, membership));
     }
 
@@ -99,8 +101,9 @@ async fn serve(
         let cores = cores::follow(own, discovery.cores(), identity, configured, &stop, &tasks)?;
         let started = edge::Edge::bind(settings::edge(&config, &certificate), cores).await?;
         let probe = started.handle();
-        checks.push(("edge", Arc::new(move || probe.ready())));
         let edges = Edges::join(&config, discovery.clone(), started.handle());
+        let detour = Detour::watch(&config.node, started.handle(), edges.watch(), &stop, &tasks);
+        checks.push(("edge", Arc::new(move || probe.ready().and_then(|()| detour.ready()))));
         let policy = settings::content_security_policy(&config, certificate.is_pinned(), edges.watch());
         front = Some((started.start(page::router(policy), status::router(checks, metrics)), edges));
     } else {

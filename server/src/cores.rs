@@ -73,7 +73,8 @@ fn update(
                 }
             }
         };
-        cores.push(Core { name: node.name.clone(), address: node.address.clone(), services, link });
+        let (name, address) = (node.name.clone(), node.address.clone());
+        cores.push(Core { name, address, services, lives: node.lives, link });
     }
     Ok(cores)
 }
@@ -88,7 +89,14 @@ mod tests {
 
     fn node(name: &str, address: &str) -> CoreNode {
         let services = vec!["chat".into()];
-        CoreNode { name: name.into(), address: address.into(), services, bus: String::new(), partitions: Vec::new() }
+        CoreNode {
+            name: name.into(),
+            address: address.into(),
+            services,
+            bus: String::new(),
+            partitions: Vec::new(),
+            lives: true,
+        }
     }
 
     #[tokio::test]

@@ -18,15 +18,15 @@ pub(crate) struct Edges {
 }
 
 impl Edges {
-    /// Lets the others know this edge once it takes sessions, if it has an address of its own.
+    /// Lets the others know this edge, and which cores it reaches, once it takes sessions.
     pub(crate) fn join(config: &Config, discovery: Arc<dyn Discovery>, edge: Handle) -> Self {
         let (edges, left) = (discovery.edges(), CancellationToken::new());
-        let node = EdgeNode { name: config.node.clone(), url: config.edge.public.clone() };
-        let registering = (!node.url.is_empty()).then(|| tokio::spawn(register(discovery, edge, node, left.clone())));
+        let node = EdgeNode { name: config.node.clone(), url: config.edge.public.clone(), cores: Vec::new() };
+        let registering = Some(tokio::spawn(register(discovery, edge, node, left.clone())));
         Self { node: config.node.clone(), edges, left, registering }
     }
 
-    /// The edges that have an address of their own, this one among them.
+    /// All edges, this one among them.
     pub(crate) fn watch(&self) -> watch::Receiver<Vec<EdgeNode>> {
         self.edges.clone()
     }
@@ -51,19 +51,27 @@ impl Drop for Edges {
 }
 
 /// Registers, however long that takes: an edge serves its clients with or without.
-async fn register(discovery: Arc<dyn Discovery>, edge: Handle, node: EdgeNode, left: CancellationToken) {
+async fn register(discovery: Arc<dyn Discovery>, edge: Handle, mut node: EdgeNode, left: CancellationToken) {
     if left.run_until_cancelled(edge.attached()).await.is_none() {
         return;
     }
     loop {
+        node.cores = edge.reach().attached;
         let registering = discovery.register(Node::Edge(node.clone()));
         match left.run_until_cancelled(registering).await {
             None => return,
             Some(Ok(registration)) => {
-                left.cancelled().await;
+                while left.run_until_cancelled(sleep(LOOK)).await.is_some() {
+                    let cores = edge.reach().attached;
+                    registration.update(|node| {
+                        if let Node::Edge(edge) = node {
+                            edge.cores = cores;
+                        }
+                    });
+                }
                 return registration.close().await;
             }
-            Some(Err(error)) => tracing::error!(%error, "no edge that drains sends its clients here (tried again)"),
+            Some(Err(error)) => tracing::error!(%error, "other edges do not know of this one (tried again)"),
         }
         if left.run_until_cancelled(sleep(AGAIN)).await.is_none() {
             return;
@@ -82,6 +90,8 @@ pub(crate) fn authority(url: &str) -> Option<String> {
 }
 
 const AGAIN: Duration = Duration::from_secs(5);
+/// How soon a change is told.
+const LOOK: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

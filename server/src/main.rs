@@ -7,6 +7,7 @@ mod certificate;
 mod command;
 mod config;
 mod cores;
+mod detour;
 mod edges;
 mod identity;
 mod issue;

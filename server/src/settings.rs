@@ -99,6 +99,7 @@ fn cores(config: &Config) -> Vec<CoreNode> {
         services: names(&core.services),
         bus: String::new(),
         partitions: Vec::new(),
+        lives: false,
     });
     cores.collect()
 }
@@ -111,6 +112,7 @@ pub(crate) fn own_core(config: &Config) -> Option<CoreNode> {
         services: names(&config.core.services),
         bus: config.core.bus.name().to_owned(),
         partitions: Vec::new(),
+        lives: true,
     })
 }
 

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 /// The parts of this process whose state makes it ready.
 pub(crate) type Checks = Vec<(&'static str, Check)>;
-/// Says what is missing for a part to be ready.
-pub(crate) type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// Says what is missing for a part to be ready, or what is amiss though it is.
+pub(crate) type Check = Arc<dyn Fn() -> Result<Option<String>, String> + Send + Sync>;
 
 /// `/livez`: the process runs. `/readyz`: it can serve, or which part cannot and why. `/metrics`: Prometheus text.
 pub(crate) fn router(checks: Checks, metrics: PrometheusHandle) -> Router {
@@ -39,8 +39,8 @@ async fn ready(State(checks): State<Arc<Checks>>) -> impl IntoResponse {
     let parts: Vec<Part> = checks
         .iter()
         .map(|(name, check)| {
-            let reason = check().err();
-            Part { name, ready: reason.is_none(), reason }
+            let checked = check();
+            Part { name, ready: checked.is_ok(), reason: checked.unwrap_or_else(Some) }
         })
         .collect();
     let ready = parts.iter().all(|part| part.ready);

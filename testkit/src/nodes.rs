@@ -46,12 +46,13 @@ pub struct Node {
     pub name: String,
     /// The clear address.
     pub http: SocketAddr,
-    /// An edge's address with TLS and QUIC.
+    /// An edge's address with TLS and QUIC; where a core takes edges.
     pub edge: SocketAddr,
     /// What it says on standard error.
     pub log: PathBuf,
     binary: PathBuf,
     config: PathBuf,
+    environment: Vec<(String, String)>,
     process: Option<Process>,
 }
 
@@ -120,7 +121,8 @@ impl Nodes {
             );
             std::fs::write(&config, text)?;
             let log = dir.path().join(format!("{node}.log"));
-            anyhow::Ok(Node { name: node.to_owned(), http, edge, log, binary: binary.clone(), config, process: None })
+            let (name, binary, environment) = (node.to_owned(), binary.clone(), Vec::new());
+            anyhow::Ok(Node { name, http, edge, log, binary, config, environment, process: None })
         };
         let cores = cores.iter().zip(&plan.cores).map(|(node, run)| {
             let run = if run.is_empty() { String::new() } else { format!("services = {run:?}\n") };
@@ -154,6 +156,11 @@ impl Nodes {
 }
 
 impl Node {
+    /// Has a key say something else than its configuration does, from its next start on: "GOGOCHAT__CLUSTER__ADDRESS".
+    pub fn set(&mut self, key: &str, value: impl ToString) {
+        self.environment.push((key.to_owned(), value.to_string()));
+    }
+
     /// Starts it, ended if it still runs.
     ///
     /// # Errors
@@ -161,7 +168,7 @@ impl Node {
     pub fn start(&mut self) -> anyhow::Result<()> {
         self.kill()?;
         let args = ["serve".into(), "--config".into(), self.config.display().to_string()];
-        self.process = Some(Process::start(&self.binary, args, &self.log)?);
+        self.process = Some(Process::start_with(&self.binary, args, self.environment.clone(), &self.log)?);
         Ok(())
     }
 

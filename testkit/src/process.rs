@@ -29,9 +29,23 @@ impl Process {
         args: impl IntoIterator<Item = S>,
         log: &Path,
     ) -> anyhow::Result<Self> {
+        Self::start_with(binary, args, [], log)
+    }
+
+    /// The same, with more in its environment.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_with<S: AsRef<OsStr>>(
+        binary: &Path,
+        args: impl IntoIterator<Item = S>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        log: &Path,
+    ) -> anyhow::Result<Self> {
         let log = std::fs::File::options().create(true).append(true).open(log)?;
         let child = Command::new(binary)
             .args(args)
+            .envs(environment)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -24,6 +24,12 @@ pub struct Proxy {
     _guard: DropGuard,
 }
 
+/// Some of a proxy's connections.
+#[derive(Debug)]
+pub struct Part {
+    connections: CancellationToken,
+}
+
 impl Proxy {
     /// Starts forwarding to `target`.
     ///
@@ -61,6 +67,19 @@ impl Proxy {
     /// Breaks every connection, and each new one until [`Self::mend`].
     pub fn cut(&self) {
         self.connections.borrow().cancel();
+    }
+
+    /// The connections that there are now, as a part that can be cut apart from those that come later.
+    #[must_use]
+    pub fn part(&self) -> Part {
+        let connections = self.connections.send_replace(self.stop.child_token());
+        Part { connections }
+    }
+
+    /// Breaks every connection of a part, and each new one of anybody until [`Self::mend`]; others stay.
+    pub fn cut_part(&self, part: &Part) {
+        part.connections.cancel();
+        self.connections.send_replace(part.connections.clone());
     }
 
     /// Lets new connections through again.

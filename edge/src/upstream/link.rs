@@ -83,6 +83,10 @@ pub(crate) struct Upstream {
     retired: CancellationToken,
     /// Sessions whose home it is.
     sessions: AtomicUsize,
+    /// See [`Core::lives`].
+    lives: AtomicBool,
+    /// Since when no stream to it is open.
+    away: Mutex<Option<Instant>>,
     /// When a call to it failed last.
     failed: Mutex<Option<Instant>>,
 }
@@ -135,6 +139,8 @@ impl Upstream {
         Arc::new(Self {
             id,
             client: NodeServiceClient::new(core.link.0.clone()).max_decoding_message_size(MAX_BATCH),
+            lives: AtomicBool::new(core.lives),
+            away: Mutex::new(Some(Instant::now())),
             core,
             hello,
             told,
@@ -164,6 +170,21 @@ impl Upstream {
     /// Whether sessions may begin there.
     pub(crate) fn takes_sessions(&self) -> bool {
         self.takes() && !self.is_leaving()
+    }
+
+    /// For how long no stream to the core has been open; `None`: one is.
+    pub(crate) fn away(&self, now: Instant) -> Option<Duration> {
+        self.away.lock().map(|since| now.saturating_duration_since(since))
+    }
+
+    /// See [`Core::lives`].
+    pub(crate) fn lives(&self) -> bool {
+        self.lives.load(Ordering::Relaxed)
+    }
+
+    /// As in [`Self::lives`].
+    pub(crate) fn set_lives(&self, lives: bool) {
+        self.lives.store(lives, Ordering::Relaxed);
     }
 
     /// Sessions whose home it is.
@@ -359,6 +380,7 @@ impl Upstream {
         // From here on what is told is kept for this stream; what was there before is announced. What comes between is in both, which does no harm.
         self.leaving.store(self.retired.is_cancelled(), Ordering::Relaxed);
         self.outbox.lock().attached = true;
+        *self.away.lock() = None;
         let mut announcement = Some(downstream.attached(self));
         self.changed.notify_waiters();
         self.any_changed.notify_waiters();
@@ -396,6 +418,7 @@ impl Upstream {
         *outbox = Outbox { stream: self.after(outbox.stream), ..Outbox::default() };
         drop(outbox);
         if was_attached.is_some() {
+            *self.away.lock() = Some(Instant::now());
             metrics::gauge!(names::ATTACHED).decrement(1.0);
         }
         self.any_changed.notify_waiters();

@@ -35,8 +35,30 @@ pub struct Core {
     pub address: String,
     /// The services that it runs.
     pub services: Vec<Service>,
+    /// Whether it is known to be up. One that is only configured may be down, and is not missed.
+    pub lives: bool,
     /// The way to it.
     pub link: CoreLink,
+}
+
+/// Which cores with `chat` an edge is attached to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// The names of those that it is attached to, sorted.
+    pub attached: Vec<String>,
+    /// The others.
+    pub away: Vec<OutOfReach>,
+}
+
+/// A core that an edge is not attached to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutOfReach {
+    /// Its name.
+    pub name: String,
+    /// For how long it has not been attached.
+    pub away: Duration,
+    /// Whether it is known to be up: then it is the way there that is broken, and what it commits does not come here.
+    pub lives: bool,
 }
 
 /// The cores there are, as they come and go.
@@ -46,7 +68,7 @@ impl Core {
     /// The only core, with every service.
     #[must_use]
     pub fn every_service(link: CoreLink) -> Self {
-        Self { name: "core".into(), address: String::new(), services: Service::ALL.into(), link }
+        Self { name: "core".into(), address: String::new(), services: Service::ALL.into(), lives: true, link }
     }
 
     /// Cores that never change.
@@ -126,6 +148,7 @@ impl Upstreams {
         for core in now {
             if let Some(way) = before.iter().find(|way| way.core.is(&core) && !way.is_retired()) {
                 kept.insert(way.id);
+                way.set_lives(core.lives);
                 continue;
             }
             tracing::info!(core = core.name, address = core.address, services = ?core.services, "a core is there");
@@ -163,6 +186,20 @@ impl Upstreams {
     /// Whether a core is attached.
     pub(crate) fn is_attached(&self) -> bool {
         self.ways.read().iter().any(|way| way.is_attached())
+    }
+
+    /// Which cores with `chat` are within reach, and which are not.
+    pub(crate) fn reach(&self, now: Instant) -> Reach {
+        let mut reach = Reach::default();
+        for way in self.ways.read().iter().filter(|way| way.core.runs(Service::Chat) && !way.is_retired()) {
+            let name = way.core.name.clone();
+            match way.away(now) {
+                None => reach.attached.push(name),
+                Some(away) => reach.away.push(OutOfReach { name, away, lives: way.lives() }),
+            }
+        }
+        reach.attached.sort_unstable();
+        reach
     }
 
     /// Waits until a core is attached.

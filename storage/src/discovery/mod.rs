@@ -59,6 +59,8 @@ pub struct CoreNode {
     pub bus: String,
     /// The partitions whose commands it is given. A hint: a node may be late to say so.
     pub partitions: Vec<u32>,
+    /// Whether it is known to be up, as it goes on saying so. Not of a core that is only configured, that has gone without a word, or while discovery itself is away.
+    pub lives: bool,
 }
 
 /// An edge node.
@@ -66,8 +68,10 @@ pub struct CoreNode {
 pub struct EdgeNode {
     /// Its node name.
     pub name: String,
-    /// Where clients reach this edge and no other: a URL.
+    /// Where clients reach this edge and no other: a URL. Empty: there is no such place.
     pub url: String,
+    /// The names of the cores with `chat` that it is attached to. A hint: it may be late to say so.
+    pub cores: Vec<String>,
 }
 
 impl Node {

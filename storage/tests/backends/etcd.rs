@@ -80,18 +80,28 @@ async fn a_core_that_is_started_again_at_once_is_never_missing_and_a_dead_one_is
             .await
             .unwrap();
     }
-    see(&mut cores, |cores| cores.len() == 2).await;
-    let (told, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    see(&mut cores, |cores| cores.iter().filter(|core| core.lives).count() == 2).await;
+    let (told, mut seen) = tokio::sync::mpsc::channel(16);
     tokio::spawn(async move {
-        while cores.changed().await.is_ok() && told.send(cores.borrow_and_update().clone()).is_ok() {}
+        while cores.changed().await.is_ok() {
+            let now = cores.borrow_and_update().clone();
+            if told.send(now).await.is_err() {
+                return;
+            }
+        }
     });
     let registration = discovery.register(Node::Core(again.clone())).await.unwrap();
+    let mut lapsed = Vec::new();
     loop {
         let seen = timeout(DEADLINE, seen.recv()).await.expect("a dead core stays").unwrap();
-        assert!(seen.contains(&again), "{seen:?}");
-        if seen.len() == 1 {
+        lapsed.extend(seen.iter().filter(|core| !core.lives).map(|core| core.name.clone()));
+        if seen == [again.clone()] {
             break;
         }
+        assert!(seen.iter().any(|core| core.name == "core-1"), "{seen:?}");
+    }
+    for name in ["core-1", "core-2"] {
+        assert!(lapsed.iter().any(|core| core == name), "nobody knew that {name} was dead: {lapsed:?}");
     }
     // One that goes away in order is gone at once.
     let end = Instant::now() + config(&here, &prefix).ttl;

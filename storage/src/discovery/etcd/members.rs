@@ -20,6 +20,8 @@ pub(super) struct Members {
     known: BTreeMap<String, Entry>,
     /// Those whose key is gone without a word, and when they are forgotten: after an outage, or started again at once, a node needs a moment to register.
     missing: BTreeMap<String, Instant>,
+    /// Nothing is heard of etcd.
+    is_away: bool,
     cores: Arc<watch::Sender<Vec<CoreNode>>>,
     edges: Arc<watch::Sender<Vec<EdgeNode>>>,
 }
@@ -31,6 +33,7 @@ impl Members {
             grace: config.ttl + PAUSE,
             known: BTreeMap::new(),
             missing: BTreeMap::new(),
+            is_away: false,
             cores: Arc::default(),
             edges: Arc::default(),
         }
@@ -60,6 +63,7 @@ impl Members {
         for (name, entry) in listed {
             self.say(name, entry);
         }
+        self.is_away = false;
         self.tell();
         Ok(found.header().map_or(0, etcd_client::ResponseHeader::revision))
     }
@@ -70,6 +74,8 @@ impl Members {
             if let Err(error) = self.watch(&client, revision + 1).await {
                 tracing::debug!(%error, "the watch on etcd has ended");
             }
+            self.is_away = true;
+            self.tell();
             revision = loop {
                 sleep(PAUSE).await;
                 match self.list(&client).await {
@@ -143,17 +149,21 @@ impl Members {
             let prefix = format!("{}{kind}/", self.prefix);
             self.known
                 .iter()
-                .filter_map(move |(key, entry)| Some((key.strip_prefix(&prefix)?.to_owned(), entry.clone())))
+                .filter_map(move |(key, entry)| {
+                    let lives = !self.is_away && !self.missing.contains_key(key);
+                    Some((key.strip_prefix(&prefix)?.to_owned(), entry.clone(), lives))
+                })
                 .collect::<Vec<_>>()
         };
-        let core = |(name, entry): (String, Entry)| CoreNode {
+        let core = |(name, entry, lives): (String, Entry, bool)| CoreNode {
             name,
             address: entry.address,
             services: entry.services,
             bus: entry.bus,
             partitions: entry.partitions,
+            lives,
         };
-        let edge = |(name, entry): (String, Entry)| EdgeNode { name, url: entry.address };
+        let edge = |(name, entry, _): (String, Entry, bool)| EdgeNode { name, url: entry.address, cores: entry.cores };
         set(&self.cores, of(CORES).into_iter().map(core).collect());
         set(&self.edges, of(EDGES).into_iter().map(edge).collect());
     }

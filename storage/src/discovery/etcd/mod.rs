@@ -120,7 +120,7 @@ impl Discovery for EtcdDiscovery {
                 partitions: core.partitions.clone(),
                 ..Entry::default()
             },
-            Node::Edge(edge) => Entry { address: edge.url.clone(), ..Entry::default() },
+            Node::Edge(edge) => Entry { address: edge.url.clone(), cores: edge.cores.clone(), ..Entry::default() },
         };
         let mut holder = Holder::new(self.client.clone(), self.config.clone(), self.key(kind, &name), entry(&node));
         holder
@@ -187,6 +187,9 @@ struct Entry {
     bus: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     partitions: Vec<u32>,
+    /// Those that an edge is attached to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    cores: Vec<String>,
     /// The node goes away in order: nobody need wait whether it comes back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     leaving: bool,

@@ -12,6 +12,7 @@ pub(crate) fn core(name: &str, port: u16) -> CoreNode {
         services: vec!["account".into(), "chat".into()],
         bus: "kafka".into(),
         partitions: Vec::new(),
+        lives: true,
     }
 }
 
@@ -42,8 +43,11 @@ pub(crate) async fn nodes_come_change_and_go(here: Arc<dyn Discovery>, there: Ar
     assert_eq!(changed[0], CoreNode { partitions: vec![0, 7, 15], ..core("core-1", 1) });
 
     // An edge may have the name of a core: it is another kind of node.
-    let edge = EdgeNode { name: "core-1".into(), url: "https://edge-1.example:443".into() };
+    let mut edge = EdgeNode { name: "core-1".into(), url: "https://edge-1.example:443".into(), cores: Vec::new() };
     let registered = here.register(Node::Edge(edge.clone())).await.unwrap();
+    see(&mut edges, |edges| edges == [edge.clone()]).await;
+    edge.cores = vec!["core-1".into(), "core-2".into()];
+    registered.update(|node| *node = Node::Edge(edge.clone()));
     see(&mut edges, |edges| edges == [edge.clone()]).await;
 
     two.close().await;

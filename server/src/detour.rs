@@ -1,0 +1,138 @@
+//! What an edge does while it cannot reach a core that another edge reaches: nothing of what that core commits comes here of itself, and what it answers does not
+//! come at all. So new clients had better begin elsewhere, and in the end those that are here go there.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use gogochat_edge::{Handle, Reach};
+use gogochat_storage::discovery::EdgeNode;
+use parking_lot::Mutex;
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::edges::authority;
+
+/// The state of an edge towards the cores.
+#[derive(Debug, Default)]
+pub(crate) struct Detour {
+    /// The cores that are up and out of reach, by name.
+    missed: Vec<String>,
+    /// Since when another edge has reached all cores while this one does not.
+    since: Option<Instant>,
+    /// Beyond `SEND_AWAY`: edges in the same plight do not all act at one moment.
+    jitter: Duration,
+    /// Clients were sent away already since all cores were within reach last.
+    sent_away: bool,
+    is_ready: bool,
+}
+
+/// A detour that is kept up to date.
+#[derive(Debug, Clone)]
+pub(crate) struct Watched(Arc<Mutex<Detour>>);
+
+impl Detour {
+    /// Follows what an edge reaches, and what the others do, until `stop`; sends its clients to others when it comes to that.
+    pub(crate) fn watch(
+        node: &str,
+        edge: Handle,
+        edges: watch::Receiver<Vec<EdgeNode>>,
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) -> Watched {
+        let watched = Watched(Arc::new(Mutex::new(Self { is_ready: true, ..Self::default() })));
+        let (detour, node) = (watched.0.clone(), node.to_owned());
+        let following = async move {
+            let mut ticks = interval(EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let others: Vec<_> = edges.borrow().iter().filter(|edge| edge.name != node).cloned().collect();
+                let targets = detour.lock().tick(&edge.reach(), &others, rand::random(), Instant::now());
+                if let Some(targets) = targets {
+                    tracing::warn!(
+                        sessions = edge.sessions(),
+                        ?targets,
+                        "clients are sent to edges that reach all cores"
+                    );
+                    edge.send_away(WITHIN, &targets);
+                }
+            }
+        };
+        tasks.spawn(stop.clone().run_until_cancelled_owned(following));
+        watched
+    }
+
+    /// Looks at what is within reach, here and at the other edges. `Some`: all clients are to go to these. `random`: 0 to 1.
+    fn tick(&mut self, reach: &Reach, others: &[EdgeNode], random: f64, now: Instant) -> Option<Vec<String>> {
+        let missed: Vec<_> = reach.away.iter().filter(|core| core.lives).map(|core| core.name.clone()).collect();
+        if missed != self.missed {
+            if missed.is_empty() {
+                tracing::info!("all cores are within reach again");
+            } else {
+                tracing::warn!(cores = ?missed, "cores that are up cannot be reached from here");
+            }
+            self.missed = missed;
+        }
+        if self.missed.is_empty() {
+            *self = Self { is_ready: true, ..Self::default() };
+            return None;
+        }
+        let reaches_all =
+            |edge: &&EdgeNode| reach.attached.iter().chain(&self.missed).all(|core| edge.cores.contains(core));
+        let better: Vec<_> = others.iter().filter(reaches_all).collect();
+        if better.is_empty() {
+            // It is the core that nobody reaches, or nobody knows better: this edge is as good as any.
+            (self.since, self.is_ready) = (None, true);
+            return None;
+        }
+        let since = *self.since.get_or_insert_with(|| {
+            self.jitter = JITTER.mul_f64(random);
+            now
+        });
+        let lasts = now.saturating_duration_since(since);
+        self.is_ready = lasts < NOTICED;
+        let targets: Vec<_> =
+            better.into_iter().filter(|edge| authority(&edge.url).is_some()).map(|edge| edge.url.clone()).collect();
+        if self.sent_away || lasts < SEND_AWAY + self.jitter || targets.is_empty() {
+            return None;
+        }
+        self.sent_away = true;
+        Some(targets)
+    }
+
+    /// `Ok(Some)`: what is amiss all the same.
+    fn ready(&self) -> Result<Option<String>, String> {
+        if self.missed.is_empty() {
+            return Ok(None);
+        }
+        let said = format!("{} cannot be reached", self.missed.join(", "));
+        if self.is_ready { Ok(Some(said)) } else { Err(said) }
+    }
+}
+
+impl Watched {
+    /// Whether new clients may come here. `Ok(Some)`: what is amiss all the same.
+    ///
+    /// # Errors
+    /// Which cores are out of reach, where others reach them.
+    pub(crate) fn ready(&self) -> Result<Option<String>, String> {
+        self.0.lock().ready()
+    }
+}
+
+const EVERY: Duration = Duration::from_secs(1);
+/// Longer than a core that has died is still taken to be up.
+const NOTICED: Duration = Duration::from_secs(10);
+const SEND_AWAY: Duration = Duration::from_secs(30);
+const JITTER: Duration = Duration::from_secs(10);
+/// Clients go within a quarter of that.
+const WITHIN: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+#[path = "detour_tests.rs"]
+mod tests;
