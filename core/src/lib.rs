@@ -14,6 +14,7 @@ mod fanout;
 mod gateway;
 mod log;
 pub mod metrics;
+mod outside;
 mod presence;
 mod seldom;
 mod social;
@@ -24,10 +25,9 @@ use std::{sync::Arc, time::Duration};
 
 use gogochat_proto::{method::DESCRIPTORS, node::node_service_server::NodeServiceServer, service::Service};
 use gogochat_storage::{
-    blobs::{BlobError, Blobs},
     bus::{BusCommand, BusError},
     open::Storage,
-    store::{Store, StoreError},
+    store::StoreError,
 };
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -52,6 +52,7 @@ use self::{
         public::{self, Public},
     },
     metrics::Metrics,
+    outside::Outside,
     presence::Presence,
     social::Social,
     sync::Sync,
@@ -66,6 +67,7 @@ pub struct Core {
     gateway: Arc<Gateway>,
     health: HealthReporter,
     state: Arc<Mutex<Result<(), String>>>,
+    outside: Outside,
     grace: Duration,
     workers: TaskTracker,
     /// Cancelled when no command comes any more.
@@ -110,6 +112,10 @@ impl Core {
         };
         let sign_outs = Arc::new(SignOuts::new(auth.clone(), hub.clone(), way));
         spawn(&tasks, &stop, Follower::begin(store.clone(), sign_outs.clone()).await?.run());
+        let outside = Outside::default();
+        for look in outside.looks(&store, &bus, &directory, &blobs, &metrics) {
+            spawn(&tasks, &stop, look);
+        }
         let (presence, moves) = Presence::new(store.clone(), directory, hub.clone(), metrics.clone(), &config);
         let presence = Arc::new(presence);
         if chat {
@@ -160,8 +166,7 @@ impl Core {
             workers.spawn(chat::worker::tell(hub.clone(), store.clone(), settled, notice));
         }
         let local = local.unwrap_or_else(|| bus.clone());
-        spawn(&tasks, &stop, watch_blobs(blobs, metrics.clone()));
-        spawn(&tasks, &stop, housekeeping(store.clone(), auth.clone(), hub.clone(), metrics.clone(), state.clone()));
+        spawn(&tasks, &stop, housekeeping(auth.clone(), hub.clone(), metrics.clone()));
 
         let ground = Ground {
             services,
@@ -182,6 +187,7 @@ impl Core {
             gateway,
             health: HealthReporter::new(),
             state,
+            outside,
             grace,
             workers,
             closing,
@@ -232,7 +238,8 @@ impl Core {
         if self.gateway.is_draining() {
             return Err("draining".to_owned());
         }
-        self.state.lock().clone()
+        self.state.lock().clone()?;
+        self.outside.ready()
     }
 
     /// Goes away in good order: edges are told and open their sessions at other cores, then commands are refused, what was taken is committed and
@@ -293,14 +300,8 @@ fn spawn(tasks: &TaskTracker, stop: &CancellationToken, task: impl Future<Output
     });
 }
 
-/// Looks whether the store answers, and forgets what has had its effect.
-async fn housekeeping(
-    store: Arc<dyn Store>,
-    auth: Arc<Auth>,
-    hub: Arc<Hub>,
-    metrics: Arc<Metrics>,
-    state: Arc<Mutex<Result<(), String>>>,
-) {
+/// Counts what waits, and forgets what has had its effect.
+async fn housekeeping(auth: Arc<Auth>, hub: Arc<Hub>, metrics: Arc<Metrics>) {
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for round in 0_u64.. {
@@ -309,30 +310,6 @@ async fn housekeeping(
         if round.is_multiple_of(SWEEP_ROUNDS) {
             auth.sweep();
         }
-        let checked = store.check().await.map_err(|error| error.to_string());
-        let mut state = state.lock();
-        if !matches!(&*state, Err(reason) if reason == WORKER_ENDED) {
-            *state = checked;
-        }
-    }
-}
-
-/// Looks whether the place of blobs answers. Messages go on without it, so the core stays ready.
-async fn watch_blobs(blobs: Arc<dyn Blobs>, metrics: Arc<Metrics>) {
-    let mut look = tokio::time::interval(BLOBS_EVERY);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut before = Ok(());
-    loop {
-        look.tick().await;
-        let silent = || BlobError::Unavailable("no answer".to_owned());
-        let now = tokio::time::timeout(BLOBS_ANSWER, blobs.check()).await.unwrap_or_else(|_| Err(silent()));
-        metrics.blobs_up.set(if now.is_ok() { 1.0 } else { 0.0 });
-        match (&before, &now) {
-            (Ok(()), Err(error)) => tracing::warn!(%error, "core.blobs"),
-            (Err(_), Ok(())) => tracing::info!("core.blobs: there again"),
-            _ => {}
-        }
-        before = now;
     }
 }
 
@@ -341,8 +318,6 @@ const WORKER_ENDED: &str = "the chat worker has ended";
 const SEE_OFF: Duration = Duration::from_secs(2);
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-const BLOBS_EVERY: Duration = Duration::from_secs(10);
-const BLOBS_ANSWER: Duration = Duration::from_secs(5);
 const SWEEP_ROUNDS: u64 = 30;
 /// Settled batches that may wait to be told: past it the worker waits, and its bus fills.
 const SETTLED: usize = 4;

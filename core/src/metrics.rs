@@ -14,6 +14,9 @@ pub fn describe() {
     describe_histogram!("gogochat_core_commit_seconds", "From handing a batch to the store to its outcome");
     describe_histogram!(BATCH, "Commands in one transaction");
     describe_gauge!("gogochat_core_bus_depth", "Commands that were taken and wait for their answer");
+    describe_gauge!("gogochat_core_store_up", "1: the store answers, 0: it does not");
+    describe_gauge!("gogochat_core_bus_up", "1: the bus takes commands, 0: it does not");
+    describe_gauge!("gogochat_core_presence_up", "1: presence answers, 0: it does not");
     describe_gauge!("gogochat_core_blobs_up", "1: the place of blobs answers, 0: it does not");
     describe_counter!("gogochat_core_commands_total", "Commands put on the bus");
     describe_counter!("gogochat_core_refused_total", "Commands and calls refused, by code");
@@ -34,6 +37,9 @@ pub(crate) struct Metrics {
     pub(crate) commit_seconds: Histogram,
     pub(crate) batch: Histogram,
     pub(crate) bus_depth: Gauge,
+    pub(crate) store_up: Gauge,
+    pub(crate) bus_up: Gauge,
+    pub(crate) presence_up: Gauge,
     pub(crate) blobs_up: Gauge,
     pub(crate) commands: Counter,
     pub(crate) attachments: Gauge,
@@ -53,6 +59,9 @@ impl Default for Metrics {
             commit_seconds: histogram!("gogochat_core_commit_seconds"),
             batch: histogram!(BATCH),
             bus_depth: gauge!("gogochat_core_bus_depth"),
+            store_up: gauge!("gogochat_core_store_up"),
+            bus_up: gauge!("gogochat_core_bus_up"),
+            presence_up: gauge!("gogochat_core_presence_up"),
             blobs_up: gauge!("gogochat_core_blobs_up"),
             commands: counter!("gogochat_core_commands_total"),
             attachments: gauge!("gogochat_core_attachments"),

@@ -105,6 +105,7 @@ pub struct Private {
     script: PathBuf,
     run: TempDir,
     address: SocketAddr,
+    arguments: Vec<String>,
 }
 
 impl Private {
@@ -115,9 +116,26 @@ impl Private {
     pub fn start(name: &str, arguments: &[&str]) -> anyhow::Result<Self> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/service").join(name);
         let [address] = ports::free()?;
-        let private = Self { script, run: tempfile::tempdir()?, address };
-        private.run("up", arguments)?;
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let private = Self { script, run: tempfile::tempdir()?, address, arguments };
+        private.start_again()?;
         Ok(private)
+    }
+
+    /// Stops it; what it holds on disk stays.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub fn stop(&self) -> anyhow::Result<()> {
+        self.run("down", &[])
+    }
+
+    /// Starts it as it was, where it was.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_again(&self) -> anyhow::Result<()> {
+        self.run("up", &self.arguments)
     }
 
     /// HOST:PORT.
@@ -126,7 +144,7 @@ impl Private {
         self.address
     }
 
-    fn run(&self, verb: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    fn run(&self, verb: &str, arguments: &[String]) -> anyhow::Result<()> {
         let name = self.script.file_name().unwrap_or_default().to_string_lossy().to_uppercase();
         let done = Command::new(&self.script)
             .arg(verb)
@@ -141,7 +159,7 @@ impl Private {
 
 impl Drop for Private {
     fn drop(&mut self) {
-        let _ = self.run("down", &[]);
+        let _ = self.stop();
     }
 }
 

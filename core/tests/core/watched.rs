@@ -44,6 +44,10 @@ impl Bus for Watched {
         Ok(Box::new(Watching { consumer: self.bus.consumer().await?, kept: self.kept.clone() }))
     }
 
+    async fn check(&self) -> Result<(), BusError> {
+        self.bus.check().await
+    }
+
     async fn close(&self) {
         self.bus.close().await;
     }

@@ -59,6 +59,11 @@ impl Bus for ChannelBus {
         self.era.subscribe()
     }
 
+    /// It is where the process is.
+    async fn check(&self) -> Result<(), BusError> {
+        Ok(())
+    }
+
     async fn close(&self) {
         self.shared.state.lock().closed = true;
         self.shared.changed.notify_waiters();

@@ -73,6 +73,12 @@ pub trait Bus: Send + Sync + 'static {
     /// Takes part in consuming: the partitions are shared among all who do.
     async fn consumer(&self) -> Result<Box<dyn Consumer>, BusError>;
 
+    /// Whether it takes commands, as far as can be seen without one.
+    ///
+    /// # Errors
+    /// It is not reachable.
+    async fn check(&self) -> Result<(), BusError>;
+
     /// Takes no more commands. Consumers are given what is left, then `None`.
     async fn close(&self);
 

@@ -46,6 +46,11 @@ impl Presence for MemoryPresence {
         };
         Ok(asked.iter().map(status).collect())
     }
+
+    /// It is where the process is.
+    async fn check(&self) -> Result<(), PresenceError> {
+        Ok(())
+    }
 }
 
 #[derive(Debug, Default)]

@@ -15,6 +15,8 @@ pub trait Presence: Send + Sync + 'static {
     async fn offline(&self, user: UserId, session: SessionKey, now: i64) -> Result<bool, PresenceError>;
     /// Where these users stand, in the order asked.
     async fn get(&self, users: &[UserId], now: i64) -> Result<Vec<Status>, PresenceError>;
+    /// Whether it answers.
+    async fn check(&self) -> Result<(), PresenceError>;
 }
 
 /// A session, named by the attachment it came through (the number that an edge gives itself as it starts) and its number there.

@@ -187,13 +187,21 @@ impl Presence for RedisPresence {
         };
         Ok(answers.chunks(2).map(status).collect())
     }
+
+    async fn check(&self) -> Result<(), PresenceError> {
+        time(&self.client).await.map(drop).map_err(unavailable)
+    }
+}
+
+/// What Redis's clock says: seconds since 1970, and microseconds.
+async fn time(client: &Client) -> Result<(i64, i64), fred::error::Error> {
+    client.custom::<(i64, i64), &str>(CustomCommand::new_static("TIME", None, false), Vec::new()).await
 }
 
 /// Compares the clocks. Where Redis does not answer, or not soon, what was found last stays.
 async fn measure(client: &Client, clock: fn() -> i64, ahead: &AtomicI64) {
     let asked = clock();
-    let time = CustomCommand::new_static("TIME", None, false);
-    let Ok((seconds, micros)) = client.custom::<(i64, i64), &str>(time, Vec::new()).await else { return };
+    let Ok((seconds, micros)) = time(client).await else { return };
     let answered = clock();
     if answered.saturating_sub(asked) > PROMPT_MS {
         return;

@@ -37,6 +37,7 @@ use super::{Bus, BusCommand, BusError, Consumer};
 /// The bus over Kafka.
 pub struct KafkaBus {
     shared: Arc<Shared>,
+    asks: Arc<QuietConsumer>,
     alarm: SyncSender<()>,
 }
 
@@ -121,8 +122,8 @@ impl KafkaBus {
             closing: watch::Sender::new(false),
             dropped: AtomicBool::new(false),
         });
-        watcher::start(Arc::clone(&shared), asks, alarms)?;
-        Ok(Self { shared, alarm })
+        watcher::start(Arc::clone(&shared), Arc::clone(&asks), alarms)?;
+        Ok(Self { shared, asks, alarm })
     }
 }
 
@@ -161,6 +162,13 @@ impl Bus for KafkaBus {
 
     async fn consumer(&self) -> Result<Box<dyn Consumer>, BusError> {
         Ok(Box::new(KafkaConsumer::start(&self.shared)?))
+    }
+
+    /// Asks for the topic, so that a broker that is away is noticed while nothing is sent.
+    async fn check(&self) -> Result<(), BusError> {
+        let (shared, asks) = (Arc::clone(&self.shared), Arc::clone(&self.asks));
+        let asked = tokio::task::spawn_blocking(move || watcher::check(&shared, &asks)).await;
+        asked.map_err(|error| error.to_string()).and_then(|answer| answer).map_err(BusError::Unavailable)
     }
 
     /// Waits until Kafka has what was taken. Consumers are given what this bus has published in the partitions that are theirs, then

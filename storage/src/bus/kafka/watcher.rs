@@ -47,7 +47,7 @@ fn tend(shared: &Shared, asks: &QuietConsumer) {
         }
     }
     if !outgoing.is_up() && asks.fetch_metadata(Some(&shared.topic), ASK).is_ok() {
-        tracing::info!("Kafka answers again");
+        tracing::debug!("Kafka answers again");
         outgoing.answered();
     }
     let backlog = outgoing.backlog();
@@ -64,6 +64,14 @@ fn tend(shared: &Shared, asks: &QuietConsumer) {
         }
     }
     shared.settled.notify_waiters();
+}
+
+/// Whether commands are taken and a broker answers.
+pub(super) fn check(shared: &Shared, asks: &QuietConsumer) -> Result<(), String> {
+    if !shared.outgoing.is_up() {
+        return Err("Kafka has not answered since commands were given up".to_owned());
+    }
+    asks.fetch_metadata(Some(&shared.topic), ASK).map(drop).map_err(|error| error.to_string())
 }
 
 /// Up to where each partition is committed, or where it begins when nobody has committed there.
