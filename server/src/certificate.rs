@@ -13,7 +13,7 @@ use rustls::{
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
-use crate::reload::Reload;
+use crate::{expiry::End, reload::Reload};
 
 /// A certificate chain and its key, each a PEM file.
 #[derive(Debug, Clone)]
@@ -73,6 +73,11 @@ pub(crate) fn validity(der: &CertificateDer<'_>) -> anyhow::Result<(OffsetDateTi
     Ok((validity.not_before.to_datetime(), validity.not_after.to_datetime()))
 }
 
+/// The first end of a chain, each of which was read.
+pub(crate) fn end(chain: &[CertificateDer<'_>]) -> Option<OffsetDateTime> {
+    chain.iter().filter_map(|der| validity(der).ok()).map(|(_, end)| end).min()
+}
+
 /// The edge's certificate, which may be replaced while the server runs: handshakes take what was read last.
 #[derive(Debug)]
 pub(crate) struct Reloadable {
@@ -129,6 +134,12 @@ impl Reload for Reloadable {
     fn reload(&self) -> anyhow::Result<()> {
         *self.current.write() = Arc::new(self.files.read(OffsetDateTime::now_utc())?);
         Ok(())
+    }
+
+    /// A pinned one is made anew by itself.
+    fn end(&self) -> Option<End> {
+        let at = end(&self.current.read().cert).filter(|_| !self.pinned)?;
+        Some(End { which: "edge", key: "edge.certificate", file: self.files.certificate.clone(), at })
     }
 }
 

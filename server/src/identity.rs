@@ -17,7 +17,12 @@ use rustls::{
 };
 use time::OffsetDateTime;
 
-use crate::{certificate::Pair, config::Cluster, reload::Reload};
+use crate::{
+    certificate::{self, Pair},
+    config::Cluster,
+    expiry::End,
+    reload::Reload,
+};
 
 /// A node's certificate and key, and the private CA.
 #[derive(Debug)]
@@ -33,6 +38,7 @@ pub(crate) struct Identity {
 struct Sides {
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
+    end: Option<OffsetDateTime>,
 }
 
 impl Identity {
@@ -71,6 +77,11 @@ impl Reload for Identity {
         *self.current.write() = read;
         Ok(())
     }
+
+    fn end(&self) -> Option<End> {
+        let at = self.current.read().end?;
+        Some(End { which: "node", key: "cluster.certificate", file: self.pair.certificate.clone(), at })
+    }
 }
 
 fn read(node: &str, pair: &Pair, ca: &Path) -> anyhow::Result<Sides> {
@@ -85,6 +96,7 @@ fn read(node: &str, pair: &Pair, ca: &Path) -> anyhow::Result<Sides> {
         .with_context(|| format!("cluster.ca: {}", ca.display()))?;
     check(node, pair, ca, &own, &servers)?;
 
+    let end = certificate::end(&own.cert);
     let own = Arc::new(SingleCertAndKey::from(own));
     let mut server = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])?
@@ -100,7 +112,7 @@ fn read(node: &str, pair: &Pair, ca: &Path) -> anyhow::Result<Sides> {
         .with_client_cert_resolver(own);
     client.alpn_protocols = vec![H2.to_vec()];
     client.resumption = Resumption::disabled();
-    Ok(Sides { server: Arc::new(server), client: Arc::new(client) })
+    Ok(Sides { server: Arc::new(server), client: Arc::new(client), end })
 }
 
 /// The CAs of the file: several while one follows another.

@@ -9,6 +9,7 @@ mod config;
 mod cores;
 mod detour;
 mod edges;
+mod expiry;
 mod identity;
 mod issue;
 mod membership;

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
+
+use crate::expiry::{self, End};
 
 /// Something that is read from files.
 pub(crate) trait Reload: Send + Sync {
@@ -21,6 +24,8 @@ pub(crate) trait Reload: Send + Sync {
     /// # Errors
     /// They cannot be used: everything is as it was.
     fn reload(&self) -> anyhow::Result<()>;
+    /// When what was read last ends, if that is somebody's to mend.
+    fn end(&self) -> Option<End>;
 }
 
 /// Reads anew whatever has changed, every few seconds, and all of it on SIGHUP, for as long as the future lives. What cannot be used is
@@ -39,6 +44,7 @@ pub(crate) async fn watch(subjects: Vec<Arc<dyn Reload>>) -> io::Result<()> {
         };
         for subject in &mut watched {
             subject.look(asked);
+            subject.look_at_end(OffsetDateTime::now_utc());
         }
     }
 }
@@ -48,6 +54,7 @@ struct Watched {
     seen: Vec<Option<Seen>>,
     /// Why the files were of no use when they were last read.
     failed: Option<String>,
+    expiry: expiry::Watch,
 }
 
 /// What tells a file from the one that was there before.
@@ -56,7 +63,7 @@ type Seen = (u64, u64, Option<SystemTime>);
 impl Watched {
     fn new(subject: Arc<dyn Reload>) -> Self {
         let seen = subject.files().iter().map(|file| look(file)).collect();
-        Self { subject, seen, failed: None }
+        Self { subject, seen, failed: None, expiry: expiry::Watch::default() }
     }
 
     /// `asked`: whether or not something has changed.
@@ -70,7 +77,12 @@ impl Watched {
         match self.subject.reload() {
             Ok(()) => {
                 self.failed = None;
-                tracing::info!("{name} reloaded");
+                match self.subject.end() {
+                    Some(End { file, at, .. }) => {
+                        tracing::info!(file = %file.display(), until = %at, "{name} reloaded")
+                    }
+                    None => tracing::info!("{name} reloaded"),
+                }
             }
             Err(error) => {
                 let error = format!("{error:#}");
@@ -79,6 +91,12 @@ impl Watched {
                 }
                 self.failed = Some(error);
             }
+        }
+    }
+
+    fn look_at_end(&mut self, now: OffsetDateTime) {
+        if let Some(end) = self.subject.end() {
+            self.expiry.look(&end, now);
         }
     }
 }
@@ -114,6 +132,10 @@ mod tests {
             self.read.fetch_add(1, Ordering::Relaxed);
             anyhow::ensure!(fs::read_to_string(&self.file)? == "good", "bad");
             Ok(())
+        }
+
+        fn end(&self) -> Option<End> {
+            None
         }
     }
 

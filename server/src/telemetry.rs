@@ -5,7 +5,10 @@ use std::{io::Write as _, time::Duration};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Log, LogFormat};
+use crate::{
+    config::{Log, LogFormat},
+    expiry,
+};
 
 /// Starts logging to standard error.
 ///
@@ -44,6 +47,7 @@ pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     });
     gogochat_core::metrics::describe();
     gogochat_edge::metrics::describe();
+    expiry::describe();
     Ok(handle)
 }
 

@@ -7,7 +7,7 @@ use std::{
     path::Path,
     process::Command,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use gogochat_client::{Account, Client, Dialer, Options, Rest, Target, Transport, Trust, Update, proto::ids::LogId};
@@ -29,9 +29,19 @@ async fn sessions_and_attachments_outlive_their_certificates_and_the_ca() {
     let mut talk = Talk::begin(&cluster).await;
     let (public, node) = (shown(cluster.edge).await, shown(cluster.node).await);
 
+    let year = 390.0..398.0;
+    for (address, which) in [(cluster.http, "edge"), (cluster.http, "node"), (cluster.core_http, "node")] {
+        let days = days_left(address, which).await;
+        assert!(year.contains(&days), "{which}: {days}");
+    }
+
     // Of the same CA, and nobody is told: the files are looked at every few seconds.
     make(&certs, &["--renew", "--node", "core-1", "--node", "edge-1"]);
     let (second_public, second_node) = (other_than(cluster.edge, &public).await, other_than(cluster.node, &node).await);
+    for (name, file) in [("edge certificate", "edge-1.pem"), ("node certificate", "edge-1.pem")] {
+        let reloaded = format!("{name} reloaded file={} until=2", certs.join(file).display());
+        until(&reloaded, async || log(&cluster, "edge").contains(&reloaded)).await;
+    }
     talk.goes_on(&cluster).await;
 
     // A new CA: everybody trusts both, then is signed by the new one, then trusts that alone.
@@ -140,6 +150,16 @@ async fn opened(cluster: &Cluster) -> String {
     assert!(!lines.is_empty(), "{metrics}");
     lines.sort_unstable();
     lines.join("\n")
+}
+
+/// Until a certificate ends, by the metrics.
+async fn days_left(address: SocketAddr, which: &str) -> f64 {
+    let answer = http::get(address, "/metrics").await.unwrap();
+    let metrics = String::from_utf8(answer.body.to_vec()).unwrap();
+    let name = format!("gogochat_certificate_not_after_seconds{{which=\"{which}\"}} ");
+    let end: f64 = metrics.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    (end - now.as_secs_f64()) / 86_400.0
 }
 
 fn log(cluster: &Cluster, role: &str) -> String {

@@ -181,6 +181,21 @@ async fn certificates_of_nodes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_ends_soon_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ca, now, day) = (authority(dir.path(), "ca"), time::OffsetDateTime::now_utc(), time::Duration::DAY);
+    for (name, days) in [("soon", 10), ("late", 100)] {
+        let core = Core::new(&signed(dir.path(), name, "core-1", &ca, now - day, now + day * days + day / 2));
+        let _running = core.start();
+        process::ready(core.http, &core.log()).await.unwrap();
+        let said = std::fs::read_to_string(core.log()).unwrap();
+        let file = dir.path().join(format!("{name}.pem"));
+        let warning = format!("cluster.certificate: {} ends in {days} days", file.display());
+        assert_eq!(said.contains(&warning), name == "soon", "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_core_with_chat_on_one_database_refuses_to_start_until_the_first_is_gone() {
     let database = Database::create(&unique("alone")).unwrap();
     let store = vec![("core.store", format!("{:?}", database.url()))];

@@ -26,7 +26,8 @@ pub struct Cluster {
     pub node: SocketAddr,
     /// The way from the edge to the core.
     pub link: Proxy,
-    core_http: SocketAddr,
+    /// The core's clear address.
+    pub core_http: SocketAddr,
     binary: PathBuf,
     dir: TempDir,
     edge_process: Option<Process>,
