@@ -11,8 +11,8 @@ use gogochat_storage::{
         mysql::{Alone, Hold},
     },
 };
-use tokio::{sync::watch, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     config::{BusKind, Config, Service},
@@ -22,9 +22,9 @@ use crate::{
 /// A core's place in the cluster, for as long as this lives.
 pub(crate) struct Membership {
     discovery: Arc<dyn Discovery>,
+    /// Says when the claim is in doubt. It ends before the claim, which is given back by whoever ends: also by a start that fails.
+    watching: Option<AbortOnDropHandle<()>>,
     claim: Option<Claim>,
-    /// Says when the claim is in doubt; a claim that is given back is not.
-    watching: Option<JoinHandle<()>>,
     registration: Option<Arc<Registration>>,
     /// Beside an SQLite store; let go with the process, however it ends.
     lock: Option<File>,
@@ -39,11 +39,11 @@ impl Membership {
     /// Another does; discovery is not reachable.
     pub(crate) async fn begin(config: &Config, discovery: Arc<dyn Discovery>) -> anyhow::Result<Self> {
         let mut membership =
-            Self { discovery, claim: None, watching: None, registration: None, lock: None, alone: None };
+            Self { discovery, watching: None, claim: None, registration: None, lock: None, alone: None };
         if config.core.bus == BusKind::Channel && config.runs(Service::Chat) {
             membership.lock = lock(config)?;
             let claim = membership.discovery.claim(CHAT, &config.node).await.context(ONE_ALONE)?;
-            membership.watching = Some(tokio::spawn(watch_claim(claim.held())));
+            membership.watching = Some(AbortOnDropHandle::new(tokio::spawn(watch_claim(claim.held()))));
             membership.claim = Some(claim);
         }
         Ok(membership)
@@ -133,9 +133,7 @@ impl Membership {
     /// Another may do what this core did alone.
     pub(crate) async fn end(mut self) {
         self.leave().await;
-        if let Some(watching) = self.watching.take() {
-            watching.abort();
-        }
+        drop(self.watching.take());
         if let Some(claim) = self.claim.take() {
             claim.close().await;
         }

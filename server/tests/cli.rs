@@ -93,4 +93,5 @@ fn an_address_in_use_is_named() {
         gogochat(&["dev", "--data", data, "--http", &address, "--edge", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]);
     assert_eq!(code, Some(1));
     assert!(error.contains(&address), "{error}");
+    assert!(!error.contains("another core"), "there is none: {error}");
 }
