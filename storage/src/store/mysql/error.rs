@@ -13,6 +13,9 @@ pub enum OpenError {
     /// The URL cannot be read.
     #[error("this is no mysql://user:password@host:port/database: {0}")]
     Url(String),
+    /// The URL has an option of no known name.
+    #[error("the URL has an option {0:?}, which there is not: there are {names}", names = super::options::OPTIONS.join(", "))]
+    Option(String),
     /// The user may not come in.
     #[error(
         "MySQL lets nobody into {place} as {user:?}: check the user and the password, and what the user was granted ({reason})"

@@ -15,6 +15,9 @@ pub(super) fn parse(url: &str) -> Result<MySqlConnectOptions, OpenError> {
     if options.get_database().is_none() {
         return Err(OpenError::Url("it names no database".into()));
     }
+    if let Some(unknown) = options_of(url).find(|(key, _)| !OPTIONS.iter().any(|option| is(key, option))) {
+        return Err(OpenError::Option(unknown.0.to_owned()));
+    }
     // On this machine TLS protects nothing, and costs every statement.
     let options = match says_ssl_mode(url) || !is_local(&options) {
         true => options,
@@ -37,9 +40,19 @@ pub(super) fn place(options: &MySqlConnectOptions) -> String {
     }
 }
 
+/// What stands behind the question mark: key and value.
+fn options_of(url: &str) -> impl Iterator<Item = (&str, &str)> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// The driver takes some with and without a hyphen.
+fn is(key: &str, option: &str) -> bool {
+    key == option || key == option.replace('-', "")
+}
+
 fn says_ssl_mode(url: &str) -> bool {
-    let query = url.split_once('?').map_or("", |parts| parts.1);
-    query.split('&').any(|pair| ["ssl-mode=", "sslmode="].iter().any(|key| pair.starts_with(key)))
+    options_of(url).any(|(key, _)| is(key, "ssl-mode"))
 }
 
 fn is_local(options: &MySqlConnectOptions) -> bool {
@@ -48,6 +61,9 @@ fn is_local(options: &MySqlConnectOptions) -> bool {
         || host == "localhost"
         || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
+
+/// The driver knows more, which are not for who runs this: the time zone, how text is compared.
+pub(super) const OPTIONS: [&str; 5] = ["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
 
 /// Prepared statements of one connection. All connections of all nodes share the server's `max_prepared_stmt_count`, 16,382 by default.
 const STATEMENTS: usize = 150;
@@ -76,6 +92,23 @@ mod tests {
     }
 
     #[test]
+    fn an_option_that_there_is_not_is_refused_and_those_that_there_are_are_named() {
+        for (url, unknown) in [
+            ("mysql://chat:secret@db/chat?ssl_mode=nonsense", "\"ssl_mode\""),
+            ("mysql://chat:secret@db/chat?ssl-mode=REQUIRED&timezone=UTC", "\"timezone\""),
+            ("mysql://chat:secret@db/chat?secret", "\"secret\""),
+        ] {
+            let error = parse(url).unwrap_err().to_string();
+            assert!(
+                error.contains(unknown) && error.contains("ssl-mode, ssl-ca, ssl-cert, ssl-key, socket"),
+                "{error}"
+            );
+        }
+        let wrong = parse("mysql://chat:secret@db/chat?ssl-mode=nonsense").unwrap_err().to_string();
+        assert!(wrong.contains("nonsense"), "{wrong}");
+    }
+
+    #[test]
     fn tls_is_left_out_on_this_machine_alone() {
         for (url, disabled) in [
             ("mysql://a:b@127.0.0.1:3306/c", true),
@@ -83,7 +116,7 @@ mod tests {
             ("mysql://a:b@localhost/c", true),
             ("mysql://a:b@db/c?socket=/run/mysql.sock", true),
             ("mysql://a:b@127.0.0.1/c?ssl-mode=REQUIRED", false),
-            ("mysql://a:b@127.0.0.1/c?x=y&sslmode=preferred", false),
+            ("mysql://a:b@127.0.0.1/c?ssl-ca=/ca.pem&sslmode=preferred", false),
             ("mysql://a:b@10.0.0.5/c", false),
             ("mysql://a:b@db/c?ssl-mode=disabled", true),
         ] {
