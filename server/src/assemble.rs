@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use anyhow::Context as _;
 use gogochat_core::Core;
 use gogochat_edge as edge;
 use gogochat_storage::{
@@ -69,6 +70,10 @@ async fn serve(
     let mut core = None;
     let mut own = None;
     if config.has(Role::Core) {
+        if config.core.store.is_empty() {
+            let data = &config.data;
+            std::fs::create_dir_all(data).with_context(|| format!("data: {}", data.display()))?;
+        }
         let mut membership = Membership::begin(&config, discovery.clone()).await?;
         let keeping = settings::storage(&config);
         let storage = patiently(patience, OpenError::is_away, async || open::open(&keeping).await).await?;

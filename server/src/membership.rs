@@ -165,9 +165,6 @@ fn lock(config: &Config) -> anyhow::Result<Option<File>> {
     let url = config.store_url();
     let Some(path) = url.strip_prefix("sqlite:") else { return Ok(None) };
     let path = PathBuf::from(format!("{path}.lock"));
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("core.store: {}", folder.display()))?;
-    }
     let file = File::options().create(true).append(true).open(&path);
     let file = file.with_context(|| format!("core.store: {}", path.display()))?;
     match file.try_lock() {

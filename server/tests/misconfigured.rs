@@ -44,6 +44,7 @@ async fn the_store() {
             store(format!("mysql://root@{mysql}/no_such_database")),
             &["core.store", "no database", "CREATE DATABASE"],
         ),
+        refused(store("sqlite:/nonexistent/dir/x.db".into()), &["core.store", "/nonexistent/dir", "not there"]),
         refused(store(format!("postgres://chat:{SECRET}@db/chat")), &["core.store", "mysql://"]),
         refused(store(newer.url()), &["core.store", "version 1000", "newer", "run the newer program"]),
     ])
@@ -67,7 +68,14 @@ async fn redis_and_kafka() {
     let kafka = services::address("kafka").unwrap();
     let cluster = unique("partitions");
     services::make_topic(&format!("{cluster}.commands"), 3).unwrap();
-    let bus = |brokers: &str| vec![("core.bus", "\"kafka\"".to_owned()), ("core.kafka", format!("[{brokers:?}]"))];
+    let database = Database::create(&unique("bus")).unwrap();
+    let bus = |brokers: &str| {
+        vec![
+            ("core.bus", "\"kafka\"".to_owned()),
+            ("core.kafka", format!("[{brokers:?}]")),
+            ("core.store", format!("{:?}", database.url())),
+        ]
+    };
     let mut partitions = bus(&kafka);
     partitions.push(("cluster.name", format!("{cluster:?}")));
     let at = private.address();

@@ -196,6 +196,18 @@ pub async fn alone(url: &str, name: &str) -> Result<Option<Alone>, AloneError> {
     Ok(if url.starts_with("mysql:") { Some(Alone::take(url, name).await?) } else { None })
 }
 
+/// Whether a URL is one of a store, as far as can be seen without opening it.
+///
+/// # Errors
+/// It is of no known kind, or not of the form of its kind.
+pub fn check_store(url: &str) -> Result<(), OpenError> {
+    match url.split_once(':') {
+        Some(("sqlite", path)) if !path.is_empty() => Ok(()),
+        Some(("mysql", _)) => Ok(mysql::check(url)?),
+        _ => Err(OpenError::UnknownStore(without_password(url))),
+    }
+}
+
 /// Opens the store that a URL names.
 ///
 /// # Errors

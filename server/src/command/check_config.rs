@@ -29,7 +29,11 @@ impl CheckConfig {
         let config = load(self.config.as_deref(), self.roles, self.services)?;
         let roles =
             config.roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect::<Vec<_>>().join(" and ");
-        writeln!(std::io::stdout(), "the configuration is good: {} is {roles}", config.node)?;
+        let mut console = std::io::stdout().lock();
+        writeln!(console, "the configuration is good: {} is {roles}", config.node)?;
+        for advice in config::advice(&config) {
+            writeln!(console, "  {advice}")?;
+        }
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use super::check_config;
 use crate::{
     assemble,
     certificate::Reloadable,
-    config::{Role, Service},
+    config::{self, Role, Service},
     telemetry,
 };
 
@@ -30,6 +30,9 @@ impl Serve {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let config = check_config::load(self.config.as_deref(), self.roles, self.services)?;
         telemetry::start_logs(&config.log)?;
+        for advice in config::advice(&config) {
+            tracing::warn!("{advice}");
+        }
         let open = || Reloadable::open(config.edge.certificate.clone(), config.edge.key.clone(), false);
         let certificate = config.has(Role::Edge).then(open).transpose()?;
         assemble::run(config, certificate, || Ok(()))

@@ -3,8 +3,10 @@
 use std::{fmt, fs, path::Path};
 
 use gogochat_edge::Network;
+use gogochat_storage::open;
 
-use super::{BusKind, Config, Core, DiscoveryKind, PresenceKind, Role, Service};
+use super::{BusKind, Config, Core, DiscoveryKind, PresenceKind, Role, Service, listeners};
+use crate::{certificate::Reloadable, identity::Identity};
 
 /// A key that cannot stay as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,18 +41,44 @@ pub(crate) fn check(config: &Config) -> Vec<Problem> {
         core(config, &mut problems);
     }
     cluster(config, &mut problems);
+    listeners::check(config, &mut problems);
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.level) {
         problems.add("log.level", format!("{error}: give a filter such as \"info\" or \"gogochat_edge=debug,info\""));
     }
     problems.0
 }
 
+/// What stays without effect: nothing is wrong with it, but whoever wrote it may expect something of it.
+pub(crate) fn advice(config: &Config) -> Vec<Problem> {
+    let mut advice = Problems::default();
+    if config.has(Role::Edge) && !config.edge.public.is_empty() && config.cluster.discovery != DiscoveryKind::Etcd {
+        advice.add(
+            "edge.public",
+            "has no effect without cluster.discovery = \"etcd\", by which edges know of each other: set that too, or leave it empty",
+        );
+    }
+    advice.0
+}
+
+/// What was found so far.
 #[derive(Default)]
-struct Problems(Vec<Problem>);
+pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
-    fn add(&mut self, key: &'static str, advice: impl Into<String>) {
+    pub(super) fn add(&mut self, key: &'static str, advice: impl Into<String>) {
         self.0.push(Problem { key, advice: advice.into() });
+    }
+
+    /// What opening it said, which begins with the key at fault: `key`, or another of these files.
+    fn said(&mut self, key: &'static str, message: &str) {
+        let keys = [key, "edge.certificate", "edge.key", "cluster.ca", "cluster.certificate", "cluster.key", "node"];
+        let found = keys.into_iter().find_map(|key| Some((key, message.strip_prefix(key)?)));
+        let (key, rest) = found.unwrap_or((key, message));
+        self.add(key, rest.trim_start_matches([':', ' ']));
+    }
+
+    fn has(&self, keys: &[&str]) -> bool {
+        self.0.iter().any(|problem| keys.contains(&problem.key))
     }
 
     /// The file has to be given and readable.
@@ -78,6 +106,11 @@ fn edge(config: &Config, problems: &mut Problems) {
     problems.networks("edge.proxy_protocol_from", &config.edge.proxy_protocol_from);
     problems.file("edge.certificate", &config.edge.certificate, "the certificate chain as a PEM file");
     problems.file("edge.key", &config.edge.key, "the certificate's private key as a PEM file");
+    if !problems.has(&["edge.certificate", "edge.key"])
+        && let Err(error) = Reloadable::open(config.edge.certificate.clone(), config.edge.key.clone(), false)
+    {
+        problems.said("edge.certificate", &format!("{error:#}"));
+    }
     for origin in &config.edge.origins {
         let ok = origin.parse::<http::Uri>().is_ok_and(|uri| {
             uri.scheme().is_some() && uri.authority().is_some() && !origin.ends_with('/') && uri.path() == "/"
@@ -109,16 +142,19 @@ fn edge(config: &Config, problems: &mut Problems) {
 }
 
 fn core(config: &Config, problems: &mut Problems) {
-    let store = config.store_url();
-    if !store.starts_with("sqlite:") && !store.starts_with("mysql://") {
-        problems.add("core.store", "give \"sqlite:PATH\" or \"mysql://USER:PASSWORD@HOST:PORT/DATABASE\"");
-    }
+    store(config, problems);
     if config.core.services.is_empty() {
         problems
             .add("core.services", "no service: give some of \"account\", \"social\", \"chat\", \"sync\", \"presence\"");
     }
     if config.core.bus == BusKind::Kafka && config.core.kafka.is_empty() {
         problems.add("core.kafka", "core.bus = \"kafka\" needs brokers: give [\"HOST:9092\"]");
+    }
+    if config.core.bus == BusKind::Kafka && config.store_url().starts_with("sqlite:") {
+        problems.add(
+            "core.bus",
+            "\"kafka\" shares commands among cores, and an SQLite store (core.store) serves one alone: give core.store a MySQL database, or set core.bus = \"channel\"",
+        );
     }
     if config.core.kafka_session_ms < 1_000 {
         problems.add("core.kafka_session_ms", "must be at least 1000");
@@ -130,6 +166,18 @@ fn core(config: &Config, problems: &mut Problems) {
         problems.add("core.bus_queue", "must be at least 1");
     }
     blobs(config, problems);
+}
+
+fn store(config: &Config, problems: &mut Problems) {
+    let url = config.store_url();
+    if let Err(error) = open::check_store(&url) {
+        problems.said("core.store", &error.to_string());
+    }
+    // The data folder is made; another that is not there is more likely mistyped.
+    let folder = config.core.store.strip_prefix("sqlite:").and_then(|path| Path::new(path).parent());
+    if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        problems.add("core.store", format!("the folder {} is not there: make it, or name another", folder.display()));
+    }
 }
 
 fn blobs(config: &Config, problems: &mut Problems) {
@@ -195,6 +243,24 @@ fn cluster(config: &Config, problems: &mut Problems) {
     {
         problems.add("cluster.address", "edges cannot call this core by what cluster.listen says: give \"HOST:7443\"");
     }
+    if core && !config.cluster.address.is_empty() && !has_port(&config.cluster.address) {
+        problems
+            .add("cluster.address", format!("{:?} is no host and port: give \"HOST:7443\"", config.cluster.address));
+    }
+    for (at, core) in config.cluster.cores.iter().enumerate() {
+        if !has_port(&core.address) {
+            problems.add(
+                "cluster.cores",
+                format!("the address of {:?}, {:?}, is no host and port: give \"HOST:7443\"", core.name, core.address),
+            );
+        }
+        if config.cluster.cores.iter().take(at).any(|other| other.name == core.name) {
+            problems.add(
+                "cluster.cores",
+                format!("two are named {:?}: give each the name in its certificate (its node)", core.name),
+            );
+        }
+    }
     if core && !edge && config.cluster.listen.is_none() {
         problems.add("cluster.listen", "a core alone needs an address for its edges, as \"0.0.0.0:7443\"");
     }
@@ -206,7 +272,16 @@ fn cluster(config: &Config, problems: &mut Problems) {
             "this node's certificate (`gogochat certs` makes it)",
         );
         problems.file("cluster.key", &config.cluster.key, "this node's private key (`gogochat certs` makes it)");
+        if !problems.has(&["node", "cluster.ca", "cluster.certificate", "cluster.key"])
+            && let Err(error) = Identity::open(&config.node, &config.cluster)
+        {
+            problems.said("cluster.certificate", &format!("{error:#}"));
+        }
     }
+}
+
+fn has_port(address: &str) -> bool {
+    address.parse::<http::uri::Authority>().is_ok_and(|address| address.port_u16().is_some_and(|port| port > 0))
 }
 
 /// When a core is lost, all of its sessions move at once: as many as may wait for another core's stream.

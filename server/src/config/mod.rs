@@ -16,8 +16,9 @@ use figment::{
 use serde::{Deserialize, Serialize};
 
 mod check;
+mod listeners;
 
-pub(crate) use check::check;
+pub(crate) use check::{advice, check};
 
 /// Everything that an operator may set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

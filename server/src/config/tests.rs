@@ -1,6 +1,7 @@
 //! The example file, the structures and the advice agree.
 
 use super::*;
+use crate::issue::{self, Order};
 
 const EXAMPLE: &str = include_str!("../../../docs/gogochat.example.toml");
 
@@ -64,11 +65,27 @@ fn the_environment_overrides_the_file() {
     });
 }
 
-const CORE: &str = "edge.certificate = \"/dev/null\"\nedge.key = \"/dev/null\"";
+/// With what an edge and a core in one process need at least.
+fn least(dir: &Path) -> String {
+    issue::dev(dir).unwrap();
+    format!("edge.certificate = {:?}\nedge.key = {:?}", dir.join("cert.pem"), dir.join("key.pem"))
+}
+
+fn keys(toml: &str) -> Vec<&'static str> {
+    check(&from_toml(toml).unwrap()).into_iter().map(|problem| problem.key).collect()
+}
+
+/// All that is said, for a configuration with one problem.
+fn only(toml: &str) -> String {
+    let problems = check(&from_toml(toml).unwrap());
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems[0].to_string()
+}
 
 #[test]
 fn each_problem_names_its_key() {
-    let keys = |toml: &str| check(&from_toml(toml).unwrap()).into_iter().map(|p| p.key).collect::<Vec<_>>();
+    let dir = tempfile::tempdir().unwrap();
+    let least = least(dir.path());
     assert_eq!(keys(""), ["edge.certificate", "edge.key"]);
     assert_eq!(keys("roles = []"), ["roles"]);
     assert_eq!(keys("roles = [\"core\"]\nnode = \"a b\""), ["node", "cluster.listen"]);
@@ -77,13 +94,13 @@ fn each_problem_names_its_key() {
         ["cluster.ca", "cluster.certificate", "cluster.key"]
     );
     assert_eq!(
-        keys(
-            "roles = [\"core\", \"edge\"]\nedge.certificate = \"/dev/null\"\nedge.key = \"/dev/null\"\nedge.origins = [\"chat.example.org/\"]\ncore.store = \"postgres:x\"\nlog.level = \"a=b=c\""
-        ),
+        keys(&format!(
+            "{least}\nedge.origins = [\"chat.example.org/\"]\ncore.store = \"postgres:x\"\nlog.level = \"a=b=c\""
+        )),
         ["edge.origins", "core.store", "log.level"]
     );
     for key in ["http.proxy_protocol_from", "edge.proxy_protocol_from"] {
-        let keys = |networks: &str| keys(&format!("{CORE}\n{key} = [{networks}]"));
+        let keys = |networks: &str| keys(&format!("{least}\n{key} = [{networks}]"));
         assert_eq!(keys(r#""10.0.0.5", "10.0.0.0/8", "2001:db8::/32", "0.0.0.0/0""#), Vec::<&str>::new());
         for bad in [r#""10.0.0.0/33""#, r#""10.0.0.0/8", "10.0.0.1/8""#, r#""gateway""#, "''"] {
             assert_eq!(keys(bad), [key]);
@@ -91,13 +108,13 @@ fn each_problem_names_its_key() {
     }
     let core = "roles = [\"core\"]\ncluster.listen = \"127.0.0.1:1\"\nhttp.proxy_protocol_from = [\"10.0.0.5\"]";
     assert_eq!(keys(core)[0], "http.proxy_protocol_from");
-    let sessions = |number: &str| keys(&format!("{CORE}\nedge.sessions = {number}"));
+    let sessions = |number: &str| keys(&format!("{least}\nedge.sessions = {number}"));
     for (number, problems) in
         [("0", &["edge.sessions"][..]), ("1", &[]), ("1_000_000", &[]), ("1_000_001", &["edge.sessions"])]
     {
         assert_eq!(sessions(number), problems, "{number}");
     }
-    let blobs = |rest: &str| keys(&format!("{CORE}\ncore.{rest}"));
+    let blobs = |rest: &str| keys(&format!("{least}\ncore.{rest}"));
     for good in [
         "blobs = \"folder:/srv/blobs\"",
         "blobs = \"s3://chat\"\ncore.s3_access_key = \"a\"\ncore.s3_secret_key = \"b\"",
@@ -110,5 +127,108 @@ fn each_problem_names_its_key() {
     assert_eq!(
         blobs("blobs = \"s3://chat?key=secret\"\ncore.s3_endpoint = \"localhost:9000\"\ncore.s3_access_key = \"a\""),
         ["core.blobs", "core.s3_endpoint", "core.s3_secret_key"]
+    );
+}
+
+#[test]
+fn a_store_that_cannot_be_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let least = least(dir.path());
+    let store = |url: &str| only(&format!("{least}\ncore.store = {url:?}"));
+    for (url, says) in [
+        ("mysql://chat:secret@db:3306", "names no database"),
+        ("mysql://chat:secret@db:99999/chat", "port"),
+        ("mysql://chat:secret@db/chat?ssl_mode=nonsense", "\"ssl_mode\""),
+        ("sqlite:", "sqlite:PATH"),
+        ("sqlite:/nonexistent/dir/x.db", "/nonexistent/dir"),
+    ] {
+        let said = store(url);
+        assert!(said.starts_with("core.store: ") && said.contains(says) && !said.contains("secret"), "{url}: {said}");
+    }
+    let shared = only(&format!("{least}\ncore.bus = \"kafka\"\ncore.kafka = [\"k:9092\"]"));
+    assert!(shared.starts_with("core.bus: ") && shared.contains("core.store"), "{shared}");
+}
+
+#[test]
+fn certificates_of_no_use_are_said_before_a_start() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let nodes = || Order { nodes: vec!["core-1".into(), "edge-1".into()], ..Order::default() };
+    for dir in [&dir, &other] {
+        issue::cluster(&Order { out: dir.path().into(), ..nodes() }).unwrap();
+    }
+    let file = |name: &str| dir.path().join(name);
+    let node = |node: &str, ca: &Path, certificate: &str, key: &str| {
+        let files = [("ca", ca.to_owned()), ("certificate", file(certificate)), ("key", file(key))];
+        let files = files.map(|(key, file)| format!("cluster.{key} = {file:?}\n")).concat();
+        format!("roles = [\"core\"]\nnode = \"{node}\"\ncluster.listen = \"127.0.0.1:7443\"\n{files}")
+    };
+    let ca = file("ca.pem");
+    assert_eq!(keys(&node("core-1", &ca, "core-1.pem", "core-1.key")), Vec::<&str>::new());
+    for (toml, says) in [
+        (node("core-1", &ca, "core-1.pem", "edge-1.key"), ["cluster.key: ", "does not belong to cluster.certificate"]),
+        (
+            node("core-1", &other.path().join("ca.pem"), "core-1.pem", "core-1.key"),
+            ["cluster.certificate: ", "not signed"],
+        ),
+        (node("core-2", &ca, "core-1.pem", "core-1.key"), ["cluster.certificate: ", "\"core-2\""]),
+        (
+            format!("edge.certificate = {:?}\nedge.key = {:?}", file("core-1.pem"), file("edge-1.key")),
+            ["edge.key: ", "does not belong to edge.certificate"],
+        ),
+    ] {
+        let said = only(&toml);
+        assert!(said.starts_with(says[0]) && said.contains(says[1]), "{said}");
+    }
+}
+
+#[test]
+fn one_address_has_one_listener() {
+    let dir = tempfile::tempdir().unwrap();
+    let least = least(dir.path());
+    let with = |listeners: &str| keys(&format!("{least}\n{listeners}"));
+    for (listeners, second) in [
+        (r#"core.grpc = ["127.0.0.1:8080"]"#, "core.grpc"),
+        (r#"edge.listen = ["127.0.0.1:8080"]"#, "edge.listen"),
+        (r#"edge.listen = ["[::]:8080"]"#, "edge.listen"),
+        (r#"http.listen = ["0.0.0.0:443", "127.0.0.1:443"]"#, "http.listen"),
+    ] {
+        assert!(with(listeners).contains(&second), "{listeners}: {:?}", with(listeners));
+    }
+    for listeners in [
+        r#"http.listen = ["127.0.0.1:8080", "[::1]:8080", "127.0.0.2:8080"]"#,
+        "http.listen = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\ncore.grpc = [\"127.0.0.1:0\"]",
+    ] {
+        assert_eq!(with(listeners), Vec::<&str>::new(), "{listeners}");
+    }
+}
+
+#[test]
+fn addresses_of_nodes_have_ports_and_nodes_have_names_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    issue::cluster(&Order { out: dir.path().into(), nodes: vec!["edge-1".into()], ..Order::default() }).unwrap();
+    let [ca, certificate, key] = ["ca.pem", "edge-1.pem", "edge-1.key"].map(|name| dir.path().join(name));
+    let joined =
+        format!("node = \"edge-1\"\ncluster.ca = {ca:?}\ncluster.certificate = {certificate:?}\ncluster.key = {key:?}");
+    let with = |rest: &str| {
+        let toml = format!("edge.certificate = {certificate:?}\nedge.key = {key:?}\n{joined}\n{rest}");
+        keys(&toml)
+    };
+    let core = |name: &str, address: &str| format!("{{ name = {name:?}, address = {address:?} }}");
+    let cores = |cores: &[String]| format!("roles = [\"edge\"]\ncluster.cores = [{}]", cores.join(", "));
+    assert_eq!(with(&cores(&[core("core-1", "h:7443"), core("core-2", "[::1]:7443")])), Vec::<&str>::new());
+    assert_eq!(with(&cores(&[core("core-1", "h")])), ["cluster.cores"]);
+    assert_eq!(with(&cores(&[core("core-1", "h:7443"), core("core-1", "i:7443")])), ["cluster.cores"]);
+    assert_eq!(with("cluster.listen = \"127.0.0.1:7443\"\ncluster.address = \"h\""), ["cluster.address"]);
+}
+
+#[test]
+fn what_has_no_effect_is_said_and_refuses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = from_toml(&format!("{}\nedge.public = \"https://e.example.org\"", least(dir.path()))).unwrap();
+    assert_eq!(check(&config), []);
+    let advice = advice(&config);
+    assert!(
+        advice.len() == 1 && advice[0].key == "edge.public" && advice[0].advice.contains("no effect"),
+        "{advice:?}"
     );
 }

@@ -46,6 +46,14 @@ pub async fn open(url: &str) -> Result<SqlStore, OpenError> {
     }
 }
 
+/// Whether a URL is of this form.
+///
+/// # Errors
+/// It is not.
+pub fn check(url: &str) -> Result<(), OpenError> {
+    options::parse(url).map(drop)
+}
+
 /// Opens it to move another store into it, which may have been begun already.
 ///
 /// # Errors

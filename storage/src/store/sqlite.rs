@@ -23,7 +23,7 @@ use super::{
 
 pub use super::sql::migrate::MigrateError;
 
-/// Opens the store in the file at `path`, which is made when it is not there, and brings its schema to the newest version.
+/// Opens the store in the file at `path`, which is made when it is not there (its folder is not), and brings its schema to the newest version.
 ///
 /// # Errors
 /// The file cannot be used, or a newer program has written it.
@@ -66,11 +66,9 @@ pub async fn open_alone(path: &Path) -> Result<SqlStore, MigrateError> {
     Ok(SqlStore::new(only.clone(), only, &DIALECT, None))
 }
 
-/// Makes the folder, and the file, for nobody else to read: it holds password hashes and messages.
+/// Makes the file for nobody else to read: it holds password hashes and messages. The folder has to be there: a mistyped one would be an empty
+/// store.
 fn prepare(path: &Path) -> std::io::Result<()> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder)?;
-    }
     let mut file = std::fs::OpenOptions::new();
     file.create(true).append(true);
     #[cfg(unix)]
