@@ -1,9 +1,13 @@
 //! Logs and metrics.
 
-use std::{io::Write as _, time::Duration};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    time::Duration,
+};
 
+use anyhow::bail;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::{
     config::{Log, LogFormat},
@@ -15,13 +19,29 @@ use crate::{
 /// # Errors
 /// The level is no filter, or logging runs already.
 pub(crate) fn start_logs(log: &Log) -> anyhow::Result<()> {
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&log.level)?).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter(&log.level)?)
+        .with_writer(std::io::stderr)
+        // Colours are for a terminal: in a file, or for a program that reads it, they stand in the way.
+        .with_ansi(std::io::stderr().is_terminal());
     match log.format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
         LogFormat::Text => builder.with_target(false).try_init(),
     }
     .map_err(|error| anyhow::anyhow!("logging: {error}"))
+}
+
+/// What is logged.
+///
+/// # Errors
+/// It is no filter. A word alone has to be a level: as the name of a part it would leave that part alone to be heard.
+pub(crate) fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    let filter = EnvFilter::try_new(level)?;
+    let mut words = level.split(',').map(str::trim).filter(|word| !word.is_empty() && !word.contains(['=', '[']));
+    match words.find(|word| word.parse::<LevelFilter>().is_err()) {
+        Some(word) => bail!("{word:?} is no level: there are error, warn, info, debug, trace and off"),
+        None => Ok(filter),
+    }
 }
 
 /// Starts counting; the handle renders what has been counted for `/metrics`.
@@ -59,3 +79,28 @@ pub(crate) fn complain(error: &anyhow::Error) {
 const UPKEEP: Duration = Duration::from_secs(5);
 const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 const ITEMS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_no_level_silences_nothing() {
+        for good in [
+            "info",
+            "WARN",
+            "off",
+            "",
+            "gogochat_edge=debug,info",
+            "info, quinn=warn",
+            "gogochat_edge[open]=trace,info",
+        ] {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        for bad in ["verbose", "gogochat_edge=debug,verbose", "a=b=c", "info,gogochat_edge"] {
+            assert!(filter(bad).is_err(), "{bad}");
+        }
+        let said = filter("verbose").unwrap_err().to_string();
+        assert!(said.contains("\"verbose\"") && said.contains("info"), "{said}");
+    }
+}

@@ -52,6 +52,16 @@ fn check_config_names_file_key_and_what_to_do() {
 }
 
 #[test]
+fn a_log_level_that_is_none_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, _, error) = gogochat(&["dev", "--log", "verbose", "--data", dir.path().to_str().unwrap()]);
+    assert!(code == Some(1) && error.contains("\"verbose\" is no level"), "{error}");
+    let file = config(dir.path(), "log.level = \"verbose\"");
+    let (code, _, error) = gogochat(&["check-config", "--config", &file]);
+    assert!(code == Some(1) && error.contains("log.level: \"verbose\" is no level"), "{error}");
+}
+
+#[test]
 fn certs_make_what_a_two_process_configuration_needs() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("certs");

@@ -274,6 +274,7 @@ fn refused(settings: Vec<(&'static str, String)>, says: &[&str]) -> impl Future<
         let (_, last) = said.rsplit_once("gogochat: ").unwrap();
         assert!(last.contains(&says[0]), "{last}");
         assert!(!said.contains(SECRET), "{said}");
+        assert!(!said.contains('\u{1b}'), "colours in a file: {said}");
         assert!(!said.contains("ready") && TcpStream::connect(core.http).is_err(), "{said}");
     }
 }

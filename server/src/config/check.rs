@@ -6,7 +6,7 @@ use gogochat_edge::Network;
 use gogochat_storage::open;
 
 use super::{BusKind, Config, Core, DiscoveryKind, PresenceKind, Role, Service, listeners};
-use crate::{certificate::Reloadable, identity::Identity};
+use crate::{certificate::Reloadable, identity::Identity, telemetry};
 
 /// A key that cannot stay as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(crate) fn check(config: &Config) -> Vec<Problem> {
     }
     cluster(config, &mut problems);
     listeners::check(config, &mut problems);
-    if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.level) {
+    if let Err(error) = telemetry::filter(&config.log.level) {
         problems.add("log.level", format!("{error}: give a filter such as \"info\" or \"gogochat_edge=debug,info\""));
     }
     problems.0
