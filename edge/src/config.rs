@@ -24,7 +24,7 @@ pub struct EdgeConfig {
     /// Origins that browsers may come from beside the edge's own, exactly as they send them: `https://chat.example.org`. Requests without Origin are not from
     /// pages and pass.
     pub allowed_origins: Vec<String>,
-    /// The URL of WebTransport for `/client-config.json`; `None`: the name that the page was asked for by, and the port of the first edge address.
+    /// The URL of WebTransport for `/client-config.json`; `None`: where the page came from, if that was over TLS.
     pub webtransport_url: Option<String>,
     /// SHA-256 of the certificate in hexadecimal for `serverCertificateHashes`, or empty where the certificate is one that browsers trust.
     pub certificate_hash: Arc<dyn Fn() -> String + Send + Sync>,

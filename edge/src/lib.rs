@@ -40,7 +40,7 @@ use self::{
     listen::Sockets,
     openings::Openings,
     registry::{Peer, Registry},
-    routes::Shared,
+    routes::{Shared, Way},
     tickets::Tickets,
     upstream::Upstreams,
 };
@@ -94,8 +94,7 @@ impl Edge {
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
         });
-        let edge_port = sockets.edge_addresses().first().map(SocketAddr::port);
-        let shared = Arc::new(Shared { hub, config, edge_port });
+        let shared = Arc::new(Shared { hub, config });
         Ok(Bound { sockets, shared, cores, stop: CancellationToken::new() })
     }
 
@@ -199,8 +198,8 @@ impl Bound {
         hub.tasks.spawn(announcement::look(hub.clone(), stop.clone()));
         hub.tasks.spawn(sweep(hub.clone(), stop.clone()));
         let (http, edge) = (sockets.http_addresses(), sockets.edge_addresses());
-        let router = routes::router(shared.clone(), app);
-        let clear = router.clone().merge(inside);
+        let router = routes::router(shared.clone(), app.clone(), Way::Secure);
+        let clear = routes::router(shared.clone(), app, Way::Clear).merge(inside);
         let endpoints = sockets.serve(&shared, &router, &clear, &stop);
         Edge { shared, endpoints, http, edge, stop }
     }

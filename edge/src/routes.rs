@@ -32,16 +32,23 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     /// The settings.
     pub(crate) config: EdgeConfig,
-    /// The port of the first edge address.
-    pub(crate) edge_port: Option<u16>,
 }
 
-/// The router of every listener; what it does not know goes to `app`.
-pub(crate) fn router(shared: Arc<Shared>, app: Router) -> Router {
+/// How a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// In clear.
+    Clear,
+    /// Over TLS or QUIC.
+    Secure,
+}
+
+/// The router of every listener of a way; what it does not know goes to `app`.
+pub(crate) fn router(shared: Arc<Shared>, app: Router, way: Way) -> Router {
     let mut router = Router::new()
         .route("/ws", any(websocket))
         .route("/v1/{*path}", any(rest))
-        .route("/client-config.json", get(client_config))
+        .route("/client-config.json", get(move |shared, request| client_config(shared, way, request)))
         .route("/openapi.json", get(|| async { ([JSON], openapi::json()) }));
     for (path, kind, bytes) in openapi::PAGE {
         let headers = [
@@ -146,12 +153,14 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
-async fn client_config(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+async fn client_config(State(shared): State<Arc<Shared>>, way: Way, request: Request) -> Response {
     let config = &shared.config;
-    let url = config.webtransport_url.clone().or_else(|| {
-        let host = host(&request)?;
-        Some(format!("https://{host}:{}/wt", shared.edge_port?))
-    });
+    // Of itself a page may dial where it came from, and nothing else (its Content-Security-Policy). In clear there is no WebTransport.
+    let own = || {
+        let authority = authority(&request).filter(|_| way == Way::Secure)?;
+        Some(format!("https://{authority}/wt"))
+    };
+    let url = config.webtransport_url.clone().or_else(own);
     let body = json!({
         "webtransportUrl": url.unwrap_or_default(),
         "certificateHash": (config.certificate_hash)(),
@@ -164,13 +173,12 @@ async fn client_config(State(shared): State<Arc<Shared>>, request: Request) -> R
     response
 }
 
-/// The name that the page was asked for by, without port.
-fn host(request: &Request) -> Option<String> {
-    let authority = match request.headers().get(header::HOST) {
-        Some(host) => host.to_str().ok()?.parse::<http::uri::Authority>().ok()?,
-        None => request.uri().authority()?.clone(),
-    };
-    Some(authority.host().to_owned())
+/// The host that the page was asked of, and its port where it is not the usual one.
+fn authority(request: &Request) -> Option<http::uri::Authority> {
+    match request.headers().get(header::HOST) {
+        Some(host) => host.to_str().ok()?.parse().ok(),
+        None => request.uri().authority().cloned(),
+    }
 }
 
 fn respond(status: StatusCode, json: Vec<u8>) -> Response {

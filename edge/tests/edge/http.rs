@@ -40,7 +40,8 @@ impl Answer {
 
 /// Asks over a new connection.
 async fn ask(world: &World, version: Version, verb: Method, path: &str, token: Option<&str>, body: Bytes) -> Answer {
-    let mut request = Request::builder().method(verb).uri(format!("https://localhost{path}"));
+    let authority = format!("localhost:{}", world.edge_address().port());
+    let mut request = Request::builder().method(verb).uri(format!("https://{authority}{path}"));
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
@@ -51,7 +52,7 @@ async fn ask(world: &World, version: Version, verb: Method, path: &str, token: O
                 let tls = TokioIo::new(world.tls_stream(&[b"http/1.1"]).await);
                 let (mut sender, connection) = conn::http1::handshake(tls).await.unwrap();
                 tokio::spawn(connection);
-                let request = request.header("host", "localhost").body(Body::from(body)).unwrap();
+                let request = request.header("host", authority).body(Body::from(body)).unwrap();
                 collect(sender.send_request(request).await.unwrap()).await
             }
             Version::H2 => {
@@ -168,6 +169,16 @@ async fn the_page_learns_where_to_connect() {
             assert_eq!(config.headers["alt-svc"], format!("h3=\":{port}\"; ma=86400"));
         }
     }
+    // In clear there is no WebTransport, and the page's policy would forbid any but its own host and port.
+    let tcp = TcpStream::connect(world.http_address()).await.unwrap();
+    let (mut sender, connection) = conn::http1::handshake(TokioIo::new(tcp)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("/client-config.json").header("host", "localhost").body(Body::empty()).unwrap();
+    let config = soon(async { collect(sender.send_request(request).await.unwrap()).await }).await;
+    assert_eq!(
+        (config.json()["webtransportUrl"].as_str(), config.json()["websocketUrl"].as_str()),
+        (Some(""), Some("/ws"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
