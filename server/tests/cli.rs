@@ -97,11 +97,15 @@ fn serve_refuses_to_start_half() {
 fn an_address_in_use_is_named() {
     let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = held.local_addr().unwrap().to_string();
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().to_str().unwrap();
-    let (code, _, error) =
-        gogochat(&["dev", "--data", data, "--http", &address, "--edge", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]);
-    assert_eq!(code, Some(1));
-    assert!(error.contains(&address), "{error}");
-    assert!(!error.contains("another core"), "there is none: {error}");
+    for taken in ["http", "edge", "grpc"] {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |listener: &str| if listener == taken { address.clone() } else { "127.0.0.1:0".to_owned() };
+        let [http, edge, grpc] = ["http", "edge", "grpc"].map(at);
+        let data = dir.path().to_str().unwrap();
+        let (code, _, error) = gogochat(&["dev", "--data", data, "--http", &http, "--edge", &edge, "--grpc", &grpc]);
+        assert_eq!(code, Some(1));
+        let key = if taken == "grpc" { "core.grpc".to_owned() } else { format!("{taken}.listen") };
+        assert!(error.contains(&format!("gogochat: {key}: ")) && error.contains(&address), "{error}");
+        assert!(!error.contains("another core"), "there is none: {error}");
+    }
 }

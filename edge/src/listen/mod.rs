@@ -37,8 +37,10 @@ pub(crate) struct Sockets {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("{key}: cannot listen on {address}: {error}")]
     Listen {
+        /// The key of the configuration that has the address.
+        key: &'static str,
         /// The address.
         address: SocketAddr,
         /// Why not.
@@ -55,12 +57,13 @@ impl Sockets {
         let acceptor = TlsAcceptor::from(Arc::new(crypto::tls(config, &[b"h2", b"http/1.1"])?));
         let (endpoint, quic) = (reset::endpoint(config.reset_key), crypto::quic(config)?);
         let mut sockets = Self { http: Vec::new(), tls: Vec::new(), quic: Vec::new(), acceptor };
+        let refused = |key, address| move |error| BindError::Listen { key, address, error };
         for address in &config.http {
-            sockets.http.push(socket::tcp(*address).map_err(|error| BindError::Listen { address: *address, error })?);
+            sockets.http.push(socket::tcp(*address).map_err(refused("http.listen", *address))?);
         }
         for address in &config.edge {
-            let (tls, endpoint) = socket::both(*address, &endpoint, &quic)
-                .map_err(|error| BindError::Listen { address: *address, error })?;
+            let both = socket::both(*address, &endpoint, &quic);
+            let (tls, endpoint) = both.map_err(refused("edge.listen", *address))?;
             sockets.tls.push(tls);
             sockets.quic.push(endpoint);
         }
