@@ -95,6 +95,8 @@ async fn either_may_be_killed_and_both_sides_go_on() {
         assert_eq!(receiver.next_text().await.unwrap(), first);
         assert_eq!(receiver.next_text().await.unwrap(), second);
     }
+    let said = std::fs::read_to_string(cluster.dir().join("core.log")).unwrap();
+    assert!(said.contains("an edge detached edge=\"edge-1\""), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

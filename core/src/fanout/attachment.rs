@@ -18,6 +18,8 @@ use crate::authorize::Caller;
 pub(crate) struct Attachment {
     /// The edge's instance, the same at every core; drawn here for an edge that names none. Never 0, which stands for this core itself.
     pub(crate) id: u64,
+    /// The edge's name, for the log.
+    pub(crate) edge: String,
     /// Of this attachment alone: what its sessions are known by to presence. One that has moved to another core is there under another key, so that its end here
     /// is not its end.
     pub(crate) key: u64,
@@ -63,10 +65,11 @@ pub(crate) enum Entered {
 }
 
 impl Attachment {
-    pub(crate) fn new(instance: u64, outbox: Arc<Outbox>, ended: CancellationToken) -> Self {
+    pub(crate) fn new(instance: u64, edge: &str, outbox: Arc<Outbox>, ended: CancellationToken) -> Self {
         let drawn = || rand::random::<u64>().max(1);
         Self {
             id: if instance == 0 { drawn() } else { instance },
+            edge: edge.to_owned(),
             key: drawn(),
             outbox,
             ended,

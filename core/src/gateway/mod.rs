@@ -197,7 +197,7 @@ impl Gateway {
                 "the edge's clock is {skew} this core's: keep both by NTP, or its sessions end at the wrong time"
             );
         }
-        let attachment = Arc::new(Attachment::new(edge.instance, outbox.clone(), ended.clone()));
+        let attachment = Arc::new(Attachment::new(edge.instance, &edge.node, outbox.clone(), ended.clone()));
         self.renew_ticket_key();
         self.hub.attach(&attachment).await;
         for (user, device) in self.auth.lately_revoked() {
@@ -220,7 +220,7 @@ impl Gateway {
     fn detach(&self, attachment: &Attachment) {
         self.hub.detach(attachment.id);
         if attachment.outbox.overflowed() {
-            tracing::warn!(attachment = attachment.id, "an edge reads too slowly: detached");
+            tracing::warn!(edge = attachment.edge, "an edge reads too slowly: detached");
             self.metrics.slow_edges.increment(1);
         }
         attachment.outbox.close(Status::unavailable("detached"));
@@ -228,7 +228,7 @@ impl Gateway {
             self.left(attachment, session, state);
         }
         attachment.gone.cancel();
-        tracing::info!(attachment = attachment.id, "an edge detached");
+        tracing::info!(edge = attachment.edge, "an edge detached");
     }
 }
 
