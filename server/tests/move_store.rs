@@ -47,11 +47,19 @@ async fn a_move_that_was_killed_is_run_again() {
     let source = sqlite::open(&path).await.unwrap();
     let target = mysql::open(&database.url()).await.unwrap();
     installation.compare(&source, &target).await;
-    installation.go_on(&target).await;
+    source.close().await;
     target.close().await;
 
-    // A third time it would be on top of what is there.
-    source.close().await;
+    // A third time there is nothing to do, until somebody has written to either: then it would be on top of what is there.
+    let third = finish(start(&path, &database.url()));
+    let said = String::from_utf8(third.stdout).unwrap();
+    assert!(
+        third.status.success() && said.contains("moved already, and equal") && !said.contains("copied 1"),
+        "{said}"
+    );
+    let target = mysql::open(&database.url()).await.unwrap();
+    installation.go_on(&target).await;
+    target.close().await;
     let refused = failure(&path, &database.url());
     assert!(refused.contains("the target has data of its own"), "{refused}");
 }
@@ -73,6 +81,14 @@ async fn what_cannot_be_moved_is_said() {
         unknown.contains("--to") && unknown.contains("cannot be reached") && !unknown.contains("secret"),
         "{unknown}"
     );
+
+    let exchanged = Program::new(env!("CARGO_BIN_EXE_gogochat"))
+        .args(["move", "--from", "mysql://root:secret@127.0.0.1:9/chat", "--to", "sqlite:/x.db"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(exchanged.stderr).unwrap();
+    assert!(exchanged.status.code() == Some(1) && said.contains("--from") && said.contains("--to"), "{said}");
+    assert!(!said.contains("secret"), "{said}");
 
     // A target that another file was to be moved to.
     let run = finish(start(&path, &database.url()));

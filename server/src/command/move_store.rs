@@ -6,11 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use gogochat_storage::store::{
     Store as _, mysql, sqlite,
-    transfer::{self, Progress},
+    transfer::{self, Progress, Transferred},
 };
 
 use crate::{
@@ -23,8 +23,8 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct Move {
     /// The store to move, as core.store names it: "sqlite:PATH". It is left as it is.
-    #[arg(long, value_name = "URL", value_parser = sqlite_path)]
-    from: PathBuf,
+    #[arg(long, value_name = "URL")]
+    from: String,
     /// The database to move it to, as core.store names it: "mysql://USER:PASSWORD@HOST:PORT/DATABASE".
     #[arg(long, value_name = "URL", env = "GOGOCHAT_MOVE_TO", hide_env_values = true)]
     to: String,
@@ -37,17 +37,19 @@ impl Move {
     }
 
     async fn transfer(self) -> anyhow::Result<()> {
-        let source = sqlite::open_alone(&self.from).await.context("--from")?;
+        let from = sqlite_path(&self.from).context("--from")?;
+        let source = sqlite::open_alone(&from).await.context("--from")?;
         let target = mysql::open_for_transfer(&self.to).await.context("--to")?;
-        let name = std::fs::canonicalize(&self.from).context("--from")?.display().to_string();
+        let name = std::fs::canonicalize(&from).context("--from")?.display().to_string();
         let (begin, mut console) = (Instant::now(), Console::default());
-        transfer::transfer(&source, &target, &name, &mut |progress| console.tell(&progress)).await?;
+        let done = transfer::transfer(&source, &target, &name, &mut |progress| console.tell(&progress)).await?;
         source.close().await;
         target.close().await;
-        say(&format!(
-            "moved in {:.0} s: give core.store the URL of the database, and keep {name} until you are sure",
-            begin.elapsed().as_secs_f64()
-        ));
+        let what = match done {
+            Transferred::Copied => format!("moved in {:.0} s", begin.elapsed().as_secs_f64()),
+            Transferred::Before => "moved already, and equal: nothing was copied".to_owned(),
+        };
+        say(&format!("{what}: give core.store the URL of the database, and keep {name} until you are sure"));
         Ok(())
     }
 }
@@ -83,10 +85,14 @@ fn say(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-fn sqlite_path(url: &str) -> Result<PathBuf, String> {
+/// What is refused is not repeated: where the two are exchanged it has a password.
+fn sqlite_path(url: &str) -> anyhow::Result<PathBuf> {
     match url.strip_prefix("sqlite:") {
         Some(path) if !path.is_empty() => Ok(Path::new(path).to_owned()),
-        _ => Err("write sqlite:PATH, as the present core.store has it".into()),
+        _ if url.starts_with("mysql:") => {
+            bail!("this is a MySQL database, which is what --to takes: write sqlite:PATH")
+        }
+        _ => bail!("write sqlite:PATH, as the present core.store has it"),
     }
 }
 

@@ -81,26 +81,55 @@ pub enum TransferError {
     Target(StoreError),
 }
 
+/// What a run has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transferred {
+    /// All of it is in the target now.
+    Copied,
+    /// It was there already: an earlier run has finished, and nothing was changed since.
+    Before,
+}
+
 /// Copies everything and compares it. `name` tells the source from others, for a run that goes on where one was cut off.
 ///
 /// # Errors
-/// The target is not empty, the two are not the same in the end, or one of them cannot be used.
+/// The target has something else, the two are not the same in the end, or one of them cannot be used.
 pub async fn transfer(
     source: &SqlStore,
     target: &SqlStore,
     name: &str,
     report: &mut (dyn FnMut(Progress) + Send),
-) -> Result<(), TransferError> {
-    if claim(target, name).await? {
-        report(Progress::Continues);
+) -> Result<Transferred, TransferError> {
+    match claim(target, name).await {
+        Ok(true) => report(Progress::Continues),
+        Ok(false) => {}
+        Err(other @ TransferError::OtherData { .. }) => {
+            // What it has may be what an earlier run has brought there.
+            return match compare(source, target, report).await {
+                Ok(()) => Ok(Transferred::Before),
+                Err(TransferError::Differs { .. }) => Err(other),
+                Err(error) => Err(error),
+            };
+        }
+        Err(error) => return Err(error),
     }
     for table in &TABLES {
         copy::copy(source, target, table, report).await?;
     }
+    compare(source, target, report).await?;
+    target.read().define("DROP TABLE move_progress").await.map_err(TransferError::Target)?;
+    Ok(Transferred::Copied)
+}
+
+async fn compare(
+    source: &SqlStore,
+    target: &SqlStore,
+    report: &mut (dyn FnMut(Progress) + Send),
+) -> Result<(), TransferError> {
     for table in &TABLES {
         report(verify::verify(source, target, table).await?);
     }
-    target.read().define("DROP TABLE move_progress").await.map_err(TransferError::Target)
+    Ok(())
 }
 
 /// Whether a store has a part alone of what was to be copied into it.
