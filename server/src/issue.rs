@@ -68,6 +68,7 @@ pub(crate) fn cluster(order: &Order) -> anyhow::Result<Vec<PathBuf>> {
         ensure!(order.renew || !key.exists(), "{} is there already: --renew replaces it", key.display());
     }
     let (ca_file, ca_key_file) = (out.join("ca.pem"), out.join("ca.key"));
+    let mut written = Vec::new();
     if order.new_ca || !ca_file.exists() {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let now = OffsetDateTime::now_utc();
@@ -81,10 +82,10 @@ pub(crate) fn cluster(order: &Order) -> anyhow::Result<Vec<PathBuf>> {
         let before = if ca_file.exists() { fs::read_to_string(&ca_file)? } else { String::new() };
         write(&ca_key_file, &key.serialize_pem(), 0o600)?;
         write(&ca_file, &format!("{}{before}", params.self_signed(&key)?.pem()), 0o644)?;
+        written.extend([ca_file.clone(), ca_key_file.clone()]);
     }
     let ca_key = fs::read_to_string(&ca_key_file).with_context(|| ca_key_file.display().to_string())?;
     let issuer = Issuer::from_ca_cert_pem(&fs::read_to_string(&ca_file)?, KeyPair::from_pem(&ca_key)?)?;
-    let mut written = vec![ca_file];
     for node in nodes {
         let (certificate, key_file) = (out.join(format!("{node}.pem")), out.join(format!("{node}.key")));
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
@@ -189,9 +190,12 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         let first = cluster(&order(out.path(), &["core-1"])).unwrap();
         let ca = fs::read(out.path().join("ca.pem")).unwrap();
-        cluster(&order(out.path(), &["edge-1"])).unwrap();
+        let second = cluster(&order(out.path(), &["edge-1"])).unwrap();
         assert_eq!(fs::read(out.path().join("ca.pem")).unwrap(), ca);
-        assert_eq!(first.len(), 3);
+        // What was made, and nothing else.
+        let files = |names: &[&str]| names.iter().map(|name| out.path().join(name)).collect::<Vec<_>>();
+        assert_eq!(first, files(&["ca.pem", "ca.key", "core-1.pem", "core-1.key"]));
+        assert_eq!(second, files(&["edge-1.pem", "edge-1.key"]));
         let (certificate, key) = (out.path().join("edge-1.pem"), out.path().join("edge-1.key"));
         Pair { section: "edge", certificate, key }.read(OffsetDateTime::now_utc()).unwrap();
     }

@@ -271,6 +271,10 @@ impl Config {
     pub(crate) fn load(file: Option<&Path>) -> Result<Self, Box<figment::Error>> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(file) = file {
+            if !file.exists() {
+                let missing = format!("--config {}: there is no such file", file.display());
+                return Err(Box::new(figment::Error::from(missing)));
+            }
             figment = figment.merge(Toml::file_exact(file));
         }
         figment.merge(Env::prefixed("GOGOCHAT__").split("__")).extract().map_err(Box::new)
