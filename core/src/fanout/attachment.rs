@@ -1,17 +1,12 @@
-//! One edge's attachment: its sessions, what waits for it, and which logs have to be replayed to it.
+//! One edge's attachment: its sessions, what waits for it, and what it is owed from the store.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use gogochat_proto::node::core_item::Item;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Wanted, outbox::Outbox};
+use super::{outbox::Outbox, owed::Owed};
 use crate::authorize::Caller;
 
 /// An edge, attached.
@@ -29,9 +24,9 @@ pub(crate) struct Attachment {
     pub(crate) ended: CancellationToken,
     /// Cancelled when nothing of it is left: one of the same edge may begin.
     pub(crate) gone: CancellationToken,
+    /// What it lacks, or may lack.
+    pub(super) owed: Owed,
     sessions: Mutex<HashMap<u64, Session>>,
-    replays: Mutex<VecDeque<Wanted>>,
-    replay_waits: Notify,
 }
 
 /// A session of an edge, as the core knows it.
@@ -74,9 +69,8 @@ impl Attachment {
             outbox,
             ended,
             gone: CancellationToken::new(),
+            owed: Owed::default(),
             sessions: Mutex::default(),
-            replays: Mutex::default(),
-            replay_waits: Notify::new(),
         }
     }
 
@@ -133,21 +127,5 @@ impl Attachment {
     /// Takes every session, at the end.
     pub(crate) fn take_sessions(&self) -> HashMap<u64, Session> {
         std::mem::take(&mut self.sessions.lock())
-    }
-
-    /// A log has to be replayed. (It waits here at most once, as its interest says.)
-    pub(crate) fn want_replay(&self, wanted: Wanted) {
-        self.replays.lock().push_back(wanted);
-        self.replay_waits.notify_one();
-    }
-
-    /// The next log to be replayed.
-    pub(crate) async fn next_replay(&self) -> Wanted {
-        loop {
-            if let Some(wanted) = self.replays.lock().pop_front() {
-                return wanted;
-            }
-            self.replay_waits.notified().await;
-        }
     }
 }

@@ -3,6 +3,7 @@
 mod attachment;
 mod interest;
 mod outbox;
+mod owed;
 mod progress;
 mod recent;
 mod replay;
@@ -36,7 +37,7 @@ pub(crate) use self::{
     waiters::Waiting,
 };
 use self::{
-    interest::{Published, State},
+    interest::{Published, Standing, Work},
     progress::Progress,
     recent::Recent,
     waiters::Waiters,
@@ -58,12 +59,12 @@ pub(crate) struct Hub {
 
 struct Interest {
     attachment: Arc<Attachment>,
-    /// A replay is for one interest: when the edge has gone and come back meanwhile, for none.
+    /// Work is for one interest: when the edge has gone and come back meanwhile, for none.
     number: u64,
-    state: State,
+    standing: Standing,
 }
 
-/// A log to be replayed, for one interest in it.
+/// A log to be checked or replayed, for one interest in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wanted {
     log: LogId,
@@ -152,33 +153,30 @@ impl Hub {
             return None;
         }
         if !interests.iter().any(|interest| interest.attachment.id == attachment.id) {
-            interests.push(self.interest(attachment, State::announced(end)));
+            interests.push(self.interest(attachment, Standing::announced(end)));
         }
         Some(open())
     }
 
     /// The session that an own log was announced for will not ask.
     pub(crate) fn unannounce(&self, attachment: u64, own: LogId) {
-        self.remove(own, |interest| {
-            interest.attachment.id == attachment && matches!(interest.state, State::Announced { .. })
-        });
+        self.remove(own, |interest| interest.attachment.id == attachment && interest.standing.is_announced());
     }
 
-    /// An edge has sessions that hear this log, and everything up to `have`; `verify`: see [`State::ask`].
+    /// An edge has sessions that hear this log, and everything up to `have`; `verify`: see [`Standing::ask`].
     pub(crate) fn ask(&self, attachment: &Arc<Attachment>, log: LogId, have: i64, verify: bool) {
         let mut interests = self.logs.entry(log).or_default();
-        let wanted = match interests.iter_mut().find(|interest| interest.attachment.id == attachment.id) {
-            Some(interest) => interest.state.ask(have, verify).then_some(interest.number),
-            None => {
-                let interest = self.interest(attachment, State::asked(have));
-                let number = interest.number;
-                interests.push(interest);
-                Some(number)
+        match interests.iter_mut().find(|interest| interest.attachment.id == attachment.id) {
+            Some(interest) => {
+                let work = interest.standing.ask(have, verify);
+                interest.owe(log, work);
             }
-        };
-        drop(interests);
-        if let Some(interest) = wanted {
-            attachment.want_replay(Wanted { log, interest });
+            None => {
+                let (standing, work) = Standing::asked(have);
+                let interest = self.interest(attachment, standing);
+                interest.owe(log, Some(work));
+                interests.push(interest);
+            }
         }
     }
 
@@ -186,16 +184,15 @@ impl Hub {
     pub(crate) fn doubt(&self, log: LogId) -> bool {
         let Some(mut interests) = self.logs.get_mut(&log) else { return false };
         for interest in interests.iter_mut() {
-            if interest.state.doubt() {
-                interest.attachment.want_replay(Wanted { log, interest: interest.number });
-            }
+            let work = interest.standing.doubt();
+            interest.owe(log, work);
         }
         true
     }
 
-    fn interest(&self, attachment: &Arc<Attachment>, state: State) -> Interest {
+    fn interest(&self, attachment: &Arc<Attachment>, standing: Standing) -> Interest {
         let number = self.interests.fetch_add(1, Ordering::Relaxed);
-        Interest { attachment: attachment.clone(), number, state }
+        Interest { attachment: attachment.clone(), number, standing }
     }
 
     /// An edge has no session any more that hears this log.
@@ -219,7 +216,7 @@ impl Hub {
 
     /// Whether any edge that hears this log may not have been sent the event of this seq.
     pub(crate) fn is_lacking(&self, log: LogId, seq: i64) -> bool {
-        self.logs.get(&log).is_some_and(|interests| interests.iter().any(|interest| interest.state.lacks(seq)))
+        self.logs.get(&log).is_some_and(|interests| interests.iter().any(|interest| interest.standing.lacks(seq)))
     }
 
     /// A committed event, on to every edge that hears its log and is not being sent what comes before it from the store.
@@ -231,7 +228,7 @@ impl Hub {
         let Some(mut interests) = self.logs.get_mut(&event.log) else { return };
         let mut item = None;
         for interest in interests.iter_mut() {
-            match interest.state.publish(event.seq) {
+            match interest.standing.publish(event.seq) {
                 Published::Send => {
                     let item = item.get_or_insert_with(|| fanout(event, log::frame(event), event.subscription));
                     interest.attachment.push(Item::Fanout(item.clone()));
@@ -267,7 +264,7 @@ impl Hub {
             kind: kind.into(),
             frame: v1::ServerFrame::from(frame).encode_to_vec().into(),
         };
-        for interest in interests.iter().filter(|interest| !matches!(interest.state, State::Announced { .. })) {
+        for interest in interests.iter().filter(|interest| !interest.standing.is_announced()) {
             let item = Item::Ephemeral(item.clone());
             if kind == EphemeralKind::Watermark {
                 interest.attachment.push(item);
@@ -312,18 +309,57 @@ impl Hub {
         self.attachments.get(&attachment).is_some_and(|a| matches!(a.session(session), Some(Session::Open { .. })))
     }
 
+    /// The ends of these logs are about to be read: those that are still heard.
+    fn check(&self, wanted: &[Wanted]) -> Vec<Wanted> {
+        wanted.iter().copied().filter(|wanted| self.with(*wanted, |standing| standing.check()).is_some()).collect()
+    }
+
+    /// A log's end was read: what is behind that is replayed.
+    fn checked(&self, wanted: Wanted, end: i64) {
+        let Some(mut interests) = self.logs.get_mut(&wanted.log) else { return };
+        if let Some(interest) = interests.iter_mut().find(|interest| interest.number == wanted.interest) {
+            let work = interest.standing.checked(end);
+            interest.owe(wanted.log, work);
+        }
+    }
+
+    /// Where a replay reads on; `None`: there is nothing to replay.
     fn replay_from(&self, wanted: Wanted) -> Option<i64> {
-        let interests = self.logs.get(&wanted.log)?;
-        interests.iter().find(|interest| interest.number == wanted.interest)?.state.replay_from()
+        self.with(wanted, |standing| standing.replay_from()).flatten()
+    }
+
+    /// Sends an event that was read. `false`: it is not wanted any more, or not yet.
+    fn replay(&self, wanted: Wanted, seq: i64, item: Item) -> bool {
+        let Some(mut interests) = self.logs.get_mut(&wanted.log) else { return false };
+        let Some(interest) = interests.iter_mut().find(|interest| interest.number == wanted.interest) else {
+            return false;
+        };
+        let is_next = interest.standing.replay(seq);
+        if is_next {
+            interest.attachment.push(item);
+            self.metrics.replayed.increment(1);
+        }
+        is_next
     }
 
     /// `true`: there is nothing more to replay.
-    fn replayed(&self, wanted: Wanted, from: i64, to: i64, end: bool) -> bool {
-        let Some(mut interests) = self.logs.get_mut(&wanted.log) else { return true };
-        interests
-            .iter_mut()
-            .find(|interest| interest.number == wanted.interest)
-            .is_none_or(|interest| interest.state.replayed(from, to, end))
+    fn replayed(&self, wanted: Wanted, to: i64) -> bool {
+        self.with(wanted, |standing| standing.replayed(to)).unwrap_or(true)
+    }
+
+    /// `None`: there is no such interest any more.
+    fn with<T>(&self, wanted: Wanted, act: impl FnOnce(&mut Standing) -> T) -> Option<T> {
+        let mut interests = self.logs.get_mut(&wanted.log)?;
+        let interest = interests.iter_mut().find(|interest| interest.number == wanted.interest)?;
+        Some(act(&mut interest.standing))
+    }
+}
+
+impl Interest {
+    fn owe(&self, log: LogId, work: Option<Work>) {
+        if let Some(work) = work {
+            self.attachment.owed.add(work, Wanted { log, interest: self.number });
+        }
     }
 }
 

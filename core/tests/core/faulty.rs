@@ -34,6 +34,13 @@ pub(crate) struct Faults {
     failing_looks: AtomicI64,
     /// Commits that have begun.
     pub(crate) begun: AtomicI64,
+    /// Looks at where logs end, and reads of a log's events, that have begun.
+    pub(crate) looks: AtomicI64,
+    pub(crate) reads: AtomicI64,
+    /// Looks and reads that may go through; they are held while this is there.
+    held: Mutex<Option<Arc<Semaphore>>>,
+    /// So many of the next looks at where logs end fail.
+    failing_ends: AtomicI64,
     /// A text whose command cannot be committed.
     poison: Mutex<Option<Vec<u8>>>,
     /// How the commit after that one fails.
@@ -52,6 +59,10 @@ impl Faults {
             unanswered_sign_outs: AtomicI64::new(0),
             failing_looks: AtomicI64::new(0),
             begun: AtomicI64::new(0),
+            looks: AtomicI64::new(0),
+            reads: AtomicI64::new(0),
+            held: Mutex::default(),
+            failing_ends: AtomicI64::new(0),
             poison: Mutex::new(None),
             after_poison: Mutex::new(None),
         })
@@ -90,6 +101,30 @@ impl Faults {
     pub(crate) fn release(&self) {
         self.gated.store(0, Ordering::SeqCst);
         self.gate.add_permits(1_000);
+    }
+
+    /// Holds looks and reads until [`Self::release_reads`].
+    pub(crate) fn hold_reads(&self) {
+        *self.held.lock() = Some(Arc::new(Semaphore::new(0)));
+    }
+
+    pub(crate) fn release_reads(&self) {
+        if let Some(held) = self.held.lock().take() {
+            held.close();
+        }
+    }
+
+    pub(crate) fn fail_ends(&self, looks: i64) {
+        self.failing_ends.store(looks, Ordering::SeqCst);
+    }
+
+    async fn read(&self, count: &AtomicI64) {
+        count.fetch_add(1, Ordering::SeqCst);
+        let held = self.held.lock().clone();
+        if let Some(held) = held {
+            // It is closed when they are released.
+            let _ = held.acquire().await;
+        }
     }
 
     pub(crate) fn poison(&self, text: &str) {
@@ -189,6 +224,16 @@ macro_rules! passed_on {
                 answered(self.store.sign_outs(after, limit).await, &self.faults.failing_looks)
             }
 
+            async fn last_seqs(&self, logs: &[LogId]) -> Result<Vec<(LogId, i64)>, StoreError> {
+                self.faults.read(&self.faults.looks).await;
+                answered(self.store.last_seqs(logs).await, &self.faults.failing_ends)
+            }
+
+            async fn events(&self, log: LogId, range: Range, limit: u32, max_bytes: usize) -> Result<Vec<Event>, StoreError> {
+                self.faults.read(&self.faults.reads).await;
+                self.store.events(log, range, limit, max_bytes).await
+            }
+
             $(async fn $name(&self, $($argument: $type),*) -> $result {
                 self.store.$name($($argument),*).await
             })*
@@ -215,7 +260,6 @@ passed_on! {
     conversations(user: UserId, only: Option<&[LogId]>, after: Option<(Millis, LogId)>, limit: u32) -> Result<Vec<Conversation>, StoreError>;
     members(log: LogId, after: Option<(Millis, UserId)>, limit: u32) -> Result<Vec<Member>, StoreError>;
     member(log: LogId, user: UserId) -> Result<Option<Member>, StoreError>;
-    events(log: LogId, range: Range, limit: u32, max_bytes: usize) -> Result<Vec<Event>, StoreError>;
     installation() -> Result<uuid::Uuid, StoreError>;
     check() -> Result<(), StoreError>;
     close() -> ();

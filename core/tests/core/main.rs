@@ -11,6 +11,7 @@ mod account;
 mod again;
 mod chat;
 mod faulty;
+mod owed;
 mod public;
 mod session;
 mod sign_out;

@@ -271,7 +271,7 @@ impl Edge {
     }
 
     pub(crate) async fn interest(&self, log: LogId, have_seq: i64) {
-        self.send(Up::Interest(node::Interest { log_id: log.to_bytes(), have_seq, verify: false })).await;
+        self.send(interest(log, have_seq, false)).await;
     }
 
     /// An ordered call, answered.
@@ -308,6 +308,20 @@ impl Edge {
             _ => None,
         })
         .await
+    }
+
+    /// The event after `have`, as an edge takes it: what it has already it drops, and what is missing before another one it asks for, once.
+    pub(crate) async fn event_after(&mut self, log: LogId, have: i64) -> v1::Event {
+        let mut asked = false;
+        loop {
+            let (fanout, event) = self.event(log).await;
+            if fanout.seq == have + 1 {
+                return event;
+            }
+            if fanout.seq > have && !std::mem::replace(&mut asked, true) {
+                self.interest(log, have).await;
+            }
+        }
     }
 
     /// The next ephemeral of a log.
@@ -352,6 +366,10 @@ pub(crate) fn command(session: u64, call_id: u32, method: &str, key: &str, reque
         key: key.to_owned(),
         body: request.encode_to_vec().into(),
     })
+}
+
+pub(crate) fn interest(log: LogId, have_seq: i64, verify: bool) -> Up {
+    Up::Interest(node::Interest { log_id: log.to_bytes(), have_seq, verify })
 }
 
 pub(crate) fn message(log: LogId, text: &str) -> v1::SendMessageRequest {

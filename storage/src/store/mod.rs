@@ -98,6 +98,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// last_seq of a log; `None`: there is no such log.
     async fn last_seq(&self, log: LogId) -> Result<Option<i64>, StoreError>;
+    /// last_seq of many logs, in no order; those that do not exist are left out, one that is named twice comes once. One statement for each 256.
+    async fn last_seqs(&self, logs: &[LogId]) -> Result<Vec<(LogId, i64)>, StoreError>;
     /// The conversations a user is in: for subscribing.
     async fn memberships(&self, user: UserId) -> Result<Vec<Membership>, StoreError>;
     /// What a user sees of their conversations, the most recently active first (last event's time, then id), after `after`.

@@ -1,6 +1,6 @@
 //! What users see of their conversations, and who is in them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use gogochat_proto::{
     ids::{LogId, UserId},
@@ -19,6 +19,16 @@ use crate::store::{Conversation, Member, Membership, Millis, StoreError};
 pub(super) async fn last_seq<C: ConnectionTrait>(db: &Db<'_, C>, log: LogId) -> Result<Option<i64>, StoreError> {
     let row = db.row("SELECT last_seq FROM log WHERE id = ?", vec![log.value()]).await?;
     row.map(|row| row.int(0)).transpose()
+}
+
+pub(super) async fn last_seqs<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    logs: &[LogId],
+) -> Result<Vec<(LogId, i64)>, StoreError> {
+    let keys: BTreeSet<LogId> = logs.iter().copied().collect();
+    let keys = keys.iter().map(|log| [log.value()]).collect();
+    let rows = db.rows_in("SELECT id, last_seq FROM log WHERE", ["id"], keys, "").await?;
+    rows.iter().map(|row| Ok((row.id(0)?, row.int(1)?))).collect()
 }
 
 pub(super) async fn memberships<C: ConnectionTrait>(

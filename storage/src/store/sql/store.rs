@@ -216,6 +216,10 @@ impl Store for SqlStore {
         conversations::last_seq(&self.read(), log).await
     }
 
+    async fn last_seqs(&self, logs: &[LogId]) -> Result<Vec<(LogId, i64)>, StoreError> {
+        conversations::last_seqs(&self.read(), logs).await
+    }
+
     async fn memberships(&self, user: UserId) -> Result<Vec<Membership>, StoreError> {
         conversations::memberships(&self.read(), user).await
     }

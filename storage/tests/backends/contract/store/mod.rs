@@ -80,6 +80,7 @@ macro_rules! store_contract {
                 a_conversation_is_seen_by_its_member,
                 unread_messages_are_counted,
                 members_come_by_when_they_joined,
+                the_ends_of_many_logs_are_seen_at_once,
             },
             sign_outs::{
                 each_is_noted_in_its_place,

@@ -219,3 +219,40 @@ pub(crate) async fn members_come_by_when_they_joined(store: Arc<dyn Store>) {
     assert_eq!(world.store.member(log, UserId::new_v7()).await.unwrap(), None);
     assert!(world.store.members(LogId::new_v7(), None, 10).await.unwrap().is_empty());
 }
+
+/// None, one, as many as one statement takes and one more.
+pub(crate) async fn the_ends_of_many_logs_are_seen_at_once(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let [one, other] = world.users().await;
+    let log = world.befriend(one, other).await;
+    world.say(one, log, "hello").await;
+    let seen = async |logs: &[LogId]| {
+        let mut seen = world.store.last_seqs(logs).await.unwrap();
+        seen.sort_unstable();
+        seen
+    };
+    assert_eq!(seen(&[]).await, []);
+    assert_eq!(seen(&[log]).await, [(log, 2)]);
+    let own = LogId::from(one);
+    assert_eq!(seen(&[own, LogId::new_v7(), log, own]).await, [(own, 3), (log, 2)]);
+
+    let mut groups = Vec::new();
+    let mut batch = Vec::new();
+    for _ in 0..257 {
+        let log = LogId::new_v7();
+        groups.push(log);
+        batch.push(Command::CreateGroup {
+            log,
+            origin: world.origin(one),
+            title: "Group".into(),
+            members: vec![other],
+        });
+    }
+    world.store.commit(batch).await.unwrap();
+    let said = world.append(other, groups[256], "last");
+    world.store.commit(vec![said]).await.unwrap();
+    for many in [255, 256, 257] {
+        let ends: Vec<_> = groups[..many].iter().map(|log| (*log, 1 + i64::from(*log == groups[256]))).collect();
+        assert_eq!(seen(&groups[..many]).await, ends, "{many}");
+    }
+}
