@@ -243,7 +243,7 @@ impl Core {
     }
 
     /// Goes away in good order: edges are told and open their sessions at other cores, then commands are refused, what was taken is committed and
-    /// answered, partitions are handed over, and the answers are handed to the edges. Whatever is not done by the deadline is left: nobody was
+    /// answered, partitions are handed over, the answers are handed to the edges, and each edge's stream ends in good order once it was told all. Whatever is not done by the deadline is left: nobody was
     /// promised it.
     pub async fn drain(&self, deadline: Duration) {
         let grace = self.grace.min(deadline / 2);
@@ -275,6 +275,7 @@ impl Core {
             for attachment in hub.attachments() {
                 attachment.outbox.empty().await;
             }
+            self.gateway.end_attachments().await;
         };
         if tokio::time::timeout(deadline, finish).await.is_err() {
             tracing::warn!(commands = hub.progress.in_flight(), "not everything was finished by the deadline");

@@ -206,10 +206,11 @@ impl Downstream for Dispatch {
             core_item::Item::Revoke(revoke) => self.revoke(&revoke),
             core_item::Item::TicketKey(key) => self.hub.tickets.learn(&key.id, &key.key, Instant::now()),
             core_item::Item::DrainMs(ms) => tracing::info!(core = core.core.name, ms, "a core is going away"),
+            core_item::Item::Drained(_) => tracing::info!(core = core.core.name, "a core has told everything"),
         }
     }
 
-    fn detached(&self, core: &Arc<Upstream>, stream: u64) {
+    fn detached(&self, core: &Arc<Upstream>, stream: u64, in_order: bool) {
         let error = ErrorCode::Unavailable.with("the core was lost; whether the call took effect is not known");
         for peer in self.hub.registry.all() {
             let calls = peer.session.lock().lost(stream);
@@ -219,7 +220,15 @@ impl Downstream for Dispatch {
             self.hub.settle(&peer);
             self.rehome(&peer, core, true);
         }
-        self.hub.core_lost(Instant::now());
+        if in_order {
+            tracing::info!(core = core.core.name, "a core has ended in good order");
+        } else {
+            tracing::warn!(
+                core = core.core.name,
+                "a core was lost: what it may have committed and not told is looked for"
+            );
+            self.hub.core_lost(Instant::now());
+        }
     }
 
     fn leaving(&self, core: &Arc<Upstream>) {
@@ -297,11 +306,11 @@ async fn deliver_event(hub: &Hub, event: &node::Fanout, core: u32, to: &mut Vec<
     let Some(log) = LogId::from_slice(&event.log_id) else { return };
     match hub.registry.deliver(log, event.seq, core, Instant::now(), to) {
         Delivery::Deliver => {}
-        Delivery::Behind(have) => hub.upstreams.tell(u64::from(core) << 32, interest(log, have, false)),
+        Delivery::Behind(have) => hub.upstreams.ask_of(core, log, have),
         Delivery::Ignore | Delivery::Wait => return,
         Delivery::Gap(have) => {
             metrics::counter!(names::GAPS).increment(1);
-            return hub.upstreams.tell(u64::from(core) << 32, interest(log, have, false));
+            return hub.upstreams.ask_of(core, log, have);
         }
     }
     // A log's id is its user's where it subscribes and unsubscribes.

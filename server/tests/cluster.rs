@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use gogochat_client::{Transport, proto::ids::LogId};
 use gogochat_testkit::{
@@ -79,9 +79,15 @@ async fn cores_stopped_and_started_one_after_the_other_lose_nothing() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
+    let edges: Vec<_> = nodes.edges.iter().map(|edge| edge.log.clone()).collect();
     let restarts = async {
-        for core in &mut nodes.cores {
+        for (n, core) in nodes.cores.iter_mut().enumerate() {
             core.stop().await.unwrap();
+            // It has told them everything: nothing is looked for.
+            for log in &edges {
+                says(log, "a core has ended in good order", n + 1).await;
+                assert!(!std::fs::read_to_string(log).unwrap().contains("a core was lost"));
+            }
             core.start().unwrap();
             core.ready().await.unwrap();
         }
@@ -185,6 +191,17 @@ async fn a_second_core_with_chat_and_without_kafka_refuses_to_start() {
     for part in ["core.bus", "core.services", "core-1"] {
         assert!(said.contains(part), "{part} in {said}");
     }
+}
+
+/// Waits until a process has said this so many times.
+async fn says(log: &Path, what: &str, times: usize) {
+    let said = async {
+        while std::fs::read_to_string(log).unwrap().matches(what).count() < times {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let said = tokio::time::timeout(Duration::from_secs(10), said).await;
+    assert!(said.is_ok(), "{what:?} is not {times} times in {}", std::fs::read_to_string(log).unwrap());
 }
 
 async fn two_contacts(nodes: &Nodes) -> (Person, Person, LogId) {

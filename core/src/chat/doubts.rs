@@ -32,6 +32,9 @@ impl Doubts {
 /// Longer than a store waits for an answer before it gives a commit up.
 pub(crate) const LATE: Duration = Duration::from_secs(7);
 
+/// After a commit without an answer: what it may have left has been looked for twice by then.
+pub(crate) const CERTAIN: Duration = LATE.saturating_mul(2);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,7 @@ use gogochat_proto::{
 use gogochat_storage::store::{self, Range, Store};
 
 pub(crate) use self::{
+    doubts::CERTAIN,
     lane::{Lane, Lanes, Turn},
     marks::{LateMarks, Marks},
     partaking::partake,

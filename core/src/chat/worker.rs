@@ -252,6 +252,9 @@ impl Worker {
             Ok(_) => self.metrics.commits.increment(1),
             Err(error) => {
                 tracing::warn!(%error, count, "a batch was not committed");
+                if matches!(error, StoreError::Unavailable(_)) {
+                    self.hub.progress.unanswered(Instant::now());
+                }
                 self.metrics.commit_failures.increment(1);
             }
         }

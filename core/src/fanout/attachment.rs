@@ -1,8 +1,15 @@
 //! One edge's attachment: its sessions, what waits for it, and what it is owed from the store.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use gogochat_proto::node::core_item::Item;
+use gogochat_proto::node::{self, core_item::Item};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -24,8 +31,12 @@ pub(crate) struct Attachment {
     pub(crate) ended: CancellationToken,
     /// Cancelled when nothing of it is left: one of the same edge may begin.
     pub(crate) gone: CancellationToken,
+    /// Cancelled when the edge has ended its side of the stream: it asks for nothing any more.
+    pub(crate) heard_out: CancellationToken,
     /// What it lacks, or may lack.
     pub(super) owed: Owed,
+    /// It was told that nothing is committed here any more.
+    drained: AtomicBool,
     sessions: Mutex<HashMap<u64, Session>>,
 }
 
@@ -69,7 +80,9 @@ impl Attachment {
             outbox,
             ended,
             gone: CancellationToken::new(),
+            heard_out: CancellationToken::new(),
             owed: Owed::default(),
+            drained: AtomicBool::new(false),
             sessions: Mutex::default(),
         }
     }
@@ -127,5 +140,21 @@ impl Attachment {
     /// Takes every session, at the end.
     pub(crate) fn take_sessions(&self) -> HashMap<u64, Session> {
         std::mem::take(&mut self.sessions.lock())
+    }
+
+    /// Nothing is committed here any more, and all that was is in the queue.
+    pub(crate) fn drained(&self) {
+        self.drained.store(true, Ordering::SeqCst);
+        self.push(Item::Drained(node::Drained {}));
+    }
+
+    /// The edge has ended its side: in answer to that, its stream ends in good order, behind all that it has asked for.
+    pub(crate) async fn finish(&self) {
+        self.heard_out.cancel();
+        if self.drained.load(Ordering::SeqCst) {
+            self.owed.settled().await;
+            self.outbox.finish();
+            self.ended.cancelled().await;
+        }
     }
 }

@@ -27,6 +27,7 @@ struct State {
     bytes: usize,
     reader: Option<Waker>,
     closed: Option<Status>,
+    finished: bool,
     ended: bool,
     overflowed: bool,
 }
@@ -44,7 +45,7 @@ impl Outbox {
     pub(crate) fn push(&self, item: Item) -> Result<(), Closed> {
         let size = size(&item);
         let mut state = self.state.lock();
-        if state.closed.is_some() || state.ended {
+        if state.takes_nothing() {
             return Err(Closed);
         }
         if state.items.len() >= self.max_items || state.bytes + size > self.max_bytes {
@@ -61,7 +62,7 @@ impl Outbox {
     pub(crate) fn push_or_shed(&self, item: Item) -> bool {
         let size = size(&item);
         let mut state = self.state.lock();
-        let queue = state.closed.is_none() && !state.ended && !self.is_half_full(&state);
+        let queue = !state.takes_nothing() && !self.is_half_full(&state);
         if queue {
             state.push(item, size);
         }
@@ -76,7 +77,7 @@ impl Outbox {
             notified.as_mut().enable();
             {
                 let state = self.state.lock();
-                if state.closed.is_some() || state.ended {
+                if state.takes_nothing() {
                     return Err(Closed);
                 }
                 if !self.is_half_full(&state) {
@@ -101,6 +102,13 @@ impl Outbox {
             }
             notified.await;
         }
+    }
+
+    /// Ends the stream in good order: behind what waits, and without a status. Nothing more is queued.
+    pub(crate) fn finish(&self) {
+        let mut state = self.state.lock();
+        state.finished = true;
+        state.wake();
     }
 
     /// Ends the stream with a status; what waits is dropped.
@@ -133,6 +141,10 @@ impl Outbox {
             state.ended = true;
             return Poll::Ready(Some(Err(status)));
         }
+        if state.items.is_empty() && state.finished {
+            state.ended = true;
+            return Poll::Ready(None);
+        }
         if state.items.is_empty() {
             state.reader = Some(context.waker().clone());
             return Poll::Pending;
@@ -144,6 +156,10 @@ impl Outbox {
 }
 
 impl State {
+    fn takes_nothing(&self) -> bool {
+        self.closed.is_some() || self.finished || self.ended
+    }
+
     fn push(&mut self, item: Item, size: usize) {
         self.items.push_back(CoreItem { item: Some(item) });
         self.bytes += size;
@@ -212,7 +228,7 @@ fn size(item: &Item) -> usize {
             Item::Ephemeral(ephemeral) => ephemeral.frame.len(),
             Item::Result(result) => result.body.len() + result.error.as_ref().map_or(0, |e| e.message.len() + 64),
             Item::Opened(opened) => opened.subscriptions.len() * 64,
-            Item::Refused(_) | Item::Revoke(_) | Item::DrainMs(_) | Item::TicketKey(_) => 128,
+            Item::Refused(_) | Item::Revoke(_) | Item::DrainMs(_) | Item::Drained(_) | Item::TicketKey(_) => 128,
         }
 }
 
@@ -256,6 +272,25 @@ mod tests {
         assert_eq!(batches.next().await.unwrap().unwrap_err().code(), tonic::Code::ResourceExhausted);
         assert!(batches.next().await.is_none());
         assert_eq!(outbox.room().await, Err(Closed));
+    }
+
+    #[tokio::test]
+    async fn one_that_is_finished_ends_behind_what_waits_and_takes_no_more() {
+        let outbox = Arc::new(Outbox::new(10, 10_000));
+        outbox.push(Item::DrainMs(0)).unwrap();
+        outbox.finish();
+        assert_eq!(outbox.push(Item::DrainMs(1)), Err(Closed));
+        assert!(!outbox.push_or_shed(Item::DrainMs(1)));
+        let mut batches = batches(&outbox);
+        assert_eq!(batches.next().await.unwrap().unwrap().items.len(), 1);
+        assert!(batches.next().await.is_none());
+        // One that is closed first ends with the status, and what waited is lost.
+        let outbox = Arc::new(Outbox::new(10, 10_000));
+        outbox.push(Item::DrainMs(0)).unwrap();
+        outbox.finish();
+        outbox.close(Status::unavailable("detached"));
+        let mut batches = self::batches(&outbox);
+        assert_eq!(batches.next().await.unwrap().unwrap_err().code(), tonic::Code::Unavailable);
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ use super::{Wanted, interest::Work};
 pub(crate) struct Owed {
     lists: Mutex<Lists>,
     added: Notify,
+    settled: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -66,10 +67,30 @@ impl Owed {
     pub(crate) fn done(&self) {
         let mut lists = self.lists.lock();
         lists.under_way -= 1;
+        if lists.is_empty() {
+            self.settled.notify_waiters();
+        }
+    }
+
+    /// Waits until nothing is owed.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let settled = self.settled.notified();
+            tokio::pin!(settled);
+            settled.as_mut().enable();
+            if self.lists.lock().is_empty() {
+                return;
+            }
+            settled.await;
+        }
     }
 }
 
 impl Lists {
+    fn is_empty(&self) -> bool {
+        self.under_way == 0 && self.checks.is_empty() && self.replays.is_empty()
+    }
+
     /// The newest and the oldest, half of each: while a long list is worked off, from its beginning, who comes new need not wait for all of it.
     fn take_checks(&mut self) -> Option<Vec<Wanted>> {
         let checks = &mut self.checks;
@@ -127,5 +148,21 @@ mod tests {
         assert_eq!(owed.next(false, true).now_or_never(), None);
         assert!(matches!(owed.next(true, true).now_or_never(), Some(Next::Replay(_))));
         assert_eq!(numbers(owed.next(false, true).now_or_never()), [0]);
+    }
+
+    #[tokio::test]
+    async fn settled_once_all_is_done_and_what_it_led_to() {
+        let owed = Owed::default();
+        owed.settled().await;
+        owed.add(Work::Check, wanted(0));
+        assert_eq!(owed.settled().now_or_never(), None, "it waits");
+        owed.next(true, true).await;
+        assert_eq!(owed.settled().now_or_never(), None, "it is under way");
+        owed.add(Work::Replay, wanted(0));
+        owed.done();
+        assert_eq!(owed.settled().now_or_never(), None, "it has led to more");
+        owed.next(true, true).await;
+        let done = async { owed.done() };
+        tokio::join!(owed.settled(), done);
     }
 }

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     sync::atomic::{AtomicI64, Ordering},
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -22,6 +23,8 @@ pub(crate) struct Progress {
 struct Batches {
     begun: u64,
     untold: BTreeSet<u64>,
+    /// When the store last gave no answer to a commit: it may have been carried out, and nobody was told.
+    unanswered: Option<Instant>,
 }
 
 impl Default for Progress {
@@ -58,6 +61,19 @@ impl Progress {
         let _ = told.wait_for(|told| *told >= begun).await;
     }
 
+    /// The store gave no answer to a commit.
+    pub(crate) fn unanswered(&self, now: Instant) {
+        self.batches.lock().unanswered = Some(now);
+    }
+
+    /// Whether everything that was committed here was told: nothing is under way or was given up half done, and a commit that got no answer is at
+    /// least `certain` ago.
+    pub(crate) fn is_all_told(&self, now: Instant, certain: Duration) -> bool {
+        let batches = self.batches.lock();
+        let long_ago = |at| now.saturating_duration_since(at) >= certain;
+        batches.untold.is_empty() && batches.unanswered.is_none_or(long_ago)
+    }
+
     /// Workers took commands (or, below 0, have answered them).
     pub(crate) fn moved(&self, commands: i64) {
         self.in_flight.fetch_add(commands, Ordering::Relaxed);
@@ -71,8 +87,6 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -93,5 +107,20 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_secs(1), progress.fence()).await.is_err());
         progress.told(first);
         progress.fence().await;
+    }
+
+    #[test]
+    fn all_is_told_when_nothing_is_left_and_nothing_in_doubt() {
+        let (progress, now, certain) = (Progress::default(), Instant::now(), Duration::from_secs(9));
+        let is_all_told = |after: Duration| progress.is_all_told(now + after, certain);
+        assert!(is_all_told(Duration::ZERO));
+        let (first, second) = (progress.begin(), progress.begin());
+        progress.told(second);
+        assert!(!is_all_told(Duration::ZERO), "one is left");
+        progress.told(first);
+        assert!(is_all_told(Duration::ZERO));
+        progress.unanswered(now);
+        assert!(!is_all_told(certain - Duration::from_millis(1)));
+        assert!(is_all_told(certain));
     }
 }

@@ -25,6 +25,15 @@ use crate::{
     fanout::{Attachment, Session, result},
 };
 
+/// How an edge's stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The edge has said all it had to say, and it was taken.
+    InOrder,
+    /// It broke, or this core had to end it.
+    Broken,
+}
+
 /// Reads one edge's stream.
 pub(crate) struct Reader {
     gateway: Arc<Gateway>,
@@ -47,7 +56,7 @@ impl Reader {
 
     /// Reads until the edge ends the stream or breaks its rules, or commands that were on their way are lost: then the edge has to take what it
     /// has no answer to as lost too, which it does when a stream ends.
-    pub(crate) async fn run(mut self, first: EdgeBatch, mut inbound: Streaming<EdgeBatch>) {
+    pub(super) async fn run(mut self, first: EdgeBatch, mut inbound: Streaming<EdgeBatch>) -> End {
         let mut eras = self.gateway.bus.era();
         self.era = *eras.borrow_and_update();
         let mut retry = tokio::time::interval(LATE_MARKS_EVERY);
@@ -60,10 +69,10 @@ impl Reader {
                         self.take(item).await;
                     }
                 }
-                Ok(None) => return,
+                Ok(None) => return End::InOrder,
                 Err(status) => {
                     tracing::debug!(attachment = self.attachment.id, %status, "an edge's stream broke");
-                    return;
+                    return End::Broken;
                 }
             }
             batch = loop {
@@ -72,7 +81,7 @@ impl Reader {
                     _ = retry.tick(), if !self.late_marks.is_empty() => self.repeat_marks().await,
                     Ok(()) = eras.changed() => {
                         self.attachment.outbox.close(Status::unavailable("the bus has lost commands"));
-                        return;
+                        return End::Broken;
                     }
                 }
             };

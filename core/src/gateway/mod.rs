@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use gogochat_proto::{
     node::{
         EdgeBatch, EdgeHello, InvokeReply, InvokeRequest, core_item::Item, edge_item, invoke_request,
@@ -29,11 +30,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, Streaming};
 
 pub(crate) use self::dispatch::ordered;
-use self::{attach::Reader, invoke::Credentials, open::opener, tickets::TicketKeys};
+use self::{
+    attach::{End, Reader},
+    invoke::Credentials,
+    open::opener,
+    tickets::TicketKeys,
+};
 use crate::{
     account::{Account, sign_out::SignOuts},
     auth::{self, Auth},
-    chat::Chat,
+    chat::{CERTAIN, Chat},
     config::CoreConfig,
     fanout::{Attachment, Batches, Hub, Outbox, replay, revoked},
     metrics::Metrics,
@@ -69,6 +75,7 @@ pub(crate) struct Gateway {
     outbox: (usize, usize),
     draining: AtomicBool,
     closed: AtomicBool,
+    ended: AtomicBool,
 }
 
 /// What a gateway stands on.
@@ -106,6 +113,7 @@ impl Gateway {
             outbox: (config.outbox_items, config.outbox_bytes),
             draining: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
         }
     }
 
@@ -164,6 +172,26 @@ impl Gateway {
         self.local.close().await;
     }
 
+    /// The workers have ended: where everything that was committed here was told, each edge is told so, and its stream ends in good order, so that it need
+    /// not have others look for more.
+    pub(crate) async fn end_attachments(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        if !self.hub.progress.is_all_told(Instant::now(), CERTAIN) {
+            return tracing::warn!("something may have been committed and not told: the edges look for it");
+        }
+        let until = tokio::time::Instant::now() + HEAR_OUT;
+        let ends = self.hub.attachments().into_iter().map(|attachment| async move {
+            attachment.drained();
+            tokio::select! {
+                () = attachment.heard_out.cancelled() => attachment.gone.cancelled().await,
+                () = attachment.gone.cancelled() => {}
+                // It does not know of this.
+                () = tokio::time::sleep_until(until) => {}
+            }
+        });
+        join_all(ends).await;
+    }
+
     /// Serves an edge until either side ends it.
     fn attach(self: &Arc<Self>, mut inbound: Streaming<EdgeBatch>) -> (Arc<Outbox>, CancellationToken) {
         let (items, bytes) = self.outbox;
@@ -210,7 +238,9 @@ impl Gateway {
         let opener = self.tasks.spawn(opener(self.clone(), attachment.clone(), opening));
         let replay = self.tasks.spawn(replay(self.hub.clone(), self.store.clone(), attachment.clone()));
         let reader = Reader::new(self.clone(), attachment.clone(), opens).run(first, inbound);
-        ended.run_until_cancelled(reader).await;
+        if ended.run_until_cancelled(reader).await == Some(End::InOrder) {
+            ended.run_until_cancelled(attachment.finish()).await;
+        }
         ended.cancel();
         // Nothing of this edge's is noted any more once both have ended.
         let _ = tokio::join!(opener, replay);
@@ -259,6 +289,9 @@ impl NodeService for Node {
         if !self.0.runs(Service::Chat) {
             return Err(Status::failed_precondition("this core does not run chat"));
         }
+        if self.0.ended.load(Ordering::SeqCst) {
+            return Err(Status::unavailable("this core has gone away"));
+        }
         let (outbox, ended) = self.0.attach(request.into_inner());
         Ok(Response::new(Batches::new(outbox, Box::new(move || ended.cancel()))))
     }
@@ -284,6 +317,8 @@ impl NodeService for Node {
 
 /// How often a look is taken whether it is time for a new key.
 const RENEW_TICKETS: Duration = Duration::from_secs(60);
+/// How long an edge has to end its side of a stream, once nothing is committed here any more.
+const HEAR_OUT: Duration = Duration::from_secs(2);
 /// From a stream's beginning to its hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// Sessions of one edge that may wait to be opened: more than an edge has by default, as all of them come at once when another core is lost.

@@ -10,6 +10,7 @@
 mod account;
 mod again;
 mod chat;
+mod drain;
 mod faulty;
 mod owed;
 mod public;

@@ -274,6 +274,11 @@ impl Edge {
         self.send(interest(log, have_seq, false)).await;
     }
 
+    /// Ends its side of the stream.
+    pub(crate) fn end_its_side(&mut self) {
+        self.up = mpsc::channel(1).0;
+    }
+
     /// An ordered call, answered.
     pub(crate) async fn call<R: Message + Default>(
         &mut self,

@@ -51,8 +51,8 @@ pub(crate) trait Downstream: Send + Sync + 'static {
     fn attached(&self, core: &Arc<Upstream>) -> Announcement;
     /// The core said something, on the stream of this number.
     fn item(&self, item: core_item::Item, core: &Arc<Upstream>, stream: u64) -> impl Future<Output = ()> + Send;
-    /// The stream broke: what was sent on it may or may not have been seen.
-    fn detached(&self, core: &Arc<Upstream>, stream: u64);
+    /// The stream has ended: what was sent on it may or may not have been seen. `in_order`: after everything that the core has committed was told.
+    fn detached(&self, core: &Arc<Upstream>, stream: u64, in_order: bool);
     /// The core goes away: its sessions had better be elsewhere.
     fn leaving(&self, core: &Arc<Upstream>);
 }
@@ -101,6 +101,12 @@ struct Outbox {
     attached: bool,
     /// Something was not kept that the core has to know: the stream has to end.
     overrun: bool,
+    /// The core has told everything that it commits: nothing is asked of it any more, and once what waits was taken this side ends.
+    drained: bool,
+    /// Behind what waits, this side has said all that concerns the core.
+    says_all: bool,
+    /// This side has ended so.
+    said_all: bool,
     /// Counts streams, so that an old one takes nothing meant for a new one.
     stream: u64,
 }
@@ -163,8 +169,7 @@ impl Upstream {
 
     /// Whether it is attached and takes what it is told.
     pub(crate) fn takes(&self) -> bool {
-        let outbox = self.outbox.lock();
-        outbox.attached && !outbox.overrun
+        self.outbox.lock().takes()
     }
 
     /// Whether sessions may begin there.
@@ -241,10 +246,10 @@ impl Upstream {
 
     /// Says something that the core is told anew after a break: in order with all else, never waiting. While no core is attached it is not needed.
     /// A core that takes so little that far too much waits is let go: what it has to know is short again on the next stream.
-    /// `false`: it is not attached, or is being let go.
+    /// `false`: it is not attached, is being let go, or has told everything.
     pub(crate) fn tell(&self, item: edge_item::Item) -> bool {
         let mut outbox = self.outbox.lock();
-        if !outbox.attached || outbox.overrun {
+        if !outbox.takes() {
             return false;
         }
         if outbox.items.len() < self.told {
@@ -284,7 +289,7 @@ impl Upstream {
     /// Sends what is dropped when there is no room.
     pub(crate) fn offer(&self, item: edge_item::Item) {
         let mut outbox = self.outbox.lock();
-        if outbox.attached && outbox.has_room() {
+        if outbox.takes() && outbox.has_room() {
             outbox.bytes += size(&item);
             outbox.items.push_back(item);
             drop(outbox);
@@ -304,7 +309,7 @@ impl Upstream {
             let drained = self.drained.notified();
             {
                 let mut outbox = self.outbox.lock();
-                if outbox.stream != stream {
+                if outbox.stream != stream || outbox.drained {
                     return Err(Away);
                 }
                 if outbox.has_room()
@@ -332,8 +337,9 @@ impl Upstream {
         while !stop.is_cancelled() {
             let attaching = self.attach(&*downstream);
             let result = stop.run_until_cancelled(attaching).await;
+            let in_order = matches!(result, Some(Ok(()))) && self.outbox.lock().said_all;
             if let Some(stream) = self.detach() {
-                downstream.detached(&self, stream);
+                downstream.detached(&self, stream, in_order);
                 failures = 0;
             }
             let Some(result) = result else { return };
@@ -405,9 +411,24 @@ impl Upstream {
                     self.leave();
                     downstream.leaving(self);
                 }
+                if matches!(item, core_item::Item::Drained(_)) {
+                    self.drained(announcement.take().is_none());
+                }
                 downstream.item(item, self, stream).await;
             }
         }
+    }
+
+    /// The core has told everything. This side of the stream ends as well, so that the core knows when it has heard everything. `announced`: what it had to
+    /// know first was told; else it has not told what it did not know to be heard here, and is lost as any other.
+    fn drained(&self, announced: bool) {
+        self.leave();
+        {
+            let mut outbox = self.outbox.lock();
+            (outbox.drained, outbox.says_all) = (true, announced);
+        }
+        self.filled.notify_one();
+        self.drained.notify_waiters();
     }
 
     /// The number of the stream that was open.
@@ -462,6 +483,10 @@ impl Upstream {
                     metrics::histogram!(names::BATCH).record(items.len() as f64);
                     return Some(node::EdgeBatch { items });
                 }
+                if outbox.drained {
+                    outbox.said_all = outbox.says_all;
+                    return None;
+                }
             }
             filled.await;
         }
@@ -493,6 +518,10 @@ fn size(item: &edge_item::Item) -> usize {
 }
 
 impl Outbox {
+    fn takes(&self) -> bool {
+        self.attached && !self.overrun && !self.drained
+    }
+
     fn has_room(&self) -> bool {
         self.items.len() < MAX_ITEMS && self.bytes < MAX_BYTES
     }
@@ -518,6 +547,25 @@ const ATTACH_TIMEOUT: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn once_the_core_has_told_everything_this_side_ends_behind_what_waits() {
+        // A core that was not told all that it has to know first has not told what it did not know of.
+        for announced in [true, false] {
+            let link = CoreLink::new(tonic::transport::Endpoint::from_static("http://core").connect_lazy());
+            let upstream = Upstream::new(1, Core::every_service(link), node::EdgeHello::default(), 10, Arc::default());
+            let close = || edge_item::Item::Close(node::SessionClose { session: 1 });
+            upstream.outbox.lock().attached = true;
+            assert!(upstream.tell(close()));
+            upstream.drained(announced);
+            assert!(!upstream.tell(close()) && !upstream.takes() && upstream.is_attached());
+            assert_eq!(upstream.command(node::Command::default(), 0).await, Err(Away));
+            assert_eq!(upstream.next_batch(0).await.unwrap().items.len(), 1);
+            assert!(!upstream.outbox.lock().said_all);
+            assert!(upstream.next_batch(0).await.is_none());
+            assert_eq!(upstream.outbox.lock().said_all, announced);
+        }
+    }
 
     #[tokio::test]
     async fn a_stream_that_takes_nothing_is_given_up() {

@@ -229,8 +229,11 @@ impl Upstreams {
 
     /// Asks one core for what a log has after `have`. Any can replay it; the log's name picks the one, so that they share the work.
     pub(crate) fn ask(&self, log: LogId, have: i64, verify: bool) {
-        if let Some(way) = self.asked(log) {
-            way.tell(interest(log, have, verify));
+        // One that has ceased to take anything since is passed over.
+        while let Some(way) = self.asked(log) {
+            if way.tell(interest(log, have, verify)) {
+                return;
+            }
         }
     }
 
@@ -251,11 +254,16 @@ impl Upstreams {
         attached.get(place % attached.len().max(1)).map(|way| Arc::clone(way))
     }
 
-    /// Tells the core that this stream leads to.
-    pub(crate) fn tell(&self, stream: u64, item: Item) {
-        if let Some(way) = self.of(stream) {
-            way.tell(item);
+    /// Asks the core of this way, which has told what comes later, for what a log has after `have`; where it takes nothing any more, another one.
+    pub(crate) fn ask_of(&self, core: u32, log: LogId, have: i64) {
+        if !self.tell(u64::from(core) << 32, interest(log, have, false)) {
+            self.ask(log, have, true);
         }
+    }
+
+    /// Tells the core that this stream leads to. `false`: it takes nothing.
+    pub(crate) fn tell(&self, stream: u64, item: Item) -> bool {
+        self.of(stream).is_some_and(|way| way.tell(item))
     }
 
     /// Passes on what may be lost to the core that this stream leads to.

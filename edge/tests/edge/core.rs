@@ -48,6 +48,8 @@ struct State {
     /// Where unary calls came from.
     callers: Mutex<Vec<String>>,
     away: AtomicBool,
+    /// It has told everything: the stream ends when the edge's side of it has.
+    drained: AtomicBool,
     /// Ordered calls get no answer.
     mute: AtomicBool,
     /// Ordered calls are refused, and may be repeated.
@@ -170,6 +172,19 @@ impl Core {
 
     pub(crate) fn interests(&self) -> usize {
         self.0.interests.lock().len()
+    }
+
+    /// Has told everything that it has committed: it ends the stream in good order once the edge has ended its side.
+    pub(crate) fn tell_everything(&self) {
+        self.0.drained.store(true, Ordering::Relaxed);
+        self.tell(core_item::Item::DrainMs(5_000));
+        self.tell(core_item::Item::Drained(node::Drained {}));
+    }
+
+    /// Breaks the stream off.
+    pub(crate) fn break_off(&self) {
+        let edge = self.0.edge.lock().take().expect("an edge");
+        edge.try_send(Err(Status::unavailable("broken off"))).expect("room");
     }
 
     pub(crate) fn attached(&self) -> u64 {
@@ -337,6 +352,9 @@ impl NodeService for Core {
                 for item in batch.items.into_iter().filter_map(|item| item.item) {
                     core.take(item);
                 }
+            }
+            if core.0.drained.swap(false, Ordering::Relaxed) {
+                *core.0.edge.lock() = None;
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(batches))))

@@ -150,6 +150,78 @@ async fn a_core_that_goes_away_is_left_without_a_refusal() {
     .await;
 }
 
+/// How many logs a core was asked to look for.
+fn looks(core: &Core) -> usize {
+    core.seen(|item| matches!(item, edge_item::Item::Interest(interest) if interest.verify).then_some(())).len()
+}
+
+/// Whatever the edge had to say to this core by now was said before this call.
+async fn said_to(client: &mut Client, core: &Core, group: LogId) {
+    for id in 100.. {
+        client.call(id, SEND, &group.to_string(), &b"after all"[..]).await;
+        let answered = loop {
+            if let server_frame::Frame::Reply(reply) = client.next().await {
+                break reply.error.is_none();
+            }
+        };
+        if answered {
+            break;
+        }
+    }
+    assert_eq!(commands(core).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_core_that_has_told_everything_is_no_loss() {
+    let (world, cores) = two().await;
+    let (mut client, user, group) = member(&world, &cores).await;
+    let [home, other] = by_home(&cores, user);
+    home.tell_everything();
+    // The edge attaches anew when it is done with that stream.
+    eventually("it is attached anew", || home.attached() == 2).await;
+    said_to(&mut client, &other, group).await;
+    assert_eq!(looks(&other), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_whose_stream_breaks_after_that_is_a_loss() {
+    let (world, cores) = two().await;
+    let (_client, user, _) = member(&world, &cores).await;
+    let [home, other] = by_home(&cores, user);
+    home.tell(core_item::Item::DrainMs(5_000));
+    home.tell(core_item::Item::Drained(node::Drained {}));
+    home.break_off();
+    eventually("both logs are looked for", || looks(&other) == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_whose_stream_ends_without_that_is_a_loss() {
+    let (world, cores) = two().await;
+    let (_client, user, _) = member(&world, &cores).await;
+    let [home, other] = by_home(&cores, user);
+    home.tell(core_item::Item::DrainMs(5_000));
+    home.set_away(true);
+    eventually("both logs are looked for", || looks(&other) == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_missing_before_the_last_that_a_core_told_is_asked_of_another() {
+    let (world, cores) = two().await;
+    let (mut client, user, group) = member(&world, &cores).await;
+    let [home, other] = by_home(&cores, user);
+    home.tell(core_item::Item::DrainMs(5_000));
+    home.tell(core_item::Item::Drained(node::Drained {}));
+    eventually("the session is opened at the other", || {
+        !other.seen(|item| matches!(item, edge_item::Item::Open(_)).then_some(())).is_empty()
+    })
+    .await;
+    // As one that it had asked for before, and in front of which another core has committed something.
+    other.commit_silently(group);
+    home.commit(group, 1);
+    assert_eq!((client.next_event().await, client.next_event().await), (1, 2));
+    assert_eq!(looks(&other), 1, "this log alone");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_leaves_a_group_hears_nothing_after_that_whichever_core_tells_it() {
     let (world, cores) = two().await;

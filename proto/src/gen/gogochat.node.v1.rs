@@ -146,7 +146,7 @@ pub struct CoreBatch {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CoreItem {
-    #[prost(oneof = "core_item::Item", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "core_item::Item", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub item: ::core::option::Option<core_item::Item>,
 }
 /// Nested message and enum types in `CoreItem`.
@@ -170,8 +170,15 @@ pub mod core_item {
         DrainMs(i32),
         #[prost(message, tag = "8")]
         TicketKey(super::TicketKey),
+        #[prost(message, tag = "9")]
+        Drained(super::Drained),
     }
 }
+/// Nothing is committed by this core any more, and all that it has committed was told before this, as far as it knew whom to tell. The edge ends its side of the
+/// stream behind what it has said by then. The core sends what that asks for, and then ends the stream without an error: only then is nothing untold, and no other core
+/// has to look into the store for it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Drained {}
 /// What edges sign sessions' tickets with, and know them by, theirs and other edges': every edge is attached to every core with `chat`, and is told its latest two.
 /// Such a key is never written down.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
