@@ -10,6 +10,7 @@ use gogochat_storage::{
 async fn opens_what_it_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deep/down/store.db");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let blobs = folder.path().join("deep/blobs");
     let config = StorageConfig {
         store_url: format!("sqlite:{}", path.display()),

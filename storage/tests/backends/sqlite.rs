@@ -35,13 +35,13 @@ impl contract::store::model::Opened for Opened {
 
 impl Opened {
     fn path(&self) -> PathBuf {
-        self.folder.path().join("data/gogochat.db")
+        self.folder.path().join("gogochat.db")
     }
 }
 
 pub(crate) async fn open() -> Opened {
     let folder = tempfile::tempdir().unwrap();
-    let store = sqlite::open(&folder.path().join("data/gogochat.db")).await.unwrap();
+    let store = sqlite::open(&folder.path().join("gogochat.db")).await.unwrap();
     Opened { store: Arc::new(store), folder }
 }
 
@@ -130,6 +130,14 @@ async fn an_older_schema_is_brought_up_to_date() {
     let drawn = world.store.installation().await.unwrap();
     world.store.close().await;
     assert_eq!(sqlite::open(&opened.path()).await.unwrap().installation().await.unwrap(), drawn);
+}
+
+#[tokio::test]
+async fn a_mistyped_folder_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = sqlite::open(&folder.path().join("mistyped/gogochat.db")).await.unwrap_err();
+    assert!(error.to_string().contains("mistyped/gogochat.db"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]
