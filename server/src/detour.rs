@@ -22,12 +22,14 @@ use crate::edges::authority;
 pub(crate) struct Detour {
     /// The cores that are up and out of reach, by name.
     missed: Vec<String>,
-    /// Since when another edge has reached all cores while this one does not.
+    /// Since when others have reached all cores while this one does not.
     since: Option<Instant>,
+    /// When others were known to do so last.
+    last: Option<Instant>,
     /// Beyond `SEND_AWAY`: edges in the same plight do not all act at one moment.
     jitter: Duration,
-    /// Clients were sent away already since all cores were within reach last.
-    sent_away: bool,
+    /// When clients were sent away last.
+    sent_away: Option<Instant>,
     is_ready: bool,
 }
 
@@ -71,8 +73,10 @@ impl Detour {
     fn tick(&mut self, reach: &Reach, others: &[EdgeNode], random: f64, now: Instant) -> Option<Vec<String>> {
         let missed: Vec<_> = reach.away.iter().filter(|core| core.lives).map(|core| core.name.clone()).collect();
         if missed != self.missed {
-            if missed.is_empty() {
+            if missed.is_empty() && self.missed.iter().all(|core| reach.attached.contains(core)) {
                 tracing::info!("all cores are within reach again");
+            } else if missed.is_empty() {
+                tracing::info!("no core is known to be up that cannot be reached from here");
             } else {
                 tracing::warn!(cores = ?missed, "cores that are up cannot be reached from here");
             }
@@ -85,8 +89,10 @@ impl Detour {
         let reaches_all =
             |edge: &&EdgeNode| reach.attached.iter().chain(&self.missed).all(|core| edge.cores.contains(core));
         let better: Vec<_> = others.iter().filter(reaches_all).collect();
-        if better.is_empty() {
-            // It is the core that nobody reaches, or nobody knows better: this edge is as good as any.
+        // Where more edges are cut off than are not, those could not take the clients of all: each is as good as any. So it is where nobody reaches the core.
+        if better.len() > others.len() - better.len() {
+            self.last = Some(now);
+        } else if self.last.is_none_or(|last| now.saturating_duration_since(last) >= FLEETING) {
             (self.since, self.is_ready) = (None, true);
             return None;
         }
@@ -98,10 +104,11 @@ impl Detour {
         self.is_ready = lasts < NOTICED;
         let targets: Vec<_> =
             better.into_iter().filter(|edge| authority(&edge.url).is_some()).map(|edge| edge.url.clone()).collect();
-        if self.sent_away || lasts < SEND_AWAY + self.jitter || targets.is_empty() {
+        let lately = self.sent_away.is_some_and(|last| now.saturating_duration_since(last) < SEND_AGAIN);
+        if lately || lasts < SEND_AWAY + self.jitter || targets.is_empty() {
             return None;
         }
-        self.sent_away = true;
+        self.sent_away = Some(now);
         Some(targets)
     }
 
@@ -130,6 +137,10 @@ const EVERY: Duration = Duration::from_secs(1);
 const NOTICED: Duration = Duration::from_secs(10);
 const SEND_AWAY: Duration = Duration::from_secs(30);
 const JITTER: Duration = Duration::from_secs(10);
+/// Those who have come since, by this edge's own address or from one that was stopped.
+const SEND_AGAIN: Duration = Duration::from_mins(5);
+/// What others reach is told late, and not at all for the moment in which discovery is lost and found again.
+const FLEETING: Duration = Duration::from_secs(5);
 /// Clients go within a quarter of that.
 const WITHIN: Duration = Duration::from_secs(60);
 

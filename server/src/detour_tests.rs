@@ -51,11 +51,35 @@ fn clients_go_once_to_those_who_reach_all() {
     assert_eq!(sim.says(), (true, "core-2 cannot be reached".into()));
     assert_eq!(sim.pass(25, &CUT), []);
     assert_eq!(sim.says(), (false, "core-2 cannot be reached".into()));
-    assert_eq!(sim.pass(600, &CUT), [(1, vec!["https://edge-2.example".to_owned()])]);
+    let there = || vec!["https://edge-2.example".to_owned()];
+    assert_eq!(sim.pass(600, &CUT), [(1, there()), (301, there())], "and those who come later");
     assert!(!sim.says().0, "it stays so until the core is within reach");
     assert_eq!(sim.pass(1, &[]), []);
     assert_eq!(sim.says(), (true, String::new()));
     assert_eq!(sim.pass(60, &CUT).len(), 1, "another time");
+}
+
+#[test]
+fn where_most_are_cut_off_everybody_stays() {
+    let mut sim = Sim::new(vec![edge("edge-2", &ALL), edge("edge-3", &["core-1"])]);
+    assert_eq!(sim.pass(600, &CUT), []);
+    assert_eq!(sim.says(), (true, "core-2 cannot be reached".into()));
+    sim.others.push(edge("edge-4", &ALL));
+    assert_eq!(sim.pass(40, &CUT).len(), 1);
+}
+
+#[test]
+fn a_moment_in_which_nobody_says_what_it_reaches_changes_nothing() {
+    let mut sim = Sim::new(vec![edge("edge-2", &ALL)]);
+    assert_eq!(sim.pass(20, &CUT), []);
+    sim.others = vec![edge("edge-2", &[])];
+    assert_eq!(sim.pass(4, &CUT), []);
+    assert!(!sim.says().0);
+    sim.others = vec![edge("edge-2", &ALL)];
+    assert_eq!(sim.pass(20, &CUT).len(), 1);
+    sim.others = vec![edge("edge-2", &[])];
+    sim.pass(5, &CUT);
+    assert!(sim.says().0, "nobody is known to be better");
 }
 
 #[test]

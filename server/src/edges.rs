@@ -12,6 +12,7 @@ use crate::config::Config;
 /// An edge's place among the edges.
 pub(crate) struct Edges {
     node: String,
+    edge: Handle,
     edges: watch::Receiver<Vec<EdgeNode>>,
     left: CancellationToken,
     registering: Option<JoinHandle<()>>,
@@ -22,8 +23,8 @@ impl Edges {
     pub(crate) fn join(config: &Config, discovery: Arc<dyn Discovery>, edge: Handle) -> Self {
         let (edges, left) = (discovery.edges(), CancellationToken::new());
         let node = EdgeNode { name: config.node.clone(), url: config.edge.public.clone(), cores: Vec::new() };
-        let registering = Some(tokio::spawn(register(discovery, edge, node, left.clone())));
-        Self { node: config.node.clone(), edges, left, registering }
+        let registering = Some(tokio::spawn(register(discovery, edge.clone(), node, left.clone())));
+        Self { node: config.node.clone(), edge, edges, left, registering }
     }
 
     /// All edges, this one among them.
@@ -31,17 +32,22 @@ impl Edges {
         self.edges.clone()
     }
 
-    /// No other sends its clients here from now on. Gives the others' URLs.
+    /// No other sends its clients here from now on. Gives the URLs of those that reach all that this one does, or of all where none is known to.
     pub(crate) async fn leave(mut self) -> Vec<String> {
         self.left.cancel();
         if let Some(registering) = self.registering.take() {
             // It has a limit of its own.
             let _ = registering.await;
         }
-        let edges = self.edges.borrow();
-        let others = edges.iter().filter(|edge| edge.name != self.node && authority(&edge.url).is_some());
-        others.map(|edge| edge.url.clone()).collect()
+        targets(&self.node, &self.edge.reach().attached, &self.edges.borrow())
     }
+}
+
+fn targets(node: &str, reached: &[String], edges: &[EdgeNode]) -> Vec<String> {
+    let others: Vec<_> = edges.iter().filter(|edge| edge.name != node && authority(&edge.url).is_some()).collect();
+    let as_good = others.iter().filter(|edge| reached.iter().all(|core| edge.cores.contains(core)));
+    let as_good: Vec<_> = as_good.map(|edge| edge.url.clone()).collect();
+    if as_good.is_empty() { others.into_iter().map(|edge| edge.url.clone()).collect() } else { as_good }
 }
 
 impl Drop for Edges {
@@ -95,7 +101,22 @@ const LOOK: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
-    use super::authority;
+    use super::*;
+
+    #[test]
+    fn clients_go_where_no_less_is_reached() {
+        let edge = |name: &str, cores: &[&str]| EdgeNode {
+            name: name.into(),
+            url: format!("https://{name}"),
+            cores: cores.iter().map(|core| (*core).to_owned()).collect(),
+        };
+        let mut edges = vec![edge("e1", &["a", "b"]), edge("e2", &["b", "a", "c"]), edge("e3", &["a"])];
+        edges.push(EdgeNode { url: String::new(), ..edge("e4", &["a", "b"]) });
+        let reached = ["a", "b"].map(str::to_owned);
+        assert_eq!(targets("e1", &reached, &edges), ["https://e2"]);
+        edges.remove(1);
+        assert_eq!(targets("e1", &reached, &edges), ["https://e3"], "better than none");
+    }
 
     #[test]
     fn an_edge_is_scheme_host_and_port() {

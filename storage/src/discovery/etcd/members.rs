@@ -150,7 +150,7 @@ impl Members {
             self.known
                 .iter()
                 .filter_map(move |(key, entry)| {
-                    let lives = !self.is_away && !self.missing.contains_key(key);
+                    let lives = !self.missing.contains_key(key);
                     Some((key.strip_prefix(&prefix)?.to_owned(), entry.clone(), lives))
                 })
                 .collect::<Vec<_>>()
@@ -163,7 +163,13 @@ impl Members {
             partitions: entry.partitions,
             lives,
         };
-        let edge = |(name, entry, _): (String, Entry, bool)| EdgeNode { name, url: entry.address, cores: entry.cores };
+        // What edges reach changes, and is not heard of while etcd is away.
+        let reached = |entry: Entry| if self.is_away { Vec::new() } else { entry.cores };
+        let edge = |(name, entry, _): (String, Entry, bool)| EdgeNode {
+            name,
+            url: entry.address.clone(),
+            cores: reached(entry),
+        };
         set(&self.cores, of(CORES).into_iter().map(core).collect());
         set(&self.edges, of(EDGES).into_iter().map(edge).collect());
     }
