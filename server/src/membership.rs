@@ -1,6 +1,6 @@
 //! What a core says of itself to the others: that it is there, and that it alone does what only one may do.
 
-use std::{fs::File, path::PathBuf, sync::Arc};
+use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use gogochat_storage::{
@@ -11,7 +11,7 @@ use gogochat_storage::{
         mysql::{Alone, Hold},
     },
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
@@ -101,10 +101,17 @@ impl Membership {
     ) -> anyhow::Result<()> {
         let Some(node) = settings::own_core(config) else { return Ok(()) };
         let registration = Arc::new(self.discovery.register(Node::Core(node)).await?);
-        let told = Arc::downgrade(&registration);
         self.registration = Some(registration);
-        // After that, so that of two who start at once one at least sees the other.
-        one_bus(config, &self.discovery.cores().borrow())?;
+        let mut cores = self.discovery.cores();
+        // What was there before is seen once this is: of two who start at once one at least sees the other.
+        let own = |cores: &Vec<CoreNode>| cores.iter().any(|core| core.name == config.node);
+        let _ = timeout(SEEN, cores.wait_for(own)).await;
+        let agreed = one_bus(config, &cores.borrow());
+        if let Err(error) = agreed {
+            self.leave().await;
+            return Err(error);
+        }
+        let told = self.registration.as_ref().map(Arc::downgrade).unwrap_or_default();
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
             loop {
                 let partitions = assigned.borrow_and_update().clone();
@@ -146,10 +153,9 @@ impl Membership {
 fn one_bus(config: &Config, cores: &[CoreNode]) -> anyhow::Result<()> {
     let own = config.core.bus.name();
     let chats = |core: &&CoreNode| core.services.iter().any(|service| service == CHAT);
-    let other = cores
-        .iter()
-        .filter(chats)
-        .find(|core| config.runs(Service::Chat) && core.name != config.node && !core.bus.is_empty() && core.bus != own);
+    let other = cores.iter().filter(chats).find(|core| {
+        config.runs(Service::Chat) && core.lives && core.name != config.node && !core.bus.is_empty() && core.bus != own
+    });
     match other {
         Some(core) => bail!(
             "core.bus = {own:?}: the core {:?} has {:?}, and all that run \"chat\" have to have the same; to change it, stop all of them first",
@@ -191,4 +197,6 @@ async fn watch_claim(mut held: watch::Receiver<bool>) {
 
 const CHAT: &str = "chat";
 const STORE: &str = "store";
+/// How long etcd may take to tell a core of itself.
+const SEEN: Duration = Duration::from_secs(5);
 const ONE_ALONE: &str = "core.bus = \"channel\": one core alone runs \"chat\" (set core.bus = \"kafka\", or leave \"chat\" out of core.services)";
