@@ -95,7 +95,7 @@ impl Default for Limits {
             queue_bytes: 256 * 1024,
             queue_frames: 1_024,
             queue_max_bytes: 4 * 1024 * 1024,
-            // A few hundred MiB; more than there are sessions, as all of them move when a core is lost.
+            // A few hundred MiB; many more than there are sessions, as all of them move when a core is lost.
             told: 1_000_000,
             stalled: Duration::from_secs(30),
             unused: Duration::from_secs(30),

@@ -63,6 +63,8 @@ async fn one(hub: &Hub, store: &dyn Store, attachment: &Attachment, wanted: Want
         match page(hub, store, attachment, wanted, from).await {
             Ok(Some(end)) if hub.replayed(wanted, end) => return,
             Ok(_) if attachment.ended.is_cancelled() => return,
+            // More was told of than the store has: a replica has taken over that lacks the last commits.
+            Ok(Some(end)) if end == from => tokio::time::sleep(RETRY).await,
             Ok(_) => {}
             Err(error) => {
                 if let Some(times) = WAITS.due() {

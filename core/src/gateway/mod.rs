@@ -228,6 +228,9 @@ impl Gateway {
         let attachment = Arc::new(Attachment::new(edge.instance, &edge.node, outbox.clone(), ended.clone()));
         self.renew_ticket_key();
         self.hub.attach(&attachment).await;
+        if self.is_draining() {
+            attachment.push(Item::DrainMs(0));
+        }
         for (user, device) in self.auth.lately_revoked() {
             attachment.push(Item::Revoke(revoked(user, device)));
         }
@@ -321,5 +324,5 @@ const RENEW_TICKETS: Duration = Duration::from_secs(60);
 const HEAR_OUT: Duration = Duration::from_secs(2);
 /// From a stream's beginning to its hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
-/// Sessions of one edge that may wait to be opened: more than an edge has by default, as all of them come at once when another core is lost.
-const OPENS: usize = 1 << 17;
+/// Sessions of one edge that may wait to be opened: as many as an edge may have, as all of them come at once when another core is lost.
+const OPENS: usize = 1 << 20;
