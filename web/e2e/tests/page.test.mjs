@@ -126,6 +126,7 @@ test("keyboard: jump, walk, help, line break; an input method's Enter does not s
   await ann.page.keyboard.type("bo");
   await ann.press("Enter");
   await ann.see("composer");
+  await ann.page.waitForFunction(() => document.activeElement?.dataset.testid === "composer");
   await ann.page.keyboard.type("one");
   await ann.press("Shift+Enter");
   await ann.page.keyboard.type("two");
