@@ -12,9 +12,9 @@ COPY web/ ./
 RUN npm run build
 
 FROM rust:1.95-bookworm AS binary
-# cmake: aws-lc-sys.
+# cmake: aws-lc-sys. libssl-dev and pkg-config: librdkafka.
 RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends cmake \
+ && apt-get install -y -qq --no-install-recommends cmake libssl-dev pkg-config \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
@@ -25,9 +25,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
  && strip --strip-debug /usr/local/bin/gogochat
 
 FROM debian:bookworm-slim
-# The public CAs: for services that are reached over TLS.
+# The public CAs: for services that are reached over TLS. libssl3: librdkafka.
 RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends ca-certificates zlib1g \
+ && apt-get install -y -qq --no-install-recommends ca-certificates libssl3 zlib1g \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --home-dir /var/lib/gogochat --create-home --shell /usr/sbin/nologin gogochat
 COPY --from=binary /usr/local/bin/gogochat /usr/local/bin/gogochat

@@ -1,19 +1,25 @@
-# What the scripts of single services share; each sources it. A service script sets `name`, `port`, and the functions
+# What the scripts of single services share; each sources it. A service script sets `name`, `port`, `tls_port` where it speaks TLS as well, and the functions
 #   provide   makes sure that the program is there (a download into $cache, or a package of the system), once
 #   start     starts the server, by `background`, with its data in $dir
 #   answers   succeeds when the server takes requests
 # and then calls `service "$@"`:
-#   up [ARGUMENT...]   starts it where nothing answers yet, with these arguments besides its own, and returns when it answers
+#   up [ARGUMENT...]   starts it where nothing answers yet, with these arguments besides its own, and returns when it answers; one of an earlier version, without TLS,
+#                      is started anew
 #   down               stops it and waits for its end
 #   status             one line: NAME ADDRESS PID up|down; fails when it is down
-# GOGOCHAT_RUN is the folder of run data (one for each independent set of services), GOGOCHAT_REDIS_PORT (and so on) a port instead of the usual.
+# GOGOCHAT_RUN is the folder of run data (one for each independent set of services), GOGOCHAT_REDIS_PORT (and so on) a port instead of the usual. Away from
+# its usual port a service speaks TLS only where GOGOCHAT_REDIS_TLS_PORT (and so on) says: sets of services would meet at one.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+tls_port=
+# The certificate of all services, and its key, in one file; beside it ca.pem, the authority that signed it.
+certificate=$HOME/.cache/gogochat/services/tls/server.pem
 
 service() {
   local verb=${1:-up}; shift || true
-  local own_port=GOGOCHAT_${name^^}_PORT
-  port=${!own_port:-$port}
+  local own_port=GOGOCHAT_${name^^}_PORT own_tls_port=GOGOCHAT_${name^^}_TLS_PORT
+  [ -z "${!own_port:-}" ] || [ "${!own_port}" = "$port" ] || tls_port=
+  port=${!own_port:-$port} tls_port=${!own_tls_port:-$tls_port}
   cache=$HOME/.cache/gogochat/services/$name
   dir=$(realpath -m "${GOGOCHAT_RUN:-$HOME/.cache/gogochat/run}")/$name
   mkdir -p "$dir" "${cache%/*}"
@@ -21,14 +27,16 @@ service() {
   exec 9>"$dir/lock"; flock 9
   case $verb in
     up)
-      if ! (answers) 2>/dev/null; then
+      if ! (answers) 2>/dev/null || is_outdated; then
         # Two sets of services (two run folders) may need the same download.
         (exec 8>"$cache.lock"; flock 8; provide 8>&- 9>&-) >&2
+        (exec 8>"${certificate%/*}.lock"; flock 8; certify) >&2
         stop_own
         start "$@"
         await
       fi
-      echo "GOGOCHAT_TEST_${name^^}=$(address)" ;;
+      echo "GOGOCHAT_TEST_${name^^}=$(address)"
+      [ -z "$tls_port" ] || echo "GOGOCHAT_TEST_${name^^}_TLS=127.0.0.1:$tls_port" ;;
     down) stop_own ;;
     status)
       local state=down pid; (answers) 2>/dev/null && state=up
@@ -44,6 +52,35 @@ service() {
 background() {
   setsid "$@" </dev/null >"$dir/log" 2>&1 9>&- &
   echo $! >"$dir/pid"
+}
+
+# Makes the certificate, once for all services of this machine: an authority, and what it signs for 127.0.0.1 and no other name.
+certify() {
+  [ -e "$certificate" ] && return
+  command -v openssl >/dev/null || "$root/scripts/setup" services tls
+  local dir=${certificate%/*} new=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650)
+  mkdir -p "$dir"
+  (
+    cd "$dir"
+    umask 077
+    printf '%s\n' '[req]' 'distinguished_name = name' '[name]' '[ca]' 'basicConstraints = critical,CA:TRUE' 'keyUsage = critical,keyCertSign' \
+      '[server]' 'basicConstraints = CA:FALSE' 'subjectAltName = IP:127.0.0.1' 'extendedKeyUsage = serverAuth' >openssl.cnf
+    openssl req -config openssl.cnf -x509 -extensions ca "${new[@]}" -subj "/CN=services of tests" -keyout ca.key -out ca.pem
+    openssl req -config openssl.cnf -x509 -CA ca.pem -CAkey ca.key -extensions server "${new[@]}" -subj /CN=127.0.0.1 -keyout server.key -out server.crt
+    cat server.key server.crt >server.new
+    rm server.key server.crt ca.key
+    mv server.new server.pem
+  ) 2>"$dir/log" || { cat "$dir/log"; exit 1; }
+}
+
+speaks_tls() { [ -n "$tls_port" ]; }
+
+# Whether it is ours and does not have the certificate that there is, which stands in its command or in the file that is written at its start: one that an
+# earlier version has started has none.
+is_outdated() {
+  local pid
+  speaks_tls && pid=$(own_pid) || return
+  ! { [ "$certificate" -ot "$dir/pid" ] && grep -qasF "$certificate" "/proc/$pid/cmdline" "$dir/redis.conf" "$dir/server.properties"; }
 }
 
 address() { echo "127.0.0.1:$port"; }

@@ -1,6 +1,10 @@
 //! From the configuration to what each part is told.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use gogochat_core::CoreConfig;
 use gogochat_edge::{EdgeConfig, Limits, Network};
@@ -24,31 +28,39 @@ use crate::{
 
 /// What storage is told.
 pub(crate) fn storage(config: &Config) -> StorageConfig {
-    let Core { bus, kafka, kafka_properties, kafka_session_ms, bus_queue, presence, redis, .. } = &config.core;
+    let Core { bus, bus_queue, presence, redis, redis_ca, .. } = &config.core;
     let prefix = || config.cluster.name.clone();
     StorageConfig {
         store_url: config.store_url(),
         bus: match bus {
             BusKind::Channel => BusConfig::Channel,
-            BusKind::Kafka => BusConfig::Kafka(KafkaConfig {
-                brokers: kafka.join(","),
-                prefix: prefix(),
-                session_timeout: Duration::from_millis(*kafka_session_ms),
-                properties: kafka_properties.clone(),
-                ..KafkaConfig::default()
-            }),
+            BusKind::Kafka => BusConfig::Kafka(kafka(config)),
         },
         bus_queue: *bus_queue,
         presence: match presence {
             PresenceKind::Memory => PresenceConfig::Memory,
-            PresenceKind::Redis => PresenceConfig::Redis(RedisConfig { url: redis.clone(), prefix: prefix() }),
+            PresenceKind::Redis => {
+                PresenceConfig::Redis(RedisConfig { url: redis.clone(), ca: given(redis_ca), prefix: prefix() })
+            }
         },
         blobs: blobs(config),
     }
 }
 
+/// How Kafka is reached.
+pub(crate) fn kafka(config: &Config) -> KafkaConfig {
+    let Core { kafka, kafka_properties, kafka_session_ms, .. } = &config.core;
+    KafkaConfig {
+        brokers: kafka.join(","),
+        prefix: config.cluster.name.clone(),
+        session_timeout: Duration::from_millis(*kafka_session_ms),
+        properties: kafka_properties.clone(),
+        ..KafkaConfig::default()
+    }
+}
+
 fn blobs(config: &Config) -> BlobsConfig {
-    let Core { blobs, s3_endpoint, s3_region, s3_access_key, s3_secret_key, .. } = &config.core;
+    let Core { blobs, s3_endpoint, s3_ca, s3_region, s3_access_key, s3_secret_key, .. } = &config.core;
     match blobs.split_once(':') {
         Some(("s3", place)) => {
             let place = place.trim_start_matches('/');
@@ -57,6 +69,7 @@ fn blobs(config: &Config) -> BlobsConfig {
                 bucket: bucket.to_owned(),
                 prefix: prefix.trim_end_matches('/').to_owned(),
                 endpoint: s3_endpoint.clone(),
+                ca: given(s3_ca),
                 region: s3_region.clone(),
                 access_key: s3_access_key.clone(),
                 secret_key: s3_secret_key.clone(),
@@ -67,6 +80,11 @@ fn blobs(config: &Config) -> BlobsConfig {
     }
 }
 
+/// A file, where the key names one.
+fn given(file: &Path) -> Option<PathBuf> {
+    (!file.as_os_str().is_empty()).then(|| file.to_owned())
+}
+
 /// What discovery is told.
 pub(crate) fn discovery(config: &Config) -> DiscoveryConfig {
     match config.cluster.discovery {
@@ -74,7 +92,7 @@ pub(crate) fn discovery(config: &Config) -> DiscoveryConfig {
         DiscoveryKind::Etcd => DiscoveryConfig::Etcd(EtcdConfig {
             endpoints: config.cluster.etcd.clone(),
             prefix: config.cluster.name.clone(),
-            ca: Some(config.cluster.etcd_ca.clone()).filter(|ca| !ca.as_os_str().is_empty()),
+            ca: given(&config.cluster.etcd_ca),
             user: Some((config.cluster.etcd_user.clone(), config.cluster.etcd_password.clone()))
                 .filter(|(user, _)| !user.is_empty()),
             ..EtcdConfig::default()

@@ -18,7 +18,7 @@ const MESSAGES: usize = 1_000;
 const DEADLINE: Duration = Duration::from_secs(20);
 
 fn two_and_two() -> Plan {
-    Plan { edges: 2, cores: vec![vec![], vec![]], kafka: true }
+    Plan { edges: 2, cores: vec![vec![], vec![]], kafka: true, tls: false }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,15 +140,23 @@ async fn a_core_that_no_edge_can_attach_to_is_given_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn services_run_on_cores_of_their_own() {
-    let plan =
-        Plan { edges: 2, cores: vec![vec!["account"], vec!["social", "sync"], vec!["chat", "presence"]], kafka: true };
+    let plan = Plan {
+        edges: 2,
+        cores: vec![vec!["account"], vec!["social", "sync"], vec!["chat", "presence"]],
+        kafka: true,
+        tls: false,
+    };
     signs_out_everywhere(plan).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn services_may_be_split_without_kafka() {
-    let plan =
-        Plan { edges: 2, cores: vec![vec!["account"], vec!["social", "sync", "presence"], vec!["chat"]], kafka: false };
+    let plan = Plan {
+        edges: 2,
+        cores: vec![vec!["account"], vec!["social", "sync", "presence"], vec!["chat"]],
+        kafka: false,
+        tls: false,
+    };
     signs_out_everywhere(plan).await;
 }
 
@@ -181,7 +189,7 @@ async fn signs_out_everywhere(plan: Plan) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_core_with_chat_and_without_kafka_refuses_to_start() {
-    let plan = Plan { edges: 0, cores: vec![vec![], vec![]], kafka: false };
+    let plan = Plan { edges: 0, cores: vec![vec![], vec![]], kafka: false, tls: false };
     let mut nodes = Nodes::prepare(GOGOCHAT, &plan).unwrap();
     nodes.cores[0].start().unwrap();
     nodes.cores[0].ready().await.unwrap();

@@ -26,7 +26,7 @@ const GROUPS: usize = 16;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edge_that_is_cut_off_from_a_core_goes_on_and_sends_its_clients_to_one_that_is_not() {
-    let plan = Plan { edges: 2, cores: vec![vec![], vec![]], kafka: true };
+    let plan = Plan { edges: 2, cores: vec![vec![], vec![]], kafka: true, tls: false };
     let mut nodes = Nodes::prepare(GOGOCHAT, &plan).unwrap();
     let link = Proxy::start(nodes.cores[1].edge).await.unwrap();
     nodes.cores[1].set("GOGOCHAT__CLUSTER__ADDRESS", link.address);

@@ -23,7 +23,7 @@ const MESSAGES: usize = 1_200;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn edges_drained_under_load_leave_nobody_without_a_session() {
-    let plan = Plan { edges: 2, cores: vec![vec![], vec![]], kafka: true };
+    let plan = Plan { edges: 2, cores: vec![vec![], vec![]], kafka: true, tls: false };
     let mut nodes = Nodes::start(GOGOCHAT, &plan).await.unwrap();
     let ann = Person::register(nodes.edges[0].http, "ann").await.unwrap();
     let ben = Person::register(nodes.edges[1].http, "ben").await.unwrap();
@@ -59,7 +59,7 @@ async fn edges_drained_under_load_leave_nobody_without_a_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_opens_no_more_than_its_token_does() {
-    let plan = Plan { edges: 2, cores: vec![vec![]], kafka: false };
+    let plan = Plan { edges: 2, cores: vec![vec![]], kafka: false, tls: false };
     let nodes = Nodes::start(GOGOCHAT, &plan).await.unwrap();
     let mut ann = Person::register(nodes.edges[0].http, "ann").await.unwrap();
     let ben = Person::register(nodes.edges[1].http, "ben").await.unwrap();

@@ -3,14 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 use std::{
-    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 use gogochat_testkit::{
-    ports,
-    process::{self, Process},
+    lone_core::{self, LoneCore, Settings},
+    process,
     services::{self, Database, Private},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -56,8 +55,8 @@ async fn a_store_of_an_older_version_is_brought_up_to_date() {
     let database = Database::create(&unique("older")).unwrap();
     database.run("CREATE TABLE schema_version (version BIGINT NOT NULL, checked_ms BIGINT NOT NULL)").unwrap();
     database.run("INSERT INTO schema_version VALUES (0, 0)").unwrap();
-    let core = Core::new(&[("core.store", format!("{:?}", database.url()))]);
-    let _running = core.start();
+    let core = core(&[("core.store", format!("{:?}", database.url()))]);
+    let _running = core.start().unwrap();
     process::ready(core.http, &core.log()).await.unwrap();
 }
 
@@ -132,8 +131,8 @@ async fn etcd_and_names() {
         ]
     };
     let (there, name) = (format!("http://{}", services::address("etcd").unwrap()), unique("names"));
-    let first = Core::new(&etcd(&there, &name));
-    let _running = first.start();
+    let first = core(&etcd(&there, &name));
+    let _running = first.start().unwrap();
     process::ready(first.http, &first.log()).await.unwrap();
     together(vec![
         refused(etcd(&there, &name), &["core-1", "another live node", "(node)"]),
@@ -143,7 +142,10 @@ async fn etcd_and_names() {
         ),
         refused(etcd("http://127.0.0.1:9", &name), &["cluster.etcd", "127.0.0.1:9", "wait_ms"]),
         refused(etcd("127.0.0.1:9:9", &name), &["cluster.etcd"]),
-        refused(with(etcd(&there, &name), "cluster.etcd_ca", "\"/no-such.pem\""), &["cluster.etcd_ca", "/no-such.pem"]),
+        refused(
+            with(etcd("https://127.0.0.1:9", &name), "cluster.etcd_ca", "\"/no-such.pem\""),
+            &["cluster.etcd_ca", "/no-such.pem"],
+        ),
         refused(
             with(
                 with(etcd(&there, &name), "cluster.etcd_user", "\"nobody\""),
@@ -172,8 +174,8 @@ async fn certificates_of_nodes() {
     let mut unread = good.clone();
     unread[2].1 = format!("{:?}", dir.path().join("no-such.pem"));
 
-    let core = Core::new(&good);
-    let _running = core.start();
+    let core = core(&good);
+    let _running = core.start().unwrap();
     process::ready(core.http, &core.log()).await.unwrap();
     let ended = (now - day).date().to_string();
     let begins = (now + day).date().to_string();
@@ -193,8 +195,8 @@ async fn a_certificate_that_ends_soon_is_warned_of() {
     let dir = tempfile::tempdir().unwrap();
     let (ca, now, day) = (authority(dir.path(), "ca"), time::OffsetDateTime::now_utc(), time::Duration::DAY);
     for (name, days) in [("soon", 10), ("late", 100)] {
-        let core = Core::new(&signed(dir.path(), name, "core-1", &ca, now - day, now + day * days + day / 2));
-        let _running = core.start();
+        let core = core(&signed(dir.path(), name, "core-1", &ca, now - day, now + day * days + day / 2));
+        let _running = core.start().unwrap();
         process::ready(core.http, &core.log()).await.unwrap();
         let said = std::fs::read_to_string(core.log()).unwrap();
         let file = dir.path().join(format!("{name}.pem"));
@@ -207,13 +209,13 @@ async fn a_certificate_that_ends_soon_is_warned_of() {
 async fn a_second_core_with_chat_on_one_database_refuses_to_start_until_the_first_is_gone() {
     let database = Database::create(&unique("alone")).unwrap();
     let store = vec![("core.store", format!("{:?}", database.url()))];
-    let (first, second) = (Core::new(&store), Core::new(&store));
-    let mut running = first.start();
+    let (first, second) = (core(&store), core(&store));
+    let mut running = first.start().unwrap();
     process::ready(first.http, &first.log()).await.unwrap();
     refused(store, &["core.bus", "core.services", "one core alone", "database"]).await;
     // As after a fault of the machine: nobody says goodbye.
     running.kill().unwrap();
-    let _running = second.start();
+    let _running = second.start().unwrap();
     process::ready(second.http, &second.log()).await.unwrap();
 }
 
@@ -234,19 +236,19 @@ async fn two_cores_with_chat_have_the_same_bus() {
             ("core.kafka", format!("[{kafka:?}]")),
         ]
     };
-    let first = Core::new(&core("core-1", "kafka"));
-    let mut running = first.start();
+    let first = self::core(&core("core-1", "kafka"));
+    let mut running = first.start().unwrap();
     process::ready(first.http, &first.log()).await.unwrap();
     refused(core("core-2", "channel"), &["core.bus", "core-1", "kafka"]).await;
     running.terminate().unwrap();
     running.ended(Duration::from_secs(30)).await.unwrap();
-    let second = Core::new(&core("core-2", "channel"));
-    let _running = second.start();
+    let second = self::core(&core("core-2", "channel"));
+    let _running = second.start().unwrap();
     process::ready(second.http, &second.log()).await.unwrap();
     refused(core("core-3", "kafka"), &["core.bus", "core-2", "channel"]).await;
 }
 
-fn with(mut settings: Vec<(&'static str, String)>, key: &'static str, value: &str) -> Vec<(&'static str, String)> {
+fn with(mut settings: Settings, key: &'static str, value: &str) -> Settings {
     settings.push((key, value.to_owned()));
     settings
 }
@@ -260,74 +262,13 @@ async fn together(cases: Vec<impl Future<Output = ()> + Send + 'static>) {
 }
 
 /// A core with these settings does not start: it ends with 1 and says all of this, the key in its last words, and no password.
-fn refused(settings: Vec<(&'static str, String)>, says: &[&str]) -> impl Future<Output = ()> + Send + 'static {
+fn refused(settings: Settings, says: &[&str]) -> impl Future<Output = ()> + Send + 'static {
     let says: Vec<String> = says.iter().map(|part| (*part).to_owned()).collect();
-    async move {
-        let core = Core::new(&settings);
-        let mut process = core.start();
-        let status = process.ended(Duration::from_secs(60)).await.unwrap();
-        let said = std::fs::read_to_string(core.log()).unwrap();
-        assert_eq!(status.code(), Some(1), "{settings:?}: {said}");
-        for part in &says {
-            assert!(said.contains(part), "{part} in: {said}");
-        }
-        let (_, last) = said.rsplit_once("gogochat: ").unwrap();
-        assert!(last.contains(&says[0]), "{last}");
-        assert!(!said.contains(SECRET), "{said}");
-        assert!(!said.contains('\u{1b}'), "colours in a file: {said}");
-        assert!(!said.contains("ready") && TcpStream::connect(core.http).is_err(), "{said}");
-    }
+    async move { lone_core::refuses(GOGOCHAT, &settings, &says, SECRET).await.unwrap() }
 }
 
-/// A core on a file of its own, but for what the settings say.
-struct Core {
-    http: SocketAddr,
-    dir: tempfile::TempDir,
-}
-
-impl Core {
-    fn new(settings: &[(&'static str, String)]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let [http, node, grpc] = ports::free().unwrap();
-        let made = std::process::Command::new(GOGOCHAT)
-            .args(["certs", "--node", "core-1", "--node", "core-2", "--node", "core-3", "--out"])
-            .arg(dir.path())
-            .output()
-            .unwrap();
-        assert!(made.status.success());
-        let file = |name: &str| format!("{:?}", dir.path().join(name));
-        let given = settings.iter().find(|(key, _)| *key == "node");
-        let node_name = given.map_or("core-1", |(_, value)| value.trim_matches('"'));
-        let mut all = vec![
-            ("roles", "[\"core\"]".to_owned()),
-            ("node", "\"core-1\"".to_owned()),
-            ("data", file("")),
-            ("wait_ms", "1000".to_owned()),
-            ("http.listen", format!("[\"{http}\"]")),
-            ("core.grpc", format!("[\"{grpc}\"]")),
-            ("cluster.listen", format!("\"{node}\"")),
-            ("cluster.certificate", file(&format!("{node_name}.pem"))),
-            ("cluster.key", file(&format!("{node_name}.key"))),
-            ("cluster.ca", file("ca.pem")),
-            ("log.format", "\"text\"".to_owned()),
-        ];
-        for (key, value) in settings {
-            all.retain(|(other, _)| other != key);
-            all.push((key, value.clone()));
-        }
-        let text: String = all.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
-        std::fs::write(dir.path().join("core.toml"), text).unwrap();
-        Self { http, dir }
-    }
-
-    fn log(&self) -> PathBuf {
-        self.dir.path().join("core.log")
-    }
-
-    fn start(&self) -> Process {
-        let config = self.dir.path().join("core.toml").display().to_string();
-        Process::start(Path::new(GOGOCHAT), ["serve", "--config", &config], &self.log()).unwrap()
-    }
+fn core(settings: &[(&'static str, String)]) -> LoneCore {
+    LoneCore::new(GOGOCHAT, settings).unwrap()
 }
 
 type Authority = (CertifiedIssuer<'static, KeyPair>, PathBuf);
@@ -350,7 +291,7 @@ fn signed(
     authority: &Authority,
     begin: time::OffsetDateTime,
     end: time::OffsetDateTime,
-) -> Vec<(&'static str, String)> {
+) -> Settings {
     let mut params = CertificateParams::new(vec![node.to_owned()]).unwrap();
     (params.not_before, params.not_after) = (begin, end);
     let key = KeyPair::generate().unwrap();

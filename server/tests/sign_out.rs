@@ -16,8 +16,12 @@ const GOGOCHAT: &str = env!("CARGO_BIN_EXE_gogochat");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_out_that_a_killed_core_told_nobody_ends_the_session() {
-    let plan =
-        Plan { edges: 1, cores: vec![vec!["account"], vec!["chat", "social", "sync", "presence"]], kafka: false };
+    let plan = Plan {
+        edges: 1,
+        cores: vec![vec!["account"], vec!["chat", "social", "sync", "presence"]],
+        kafka: false,
+        tls: false,
+    };
     let mut nodes = Nodes::prepare(GOGOCHAT, &plan).unwrap();
     let mysql = services::address("mysql").unwrap();
     let mut proxy = LostAnswer::to_commit_after("INTO signed_out", mysql.parse().unwrap()).await.unwrap();

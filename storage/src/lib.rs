@@ -2,8 +2,10 @@
 
 pub mod blobs;
 pub mod bus;
+mod causes;
 pub mod clock;
 pub mod discovery;
 pub mod open;
 pub mod presence;
 pub mod store;
+pub mod tls;

@@ -3,6 +3,8 @@
 pub mod cluster;
 pub mod device;
 pub mod http;
+pub mod links;
+pub mod lone_core;
 pub mod lost_answer;
 pub mod nodes;
 pub mod people;

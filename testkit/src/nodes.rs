@@ -11,9 +11,9 @@ use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
 
 use crate::{
+    links::Links,
     ports,
     process::{self, Process},
-    services::{self, Database},
 };
 
 /// What a cluster is made of.
@@ -25,6 +25,8 @@ pub struct Plan {
     pub cores: Vec<Vec<&'static str>>,
     /// Whether cores share commands by Kafka; else one alone may run "chat".
     pub kafka: bool,
+    /// Whether services are reached over TLS.
+    pub tls: bool,
 }
 
 /// The cluster.
@@ -34,8 +36,8 @@ pub struct Nodes {
     pub edges: Vec<Node>,
     /// Its cores.
     pub cores: Vec<Node>,
-    // Dropped after the processes that use it.
-    _database: Database,
+    // Dropped after the processes that use them.
+    _links: Links,
     _dir: TempDir,
 }
 
@@ -89,7 +91,7 @@ impl Nodes {
         let binary = binary.into();
         let dir = tempfile::tempdir()?;
         let name = unique();
-        let database = Database::create(&name)?;
+        let links = if plan.tls { Links::over_tls(&name)? } else { Links::in_clear(&name)? };
         let names = |kind: &str, count: usize| (1..=count).map(|n| format!("{kind}-{n}")).collect::<Vec<_>>();
         let (cores, edges) = (names("core", plan.cores.len()), names("edge", plan.edges));
         let certs = dir.path().join("certs");
@@ -101,14 +103,13 @@ impl Nodes {
         let made = command.output()?;
         ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 
-        let (kafka, redis, etcd) =
-            (services::address("kafka")?, services::address("redis")?, services::address("etcd")?);
         let bus = if plan.kafka { "kafka" } else { "channel" };
         let cluster = |node: &str| {
             format!(
-                "[cluster]\nname = \"{name}\"\ndiscovery = \"etcd\"\netcd = [\"http://{etcd}\"]\nca = \"{0}/ca.pem\"\n\
+                "[cluster]\nname = \"{name}\"\ndiscovery = \"etcd\"\n{1}ca = \"{0}/ca.pem\"\n\
                  certificate = \"{0}/{node}.pem\"\nkey = \"{0}/{node}.key\"\n",
-                certs.display()
+                certs.display(),
+                links.cluster
             )
         };
         let make = |node: &str, text: &dyn Fn(SocketAddr, SocketAddr, SocketAddr) -> String| {
@@ -128,10 +129,9 @@ impl Nodes {
             let run = if run.is_empty() { String::new() } else { format!("services = {run:?}\n") };
             make(node, &|http, listen, grpc| {
                 format!(
-                    "roles = [\"core\"]\n[http]\nlisten = [\"{http}\"]\n[core]\nstore = \"{}\"\nbus = \"{bus}\"\nkafka = [\"{kafka}\"]\n\
-                     kafka_session_ms = 3000\npresence = \"redis\"\nredis = \"redis://{redis}\"\ngrpc = [\"{grpc}\"]\n\
-                     trust_loopback = true\n{run}{}listen = \"{listen}\"\n",
-                    database.url(),
+                    "roles = [\"core\"]\n[http]\nlisten = [\"{http}\"]\n[core]\nbus = \"{bus}\"\nkafka_session_ms = 3000\n\
+                     presence = \"redis\"\n{}grpc = [\"{grpc}\"]\ntrust_loopback = true\n{run}{}listen = \"{listen}\"\n",
+                    links.core,
                     cluster(node)
                 )
             })
@@ -149,7 +149,7 @@ impl Nodes {
         Ok(Self {
             cores: cores.collect::<Result<_, _>>()?,
             edges: edges.collect::<Result<_, _>>()?,
-            _database: database,
+            _links: links,
             _dir: dir,
         })
     }

@@ -32,6 +32,41 @@ pub fn address(name: &str) -> anyhow::Result<String> {
     Ok(address)
 }
 
+/// Where a service speaks TLS.
+///
+/// # Errors
+/// It does not; the message says how to start it so.
+pub fn tls_address(name: &str) -> anyhow::Result<String> {
+    let (key, port) = match name {
+        // At one port, as its protocol has it.
+        "mysql" => return address(name),
+        "redis" => ("GOGOCHAT_TEST_REDIS_TLS", 36_380),
+        "kafka" => ("GOGOCHAT_TEST_KAFKA_TLS", 39_094),
+        "etcd" => ("GOGOCHAT_TEST_ETCD_TLS", 32_381),
+        other => anyhow::bail!("there is no service {other} with TLS"),
+    };
+    let address = std::env::var(key).unwrap_or_else(|_| format!("127.0.0.1:{port}"));
+    TcpStream::connect(&address).with_context(|| {
+        format!(
+            "no {name} with TLS at {address}: start it with scripts/services up {name}, or set {key} to where it is"
+        )
+    })?;
+    Ok(address)
+}
+
+/// The certificate that services show, with its key, for 127.0.0.1 and no other name; and that of the authority that signed it. PEM files.
+///
+/// # Errors
+/// There is no home folder.
+pub fn certificate() -> anyhow::Result<(PathBuf, PathBuf)> {
+    let home = std::env::var_os("HOME").context("HOME is not set")?;
+    let dir = Path::new(&home).join(".cache/gogochat/services/tls");
+    Ok((dir.join("server.pem"), dir.join("ca.pem")))
+}
+
+/// Kafka's user where it speaks TLS, and the password.
+pub const KAFKA_USER: (&str, &str) = ("gogochat", "secret-of-kafka");
+
 /// A database of a test's own in MySQL, dropped with this.
 #[derive(Debug)]
 pub struct Database {
@@ -58,6 +93,23 @@ impl Database {
         query_in(&self.server, &self.name, statement)
     }
 
+    /// The end of the database's name, which sets it apart: users have names of 32 characters at most.
+    fn user(&self) -> &str {
+        self.name.get(self.name.len().saturating_sub(32)..).unwrap_or_default()
+    }
+
+    /// The store's URL for a user of its own, whom the server lets in by TLS alone, and who believes this authority.
+    ///
+    /// # Errors
+    /// MySQL refuses it.
+    pub fn url_over_tls(&self, authority: &Path) -> anyhow::Result<String> {
+        let (Self { server, name }, user) = (self, self.user());
+        query(server, &format!("CREATE USER IF NOT EXISTS {user} IDENTIFIED BY 'secret of mysql' REQUIRE SSL"))?;
+        query(server, &format!("GRANT ALL ON {name}.* TO {user}"))?;
+        let authority = authority.display();
+        Ok(format!("mysql://{user}:secret%20of%20mysql@{server}/{name}?ssl-mode=VERIFY_IDENTITY&ssl-ca={authority}"))
+    }
+
     /// The store's URL.
     #[must_use]
     pub fn url(&self) -> String {
@@ -68,6 +120,7 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         // A test that has failed is not to fail by this too.
+        let _ = query(&self.server, &format!("DROP USER IF EXISTS {}", self.user()));
         let _ = query(&self.server, &format!("DROP DATABASE {}", self.name));
     }
 }
@@ -151,6 +204,8 @@ impl Private {
             .args(arguments)
             .env("GOGOCHAT_RUN", self.run.path())
             .env(format!("GOGOCHAT_{name}_PORT"), self.address.port().to_string())
+            // Where those that all tests share speak TLS.
+            .env_remove(format!("GOGOCHAT_{name}_TLS_PORT"))
             .output()?;
         ensure!(done.status.success(), "{}: {}", self.script.display(), String::from_utf8_lossy(&done.stderr));
         Ok(())

@@ -3,10 +3,11 @@
 use std::{fmt, fs, path::Path};
 
 use gogochat_edge::Network;
-use gogochat_storage::open;
 
-use super::{BusKind, Config, Core, DiscoveryKind, PresenceKind, Role, Service, listeners};
+use super::{Config, DiscoveryKind, Role, Service, listeners};
 use crate::{certificate::Reloadable, identity::Identity, telemetry};
+
+mod services;
 
 /// A key that cannot stay as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,87 +143,22 @@ fn edge(config: &Config, problems: &mut Problems) {
 }
 
 fn core(config: &Config, problems: &mut Problems) {
-    store(config, problems);
+    services::store(config, problems);
     if config.core.services.is_empty() {
         problems
             .add("core.services", "no service: give some of \"account\", \"social\", \"chat\", \"sync\", \"presence\"");
     }
-    if config.core.bus == BusKind::Kafka && config.core.kafka.is_empty() {
-        problems.add("core.kafka", "core.bus = \"kafka\" needs brokers: give [\"HOST:9092\"]");
-    }
-    if config.core.bus == BusKind::Kafka && config.store_url().starts_with("sqlite:") {
-        problems.add(
-            "core.bus",
-            "\"kafka\" shares commands among cores, and an SQLite store (core.store) serves one alone: give core.store a MySQL database, or set core.bus = \"channel\"",
-        );
-    }
-    if config.core.kafka_session_ms < 1_000 {
-        problems.add("core.kafka_session_ms", "must be at least 1000");
-    }
-    if config.core.presence == PresenceKind::Redis && !is_redis(&config.core.redis) {
-        problems.add("core.redis", "core.presence = \"redis\" needs a URL: give \"redis://HOST:6379\"");
-    }
     if config.core.bus_queue == 0 {
         problems.add("core.bus_queue", "must be at least 1");
     }
-    blobs(config, problems);
-}
-
-fn store(config: &Config, problems: &mut Problems) {
-    let url = config.store_url();
-    if let Err(error) = open::check_store(&url) {
-        problems.said("core.store", &error.to_string());
-    }
-    // The data folder is made; another that is not there is more likely mistyped.
-    let folder = config.core.store.strip_prefix("sqlite:").and_then(|path| Path::new(path).parent());
-    if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
-        problems.add("core.store", format!("the folder {} is not there: make it, or name another", folder.display()));
-    }
-}
-
-fn blobs(config: &Config, problems: &mut Problems) {
-    let Core { blobs, s3_endpoint, s3_access_key, s3_secret_key, .. } = &config.core;
-    let Some(place) = blobs.strip_prefix("s3://") else {
-        if blobs != "folder" && blobs.strip_prefix("folder:").is_none_or(str::is_empty) {
-            problems.add("core.blobs", "give \"folder\", \"folder:PATH\" or \"s3://BUCKET\"");
-        }
-        return;
-    };
-    let bucket = place.split('/').next().unwrap_or_default();
-    let usual = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    if bucket.is_empty() || !place.bytes().all(|byte| usual(byte) || byte == b'/') {
-        problems.add(
-            "core.blobs",
-            "give \"s3://BUCKET\" or \"s3://BUCKET/PREFIX\", in letters, digits, '-', '_' and '.'; the rest has keys of its own",
-        );
-    }
-    let http = ["http://", "https://"].iter().any(|scheme| s3_endpoint.starts_with(scheme));
-    if !s3_endpoint.is_empty() && (!http || s3_endpoint.parse::<http::Uri>().is_err()) {
-        problems.add("core.s3_endpoint", "give \"https://HOST\" or \"http://HOST:PORT\", or nothing for Amazon's own");
-    }
-    for (key, value) in [("core.s3_access_key", s3_access_key), ("core.s3_secret_key", s3_secret_key)] {
-        if value.is_empty() {
-            problems.add(key, "missing: core.blobs in S3 needs an access key and its secret");
-        }
-    }
-}
-
-fn is_redis(url: &str) -> bool {
-    ["redis://", "rediss://"].iter().any(|scheme| url.starts_with(scheme))
+    services::core(config, problems);
 }
 
 fn cluster(config: &Config, problems: &mut Problems) {
     let (edge, core) = (config.has(Role::Edge), config.has(Role::Core));
     let etcd = config.cluster.discovery == DiscoveryKind::Etcd;
-    if etcd && config.cluster.etcd.is_empty() {
-        problems.add("cluster.etcd", "cluster.discovery = \"etcd\" needs endpoints: give [\"http://HOST:2379\"]");
-    }
-    if etcd && !config.cluster.etcd_ca.as_os_str().is_empty() {
-        problems.file(
-            "cluster.etcd_ca",
-            &config.cluster.etcd_ca,
-            "the certificate of the authority that signed etcd's",
-        );
+    if etcd {
+        services::etcd(config, problems);
     }
     let chat =
         config.runs(Service::Chat) || config.cluster.cores.iter().any(|core| core.services.contains(&Service::Chat));

@@ -109,10 +109,14 @@ pub(crate) struct Core {
     pub(crate) presence: PresenceKind,
     /// With presence in Redis: "redis://USER:PASSWORD@HOST:PORT/DB", or "rediss://" for TLS.
     pub(crate) redis: String,
+    /// With "rediss://": the authority that signed its certificate, PEM; empty: the system's authorities.
+    pub(crate) redis_ca: PathBuf,
     /// Files of messages. "folder": in the folder "blobs" of the data folder. "folder:PATH". "s3://BUCKET" or "s3://BUCKET/PREFIX".
     pub(crate) blobs: String,
     /// With blobs in S3: "http://HOST:PORT" or "https://HOST"; empty: Amazon's for the region.
     pub(crate) s3_endpoint: String,
+    /// With "https://": the authority that signed its certificate, PEM; empty: the system's authorities.
+    pub(crate) s3_ca: PathBuf,
     /// With blobs in S3: the region.
     pub(crate) s3_region: String,
     /// With blobs in S3: the access key's id.
@@ -139,7 +143,7 @@ pub(crate) struct Cluster {
     pub(crate) discovery: DiscoveryKind,
     /// With etcd: endpoints, as "http://HOST:2379".
     pub(crate) etcd: Vec<String>,
-    /// With etcd over TLS: the authority that signed its certificate, PEM.
+    /// With "https://": the authority that signed its certificate, PEM; empty: the system's authorities.
     pub(crate) etcd_ca: PathBuf,
     /// With etcd that knows users: this one.
     pub(crate) etcd_user: String,
@@ -365,8 +369,10 @@ impl Default for Core {
             bus_queue: 4_096,
             presence: PresenceKind::Memory,
             redis: String::new(),
+            redis_ca: PathBuf::new(),
             blobs: "folder".into(),
             s3_endpoint: String::new(),
+            s3_ca: PathBuf::new(),
             s3_region: "us-east-1".into(),
             s3_access_key: String::new(),
             s3_secret_key: String::new(),

@@ -232,3 +232,63 @@ fn what_has_no_effect_is_said_and_refuses_nothing() {
         "{advice:?}"
     );
 }
+
+/// A link that would be in clear, though it is told whom to believe, and files that name nobody.
+#[test]
+fn what_is_said_of_tls_has_to_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let least = least(dir.path());
+    let problems = |toml: &str| {
+        let problems = check(&from_toml(&format!("{least}\n{toml}")).unwrap());
+        problems.into_iter().map(|problem| (problem.key, problem.advice)).collect::<Vec<_>>()
+    };
+    let one = |toml: &str, key: &str, says: &str| {
+        let found = problems(toml);
+        assert!(matches!(&found[..], [(of, advice)] if *of == key && advice.contains(says)), "{toml}: {found:?}");
+    };
+    let redis =
+        |url: &str, ca: &str| format!("core.presence = \"redis\"\ncore.redis = {url:?}\ncore.redis_ca = {ca:?}");
+    one(&redis("redis://a", "/dev/null"), "core.redis_ca", "rediss://");
+    one(&redis("rediss://a", "/dev/null"), "core.redis_ca", "none inside");
+    one(&redis("rediss://a", "/no-such.pem"), "core.redis_ca", "/no-such.pem");
+    assert_eq!(problems(&redis("rediss://a", "")), []);
+    let s3 = |url: &str| {
+        format!(
+            "core.blobs = \"s3://a\"\ncore.s3_access_key = \"a\"\ncore.s3_secret_key = \"b\"\ncore.s3_endpoint = {url:?}\n\
+             core.s3_ca = \"/dev/null\""
+        )
+    };
+    one(&s3("http://a"), "core.s3_ca", "https://");
+    one(&s3("https://a"), "core.s3_ca", "none inside");
+    one(&s3(""), "core.s3_ca", "none inside");
+    issue::cluster(&Order { out: dir.path().into(), nodes: vec!["a".into()], ..Order::default() }).unwrap();
+    let own = [("ca", "ca.pem"), ("certificate", "a.pem"), ("key", "a.key")];
+    let own = own.map(|(key, file)| format!("cluster.{key} = {:?}\n", dir.path().join(file))).concat();
+    let etcd = |urls: &str| {
+        format!(
+            "node = \"a\"\ncluster.discovery = \"etcd\"\ncluster.etcd = {urls}\ncluster.etcd_ca = \"/dev/null\"\n{own}"
+        )
+    };
+    one(&etcd("[\"https://a\", \"http://b\"]"), "cluster.etcd_ca", "https://");
+    one(&etcd("[\"https://a\", \"https://b\"]"), "cluster.etcd_ca", "none inside");
+    let store = |query: &str| format!("core.store = \"mysql://a:secret@b/c?{query}\"");
+    one(&store("ssl-ca=/dev/null"), "core.store", "ssl-mode=VERIFY_IDENTITY");
+    one(&store("ssl-mode=REQUIRED&ssl-ca=/dev/null"), "core.store", "ssl-mode=VERIFY_IDENTITY");
+    one(&store("ssl-mode=VERIFY_CA&ssl-ca=/dev/null"), "core.store", "none inside");
+    one(&store("ssl-mode=VERIFY_CA&ssl-cert=/dev/null&ssl-key=/no-such.key"), "core.store", "ssl-key: /no-such.key");
+    one(&store("ssl-mode=SOMETIMES"), "core.store", "SOMETIMES");
+    assert_eq!(problems(&store("ssl-mode=VERIFY_IDENTITY")), []);
+    let kafka = |properties: &str| {
+        format!(
+            "core.store = \"mysql://a@b/c\"\ncore.bus = \"kafka\"\ncore.kafka = [\"a:9092\"]\n\
+             core.kafka_properties = {{ {properties} }}"
+        )
+    };
+    let properties = "core.kafka_properties";
+    one(&kafka("\"ssl.key.password\" = \"secret\""), properties, "\"sasl_ssl\"");
+    one(&kafka("\"sasl.username\" = \"a\", \"security.protocol\" = \"SSL\""), properties, "\"sasl_plaintext\"");
+    one(&kafka("\"security.protocol\" = \"ssl\", \"ssl.ca.location\" = \"/dev/null\""), properties, "none inside");
+    one(&kafka("\"no.such.property\" = \"secret\""), properties, "no.such.property");
+    one(&kafka("\"security.protocol\" = \"tls\""), properties, "security.protocol");
+    assert_eq!(problems(&kafka("\"security.protocol\" = \"sasl_ssl\", \"sasl.mechanism\" = \"SCRAM-SHA-512\"")), []);
+}

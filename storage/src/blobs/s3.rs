@@ -2,14 +2,14 @@
 //!
 //! A small blob is one PUT and a large one a multipart upload; neither shows anything before its end. `PREFIX/blobs/HASH` is a blob.
 
-use std::{fmt, ops::Range, time::Duration};
+use std::{fmt, ops::Range, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use object_store::{
-    BackoffConfig, ClientOptions, Error, GetOptions, GetRange, MultipartUpload, ObjectStore as _, ObjectStoreExt as _,
-    PutPayload, RetryConfig,
+    BackoffConfig, Certificate, ClientOptions, Error, GetOptions, GetRange, MultipartUpload, ObjectStore as _,
+    ObjectStoreExt as _, PutPayload, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder},
     list::{PaginatedListOptions, PaginatedListStore as _},
     path::Path,
@@ -17,6 +17,10 @@ use object_store::{
 use url::Url;
 
 use super::{Blob, BlobError, BlobId, Blobs, Body, Listed, body};
+use crate::{
+    causes::causes,
+    tls::{self, NoAuthority},
+};
 
 /// Blobs in a bucket.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub struct S3Config {
     pub prefix: String,
     /// `http://HOST:PORT` or `https://HOST`; empty: Amazon's for the region.
     pub endpoint: String,
+    /// With `https`: a PEM file of the authority that signed its certificate, alone; `None`: the system's authorities.
+    pub ca: Option<PathBuf>,
     /// The region; stores that have none take any.
     pub region: String,
     /// The access key's id.
@@ -59,6 +65,19 @@ pub enum S3Error {
     /// The settings do not make an address.
     #[error("{0}: {1}")]
     Settings(&'static str, String),
+    /// The authority's file cannot be used.
+    #[error("core.s3_ca: {0}")]
+    Ca(#[from] NoAuthority),
+    /// Its certificate is not believed.
+    #[error(
+        "core.s3_ca: the certificate of {place} is refused: {reason} (give the authority that signed it, and in core.s3_endpoint a host that it is for)"
+    )]
+    Untrusted {
+        /// The endpoint, or Amazon's region.
+        place: String,
+        /// Why.
+        reason: String,
+    },
     /// There is no such bucket.
     #[error("core.blobs: there is no bucket {bucket:?} at {place}: make it, or name another")]
     NoBucket {
@@ -96,7 +115,8 @@ impl S3Blobs {
     /// [`S3Error`].
     pub async fn open(config: &S3Config) -> Result<Self, S3Error> {
         check(config)?;
-        let store = client(config).map_err(|error| S3Error::Settings("core.blobs", reason(&error)))?;
+        let store =
+            client(config, certificates(config)?).map_err(|error| S3Error::Settings("core.blobs", causes(&error)))?;
         let own = if config.prefix.is_empty() { String::new() } else { format!("{}/", config.prefix) };
         let blobs = Self { store, prefix: format!("{own}blobs/") };
         let tried = async {
@@ -106,8 +126,9 @@ impl S3Blobs {
         let place = if config.endpoint.is_empty() { config.region.clone() } else { config.endpoint.clone() };
         let bucket = config.bucket.clone();
         let Err(error) = tried.await else { return Ok(blobs) };
-        let reason = reason(&error);
+        let reason = causes(&error);
         Err(match error {
+            _ if tls::is_untrusted(&reason) => S3Error::Untrusted { place, reason },
             Error::NotFound { .. } if reason.contains("NoSuchBucket") => S3Error::NoBucket { bucket, place },
             // Some say "not found" of the key.
             Error::NotFound { .. } | Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
@@ -246,7 +267,7 @@ impl Drop for Upload {
         // It ends by itself, within the time that a request may take.
         runtime.spawn(async move {
             if let Err(error) = upload.abort().await {
-                tracing::warn!(error = reason(&error), "parts of a broken upload stay in the bucket");
+                tracing::warn!(error = causes(&error), "parts of a broken upload stay in the bucket");
             }
         });
     }
@@ -271,13 +292,26 @@ fn check(config: &S3Config) -> Result<(), S3Error> {
     Err(S3Error::Settings(wrong.0, wrong.1))
 }
 
-fn client(config: &S3Config) -> Result<AmazonS3, Error> {
-    let options = ClientOptions::new()
+/// Those of the authority's file, for a client that takes no others.
+fn certificates(config: &S3Config) -> Result<Vec<Certificate>, S3Error> {
+    let Some(ca) = &config.ca else { return Ok(Vec::new()) };
+    tls::authorities(ca)?;
+    let no = |reason: String| S3Error::Ca(NoAuthority { file: ca.clone(), reason });
+    let pem = std::fs::read(ca).map_err(|error| no(error.to_string()))?;
+    Certificate::from_pem_bundle(&pem).map_err(|error| no(causes(&error)))
+}
+
+fn client(config: &S3Config, certificates: Vec<Certificate>) -> Result<AmazonS3, Error> {
+    let mut options = ClientOptions::new()
         .with_allow_http(true)
         .with_connect_timeout(CONNECT)
         // Each read, not all of a blob.
         .with_read_timeout(ANSWER)
-        .with_timeout_disabled();
+        .with_timeout_disabled()
+        .with_no_system_certificates(!certificates.is_empty());
+    for certificate in certificates {
+        options = options.with_root_certificate(certificate);
+    }
     let backoff =
         BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(1), base: 2.0 };
     let mut builder = AmazonS3Builder::new()
@@ -300,24 +334,10 @@ fn not_read(error: Error) -> BlobError {
 
 #[allow(clippy::needless_pass_by_value, reason = "it is a function for map_err")]
 fn failed(error: Error) -> BlobError {
-    let reason = reason(&error);
+    let reason = causes(&error);
     // The library keeps the status to itself; stores say it in several ways.
     let full = ["status code: 507", "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"];
     if full.iter().any(|word| reason.contains(word)) { BlobError::Full } else { BlobError::Unavailable(reason) }
-}
-
-/// An error with its causes.
-fn reason(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// 10,000 parts are the most of an upload; all but the last have to be of 5 MiB at least.

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 pub use self::handle::{Claim, Registration};
+use crate::tls::NoAuthority;
 
 /// Which nodes there are.
 #[async_trait]
@@ -133,9 +134,19 @@ pub enum DiscoveryError {
         /// What came of it.
         reason: String,
     },
-    /// The authority's certificate cannot be used.
+    /// The authority's file cannot be used.
     #[error("cluster.etcd_ca: {0}")]
-    Ca(String),
+    Ca(#[from] NoAuthority),
+    /// Its certificate is not believed.
+    #[error(
+        "cluster.etcd_ca: the certificate of etcd at {endpoints} is refused: {reason} (give the authority that signed it, and in cluster.etcd hosts that it is for)"
+    )]
+    Untrusted {
+        /// Where it is.
+        endpoints: String,
+        /// Why.
+        reason: String,
+    },
     /// The configuration cannot be used.
     #[error("cluster.etcd: {0}")]
     Config(String),

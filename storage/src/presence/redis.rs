@@ -5,6 +5,7 @@
 //! round trip. The time is that of Redis: nodes whose clocks differ would take each other's sessions for over.
 
 use std::{
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -27,7 +28,10 @@ use gogochat_proto::ids::UserId;
 use tokio::task::JoinHandle;
 
 use super::{Presence, PresenceError, SessionKey, Status};
-use crate::clock;
+use crate::{
+    clock,
+    tls::{self, NoAuthority},
+};
 
 /// Presence in Redis.
 pub struct RedisPresence {
@@ -44,8 +48,10 @@ pub struct RedisPresence {
 /// How Redis is reached.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisConfig {
-    /// `redis://USER:PASSWORD@HOST:PORT/DB`; `rediss://` for TLS, with the system's authorities.
+    /// `redis://USER:PASSWORD@HOST:PORT/DB`; `rediss://` for TLS.
     pub url: String,
+    /// With TLS: a PEM file of the authority that signed its certificate, alone; `None`: the system's authorities.
+    pub ca: Option<PathBuf>,
     /// What the keys begin with: clusters that share a server have one each.
     pub prefix: String,
 }
@@ -56,6 +62,19 @@ pub enum RedisError {
     /// The URL is not one.
     #[error("core.redis: {0:?} is no URL of a Redis server: write redis://USER:PASSWORD@HOST:PORT/DB")]
     Url(String),
+    /// The authority's file cannot be used.
+    #[error("core.redis_ca: {0}")]
+    Ca(#[from] NoAuthority),
+    /// Its certificate is not believed.
+    #[error(
+        "core.redis_ca: the certificate of {server} is refused: {reason} (give the authority that signed it, and in core.redis a host that it is for)"
+    )]
+    Untrusted {
+        /// Host and port.
+        server: String,
+        /// Why.
+        reason: String,
+    },
     /// It wants another user or password.
     #[error("core.redis: {server} refuses the user or password: {reason}")]
     Refused {
@@ -99,9 +118,14 @@ impl RedisPresence {
         if !matches!(scheme, Some("redis" | "rediss")) {
             return Err(RedisError::Url(server));
         }
-        let url = Config::from_url(&config.url).map_err(|_| RedisError::Url(server.clone()))?;
-        let client = client(Config { fail_fast: true, ..url })
-            .map_err(|error| RedisError::Unreachable { server: server.clone(), reason: error.to_string() })?;
+        let unreachable = |reason: String| RedisError::Unreachable { server: server.clone(), reason };
+        let mut url = Config::from_url(&config.url).map_err(|_| RedisError::Url(server.clone()))?;
+        if let (Some(over_tls), Some(ca)) = (&mut url.tls, &config.ca) {
+            let client = tls::client(tls::authorities(ca)?).map_err(|error| unreachable(error.to_string()))?;
+            over_tls.connector = client.into();
+        }
+        let client =
+            client(Config { fail_fast: true, ..url }).map_err(|error| unreachable(error.details().to_owned()))?;
         // The first connection has to succeed.
         let opened = tokio::time::timeout(PATIENCE, client.init()).await;
         let reason = match opened {
@@ -122,10 +146,13 @@ impl RedisPresence {
             Ok(Err(error)) if *error.kind() == fred::error::ErrorKind::Auth => {
                 return Err(RedisError::Refused { server, reason: error.details().to_owned() });
             }
+            Ok(Err(error)) if tls::is_untrusted(error.details()) => {
+                return Err(RedisError::Untrusted { server, reason: error.details().to_owned() });
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it takes too long".into(),
         };
-        Err(RedisError::Unreachable { server, reason })
+        Err(unreachable(reason))
     }
 
     /// The keys of a user: in one slot of a Redis cluster.

@@ -46,10 +46,10 @@ pub async fn open(url: &str) -> Result<SqlStore, OpenError> {
     }
 }
 
-/// Whether a URL is of this form.
+/// Whether a URL is one to open, as far as this machine knows: nothing is connected.
 ///
 /// # Errors
-/// It is not.
+/// It is not of this form, or its settings of TLS do not hold.
 pub fn check(url: &str) -> Result<(), OpenError> {
     options::parse(url).map(drop)
 }

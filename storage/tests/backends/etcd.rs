@@ -181,11 +181,13 @@ async fn a_restart_is_survived() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn says_which_key_is_wrong() {
-    for endpoints in [vec![], vec!["ftp://localhost:1".to_owned()], vec!["http://".to_owned()]] {
+    let mixed = ["http://127.0.0.1:1", "https://127.0.0.1:2"].map(str::to_owned).to_vec();
+    for endpoints in [mixed, vec![], vec!["ftp://localhost:1".to_owned()], vec!["http://".to_owned()]] {
         let error = open(EtcdConfig { endpoints, ..config("", "test") }).await.unwrap_err();
         assert!(matches!(error, DiscoveryError::Config(_)) && error.to_string().contains("cluster.etcd"), "{error}");
     }
-    let missing = EtcdConfig { ca: Some("/does/not/exist.pem".into()), ..config("127.0.0.1:1", "test") };
+    let endpoints = vec!["https://127.0.0.1:1".to_owned()];
+    let missing = EtcdConfig { endpoints, ca: Some("/does/not/exist.pem".into()), ..config("", "test") };
     let error = open(missing).await.unwrap_err();
     assert!(error.to_string().contains("/does/not/exist.pem"), "{error}");
 

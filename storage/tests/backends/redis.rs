@@ -21,7 +21,7 @@ use crate::{
 };
 
 async fn open(test: &str) -> Arc<RedisPresence> {
-    let config = RedisConfig { url: format!("redis://{}", address("redis")), prefix: unique(test) };
+    let config = RedisConfig { url: format!("redis://{}", address("redis")), ca: None, prefix: unique(test) };
     Arc::new(RedisPresence::open(&config).await.unwrap())
 }
 
@@ -37,7 +37,7 @@ async fn a_session_counts_for_its_time() {
 
 #[tokio::test]
 async fn nodes_share_it_and_keys_lapse() {
-    let config = RedisConfig { url: format!("redis://{}/1", address("redis")), prefix: unique("share") };
+    let config = RedisConfig { url: format!("redis://{}/1", address("redis")), ca: None, prefix: unique("share") };
     let one = RedisPresence::open(&config).await.unwrap();
     let other = RedisPresence::open(&config).await.unwrap();
     let user = UserId::new_v7();
@@ -67,7 +67,7 @@ async fn nodes_share_it_and_keys_lapse() {
 #[tokio::test]
 async fn nodes_whose_clocks_differ_agree_on_who_is_there() {
     const TTL: i64 = 45_000;
-    let config = RedisConfig { url: format!("redis://{}", address("redis")), prefix: unique("clocks") };
+    let config = RedisConfig { url: format!("redis://{}", address("redis")), ca: None, prefix: unique("clocks") };
     let clocks: [fn() -> i64; 3] = [clock::now_ms, || clock::now_ms() + 600_000, || clock::now_ms() - 600_000];
     for (here, there) in [(0, 1), (1, 0), (1, 2), (2, 1)] {
         let (here, there) = (clocks[here], clocks[there]);
@@ -90,8 +90,9 @@ async fn nodes_whose_clocks_differ_agree_on_who_is_there() {
 #[tokio::test]
 async fn says_which_key_is_wrong() {
     let redis = Private::start("redis", &["--requirepass", "se cret/1"]);
-    let open =
-        |url: String| async move { RedisPresence::open(&RedisConfig { url, prefix: "test".into() }).await.map(drop) };
+    let open = |url: String| async move {
+        RedisPresence::open(&RedisConfig { url, ca: None, prefix: "test".into() }).await.map(drop)
+    };
 
     for url in ["", "localhost", "http://localhost", "redis://"] {
         let error = open(url.into()).await.unwrap_err();
@@ -113,7 +114,7 @@ async fn says_which_key_is_wrong() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_is_survived() {
     let redis = Private::start("redis", &[]);
-    let config = RedisConfig { url: format!("redis://{}", redis.address()), prefix: "test".into() };
+    let config = RedisConfig { url: format!("redis://{}", redis.address()), ca: None, prefix: "test".into() };
     let presence = RedisPresence::open(&config).await.unwrap();
     let user = UserId::new_v7();
     assert!(presence.online(user, (1, 1), 0, 45_000).await.unwrap());

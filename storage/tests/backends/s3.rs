@@ -23,6 +23,7 @@ fn config(address: &str, prefix: String) -> S3Config {
         bucket: "gogochat".into(),
         prefix,
         endpoint: format!("http://{address}"),
+        ca: None,
         region: "us-east-1".into(),
         access_key: "test".into(),
         secret_key: "testsecret".into(),

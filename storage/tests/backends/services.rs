@@ -73,6 +73,8 @@ impl Private {
             .args(arguments)
             .env("GOGOCHAT_RUN", self.run.path())
             .env(format!("GOGOCHAT_{}_PORT", self.name.to_uppercase()), self.port.to_string())
+            // Where those that all tests share speak TLS.
+            .env_remove(format!("GOGOCHAT_{}_TLS_PORT", self.name.to_uppercase()))
             .output()
             .unwrap();
         assert!(done.status.success(), "{}: {}", script.display(), String::from_utf8_lossy(&done.stderr));

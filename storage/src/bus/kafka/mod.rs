@@ -52,6 +52,26 @@ pub enum OpenError {
         /// What the last attempt ended with.
         reason: String,
     },
+    /// A broker's certificate is not believed.
+    #[error(
+        "core.kafka_properties: the certificate of a broker of core.kafka = {brokers:?} is refused: {reason} (give the authority that signed it in \"ssl.ca.location\"; it has to be for the host that the broker is called by)"
+    )]
+    Untrusted {
+        /// As configured.
+        brokers: String,
+        /// What librdkafka says.
+        reason: String,
+    },
+    /// A broker does not take the user.
+    #[error(
+        "core.kafka_properties: Kafka at {brokers:?} refuses the user or password (\"sasl.mechanism\", \"sasl.username\", \"sasl.password\"): {reason}"
+    )]
+    Refused {
+        /// As configured.
+        brokers: String,
+        /// What librdkafka says.
+        reason: String,
+    },
     /// The topic has another number of partitions.
     #[error(
         "core.kafka: the topic {topic:?} has {has} partitions, and has to have {}: give the cluster another name (cluster.name), or delete the topic",
@@ -96,6 +116,17 @@ impl OpenError {
     }
 }
 
+/// Whether librdkafka takes the configuration, as far as that is known before it connects.
+///
+/// # Errors
+/// It knows no such property, or not this value.
+pub fn check(config: &KafkaConfig) -> Result<(), OpenError> {
+    for client in [config.consumer(), config.producer()] {
+        client.create_native_config().map_err(OpenError::config)?;
+    }
+    Ok(())
+}
+
 impl KafkaBus {
     /// Connects, and makes the topic where it is not there. `capacity`: commands that may be under way in each partition, given to Kafka
     /// and not committed by the group.
@@ -104,7 +135,7 @@ impl KafkaBus {
     /// See [`OpenError`].
     pub async fn open(config: KafkaConfig, capacity: usize) -> Result<Self, OpenError> {
         topic::ensure(&config).await?;
-        let asks: QuietConsumer = config.consumer().create_with_context(Quiet).map_err(OpenError::config)?;
+        let asks: QuietConsumer = config.consumer().create_with_context(Quiet::default()).map_err(OpenError::config)?;
         let topic = config.topic();
         let asks = Arc::new(asks);
         let committed = start_offsets(&config, &asks).await?;

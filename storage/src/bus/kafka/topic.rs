@@ -15,16 +15,16 @@ use rdkafka::{
 
 use super::{
     OpenError, PATIENCE, PAUSE,
-    client::{Quiet, QuietConsumer},
+    client::{Quiet, QuietConsumer, Trouble, trouble},
     config::KafkaConfig,
 };
 
 /// Sees to it that the topic is there with the partitions that are wanted.
 ///
 /// # Errors
-/// No broker answers, or the topic has other partitions, or the broker refuses to make it.
+/// No broker answers, or not to this user or without the right certificate; the topic has other partitions, or the broker refuses to make it.
 pub(super) async fn ensure(config: &KafkaConfig) -> Result<(), OpenError> {
-    let client: QuietConsumer = config.consumer().create_with_context(Quiet).map_err(OpenError::config)?;
+    let client: QuietConsumer = config.consumer().create_with_context(Quiet::default()).map_err(OpenError::config)?;
     let client = Arc::new(client);
     let until = Instant::now() + PATIENCE;
     let mut made = false;
@@ -42,8 +42,15 @@ pub(super) async fn ensure(config: &KafkaConfig) -> Result<(), OpenError> {
             // Made, but not known everywhere yet.
             Ok(None) if Instant::now() < until => tokio::time::sleep(PAUSE).await,
             Ok(None) => return Err(OpenError::Topic { topic: config.topic(), reason: "it does not appear".into() }),
-            Err(_) if Instant::now() < until => tokio::time::sleep(PAUSE).await,
-            Err(reason) => return Err(OpenError::Unreachable { brokers: config.brokers.clone(), reason }),
+            Err(reason) => match (trouble(&client), config.brokers.clone()) {
+                (Some(Trouble::Untrusted(reason)), brokers) => return Err(OpenError::Untrusted { brokers, reason }),
+                (Some(Trouble::Refused(reason)), brokers) => return Err(OpenError::Refused { brokers, reason }),
+                _ if Instant::now() < until => tokio::time::sleep(PAUSE).await,
+                (Some(Trouble::Away(more)), brokers) => {
+                    return Err(OpenError::Unreachable { brokers, reason: format!("{reason}: {more}") });
+                }
+                (None, brokers) => return Err(OpenError::Unreachable { brokers, reason }),
+            },
         }
     }
 }

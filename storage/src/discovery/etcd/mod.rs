@@ -7,9 +7,7 @@ mod members;
 use std::{path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
-use etcd_client::{
-    Certificate, Client, Compare, CompareOp, ConnectOptions, Error, TlsOptions, Txn, TxnOp, TxnOpResponse,
-};
+use etcd_client::{Client, Compare, CompareOp, ConnectOptions, Error, TlsOptions, Txn, TxnOp, TxnOpResponse};
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::watch,
@@ -22,6 +20,7 @@ use self::{
     members::Members,
 };
 use super::{Claim, CoreNode, Discovery, DiscoveryError, EdgeNode, Node, Registration};
+use crate::{causes::causes, tls};
 
 /// Discovery by etcd.
 pub struct EtcdDiscovery {
@@ -38,7 +37,7 @@ pub struct EtcdConfig {
     pub endpoints: Vec<String>,
     /// What the keys begin with: clusters that share an etcd have one each.
     pub prefix: String,
-    /// With TLS: the authority that signed etcd's certificate, a PEM file; the public ones are not taken.
+    /// With TLS: a PEM file of the authority that signed etcd's certificate, alone; `None`: the system's authorities.
     pub ca: Option<PathBuf>,
     /// User and password, unless an endpoint has them.
     pub user: Option<(String, String)>,
@@ -59,8 +58,8 @@ impl EtcdDiscovery {
     /// etcd does not answer, or not to this user; the configuration cannot be used.
     pub async fn open(mut config: EtcdConfig) -> Result<Self, DiscoveryError> {
         config.ttl = config.ttl.max(MIN_TTL);
-        let (endpoints, options) = options(&config).await?;
-        let unreachable = |reason: String| DiscoveryError::Unreachable { endpoints: endpoints.join(", "), reason };
+        let (endpoints, options) = options(&config)?;
+        let mut reason = "it takes too long".to_owned();
         let opening = async {
             let mut members = Members::new(&config);
             loop {
@@ -75,11 +74,16 @@ impl EtcdDiscovery {
                     return Err(DiscoveryError::Refused(describe(&error)));
                 }
                 tracing::debug!(%error, "etcd does not answer yet");
+                reason = causes(&error);
+                if tls::is_untrusted(&reason) {
+                    return Err(DiscoveryError::Untrusted { endpoints: endpoints.join(", "), reason: reason.clone() });
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         };
         let opened = tokio::time::timeout(PATIENCE, opening).await;
-        let (client, members, revision) = opened.unwrap_or_else(|_| Err(unreachable("it takes too long".into())))?;
+        let unreachable = |_| Err(DiscoveryError::Unreachable { endpoints: endpoints.join(", "), reason });
+        let (client, members, revision) = opened.unwrap_or_else(unreachable)?;
         let watcher = tokio::spawn(members.clone().follow(client.clone(), revision));
         config.endpoints = endpoints;
         Ok(Self { client, config, members, watcher })
@@ -199,7 +203,7 @@ struct Entry {
 }
 
 /// Endpoints without user and password, and how to connect.
-async fn options(config: &EtcdConfig) -> Result<(Vec<String>, ConnectOptions), DiscoveryError> {
+fn options(config: &EtcdConfig) -> Result<(Vec<String>, ConnectOptions), DiscoveryError> {
     let mut options = ConnectOptions::new()
         .with_connect_timeout(ASK)
         .with_keep_alive(PING, ASK)
@@ -224,10 +228,15 @@ async fn options(config: &EtcdConfig) -> Result<(Vec<String>, ConnectOptions), D
     if endpoints.is_empty() {
         return Err(DiscoveryError::Config("there is no endpoint: write [\"http://HOST:PORT\"]".into()));
     }
-    if let Some(ca) = &config.ca {
-        let pem = tokio::fs::read(ca).await;
-        let pem = pem.map_err(|error| DiscoveryError::Ca(format!("{} cannot be read: {error}", ca.display())))?;
-        options = options.with_tls(TlsOptions::new().ca_certificate(Certificate::from_pem(pem)));
+    let over_tls = endpoints.iter().filter(|endpoint| endpoint.starts_with("https://")).count();
+    if over_tls != 0 && over_tls != endpoints.len() {
+        return Err(DiscoveryError::Config("endpoints begin with https:// all, or none of them".into()));
+    }
+    if over_tls != 0 {
+        options = options.with_tls(match &config.ca {
+            Some(ca) => TlsOptions::new().trust_anchors(tls::authorities(ca)?.roots),
+            None => TlsOptions::new().with_native_roots(),
+        });
     }
     Ok((endpoints, options))
 }

@@ -5,7 +5,11 @@ use sea_orm::{
     sqlx::{self, mysql::MySqlDatabaseError},
 };
 
-use crate::store::{StoreError, sql::migrate::MigrateError};
+use crate::{
+    causes::causes,
+    store::{StoreError, sql::migrate::MigrateError},
+    tls,
+};
 
 /// Why a MySQL database could not be opened. No message has the password.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -33,6 +37,14 @@ pub enum OpenError {
     NoDatabase {
         /// Database and server.
         place: String,
+    },
+    /// There is no TLS as the URL wants it.
+    #[error("no TLS to MySQL for {place}: {reason} (see ssl-mode, ssl-ca, ssl-cert and ssl-key in the URL)")]
+    Tls {
+        /// Database and server.
+        place: String,
+        /// Why.
+        reason: String,
     },
     /// The server does not answer, or not as MySQL does.
     #[error("MySQL cannot be reached for {place}: {reason}")]
@@ -76,10 +88,11 @@ pub enum OpenError {
 impl OpenError {
     /// Why the first connection was not made.
     pub(super) fn connecting(error: &sqlx::Error, place: String, user: &str) -> Self {
-        let reason = error.to_string();
+        let reason = causes(error);
         match number(error) {
             Some(1044 | 1045 | 1698 | 3118) => Self::Refused { place, user: user.to_owned(), reason },
             Some(1049) => Self::NoDatabase { place },
+            _ if matches!(error, sqlx::Error::Tls(_)) || tls::is_untrusted(&reason) => Self::Tls { place, reason },
             _ => Self::Unreachable { place, reason },
         }
     }

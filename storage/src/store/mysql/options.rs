@@ -1,11 +1,15 @@
 //! What the URL says.
 
+use std::borrow::Cow;
+
 use sea_orm::sqlx::{
     ConnectOptions as _,
     mysql::{MySqlConnectOptions, MySqlSslMode},
 };
+use url::form_urlencoded;
 
 use super::OpenError;
+use crate::tls;
 
 pub(super) fn parse(url: &str) -> Result<MySqlConnectOptions, OpenError> {
     let options: MySqlConnectOptions = url.parse().map_err(|error: sqlx::Error| OpenError::Url(error.to_string()))?;
@@ -16,8 +20,9 @@ pub(super) fn parse(url: &str) -> Result<MySqlConnectOptions, OpenError> {
         return Err(OpenError::Url("it names no database".into()));
     }
     if let Some(unknown) = options_of(url).find(|(key, _)| !OPTIONS.iter().any(|option| is(key, option))) {
-        return Err(OpenError::Option(unknown.0.to_owned()));
+        return Err(OpenError::Option(unknown.0.into_owned()));
     }
+    check_tls(url, &options)?;
     // On this machine TLS protects nothing, and costs every statement.
     let options = match says_ssl_mode(url) || !is_local(&options) {
         true => options,
@@ -40,10 +45,30 @@ pub(super) fn place(options: &MySqlConnectOptions) -> String {
     }
 }
 
+/// The driver takes an authority without a word where nothing is verified, and a file that is not there for a server that is not.
+fn check_tls(url: &str, options: &MySqlConnectOptions) -> Result<(), OpenError> {
+    let no = |reason: String| Err(OpenError::Tls { place: place(options), reason });
+    if let Some(ca) = value(url, "ssl-ca") {
+        if !matches!(options.get_ssl_mode(), MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity) {
+            return no("ssl-ca is of no use without ssl-mode=VERIFY_IDENTITY (or VERIFY_CA)".into());
+        }
+        if let Err(error) = tls::authorities(ca.as_ref()) {
+            return no(format!("ssl-ca: {error}"));
+        }
+    }
+    for option in ["ssl-cert", "ssl-key"] {
+        if let Some(file) = value(url, option)
+            && let Err(error) = std::fs::metadata(&file)
+        {
+            return no(format!("{option}: {file}: {error}"));
+        }
+    }
+    Ok(())
+}
+
 /// What stands behind the question mark: key and value.
-fn options_of(url: &str) -> impl Iterator<Item = (&str, &str)> {
-    let query = url.split_once('?').map_or("", |(_, query)| query);
-    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+fn options_of(url: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    form_urlencoded::parse(url.split_once('?').map_or("", |(_, query)| query).as_bytes())
 }
 
 /// The driver takes some with and without a hyphen.
@@ -52,7 +77,12 @@ fn is(key: &str, option: &str) -> bool {
 }
 
 fn says_ssl_mode(url: &str) -> bool {
-    options_of(url).any(|(key, _)| is(key, "ssl-mode"))
+    value(url, "ssl-mode").is_some()
+}
+
+/// What the URL says last of an option, as the driver takes it.
+fn value(url: &str, option: &str) -> Option<String> {
+    options_of(url).filter(|(key, _)| is(key, option)).map(|(_, value)| value.into_owned()).last()
 }
 
 fn is_local(options: &MySqlConnectOptions) -> bool {
@@ -109,6 +139,21 @@ mod tests {
     }
 
     #[test]
+    fn files_that_would_not_be_used_are_refused() {
+        for (options, says) in [
+            ("ssl-ca=/dev/null", "ssl-mode=VERIFY_IDENTITY"),
+            ("sslca=%2Fdev%2Fnull&sslmode=preferred", "ssl-mode=VERIFY_IDENTITY"),
+            ("ssl-mode=VERIFY_CA&sslca=%2Fdev%2Fnull", "ssl-ca: /dev/null"),
+            ("ssl-mode=VERIFY_CA&ssl-cert=/no-such.pem", "ssl-cert: /no-such.pem"),
+            ("ssl-mode=VERIFY_CA&sslkey=/no-such.key", "ssl-key: /no-such.key"),
+        ] {
+            let error = parse(&format!("mysql://chat:secret@127.0.0.1/chat?{options}")).unwrap_err();
+            assert!(matches!(error, OpenError::Tls { .. }), "{options}: {error:?}");
+            assert!(error.to_string().contains(says) && !error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
     fn tls_is_left_out_on_this_machine_alone() {
         for (url, disabled) in [
             ("mysql://a:b@127.0.0.1:3306/c", true),
@@ -116,7 +161,7 @@ mod tests {
             ("mysql://a:b@localhost/c", true),
             ("mysql://a:b@db/c?socket=/run/mysql.sock", true),
             ("mysql://a:b@127.0.0.1/c?ssl-mode=REQUIRED", false),
-            ("mysql://a:b@127.0.0.1/c?ssl-ca=/ca.pem&sslmode=preferred", false),
+            ("mysql://a:b@127.0.0.1/c?sslmode=preferred", false),
             ("mysql://a:b@10.0.0.5/c", false),
             ("mysql://a:b@db/c?ssl-mode=disabled", true),
         ] {

@@ -1,0 +1,127 @@
+//! The links to services: where they are, and how they are kept from others.
+
+use std::path::Path;
+
+use gogochat_storage::{bus::kafka, open, tls};
+
+use super::Problems;
+use crate::{
+    config::{BusKind, Config, Core, PresenceKind},
+    settings,
+};
+
+/// A core's store.
+pub(super) fn store(config: &Config, problems: &mut Problems) {
+    if let Err(error) = open::check_store(&config.store_url()) {
+        problems.said("core.store", &error.to_string());
+    }
+    // The data folder is made; another that is not there is more likely mistyped.
+    let folder = config.core.store.strip_prefix("sqlite:").and_then(|path| Path::new(path).parent());
+    if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        problems.add("core.store", format!("the folder {} is not there: make it, or name another", folder.display()));
+    }
+}
+
+/// A core's others.
+pub(super) fn core(config: &Config, problems: &mut Problems) {
+    if config.core.bus == BusKind::Kafka {
+        kafka_bus(config, problems);
+    }
+    if config.core.kafka_session_ms < 1_000 {
+        problems.add("core.kafka_session_ms", "must be at least 1000");
+    }
+    let Core { presence, redis, redis_ca, .. } = &config.core;
+    if *presence == PresenceKind::Redis {
+        if !begins(redis, &["redis://", "rediss://"]) {
+            problems.add("core.redis", "core.presence = \"redis\" needs a URL: give \"redis://HOST:6379\"");
+        }
+        authority("core.redis_ca", redis_ca, ("core.redis", "rediss://", redis.starts_with("rediss://")), problems);
+    }
+    blobs(&config.core, problems);
+}
+
+/// Every node's.
+pub(super) fn etcd(config: &Config, problems: &mut Problems) {
+    let endpoints = &config.cluster.etcd;
+    if endpoints.is_empty() {
+        problems.add("cluster.etcd", "cluster.discovery = \"etcd\" needs endpoints: give [\"http://HOST:2379\"]");
+    }
+    let over_tls = endpoints.iter().all(|endpoint| endpoint.starts_with("https://"));
+    authority("cluster.etcd_ca", &config.cluster.etcd_ca, ("cluster.etcd", "https://", over_tls), problems);
+}
+
+fn kafka_bus(config: &Config, problems: &mut Problems) {
+    if config.core.kafka.is_empty() {
+        problems.add("core.kafka", "core.bus = \"kafka\" needs brokers: give [\"HOST:9092\"]");
+    }
+    if config.store_url().starts_with("sqlite:") {
+        problems.add(
+            "core.bus",
+            "\"kafka\" shares commands among cores, and an SQLite store (core.store) serves one alone: give core.store a MySQL database, or set core.bus = \"channel\"",
+        );
+    }
+    let properties = &config.core.kafka_properties;
+    let protocol = properties.get("security.protocol").map(|protocol| protocol.to_lowercase()).unwrap_or_default();
+    // librdkafka connects in clear without a word, whatever else is set.
+    for (kind, used, protocols) in [
+        ("ssl.", protocol.ends_with("ssl"), "\"ssl\" or \"sasl_ssl\""),
+        ("sasl.", protocol.starts_with("sasl"), "\"sasl_ssl\" or \"sasl_plaintext\""),
+    ] {
+        if let Some(key) = properties.keys().find(|key| key.starts_with(kind) && !used) {
+            let advice = format!("{key:?} is of no use without \"security.protocol\" = {protocols}");
+            problems.add("core.kafka_properties", advice);
+        }
+    }
+    // It may name a folder too, or say "probe".
+    let ca = properties.get("ssl.ca.location").map(Path::new).filter(|ca| !ca.is_dir() && *ca != Path::new("probe"));
+    if let Some(Err(error)) = ca.map(tls::authorities) {
+        problems.add("core.kafka_properties", format!("\"ssl.ca.location\": {error}"));
+    } else if let Err(kafka::OpenError::Config(reason)) = kafka::check(&settings::kafka(config)) {
+        problems.add("core.kafka_properties", reason);
+    }
+}
+
+fn blobs(core: &Core, problems: &mut Problems) {
+    let Core { blobs, s3_endpoint, s3_ca, s3_access_key, s3_secret_key, .. } = core;
+    let Some(place) = blobs.strip_prefix("s3://") else {
+        if blobs != "folder" && blobs.strip_prefix("folder:").is_none_or(str::is_empty) {
+            problems.add("core.blobs", "give \"folder\", \"folder:PATH\" or \"s3://BUCKET\"");
+        }
+        return;
+    };
+    let bucket = place.split('/').next().unwrap_or_default();
+    let usual = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if bucket.is_empty() || !place.bytes().all(|byte| usual(byte) || byte == b'/') {
+        problems.add(
+            "core.blobs",
+            "give \"s3://BUCKET\" or \"s3://BUCKET/PREFIX\", in letters, digits, '-', '_' and '.'; the rest has keys of its own",
+        );
+    }
+    let http = begins(s3_endpoint, &["http://", "https://"]);
+    if !s3_endpoint.is_empty() && (!http || s3_endpoint.parse::<http::Uri>().is_err()) {
+        problems.add("core.s3_endpoint", "give \"https://HOST\" or \"http://HOST:PORT\", or nothing for Amazon's own");
+    }
+    let over_tls = !s3_endpoint.starts_with("http://");
+    authority("core.s3_ca", s3_ca, ("core.s3_endpoint", "https://", over_tls), problems);
+    for (key, value) in [("core.s3_access_key", s3_access_key), ("core.s3_secret_key", s3_secret_key)] {
+        if value.is_empty() {
+            problems.add(key, "missing: core.blobs in S3 needs an access key and its secret");
+        }
+    }
+}
+
+/// An authority's file, where one is given: it has to be one, and to be for a link over TLS, which another key says.
+fn authority(key: &'static str, file: &Path, (place, scheme, used): (&str, &str, bool), problems: &mut Problems) {
+    if file.as_os_str().is_empty() {
+        return;
+    }
+    if !used {
+        problems.add(key, format!("of no use without TLS: let {place} begin with {scheme}, or leave this empty"));
+    } else if let Err(error) = tls::authorities(file) {
+        problems.add(key, error.to_string());
+    }
+}
+
+fn begins(url: &str, schemes: &[&str]) -> bool {
+    schemes.iter().any(|scheme| url.starts_with(scheme))
+}

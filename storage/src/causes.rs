@@ -1,0 +1,17 @@
+//! What an error says, with what is behind it.
+
+use std::error::Error;
+
+/// An error with its causes, none of them twice.
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
