@@ -80,7 +80,7 @@ speaks_tls() { [ -n "$tls_port" ]; }
 is_outdated() {
   local pid
   speaks_tls && pid=$(own_pid) || return
-  ! { [ "$certificate" -ot "$dir/pid" ] && grep -qasF "$certificate" "/proc/$pid/cmdline" "$dir/redis.conf" "$dir/server.properties"; }
+  ! { [ -e "$certificate" ] && [ "$certificate" -ot "$dir/pid" ] && grep -qasF "$certificate" "/proc/$pid/cmdline" "$dir/redis.conf" "$dir/server.properties"; }
 }
 
 address() { echo "127.0.0.1:$port"; }
