@@ -70,7 +70,7 @@ async fn serve(
     let mut core = None;
     let mut own = None;
     if config.has(Role::Core) {
-        if config.core.store.is_empty() {
+        if config.keeps_store_in_data() {
             let data = &config.data;
             std::fs::create_dir_all(data).with_context(|| format!("data: {}", data.display()))?;
         }

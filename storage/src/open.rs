@@ -204,7 +204,7 @@ pub fn check_store(url: &str) -> Result<(), OpenError> {
     match url.split_once(':') {
         Some(("sqlite", path)) if !path.is_empty() => Ok(()),
         Some(("mysql", _)) => Ok(mysql::check(url)?),
-        _ => Err(OpenError::UnknownStore(without_password(url))),
+        _ => Err(OpenError::UnknownStore(shown(url))),
     }
 }
 
@@ -216,14 +216,17 @@ pub async fn open_store(url: &str) -> Result<SqlStore, OpenError> {
     match url.split_once(':') {
         Some(("sqlite", path)) if !path.is_empty() => Ok(sqlite::open(Path::new(path)).await?),
         Some(("mysql", _)) => Ok(mysql::open(url).await?),
-        _ => Err(OpenError::UnknownStore(without_password(url))),
+        _ => Err(OpenError::UnknownStore(shown(url))),
     }
 }
 
-/// For messages: a URL of a kind that is not known may have a password all the same.
-fn without_password(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://...@{place}"),
-        _ => url.to_owned(),
+/// For messages: what has a colon or an @ may have a password behind it, whatever else is amiss.
+fn shown(url: &str) -> String {
+    match url.split_once(':') {
+        Some((scheme, rest)) if rest.starts_with("//") && scheme.bytes().all(|b| b.is_ascii_alphabetic()) => {
+            format!("{scheme}://...")
+        }
+        Some((_, "")) | None if !url.contains('@') => url.to_owned(),
+        _ => "...".to_owned(),
     }
 }

@@ -32,7 +32,5 @@ fn all(config: &Config) -> Vec<(&'static str, SocketAddr)> {
 fn is_shared(one: SocketAddr, other: SocketAddr) -> bool {
     let covers =
         |wide: SocketAddr, narrow: SocketAddr| wide.ip().is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4());
-    one.port() != 0
-        && one.port() == other.port()
-        && (one.ip() == other.ip() || covers(one, other) || covers(other, one))
+    one.port() != 0 && one.port() == other.port() && (one == other || covers(one, other) || covers(other, one))
 }

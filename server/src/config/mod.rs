@@ -275,13 +275,20 @@ impl Config {
     pub(crate) fn load(file: Option<&Path>) -> Result<Self, Box<figment::Error>> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(file) = file {
-            if !file.exists() {
+            if file.try_exists().is_ok_and(|exists| !exists) {
                 let missing = format!("--config {}: there is no such file", file.display());
                 return Err(Box::new(figment::Error::from(missing)));
             }
             figment = figment.merge(Toml::file_exact(file));
         }
         figment.merge(Env::prefixed("GOGOCHAT__").split("__")).extract().map_err(Box::new)
+    }
+
+    /// Whether the store is a file of the data folder, which is made.
+    pub(crate) fn keeps_store_in_data(&self) -> bool {
+        let absolute = |path: &Path| std::path::absolute(path).ok();
+        let folder = self.core.store.strip_prefix("sqlite:").and_then(|path| Path::new(path).parent());
+        self.core.store.is_empty() || folder.is_some_and(|folder| absolute(folder) == absolute(&self.data))
     }
 
     /// Whether this process runs a core with `service`.

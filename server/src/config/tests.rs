@@ -139,12 +139,17 @@ fn a_store_that_cannot_be_is_refused() {
         ("mysql://chat:secret@db:3306", "names no database"),
         ("mysql://chat:secret@db:99999/chat", "port"),
         ("mysql://chat:secret@db/chat?ssl_mode=nonsense", "\"ssl_mode\""),
+        ("chat:secret@db/chat", "sqlite:PATH"),
+        ("mysql//chat:secret@db/chat", "sqlite:PATH"),
         ("sqlite:", "sqlite:PATH"),
         ("sqlite:/nonexistent/dir/x.db", "/nonexistent/dir"),
     ] {
         let said = store(url);
         assert!(said.starts_with("core.store: ") && said.contains(says) && !said.contains("secret"), "{url}: {said}");
     }
+    let data = dir.path().join("not yet");
+    let named = format!("data = {data:?}\ncore.store = \"sqlite:{}\"\n{least}", data.join("chat.db").display());
+    assert_eq!(keys(&named), Vec::<&str>::new(), "the data folder is made");
     let shared = only(&format!("{least}\ncore.bus = \"kafka\"\ncore.kafka = [\"k:9092\"]"));
     assert!(shared.starts_with("core.bus: ") && shared.contains("core.store"), "{shared}");
 }

@@ -43,10 +43,21 @@ async fn opens_what_it_is_told() {
 
 #[tokio::test]
 async fn refuses_what_it_does_not_know() {
-    for url in ["", "sqlite", "sqlite:", "postgres://localhost/chat", "/var/lib/gogochat.db"] {
+    for (url, shown) in [
+        ("", ""),
+        ("sqlite", "sqlite"),
+        ("sqlite:", "sqlite:"),
+        ("/var/lib/gogochat.db", "/var/lib/gogochat.db"),
+        ("postgres://chat:secret@localhost/chat", "postgres://..."),
+        ("postgres://chat:secret", "postgres://..."),
+        ("mysql//chat:secret@db/chat", "..."),
+        ("chat:secret@db/chat", "..."),
+        ("chat:secret", "..."),
+        ("secret@db", "..."),
+    ] {
         let config = StorageConfig { store_url: url.into(), bus_queue: 1, ..Default::default() };
         let error = open(&config).await.err().unwrap();
-        assert!(matches!(&error, OpenError::UnknownStore(unknown) if unknown == url), "{error:?}");
+        assert!(matches!(&error, OpenError::UnknownStore(unknown) if unknown == shown), "{error:?}");
         assert!(error.to_string().contains("write sqlite:PATH"));
     }
 }

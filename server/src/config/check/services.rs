@@ -17,7 +17,8 @@ pub(super) fn store(config: &Config, problems: &mut Problems) {
     }
     // The data folder is made; another that is not there is more likely mistyped.
     let folder = config.core.store.strip_prefix("sqlite:").and_then(|path| Path::new(path).parent());
-    if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+    let is_there = |folder: &Path| folder.as_os_str().is_empty() || folder.is_dir();
+    if let Some(folder) = folder.filter(|folder| !is_there(folder) && !config.keeps_store_in_data()) {
         problems.add("core.store", format!("the folder {} is not there: make it, or name another", folder.display()));
     }
 }
