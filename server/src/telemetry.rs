@@ -23,7 +23,7 @@ pub(crate) fn start_logs(log: &Log) -> anyhow::Result<()> {
         .with_env_filter(filter(&log.level)?)
         .with_writer(std::io::stderr)
         // Colours are for a terminal: in a file, or for a program that reads it, they stand in the way.
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var("NO_COLOR").map_or(true, |no| no.is_empty()));
     match log.format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
         LogFormat::Text => builder.with_target(false).try_init(),
@@ -36,11 +36,14 @@ pub(crate) fn start_logs(log: &Log) -> anyhow::Result<()> {
 /// # Errors
 /// It is no filter. A word alone has to be a level: as the name of a part it would leave that part alone to be heard.
 pub(crate) fn filter(level: &str) -> anyhow::Result<EnvFilter> {
-    let filter = EnvFilter::try_new(level)?;
-    let mut words = level.split(',').map(str::trim).filter(|word| !word.is_empty() && !word.contains(['=', '[']));
-    match words.find(|word| word.parse::<LevelFilter>().is_err()) {
-        Some(word) => bail!("{word:?} is no level: there are error, warn, info, debug, trace and off"),
-        None => Ok(filter),
+    let words: Vec<_> = level.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
+    let mut alone = words.iter().filter(|word| !word.contains(['=', '[']));
+    match alone.find(|word| word.parse::<LevelFilter>().is_err()) {
+        Some(word) => bail!(
+            "{word:?} is no level: there are error, warn, info, debug, trace and off, and a part has its own by {word}=debug"
+        ),
+        // With blanks between, the filter would take them into names.
+        None => Ok(EnvFilter::try_new(words.join(","))?),
     }
 }
 
@@ -86,9 +89,17 @@ mod tests {
 
     #[test]
     fn a_word_that_is_no_level_silences_nothing() {
-        for good in ["info", "WARN", "off", "", "gogochat_edge=debug,info", "gogochat_edge[open]=trace,info"] {
-            assert!(filter(good).is_ok(), "{good}");
+        for (good, means) in [
+            ("info", "info"),
+            ("info ", "info"),
+            (" WARN , quinn=debug", "quinn=debug,warn"),
+            ("off", "off"),
+            ("gogochat_edge=debug, info", "gogochat_edge=debug,info"),
+            ("gogochat_edge[open]=trace,info", "info,gogochat_edge[open]=trace"),
+        ] {
+            assert_eq!(filter(good).unwrap().to_string(), means, "{good}");
         }
+        assert!(filter("").is_ok());
         for bad in ["verbose", "gogochat_edge=debug,verbose", "a=b=c", "info,gogochat_edge"] {
             assert!(filter(bad).is_err(), "{bad}");
         }
