@@ -113,7 +113,7 @@ impl Core {
         let sign_outs = Arc::new(SignOuts::new(auth.clone(), hub.clone(), way));
         spawn(&tasks, &stop, Follower::begin(store.clone(), sign_outs.clone()).await?.run());
         let outside = Outside::default();
-        for look in outside.looks(&store, &bus, &directory, &blobs, &metrics) {
+        for look in outside.looks(chat, &store, &bus, &directory, &blobs, &metrics) {
             spawn(&tasks, &stop, look);
         }
         let (presence, moves) = Presence::new(store.clone(), directory, hub.clone(), metrics.clone(), &config);

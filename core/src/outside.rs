@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
 use ::metrics::Gauge;
 use gogochat_storage::{blobs::Blobs, bus::Bus, presence::Presence, store::Store};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::metrics::Metrics;
 
@@ -19,9 +20,11 @@ pub(crate) struct Outside {
 type Look = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Outside {
-    /// A task for each service. Messages go on without presence and blobs; without the store and the bus none does.
+    /// A task for each service. Messages go on without presence and blobs; without the store and the bus none does. Where there is no `chat` none
+    /// goes by the bus.
     pub(crate) fn looks(
         &self,
+        chat: bool,
         store: &Arc<dyn Store>,
         bus: &Arc<dyn Bus>,
         presence: &Arc<dyn Presence>,
@@ -35,7 +38,7 @@ impl Outside {
                 let store = store.clone();
                 async move { store.check().await.map_err(|error| error.to_string()) }
             })),
-            Box::pin(self.clone().watch(service("core.bus", true, &metrics.bus_up, OFTEN), move || {
+            Box::pin(self.clone().watch(service("core.bus", chat, &metrics.bus_up, OFTEN), move || {
                 let bus = bus.clone();
                 async move { bus.check().await.map_err(|error| error.to_string()) }
             })),
@@ -71,11 +74,28 @@ impl Outside {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // It has just been opened.
         up.set(1.0);
-        let mut answered = true;
+        let (mut answered, mut misses, mut asked) = (true, 0, None);
         loop {
             look.tick().await;
-            let answer = tokio::time::timeout(ANSWER, ask()).await;
-            let answer = answer.unwrap_or_else(|_| Err(format!("no answer in {} s", ANSWER.as_secs())));
+            // One that is still under way is not begun beside: it may hold a thread, as on a file system that hangs.
+            let (begin, question) = asked.get_or_insert_with(|| (Instant::now(), Box::pin(ask())));
+            let answer = match tokio::time::timeout(ANSWER, question).await {
+                Ok(answer) => {
+                    asked = None;
+                    answer
+                }
+                Err(_) => {
+                    if begin.elapsed() >= GIVEN_UP {
+                        asked = None;
+                    }
+                    misses = MISSES;
+                    Err(format!("no answer in {} s", ANSWER.as_secs()))
+                }
+            };
+            misses = if answer.is_ok() { 0 } else { misses + 1 };
+            if (1..MISSES).contains(&misses) {
+                continue;
+            }
             match (answered, &answer) {
                 (true, Err(error)) => tracing::warn!(error, "{key}: it does not answer"),
                 (false, Ok(())) => tracing::info!("{key}: it answers again"),
@@ -106,8 +126,12 @@ struct Service {
 const OFTEN: Duration = Duration::from_secs(2);
 /// A store of blobs may charge for each look.
 const SELDOM: Duration = Duration::from_secs(10);
-/// The store, Redis and Kafka give up earlier by themselves.
+/// Longer than Redis and Kafka take to give up by themselves, and than most of what a busy store has before it.
 const ANSWER: Duration = Duration::from_secs(8);
+/// Refusals in a row until a service counts as gone: what a connection tells that was broken, or a broker that has just died, is not what the next one tells.
+const MISSES: u32 = 2;
+/// A question that takes so long is lost, and another is asked.
+const GIVEN_UP: Duration = Duration::from_secs(120);
 
 #[cfg(test)]
 mod tests {
@@ -137,7 +161,8 @@ mod tests {
         let mut seen = Vec::new();
         for how in how {
             now.store(*how, Ordering::Relaxed);
-            tokio::time::sleep(OFTEN + ANSWER + OFTEN).await;
+            // What was asked while it was silent never ends: it is lost when its time is up.
+            tokio::time::sleep(GIVEN_UP + OFTEN + ANSWER + OFTEN).await;
             seen.push((outside.ready(), f64::from_bits(gauge.load(Ordering::Relaxed))));
         }
         watching.abort();
@@ -152,5 +177,31 @@ mod tests {
             [(Ok(()), 1.0), (missing("gone"), 0.0), (Ok(()), 1.0), (missing("no answer in 8 s"), 0.0), (Ok(()), 1.0)]
         );
         assert_eq!(seen(false, &[GOOD, BAD, GOOD]).await, [(Ok(()), 1.0), (Ok(()), 0.0), (Ok(()), 1.0)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_refusal_is_no_outage_and_one_question_waits_at_a_time() {
+        let (outside, gauge) = (Outside::default(), Arc::new(AtomicU64::new(0)));
+        let (asked, waiting) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let service = Service { key: "core.x", vital: true, up: Gauge::from_arc(gauge.clone()), every: OFTEN };
+        let counts = (asked.clone(), waiting.clone());
+        let watching = tokio::spawn(outside.clone().watch(service, move || {
+            let (nth, waiting) = (counts.0.fetch_add(1, Ordering::Relaxed), counts.1.clone());
+            async move {
+                if nth < 6 {
+                    return if nth % 2 == 0 { Err("once".to_owned()) } else { Ok(()) };
+                }
+                waiting.fetch_add(1, Ordering::Relaxed);
+                std::future::pending().await
+            }
+        }));
+        for _ in 0..6 {
+            tokio::time::sleep(OFTEN).await;
+            assert_eq!((outside.ready(), f64::from_bits(gauge.load(Ordering::Relaxed))), (Ok(()), 1.0));
+        }
+        tokio::time::sleep(GIVEN_UP / 2).await;
+        assert!(outside.ready().is_err());
+        assert_eq!(waiting.load(Ordering::Relaxed), 1);
+        watching.abort();
     }
 }

@@ -52,12 +52,21 @@ async fn an_edge_that_is_cut_off_from_a_core_goes_on_and_sends_its_clients_to_on
     let mut anns = Device::sign_in(nodes.edges[0].edge, "ann", Transport::WebTransport).await.unwrap();
     let mut bens = Device::sign_in(nodes.edges[1].edge, "ben", Transport::WebSocket).await.unwrap();
 
+    // A core is given partitions some time after edges are attached to it.
+    let commits = async || metric(nodes.cores[1].http, COMMITTED).await;
+    eventually("each core has some of the groups", async || {
+        let before = commits().await;
+        send_all(&anns, &groups, "before").await;
+        commits().await > before
+    })
+    .await;
+
     link.cut_part(&first);
     let cut = Instant::now();
     // What is committed by the core that is out of reach is looked for by the other.
-    let committed = metric(nodes.cores[1].http, COMMITTED).await;
+    let committed = commits().await;
     send_all(&bens, &groups, "from ben").await;
-    assert!(metric(nodes.cores[1].http, COMMITTED).await > committed, "each core has some of the groups");
+    assert!(commits().await > committed, "each core has some of the groups");
     receive_all(&mut anns, "from ben").await;
     assert!(cut.elapsed() < Duration::from_secs(30), "before anybody is sent away");
 

@@ -18,7 +18,7 @@ use fred::{
     clients::Client,
     interfaces::{ClientLike, KeysInterface as _, SortedSetsInterface as _},
     types::{
-        Builder, ConnectHandle, CustomCommand,
+        Builder, ConnectHandle, CustomCommand, Expiration,
         config::{Config, ReconnectPolicy, UnresponsiveConfig},
         scripts::Script,
     },
@@ -215,8 +215,10 @@ impl Presence for RedisPresence {
         Ok(answers.chunks(2).map(status).collect())
     }
 
+    /// By a write: one that reads its file, is a replica or is full answers, and takes nothing.
     async fn check(&self) -> Result<(), PresenceError> {
-        time(&self.client).await.map(drop).map_err(unavailable)
+        let key = format!("{}:presence:check", self.prefix);
+        self.client.set::<(), _, _>(key, 1, Some(Expiration::PX(SPARE_MS)), None, false).await.map_err(unavailable)
     }
 }
 

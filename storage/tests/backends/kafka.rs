@@ -174,11 +174,33 @@ async fn what_was_kept_comes_again_in_its_place() {
     assert_eq!(got, (0..6).map(|n| (4, n)).collect::<Vec<_>>());
 }
 
+/// A broker answers all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_gone_is_noticed() {
+    let config = config(&address("kafka"), unique("gone"));
+    let (admin, topic) = (admin(&config), format!("{}.commands", config.prefix));
+    let bus = KafkaBus::open(config, 4_096).await.unwrap();
+    bus.check().await.unwrap();
+    admin.delete_topics(&[&topic], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+    let until = Instant::now() + DEADLINE;
+    let error = loop {
+        match bus.check().await {
+            Err(error) => break error,
+            Ok(()) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+        assert!(Instant::now() < until, "nobody notices");
+    };
+    assert!(error.to_string().contains(&topic), "{error}");
+}
+
+fn admin(config: &KafkaConfig) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", &config.brokers).create().unwrap()
+}
+
 #[tokio::test]
 async fn another_number_of_partitions_is_refused() {
     let config = config(&address("kafka"), unique("partitions"));
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", &config.brokers).create().unwrap();
+    let admin = admin(&config);
     let topic = format!("{}.commands", config.prefix);
     let three = NewTopic::new(&topic, 3, TopicReplication::Fixed(1));
     admin.create_topics([&three], &AdminOptions::new()).await.unwrap().remove(0).unwrap();

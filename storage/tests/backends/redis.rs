@@ -111,6 +111,16 @@ async fn says_which_key_is_wrong() {
     assert!(matches!(error, RedisError::Unreachable { .. }) && !error.to_string().contains("word"), "{error}");
 }
 
+/// A replica answers, and keeps nothing new.
+#[tokio::test]
+async fn one_that_takes_no_writes_is_noticed() {
+    let redis = Private::start("redis", &["--replicaof", "127.0.0.1 9"]);
+    let config = RedisConfig { url: format!("redis://{}", redis.address()), ca: None, prefix: "test".into() };
+    let presence = RedisPresence::open(&config).await.unwrap();
+    assert!(presence.online(UserId::new_v7(), (1, 1), 0, 45_000).await.is_err());
+    presence.check().await.unwrap_err();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_is_survived() {
     let redis = Private::start("redis", &[]);

@@ -30,7 +30,7 @@ pub(super) async fn ensure(config: &KafkaConfig) -> Result<(), OpenError> {
     let mut made = false;
     loop {
         let (asks, topic) = (Arc::clone(&client), config.topic());
-        let found = tokio::task::spawn_blocking(move || partitions(&asks, &topic)).await;
+        let found = tokio::task::spawn_blocking(move || partitions(&asks, &topic, ASK)).await;
         let found = found.unwrap_or_else(|error| Err(error.to_string()));
         match found {
             Ok(Some(has)) if has == PARTITIONS => return Ok(()),
@@ -56,8 +56,8 @@ pub(super) async fn ensure(config: &KafkaConfig) -> Result<(), OpenError> {
 }
 
 /// How many partitions the topic has, all of them with a leader; `None` when there is no such topic.
-fn partitions(client: &QuietConsumer, topic: &str) -> Result<Option<u32>, String> {
-    let metadata = client.fetch_metadata(Some(topic), ASK).map_err(|error| error.to_string())?;
+pub(super) fn partitions(client: &QuietConsumer, topic: &str, wait: Duration) -> Result<Option<u32>, String> {
+    let metadata = client.fetch_metadata(Some(topic), wait).map_err(|error| error.to_string())?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
     match found.error().map(RDKafkaErrorCode::from) {
         None => {}

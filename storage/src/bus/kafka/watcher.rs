@@ -17,7 +17,7 @@ use rdkafka::{
     error::KafkaResult,
 };
 
-use super::{OpenError, Shared, client::QuietConsumer};
+use super::{OpenError, Shared, client::QuietConsumer, topic};
 
 /// Starts the thread. It ends when `alarms` rings and the bus has been dropped.
 pub(super) fn start(shared: Arc<Shared>, asks: Arc<QuietConsumer>, alarms: Receiver<()>) -> Result<(), OpenError> {
@@ -46,7 +46,7 @@ fn tend(shared: &Shared, asks: &QuietConsumer) {
             return;
         }
     }
-    if !outgoing.is_up() && asks.fetch_metadata(Some(&shared.topic), ASK).is_ok() {
+    if !outgoing.is_up() && is_whole(shared, asks, ASK).is_ok() {
         tracing::debug!("Kafka answers again");
         outgoing.answered();
     }
@@ -71,7 +71,16 @@ pub(super) fn check(shared: &Shared, asks: &QuietConsumer) -> Result<(), String>
     if !shared.outgoing.is_up() {
         return Err("Kafka has not answered since commands were given up".to_owned());
     }
-    asks.fetch_metadata(Some(&shared.topic), ASK).map(drop).map_err(|error| error.to_string())
+    is_whole(shared, asks, CHECK)
+}
+
+/// Whether the topic is there, with a leader of each partition: a broker that is up answers also where another is missing.
+fn is_whole(shared: &Shared, asks: &QuietConsumer, wait: Duration) -> Result<(), String> {
+    match topic::partitions(asks, &shared.topic, wait)? {
+        Some(has) if has == PARTITIONS => Ok(()),
+        Some(has) => Err(format!("the topic {} has {has} partitions instead of {PARTITIONS}", shared.topic)),
+        None => Err(format!("there is no topic {}", shared.topic)),
+    }
 }
 
 /// Up to where each partition is committed, or where it begins when nobody has committed there.
@@ -111,4 +120,6 @@ fn committed<C: ConsumerContext>(
 
 const EVERY: Duration = Duration::from_millis(200);
 const ASK: Duration = Duration::from_secs(1);
+/// A question may land on a broker that has just died.
+const CHECK: Duration = Duration::from_secs(3);
 const EVENTS: usize = 64;
