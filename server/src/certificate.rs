@@ -67,16 +67,28 @@ impl Pair {
 }
 
 /// From when and until when a certificate is valid.
-pub(crate) fn validity(der: &CertificateDer<'_>) -> anyhow::Result<(OffsetDateTime, OffsetDateTime)> {
+pub(crate) fn validity(der: &CertificateDer<'_>) -> anyhow::Result<Life> {
     let (_, certificate) = x509_parser::parse_x509_certificate(der)?;
     let validity = certificate.validity();
     Ok((validity.not_before.to_datetime(), validity.not_after.to_datetime()))
 }
 
-/// The first end of a chain, each of which was read.
-pub(crate) fn end(chain: &[CertificateDer<'_>]) -> Option<OffsetDateTime> {
-    chain.iter().filter_map(|der| validity(der).ok()).map(|(_, end)| end).min()
+/// How long that one of a chain, each of which was read, is valid which ends first.
+pub(crate) fn life(chain: &[CertificateDer<'_>]) -> Option<Life> {
+    chain.iter().filter_map(|der| validity(der).ok()).min_by_key(|(_, end)| *end)
 }
+
+/// How long the authority is valid that has signed a chain; of several of its name, which follow each other, the one that ends last.
+pub(crate) fn life_of_issuer(chain: &[CertificateDer<'_>], authorities: &[CertificateDer<'_>]) -> Option<Life> {
+    let (_, last) = x509_parser::parse_x509_certificate(chain.last()?).ok()?;
+    let signed = |der: &&CertificateDer<'_>| {
+        x509_parser::parse_x509_certificate(der).is_ok_and(|(_, authority)| authority.subject() == last.issuer())
+    };
+    authorities.iter().filter(signed).filter_map(|der| validity(der).ok()).max_by_key(|(_, end)| *end)
+}
+
+/// When it begins and ends.
+pub(crate) type Life = (OffsetDateTime, OffsetDateTime);
 
 /// The edge's certificate, which may be replaced while the server runs: handshakes take what was read last.
 #[derive(Debug)]
@@ -137,9 +149,11 @@ impl Reload for Reloadable {
     }
 
     /// A pinned one is made anew by itself.
-    fn end(&self) -> Option<End> {
-        let at = end(&self.current.read().cert).filter(|_| !self.pinned)?;
-        Some(End { which: "edge", key: "edge.certificate", file: self.files.certificate.clone(), at })
+    fn ends(&self) -> Vec<End> {
+        let life = life(&self.current.read().cert).filter(|_| !self.pinned);
+        let end =
+            |(from, at)| End { which: "edge", key: "edge.certificate", file: self.files.certificate.clone(), from, at };
+        life.map(end).into_iter().collect()
     }
 }
 

@@ -18,7 +18,7 @@ use rustls::{
 use time::OffsetDateTime;
 
 use crate::{
-    certificate::{self, Pair},
+    certificate::{self, Life, Pair},
     config::Cluster,
     expiry::End,
     reload::Reload,
@@ -38,7 +38,8 @@ pub(crate) struct Identity {
 struct Sides {
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
-    end: Option<OffsetDateTime>,
+    life: Option<Life>,
+    authority: Option<Life>,
 }
 
 impl Identity {
@@ -78,15 +79,20 @@ impl Reload for Identity {
         Ok(())
     }
 
-    fn end(&self) -> Option<End> {
-        let at = self.current.read().end?;
-        Some(End { which: "node", key: "cluster.certificate", file: self.pair.certificate.clone(), at })
+    fn ends(&self) -> Vec<End> {
+        let current = self.current.read();
+        let own = current.life.map(|life| ("node", "cluster.certificate", &self.pair.certificate, life));
+        let authority = current.authority.map(|life| ("ca", "cluster.ca", &self.ca, life));
+        let end =
+            |(which, key, file, (from, at)): (_, _, &PathBuf, Life)| End { which, key, file: file.clone(), from, at };
+        own.into_iter().chain(authority).map(end).collect()
     }
 }
 
 fn read(node: &str, pair: &Pair, ca: &Path) -> anyhow::Result<Sides> {
     let own = pair.read(OffsetDateTime::now_utc())?;
-    let roots = Arc::new(roots(ca)?);
+    let authorities = authorities(ca)?;
+    let roots = Arc::new(roots(ca, &authorities)?);
     let provider = Arc::new(aws_lc_rs::default_provider());
     let clients = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
         .build()
@@ -96,7 +102,8 @@ fn read(node: &str, pair: &Pair, ca: &Path) -> anyhow::Result<Sides> {
         .with_context(|| format!("cluster.ca: {}", ca.display()))?;
     check(node, pair, ca, &own, &servers)?;
 
-    let end = certificate::end(&own.cert);
+    let life = certificate::life(&own.cert);
+    let authority = certificate::life_of_issuer(&own.cert, &authorities);
     let own = Arc::new(SingleCertAndKey::from(own));
     let mut server = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])?
@@ -112,15 +119,22 @@ fn read(node: &str, pair: &Pair, ca: &Path) -> anyhow::Result<Sides> {
         .with_client_cert_resolver(own);
     client.alpn_protocols = vec![H2.to_vec()];
     client.resumption = Resumption::disabled();
-    Ok(Sides { server: Arc::new(server), client: Arc::new(client), end })
+    Ok(Sides { server: Arc::new(server), client: Arc::new(client), life, authority })
 }
 
 /// The CAs of the file: several while one follows another.
-fn roots(ca: &Path) -> anyhow::Result<RootCertStore> {
-    let unreadable = || format!("cluster.ca: {}: not a PEM file of certificates", ca.display());
+fn authorities(ca: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_file_iter(ca).and_then(Iterator::collect).with_context(|| unreadable(ca))
+}
+
+fn unreadable(ca: &Path) -> String {
+    format!("cluster.ca: {}: not a PEM file of certificates", ca.display())
+}
+
+fn roots(ca: &Path, authorities: &[CertificateDer<'static>]) -> anyhow::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    for der in CertificateDer::pem_file_iter(ca).with_context(unreadable)? {
-        roots.add(der.with_context(unreadable)?).with_context(unreadable)?;
+    for der in authorities {
+        roots.add(der.clone()).with_context(|| unreadable(ca))?;
     }
     ensure!(!roots.is_empty(), "cluster.ca: {}: no certificate inside", ca.display());
     Ok(roots)

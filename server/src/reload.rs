@@ -1,6 +1,7 @@
 //! What is read from files that may be replaced while the server runs: certificates.
 
 use std::{
+    collections::HashMap,
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -24,8 +25,8 @@ pub(crate) trait Reload: Send + Sync {
     /// # Errors
     /// They cannot be used: everything is as it was.
     fn reload(&self) -> anyhow::Result<()>;
-    /// When what was read last ends, if that is somebody's to mend.
-    fn end(&self) -> Option<End>;
+    /// When what was read last ends, as far as that is somebody's to mend: what is shown to others first.
+    fn ends(&self) -> Vec<End>;
 }
 
 /// Reads anew whatever has changed, every few seconds, and all of it on SIGHUP, for as long as the future lives. What cannot be used is
@@ -54,7 +55,7 @@ struct Watched {
     seen: Vec<Option<Seen>>,
     /// Why the files were of no use when they were last read.
     failed: Option<String>,
-    expiry: expiry::Watch,
+    expiry: HashMap<&'static str, expiry::Watch>,
 }
 
 /// What tells a file from the one that was there before.
@@ -63,7 +64,7 @@ type Seen = (u64, u64, Option<SystemTime>);
 impl Watched {
     fn new(subject: Arc<dyn Reload>) -> Self {
         let seen = subject.files().iter().map(|file| look(file)).collect();
-        Self { subject, seen, failed: None, expiry: expiry::Watch::default() }
+        Self { subject, seen, failed: None, expiry: HashMap::new() }
     }
 
     /// `asked`: whether or not something has changed.
@@ -77,7 +78,7 @@ impl Watched {
         match self.subject.reload() {
             Ok(()) => {
                 self.failed = None;
-                match self.subject.end() {
+                match self.subject.ends().into_iter().next() {
                     Some(End { file, at, .. }) => {
                         tracing::info!(file = %file.display(), until = %at, "{name} reloaded")
                     }
@@ -95,8 +96,8 @@ impl Watched {
     }
 
     fn look_at_end(&mut self, now: OffsetDateTime) {
-        if let Some(end) = self.subject.end() {
-            self.expiry.look(&end, now);
+        for end in self.subject.ends() {
+            self.expiry.entry(end.which).or_default().look(&end, now);
         }
     }
 }
@@ -134,8 +135,8 @@ mod tests {
             Ok(())
         }
 
-        fn end(&self) -> Option<End> {
-            None
+        fn ends(&self) -> Vec<End> {
+            Vec::new()
         }
     }
 

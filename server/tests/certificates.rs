@@ -34,6 +34,8 @@ async fn sessions_and_attachments_outlive_their_certificates_and_the_ca() {
         let days = days_left(address, which).await;
         assert!(year.contains(&days), "{which}: {days}");
     }
+    let days = days_left(cluster.core_http, "ca").await;
+    assert!((3_640.0..3_651.0).contains(&days), "{days}");
 
     // Of the same CA, and nobody is told: the files are looked at every few seconds.
     make(&certs, &["--renew", "--node", "core-1", "--node", "edge-1"]);

@@ -195,7 +195,7 @@ async fn a_certificate_that_ends_soon_is_warned_of() {
     let dir = tempfile::tempdir().unwrap();
     let (ca, now, day) = (authority(dir.path(), "ca"), time::OffsetDateTime::now_utc(), time::Duration::DAY);
     for (name, days) in [("soon", 10), ("late", 100)] {
-        let core = core(&signed(dir.path(), name, "core-1", &ca, now - day, now + day * days + day / 2));
+        let core = core(&signed(dir.path(), name, "core-1", &ca, now - day * 60, now + day * days + day / 2));
         let _running = core.start().unwrap();
         process::ready(core.http, &core.log()).await.unwrap();
         let said = std::fs::read_to_string(core.log()).unwrap();
