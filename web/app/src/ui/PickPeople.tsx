@@ -5,6 +5,7 @@ import { createMemo, createSignal, For, Show } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { use } from "../state/bind.ts";
+import { Apart } from "./Apart.tsx";
 import { Avatar } from "./Avatar.tsx";
 
 export function PickPeople(props: {
@@ -51,7 +52,7 @@ export function PickPeople(props: {
                 <Avatar id={person.id} name={person.displayName} online={app.online(person.id)} small />
                 <div>
                   <b>
-                    <bdi>{person.displayName}</bdi>
+                    <Apart text={person.displayName} />
                   </b>
                   <p>@{person.name}</p>
                 </div>

@@ -5,6 +5,7 @@ import { createEffect, For, Match, Show, Switch } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import type { Row } from "../state/rows.ts";
+import { Apart } from "../ui/Apart.tsx";
 import { Avatar } from "../ui/Avatar.tsx";
 import { say } from "../ui/errors.ts";
 import { Icon, ReadIcon } from "../ui/Icon.tsx";
@@ -102,7 +103,7 @@ function Who(props: { id: string }) {
   createEffect(() => line.style.setProperty("--h", String(hue(props.id))));
   return (
     <div class="who" ref={line}>
-      <bdi>{app.nameOf(props.id)}</bdi>
+      <Apart text={app.nameOf(props.id)} />
     </div>
   );
 }

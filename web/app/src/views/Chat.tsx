@@ -6,6 +6,7 @@ import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { use } from "../state/bind.ts";
 import { go, narrow } from "../state/route.ts";
+import { Apart } from "../ui/Apart.tsx";
 import { Avatar } from "../ui/Avatar.tsx";
 import { Chip } from "../ui/Chip.tsx";
 import { Icon } from "../ui/Icon.tsx";
@@ -52,7 +53,7 @@ function Top(props: { conversation: Conversation; panel: boolean; onPanel: () =>
       <Avatar id={peer() ?? props.conversation.id} name={title()} online={props.conversation.writable && app.online(peer())} group={props.conversation.group} small />
       <div>
         <h2>
-          <bdi>{title()}</bdi>
+          <Apart text={title()} />
         </h2>
         <p data-testid="subtitle" data-typing={typers().length > 0} data-online={props.conversation.writable && app.online(peer())}>
           <Show when={typers().length > 0} fallback={<Subtitle conversation={props.conversation} />}>

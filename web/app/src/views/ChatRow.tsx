@@ -6,6 +6,7 @@ import { t } from "../i18n/index.ts";
 import { type AppState, useApp } from "../state/app.ts";
 import { drafts } from "../state/drafts.ts";
 import { go, route } from "../state/route.ts";
+import { Apart } from "../ui/Apart.tsx";
 import { Avatar } from "../ui/Avatar.tsx";
 import { systemText } from "../ui/system.ts";
 import { listTime } from "../ui/time.ts";
@@ -37,11 +38,11 @@ export function ChatRow(props: { conversation: Conversation }) {
           online={props.conversation.writable && app.online(props.conversation.peer?.id)}
         />
         <b>
-          <bdi>{title()}</bdi>
+          <Apart text={title()} />
         </b>
         <time>{listTime(props.conversation.activeMs)}</time>
         <p>
-          <Switch fallback={<bdi>{snippet(app, props.conversation)}</bdi>}>
+          <Switch fallback={<Apart text={snippet(app, props.conversation)} />}>
             <Match when={typers().length > 0}>
               <span class="typing">
                 {props.conversation.group ? typingText(app, typers()) : t().typing} <Dots />
@@ -50,7 +51,7 @@ export function ChatRow(props: { conversation: Conversation }) {
             <Match when={draft()}>
               {(text) => (
                 <>
-                  <span class="draft">{t().draft}</span> <bdi>{text()}</bdi>
+                  <span class="draft">{t().draft}</span> <Apart text={text()} />
                 </>
               )}
             </Match>

@@ -6,6 +6,7 @@ import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { use } from "../state/bind.ts";
 import { go } from "../state/route.ts";
+import { Apart } from "../ui/Apart.tsx";
 import { Avatar } from "../ui/Avatar.tsx";
 import { codeOf, say } from "../ui/errors.ts";
 import { Field } from "../ui/Field.tsx";
@@ -145,15 +146,15 @@ function Line(props: { person: Person; note?: string; children?: JSX.Element }) 
       <Avatar id={props.person.id} name={props.person.displayName} online={app.online(props.person.id)} />
       <div>
         <b>
-          <bdi>{props.person.displayName}</bdi>
+          <Apart text={props.person.displayName} />
         </b>
         {/* The name that nobody else can have; what somebody writes never stands in its place. */}
         <p>
-          <bdi>@{props.person.name}</bdi>
+          <Apart text={`@${props.person.name}`} />
         </p>
         <Show when={props.note}>
           <p class="note">
-            <bdi>{props.note}</bdi>
+            <Apart text={props.note ?? ""} />
           </p>
         </Show>
       </div>

@@ -4,6 +4,7 @@ import { createMemo, createSignal, For, Show } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { go } from "../state/route.ts";
+import { Apart } from "../ui/Apart.tsx";
 import { Avatar } from "../ui/Avatar.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
 
@@ -67,7 +68,7 @@ export function Jump(props: { onClose: () => void }) {
             >
               <Avatar id={conversation.peer?.id ?? conversation.id} name={app.titleOf(conversation)} small />
               <b>
-                <bdi>{app.titleOf(conversation)}</bdi>
+                <Apart text={app.titleOf(conversation)} />
               </b>
               <Show when={conversation.unread > 0}>
                 <span class="badge">{conversation.unread}</span>

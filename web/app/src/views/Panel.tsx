@@ -6,6 +6,7 @@ import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { use } from "../state/bind.ts";
 import { go } from "../state/route.ts";
+import { Apart } from "../ui/Apart.tsx";
 import { Avatar } from "../ui/Avatar.tsx";
 import { Confirm } from "../ui/Confirm.tsx";
 import { Icon } from "../ui/Icon.tsx";
@@ -122,7 +123,7 @@ export function PersonLine(props: { person: Person }) {
       <Avatar id={props.person.id} name={props.person.displayName} online={app.online(props.person.id)} small />
       <div>
         <b>
-          <bdi>{props.person.displayName}</bdi>
+          <Apart text={props.person.displayName} />
         </b>
         <p>@{props.person.name}</p>
       </div>

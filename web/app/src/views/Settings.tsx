@@ -4,6 +4,7 @@ import { createResource, createSignal, For, type JSX, Show } from "solid-js";
 import { LANGUAGES, type Language, language, t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { notify, setLanguage, setNotify, setTheme, type Theme, theme } from "../state/prefs.ts";
+import { Apart } from "../ui/Apart.tsx";
 import { Confirm } from "../ui/Confirm.tsx";
 import { codeOf, say } from "../ui/errors.ts";
 import { Field } from "../ui/Field.tsx";
@@ -149,7 +150,7 @@ function Devices() {
             <li class="device" data-testid="device" data-current={device.current}>
               <div>
                 <b>
-                  <bdi>{device.name || device.id.slice(0, 8)}</bdi>
+                  <Apart text={device.name || device.id.slice(0, 8)} />
                 </b>
                 <p>{device.current ? t().thisDevice : t().lastActive(moment(device.lastSeenMs || device.createdMs))}</p>
               </div>
