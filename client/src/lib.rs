@@ -15,7 +15,8 @@
 //! use gogochat_client::{Account, Client, Dialer, Options, Path, Rest, Target, Trust};
 //!
 //! let target: Target = "https://127.0.0.1:8443".parse()?;
-//! let dialer = Dialer::new(Trust::System)?;
+//! // `gogochat dev` has a certificate that nobody signed; another server's is for [`Trust::System`].
+//! let dialer = Dialer::new(Trust::AnyOnLoopback)?;
 //! let rest = Arc::new(Rest::new(dialer.clone(), target.clone()));
 //! let account = Account::log_in(rest, "ada", "correct horse", "laptop").await?;
 //! let (client, mut updates) = Client::start(&dialer, Arc::new(account), Options::new(target, Path::Auto));

@@ -47,8 +47,13 @@ export interface OpenOptions {
 export async function open(auth: Auth, server: ServerConfig, options: OpenOptions = {}): Promise<Client> {
   const userId = auth.signedIn.get()?.user.id ?? "";
   const storage = options.storage ?? (await openIndexedDb(userId).catch(() => new MemoryStorage()));
-  const factory = options.WebSocket ?? (WebSocket as WebSocketFactory);
-  const url = new URL(server.websocketUrl, globalThis.location?.href);
+  const factory = options.WebSocket ?? (globalThis.WebSocket as WebSocketFactory | undefined);
+  if (!factory) throw new TypeError("there is no WebSocket here (Node has one from version 22 on): give options.WebSocket");
+  const here = globalThis.location?.href;
+  if (!URL.canParse(server.websocketUrl, here)) {
+    throw new TypeError(`server.websocketUrl is "${server.websocketUrl}": outside of a page it has to be absolute, as wss://HOST/ws`);
+  }
+  const url = new URL(server.websocketUrl, here);
   url.protocol = url.protocol.replace("http", "ws");
   const tab = globalThis.sessionStorage;
   const client = await Client.open({
