@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     certificate::Reloadable,
-    config::{Config, DiscoveryKind, Role},
+    config::{Config, DiscoveryKind, Role, listeners},
     cores,
     detour::Detour,
     edges::Edges,
@@ -116,7 +116,8 @@ async fn serve(
         node::serve_http(&config.http.listen, status::router(checks, metrics), &stop, &tasks).await?;
     }
 
-    tracing::info!(node = config.node, roles = ?config.roles, "ready");
+    let listens = listeners::all(&config).into_iter().map(|(key, address)| format!("{key}={address}"));
+    tracing::info!(node = config.node, roles = ?config.roles, listens = listens.collect::<Vec<_>>().join(" "), "ready");
     ready()?;
     let superseded = async {
         match &core {

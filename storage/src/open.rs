@@ -119,6 +119,11 @@ pub enum OpenError {
     /// The store's URL is of no known kind.
     #[error("core.store: there is no store for {0:?}: write sqlite:PATH or mysql://user:password@host:port/database")]
     UnknownStore(String),
+    /// SQLite has no options.
+    #[error(
+        "core.store: an SQLite store takes no options, and here is {0:?}: write sqlite:PATH, without a question mark"
+    )]
+    SqliteOptions(String),
     /// The store did not open.
     #[error("core.store: {0}")]
     Store(#[from] MigrateError),
@@ -202,7 +207,7 @@ pub async fn alone(url: &str, name: &str) -> Result<Option<Alone>, AloneError> {
 /// It is of no known kind, or not of the form of its kind.
 pub fn check_store(url: &str) -> Result<(), OpenError> {
     match url.split_once(':') {
-        Some(("sqlite", path)) if !path.is_empty() => Ok(()),
+        Some(("sqlite", path)) if !path.is_empty() => sqlite_path(path).map(drop),
         Some(("mysql", _)) => Ok(mysql::check(url)?),
         _ => Err(OpenError::UnknownStore(shown(url))),
     }
@@ -214,9 +219,17 @@ pub fn check_store(url: &str) -> Result<(), OpenError> {
 /// As [`open`].
 pub async fn open_store(url: &str) -> Result<SqlStore, OpenError> {
     match url.split_once(':') {
-        Some(("sqlite", path)) if !path.is_empty() => Ok(sqlite::open(Path::new(path)).await?),
+        Some(("sqlite", path)) if !path.is_empty() => Ok(sqlite::open(sqlite_path(path)?).await?),
         Some(("mysql", _)) => Ok(mysql::open(url).await?),
         _ => Err(OpenError::UnknownStore(shown(url))),
+    }
+}
+
+/// A mistyped option would be part of the name of a file that is made, and empty.
+fn sqlite_path(path: &str) -> Result<&Path, OpenError> {
+    match path.split_once('?') {
+        Some((_, options)) => Err(OpenError::SqliteOptions(options.to_owned())),
+        None => Ok(Path::new(path)),
     }
 }
 

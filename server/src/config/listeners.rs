@@ -16,7 +16,7 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
 }
 
 /// With their keys. All of them are of TCP, whatever else is on the port.
-fn all(config: &Config) -> Vec<(&'static str, SocketAddr)> {
+pub(crate) fn all(config: &Config) -> Vec<(&'static str, SocketAddr)> {
     let mut all: Vec<_> = config.http.listen.iter().map(|address| ("http.listen", *address)).collect();
     if config.has(Role::Edge) {
         all.extend(config.edge.listen.iter().map(|address| ("edge.listen", *address)));

@@ -16,7 +16,7 @@ use figment::{
 use serde::{Deserialize, Serialize};
 
 mod check;
-mod listeners;
+pub(crate) mod listeners;
 
 pub(crate) use check::{advice, check};
 

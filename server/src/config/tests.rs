@@ -142,6 +142,8 @@ fn a_store_that_cannot_be_is_refused() {
         ("chat:secret@db/chat", "sqlite:PATH"),
         ("mysql//chat:secret@db/chat", "sqlite:PATH"),
         ("sqlite:", "sqlite:PATH"),
+        ("sqlite:/tmp/x.db?mode=ro", "no options"),
+        ("mysql://chat:secret#1@db/chat", "%23"),
         ("sqlite:/nonexistent/dir/x.db", "/nonexistent/dir"),
     ] {
         let said = store(url);
@@ -152,6 +154,41 @@ fn a_store_that_cannot_be_is_refused() {
     assert_eq!(keys(&named), Vec::<&str>::new(), "the data folder is made");
     let shared = only(&format!("{least}\ncore.bus = \"kafka\"\ncore.kafka = [\"k:9092\"]"));
     assert!(shared.starts_with("core.bus: ") && shared.contains("core.store"), "{shared}");
+}
+
+#[test]
+fn brokers_and_endpoints_are_hosts_with_ports() {
+    let dir = tempfile::tempdir().unwrap();
+    let least = least(dir.path());
+    let kafka = |broker: &str| {
+        keys(&format!(
+            "{least}\ncore.store = \"mysql://a@b/c\"\ncore.bus = \"kafka\"\ncore.kafka = [\"k:9092\", {broker:?}]"
+        ))
+    };
+    for good in ["kafka-2.internal:9092", "10.0.0.5:9092", "[::1]:9092"] {
+        assert_eq!(kafka(good), Vec::<&str>::new(), "{good}");
+    }
+    for bad in ["", "kafka-2", "kafka-2:x", "kafka-2:0", "http://kafka-2:9092"] {
+        assert_eq!(kafka(bad), ["core.kafka"], "{bad}");
+    }
+    let etcd = |endpoint: &str| {
+        let toml = format!("roles = [\"edge\"]\n{least}\ncluster.discovery = \"etcd\"\ncluster.etcd = [{endpoint:?}]");
+        let problems = check(&from_toml(&toml).unwrap());
+        problems.iter().filter(|problem| problem.key == "cluster.etcd").map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for good in ["http://etcd-1:2379", "https://[::1]:2379/"] {
+        assert_eq!(etcd(good), Vec::<String>::new(), "{good}");
+    }
+    for bad in [
+        "etcd-1:2379",
+        "http://etcd-1",
+        "http://etcd-1:2379x",
+        "http://etcd-1:2379/path",
+        "http://u:secret@etcd-1:2379",
+    ] {
+        let said = etcd(bad);
+        assert!(said.len() == 1 && !said[0].contains("secret"), "{bad}: {said:?}");
+    }
 }
 
 #[test]
@@ -274,8 +311,8 @@ fn what_is_said_of_tls_has_to_hold() {
             "node = \"a\"\ncluster.discovery = \"etcd\"\ncluster.etcd = {urls}\ncluster.etcd_ca = \"/dev/null\"\n{own}"
         )
     };
-    one(&etcd("[\"https://a\", \"http://b\"]"), "cluster.etcd_ca", "https://");
-    one(&etcd("[\"https://a\", \"https://b\"]"), "cluster.etcd_ca", "none inside");
+    one(&etcd("[\"https://a:2379\", \"http://b:2379\"]"), "cluster.etcd_ca", "https://");
+    one(&etcd("[\"https://a:2379\", \"https://b:2379\"]"), "cluster.etcd_ca", "none inside");
     let store = |query: &str| format!("core.store = \"mysql://a:secret@b/c?{query}\"");
     one(&store("ssl-ca=/dev/null"), "core.store", "ssl-mode=VERIFY_IDENTITY");
     one(&store("ssl-mode=REQUIRED&ssl-ca=/dev/null"), "core.store", "ssl-mode=VERIFY_IDENTITY");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gogochat_storage::{bus::kafka, open, tls};
 
-use super::Problems;
+use super::{Problems, has_port};
 use crate::{
     config::{BusKind, Config, Core, PresenceKind},
     settings,
@@ -34,7 +34,10 @@ pub(super) fn core(config: &Config, problems: &mut Problems) {
     let Core { presence, redis, redis_ca, .. } = &config.core;
     if *presence == PresenceKind::Redis {
         if !begins(redis, &["redis://", "rediss://"]) {
-            problems.add("core.redis", "core.presence = \"redis\" needs a URL: give \"redis://HOST:6379\"");
+            problems.add(
+                "core.redis",
+                "core.presence = \"redis\" needs \"redis://HOST:6379\" or, with TLS, \"rediss://HOST:6379\"",
+            );
         }
         authority("core.redis_ca", redis_ca, ("core.redis", "rediss://", redis.starts_with("rediss://")), problems);
     }
@@ -47,6 +50,14 @@ pub(super) fn etcd(config: &Config, problems: &mut Problems) {
     if endpoints.is_empty() {
         problems.add("cluster.etcd", "cluster.discovery = \"etcd\" needs endpoints: give [\"http://HOST:2379\"]");
     }
+    for endpoint in endpoints.iter().filter(|endpoint| !is_endpoint(endpoint)) {
+        // It may have a password in it, which is the reason.
+        let shown = if endpoint.contains('@') { "one with '@'" } else { endpoint };
+        problems.add(
+            "cluster.etcd",
+            format!("{shown} is no endpoint: give \"http://HOST:2379\" or \"https://HOST:2379\", and a user by cluster.etcd_user"),
+        );
+    }
     let over_tls = endpoints.iter().all(|endpoint| endpoint.starts_with("https://"));
     authority("cluster.etcd_ca", &config.cluster.etcd_ca, ("cluster.etcd", "https://", over_tls), problems);
 }
@@ -54,6 +65,9 @@ pub(super) fn etcd(config: &Config, problems: &mut Problems) {
 fn kafka_bus(config: &Config, problems: &mut Problems) {
     if config.core.kafka.is_empty() {
         problems.add("core.kafka", "core.bus = \"kafka\" needs brokers: give [\"HOST:9092\"]");
+    }
+    for broker in config.core.kafka.iter().filter(|broker| !has_port(broker)) {
+        problems.add("core.kafka", format!("{broker:?} is no host and port: give \"HOST:9092\""));
     }
     if config.store_url().starts_with("sqlite:") {
         problems.add(
@@ -125,4 +139,10 @@ fn authority(key: &'static str, file: &Path, (place, scheme, used): (&str, &str,
 
 fn begins(url: &str, schemes: &[&str]) -> bool {
     schemes.iter().any(|scheme| url.starts_with(scheme))
+}
+
+/// Scheme, host and port alone.
+fn is_endpoint(url: &str) -> bool {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    rest.is_some_and(|rest| has_port(rest.trim_end_matches('/')) && !rest.contains('@'))
 }

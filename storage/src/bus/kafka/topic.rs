@@ -45,7 +45,7 @@ pub(super) async fn ensure(config: &KafkaConfig) -> Result<(), OpenError> {
             Err(reason) => match (trouble(&client), config.brokers.clone()) {
                 (Some(Trouble::Untrusted(reason)), brokers) => return Err(OpenError::Untrusted { brokers, reason }),
                 (Some(Trouble::Refused(reason)), brokers) => return Err(OpenError::Refused { brokers, reason }),
-                _ if Instant::now() < until => tokio::time::sleep(PAUSE).await,
+                _ if made && Instant::now() < until => tokio::time::sleep(PAUSE).await,
                 (Some(Trouble::Away(more)), brokers) => {
                     return Err(OpenError::Unreachable { brokers, reason: format!("{reason}: {more}") });
                 }

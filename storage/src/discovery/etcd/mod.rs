@@ -81,7 +81,7 @@ impl EtcdDiscovery {
                 tokio::time::sleep(PAUSE).await;
             }
         };
-        let opened = tokio::time::timeout(PATIENCE, opening).await;
+        let opened = tokio::time::timeout(OPENING, opening).await;
         let unreachable = |_| Err(DiscoveryError::Unreachable { endpoints: endpoints.join(", "), reason });
         let (client, members, revision) = opened.unwrap_or_else(unreachable)?;
         let watcher = tokio::spawn(members.clone().follow(client.clone(), revision));
@@ -262,6 +262,8 @@ const REFUSALS: [&str; 4] =
 const MIN_TTL: Duration = Duration::from_secs(2);
 /// How long the first answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Who opens it says so, and tries again if it likes.
+const OPENING: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(200);
 const ASK: Duration = Duration::from_secs(2);
 /// etcd closes connections that ping more often than every 5 s.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use sea_orm::sqlx::{
-    ConnectOptions as _,
+    self, ConnectOptions as _,
     mysql::{MySqlConnectOptions, MySqlSslMode},
 };
 use url::form_urlencoded;
@@ -12,7 +12,7 @@ use super::OpenError;
 use crate::tls;
 
 pub(super) fn parse(url: &str) -> Result<MySqlConnectOptions, OpenError> {
-    let options: MySqlConnectOptions = url.parse().map_err(|error: sqlx::Error| OpenError::Url(error.to_string()))?;
+    let options: MySqlConnectOptions = url.parse().map_err(|error| OpenError::Url(said(&error)))?;
     if !url.starts_with("mysql://") {
         return Err(OpenError::Url("it does not begin with mysql://".into()));
     }
@@ -34,6 +34,15 @@ pub(super) fn parse(url: &str) -> Result<MySqlConnectOptions, OpenError> {
         .timezone(None)
         .statement_cache_capacity(STATEMENTS)
         .disable_statement_logging())
+}
+
+/// A password with one of these in it ends the host's part too early, and all else follows from that.
+fn said(error: &sqlx::Error) -> String {
+    let mut said = error.to_string();
+    while let Some(rest) = said.strip_prefix("error with configuration: ") {
+        said = rest.to_owned();
+    }
+    format!("{said} (in user and password write # as %23, / as %2F, ? as %3F, @ as %40, % as %25)")
 }
 
 /// Where the server is and which database is meant, for messages: no password.
