@@ -222,6 +222,8 @@ impl Downstream for Dispatch {
         }
         if in_order {
             tracing::info!(core = core.core.name, "a core has ended in good order");
+        } else if self.hub.draining.load(Ordering::Relaxed) {
+            tracing::info!(core = core.core.name, "detached from a core: this edge goes away");
         } else {
             tracing::warn!(
                 core = core.core.name,

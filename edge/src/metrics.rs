@@ -30,7 +30,7 @@ pub const QUEUED_BYTES: &str = "gogochat_edge_queued_bytes";
 pub const QUEUED_FRAMES: &str = "gogochat_edge_queued_frames";
 /// Calls sent on to a core, by lane: ordered, unordered, rest.
 pub const CALLS: &str = "gogochat_edge_calls_total";
-/// 1 while a core is attached.
+/// Cores with `chat` that it is attached to.
 pub const ATTACHED: &str = "gogochat_edge_attached";
 /// Cores with `chat` that are known to be up and that this edge is not attached to, looked at once a second.
 pub const OUT_OF_REACH: &str = "gogochat_edge_cores_out_of_reach";
@@ -55,7 +55,7 @@ pub fn describe() {
     describe_gauge!(QUEUED_BYTES, Unit::Bytes, "Bytes that wait in all sessions' queues");
     describe_gauge!(QUEUED_FRAMES, "Frames that wait in all sessions' queues");
     describe_counter!(CALLS, "Calls sent on to a core, by lane");
-    describe_gauge!(ATTACHED, "1 while a core is attached");
+    describe_gauge!(ATTACHED, "Cores with chat that this edge is attached to");
     describe_gauge!(OUT_OF_REACH, "Cores with chat that are known to be up and that this edge is not attached to");
     describe_histogram!(BATCH, "Items in one batch to the core");
     describe_counter!(GAPS, "Gaps in a log's fan-out for which the core was asked to replay");

@@ -22,6 +22,8 @@ use crate::edges::authority;
 pub(crate) struct Detour {
     /// The cores that are up and out of reach, by name.
     missed: Vec<String>,
+    /// Those of which the log has said so.
+    said: Vec<String>,
     /// Since when others have reached all cores while this one does not.
     since: Option<Instant>,
     /// When others were known to do so last.
@@ -72,18 +74,10 @@ impl Detour {
     /// Looks at what is within reach, here and at the other edges. `Some`: all clients are to go to these. `random`: 0 to 1.
     fn tick(&mut self, reach: &Reach, others: &[EdgeNode], random: f64, now: Instant) -> Option<Vec<String>> {
         let missed: Vec<_> = reach.away.iter().filter(|core| core.lives).map(|core| core.name.clone()).collect();
-        if missed != self.missed {
-            if missed.is_empty() && self.missed.iter().all(|core| reach.attached.contains(core)) {
-                tracing::info!("all cores are within reach again");
-            } else if missed.is_empty() {
-                tracing::info!("no core is known to be up that cannot be reached from here");
-            } else {
-                tracing::warn!(cores = ?missed, "cores that are up cannot be reached from here");
-            }
-            self.missed = missed;
-        }
+        self.say(reach);
+        self.missed = missed;
         if self.missed.is_empty() {
-            *self = Self { is_ready: true, ..Self::default() };
+            *self = Self { is_ready: true, said: std::mem::take(&mut self.said), ..Self::default() };
             return None;
         }
         let reaches_all =
@@ -110,6 +104,23 @@ impl Detour {
         }
         self.sent_away = Some(now);
         Some(targets)
+    }
+
+    /// What lasts. One that has just died is still taken to be up, and one that has just been found is about to be attached to.
+    fn say(&mut self, reach: &Reach) {
+        let lasting = reach.away.iter().filter(|core| core.lives && core.away >= NOTICED);
+        let lasting: Vec<_> = lasting.map(|core| core.name.clone()).collect();
+        if lasting == self.said {
+            return;
+        }
+        if !lasting.is_empty() {
+            tracing::warn!(cores = ?lasting, "cores that are up cannot be reached from here");
+        } else if self.said.iter().all(|core| reach.attached.contains(core)) {
+            tracing::info!("all cores are within reach again");
+        } else {
+            tracing::info!(cores = ?self.said, "cores that could not be reached are not up any more");
+        }
+        self.said = lasting;
     }
 
     /// `Ok(Some)`: what is amiss all the same.

@@ -37,13 +37,18 @@ pub(crate) fn start_logs(log: &Log) -> anyhow::Result<()> {
 /// It is no filter. A word alone has to be a level: as the name of a part it would leave that part alone to be heard.
 pub(crate) fn filter(level: &str) -> anyhow::Result<EnvFilter> {
     let words: Vec<_> = level.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
-    let mut alone = words.iter().filter(|word| !word.contains(['=', '[']));
-    match alone.find(|word| word.parse::<LevelFilter>().is_err()) {
+    let alone: Vec<_> = words.iter().filter(|word| !word.contains(['=', '['])).collect();
+    if let [one, other, ..] = alone.as_slice() {
+        bail!("{one:?} and {other:?}: one level is for all, and a part has its own by gogochat_edge=debug");
+    }
+    match alone.iter().find(|word| word.parse::<LevelFilter>().is_err()) {
         Some(word) => bail!(
             "{word:?} is no level: there are error, warn, info, debug, trace and off, and a part has its own by {word}=debug"
         ),
-        // With blanks between, the filter would take them into names.
-        None => Ok(EnvFilter::try_new(words.join(","))?),
+        // With blanks between, the filter would take them into names. Redis's client says of each lost connection what presence says too, with names of
+        // files of the build.
+        None if words.iter().any(|word| word.starts_with("fred")) => Ok(EnvFilter::try_new(words.join(","))?),
+        None => Ok(EnvFilter::try_new([words.as_slice(), &["fred=off"]].concat().join(","))?),
     }
 }
 
@@ -90,17 +95,20 @@ mod tests {
     #[test]
     fn a_word_that_is_no_level_silences_nothing() {
         for (good, means) in [
-            ("info", "info"),
-            ("info ", "info"),
-            (" WARN , quinn=debug", "quinn=debug,warn"),
-            ("off", "off"),
-            ("gogochat_edge=debug, info", "gogochat_edge=debug,info"),
-            ("gogochat_edge[open]=trace,info", "info,gogochat_edge[open]=trace"),
+            ("info", "fred=off,info"),
+            ("info ", "fred=off,info"),
+            (" WARN , quinn=debug", "fred=off,quinn=debug,warn"),
+            ("fred=info, off", "fred=info,off"),
+            ("gogochat_edge=debug, info", "fred=off,gogochat_edge=debug,info"),
+            ("gogochat_edge[open]=trace,info", "fred=off,gogochat_edge[open]=trace,info"),
         ] {
-            assert_eq!(filter(good).unwrap().to_string(), means, "{good}");
+            let said = filter(good).unwrap().to_string();
+            let mut words: Vec<_> = said.split(',').collect();
+            words.sort_unstable();
+            assert_eq!(words.join(","), means, "{good}");
         }
         assert!(filter("").is_ok());
-        for bad in ["verbose", "gogochat_edge=debug,verbose", "a=b=c", "info,gogochat_edge"] {
+        for bad in ["verbose", "gogochat_edge=debug,verbose", "a=b=c", "info,gogochat_edge", "info, debug"] {
             assert!(filter(bad).is_err(), "{bad}");
         }
         let said = filter("verbose").unwrap_err().to_string();

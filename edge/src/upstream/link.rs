@@ -346,11 +346,11 @@ impl Upstream {
             if self.retired.is_cancelled() {
                 return;
             }
-            tracing::warn!(
-                core = self.core.name,
-                error = result.err().map(|status| reason(&status)),
-                "a core is not attached"
-            );
+            // The first of a row, and then each 16th: half a minute apart.
+            if failures.is_multiple_of(16) {
+                let error = result.err().map(|status| reason(&status));
+                tracing::warn!(core = self.core.name, error, "a core is not attached (tried again)");
+            }
             // Up to 100 ms, 200 ms, ... 2 s.
             let most = (100_u64 << failures.min(5)).min(2_000);
             failures += 1;
