@@ -90,7 +90,7 @@ codes! {
     OutOfOrder = "out_of_order", Code::Aborted, 50;
     /// A mark or page begins past the end of the log.
     SeqFromFuture = "seq_from_future", Code::OutOfRange, 0;
-    /// The sync cursor is past the end of the own log: start again from 0.
+    /// The sync cursor is past the end of the own log: begin as a new device (`docs/protocol.md`, section 8).
     CursorFromFuture = "cursor_from_future", Code::OutOfRange, 0;
     /// Too many calls: wait.
     RateLimited = "rate_limited", Code::ResourceExhausted, 1_000;
