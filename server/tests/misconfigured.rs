@@ -85,7 +85,7 @@ async fn redis_and_kafka() {
             redis(format!("redis://:{SECRET}@127.0.0.1:9")),
             &["core.redis", "127.0.0.1:9", "tried again", "wait_ms"],
         ),
-        refused(redis(String::new()), &["core.redis", "needs a URL"]),
+        refused(redis(String::new()), &["core.redis", "redis://HOST"]),
         refused(partitions, &["core.kafka", "3 partitions", &cluster, "cluster.name"]),
         refused(
             with(bus(&kafka), "core.kafka_properties", &format!("{{ \"no.such.property\" = {SECRET:?} }}")),
