@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{
-    net::{SocketAddr, ToSocketAddrs as _},
-    path::{Path, PathBuf},
+    net::ToSocketAddrs as _,
     time::{Duration, Instant},
 };
 
 use gogochat_testkit::{
-    http, ports,
+    http,
+    lone_core::LoneCore,
     process::{self, Process},
     proxy::Proxy,
     services::{self, Database, Private},
@@ -28,8 +28,8 @@ async fn what_goes_away_is_counted_and_said_and_what_is_back_too() {
         ("core.kafka", format!("[\"{}\"]", kafka.address())),
         ("core.presence", "\"redis\"".to_owned()),
         ("core.redis", format!("\"redis://{}\"", redis.address)),
-    ]);
-    process::ready(core.http, &core.log()).await.unwrap();
+    ])
+    .await;
     for part in ["store", "bus", "presence", "blobs"] {
         core.shows(part, 1).await;
     }
@@ -49,11 +49,11 @@ async fn what_goes_away_is_counted_and_said_and_what_is_back_too() {
     kafka.start_again().unwrap();
     core.shows("bus", 1).await;
     core.says("INFO", "core.bus", 1);
-    process::ready(core.http, &core.log()).await.unwrap();
+    process::ready(core.core.http, &core.core.log()).await.unwrap();
 
     redis.cut();
     core.shows("presence", 0).await;
-    assert_eq!(http::get(core.http, "/readyz").await.unwrap().status, 200, "messages go on without presence");
+    assert_eq!(http::get(core.core.http, "/readyz").await.unwrap().status, 200, "messages go on without presence");
     core.says("WARN", "core.presence", 1);
     redis.mend();
     core.shows("presence", 1).await;
@@ -67,43 +67,18 @@ async fn before(service: &str) -> Proxy {
 
 /// A core that runs with these settings.
 struct Core {
-    http: SocketAddr,
-    dir: tempfile::TempDir,
+    core: LoneCore,
     _process: Process,
 }
 
 impl Core {
-    fn start(settings: &[(&str, String)]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let [http, node, grpc] = ports::free().unwrap();
-        let made = std::process::Command::new(GOGOCHAT)
-            .args(["certs", "--node", "core-1", "--out"])
-            .arg(dir.path())
-            .output()
-            .unwrap();
-        assert!(made.status.success());
-        let file = |name: &str| format!("{:?}", dir.path().join(name));
-        let mut text = format!(
-            "roles = [\"core\"]\nnode = \"core-1\"\ndata = {}\nhttp.listen = [\"{http}\"]\ncore.grpc = [\"{grpc}\"]\ncluster.listen = \"{node}\"\n\
-             cluster.name = \"outages-{}\"\ncluster.certificate = {}\ncluster.key = {}\ncluster.ca = {}\n",
-            file(""),
-            std::process::id(),
-            file("core-1.pem"),
-            file("core-1.key"),
-            file("ca.pem"),
-        );
-        for (key, value) in settings {
-            text.push_str(&format!("{key} = {value}\n"));
-        }
-        let config = dir.path().join("core.toml");
-        std::fs::write(&config, text).unwrap();
-        let args = ["serve", "--config", &config.display().to_string()];
-        let process = Process::start(Path::new(GOGOCHAT), args, &dir.path().join("core.log")).unwrap();
-        Self { http, dir, _process: process }
-    }
-
-    fn log(&self) -> PathBuf {
-        self.dir.path().join("core.log")
+    async fn start(settings: &[(&'static str, String)]) -> Self {
+        let own =
+            [("cluster.name", format!("\"outages-{}\"", std::process::id())), ("log.format", "\"json\"".to_owned())];
+        let core = LoneCore::new(GOGOCHAT, &[&own, settings].concat()).unwrap();
+        let process = core.start().unwrap();
+        process::ready(core.http, &core.log()).await.unwrap();
+        Self { core, _process: process }
     }
 
     /// Waits until the gauge of this part has the value.
@@ -111,7 +86,7 @@ impl Core {
         let wanted = format!("gogochat_core_{part}_up {value}");
         let begin = Instant::now();
         loop {
-            let answer = http::get(self.http, "/metrics").await.unwrap();
+            let answer = http::get(self.core.http, "/metrics").await.unwrap();
             let text = String::from_utf8_lossy(&answer.body).into_owned();
             if text.lines().any(|line| line == wanted) {
                 return;
@@ -122,14 +97,14 @@ impl Core {
     }
 
     async fn is_unready(&self, key: &str) {
-        let answer = http::get(self.http, "/readyz").await.unwrap();
+        let answer = http::get(self.core.http, "/readyz").await.unwrap();
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         assert!(answer.status == 503 && text.contains(key), "{key} is not in {text}");
     }
 
     /// The log has so many lines of this level that begin with the key.
     fn says(&self, level: &str, key: &str, times: usize) {
-        let log = std::fs::read_to_string(self.log()).unwrap();
+        let log = std::fs::read_to_string(self.core.log()).unwrap();
         let (level, message) = (format!("\"level\":\"{level}\""), format!("\"message\":\"{key}: "));
         let found = log.lines().filter(|line| line.contains(&level) && line.contains(&message)).count();
         assert_eq!(found, times, "{level} of {key} in {log}");

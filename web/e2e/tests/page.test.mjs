@@ -167,6 +167,17 @@ test("text is text: markup shows as it was written, links are safe", async (t) =
   assert.deepEqual(links, [{ href: "https://example.org/?q=", rel: "noopener noreferrer nofollow" }]);
   assert.equal(await bob.page.$$eval('[data-testid="timeline"] img, [data-testid="timeline"] script', (all) => all.length), 0);
   assert.deepEqual(bob.faults, []);
+  // In the list each has its own direction, whatever stood there before.
+  for (const [text, direction] of [["مرحبا", "rtl"], ["(see) you at 5 (or 6).", "ltr"]]) {
+    await ann.say(text);
+    await bob.page.waitForFunction(
+      ([text, direction]) =>
+        [...document.querySelectorAll('[data-testid="chat-row"] p bdi')].some(
+          (e) => e.textContent.includes(text) && getComputedStyle(e).direction === direction,
+        ),
+      [text, direction],
+    );
+  }
 });
 
 test("older messages come in above without moving what is read", async (t) => {
