@@ -120,13 +120,18 @@ test("devices are listed and signed out; a new password signs the others out", a
 
 test("keyboard: jump, walk, help, line break; an input method's Enter does not send", async (t) => {
   const { ann, bob } = await pair(t);
+  // To where one is already: the composer has the focus as before.
+  const focused = () => ann.page.waitForFunction(() => document.activeElement?.dataset.testid === "composer");
+  await ann.press("Control+k");
+  await ann.press("Enter");
+  await focused();
   await ann.press("Escape");
   await ann.page.waitForFunction(() => location.hash === "#/chats");
   await ann.press("Control+k");
   await ann.page.keyboard.type("bo");
   await ann.press("Enter");
   await ann.see("composer");
-  await ann.page.waitForFunction(() => document.activeElement?.dataset.testid === "composer");
+  await focused();
   await ann.page.keyboard.type("one");
   await ann.press("Shift+Enter");
   await ann.page.keyboard.type("two");

@@ -12,15 +12,20 @@ export interface Route {
   readonly conversation: string | undefined;
 }
 
-const [route, setRoute] = createSignal<Route>(parse(location.hash));
+const [route, setRoute] = createSignal<Route>(parse(location.hash), { equals: isSame });
 addEventListener("hashchange", () => setRoute(parse(location.hash)));
 
 export { route };
 
-/** Goes somewhere. */
+/** Goes somewhere, at once: the browser tells of the new address some time later, and the next key may come before. */
 export function go(section: Section, conversation?: string): void {
   const hash = conversation ? `#/${section}/${conversation}` : `#/${section}`;
   if (location.hash !== hash) location.hash = hash;
+  setRoute(parse(hash));
+}
+
+function isSame(one: Route, other: Route): boolean {
+  return one.section === other.section && one.conversation === other.conversation;
 }
 
 function parse(hash: string): Route {

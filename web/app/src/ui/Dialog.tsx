@@ -1,6 +1,6 @@
 // A modal dialog: the browser's own, which keeps the focus inside and closes by Esc.
 
-import { type JSX, onMount } from "solid-js";
+import { type JSX, onCleanup, onMount } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { Icon } from "./Icon.tsx";
 
@@ -10,12 +10,18 @@ export function Dialog(props: { title: string; onClose: () => void; children: JS
     dialog.showModal();
     dialog.querySelector<HTMLElement>("[autofocus]")?.focus();
   });
+  // Closed by the browser it gives the focus back to who had it; taken away it would leave it to nobody.
+  let gone = false;
+  onCleanup(() => {
+    gone = true;
+    dialog.close();
+  });
   return (
     <dialog
       ref={dialog}
       class={`dialog ${props.class ?? ""}`}
       aria-label={props.title}
-      onClose={() => props.onClose()}
+      onClose={() => gone || props.onClose()}
       onClick={(event) => event.target === dialog && dialog.close()}
     >
       <div class="dialog-body">
