@@ -41,15 +41,17 @@ pub(crate) fn filter(level: &str) -> anyhow::Result<EnvFilter> {
     if let [one, other, ..] = alone.as_slice() {
         bail!("{one:?} and {other:?}: one level is for all, and a part has its own by gogochat_edge=debug");
     }
-    match alone.iter().find(|word| word.parse::<LevelFilter>().is_err()) {
-        Some(word) => bail!(
+    if let Some(word) = alone.iter().find(|word| word.parse::<LevelFilter>().is_err()) {
+        bail!(
             "{word:?} is no level: there are error, warn, info, debug, trace and off, and a part has its own by {word}=debug"
-        ),
-        // With blanks between, the filter would take them into names. Redis's client says of each lost connection what presence says too, with names of
-        // files of the build.
-        None if words.iter().any(|word| word.starts_with("fred")) => Ok(EnvFilter::try_new(words.join(","))?),
-        None => Ok(EnvFilter::try_new([words.as_slice(), &["fred=off"]].concat().join(","))?),
+        );
     }
+    // Redis's client says of each lost connection what presence says too, with names of files of the build. Where there is no level for all it is not heard.
+    let named = words.iter().any(|word| word.starts_with("fred"));
+    let quiet = (!alone.is_empty() && !named).then_some("fred=off");
+    // With blanks between, the filter would take them into names; where it says nothing, errors are heard.
+    let whole = words.into_iter().chain(quiet).collect::<Vec<_>>().join(",");
+    Ok(EnvFilter::builder().with_default_directive(LevelFilter::ERROR.into()).parse(whole)?)
 }
 
 /// Starts counting; the handle renders what has been counted for `/metrics`.
@@ -99,6 +101,7 @@ mod tests {
             ("info ", "fred=off,info"),
             (" WARN , quinn=debug", "fred=off,quinn=debug,warn"),
             ("fred=info, off", "fred=info,off"),
+            ("gogochat_edge=debug", "gogochat_edge=debug"),
             ("gogochat_edge=debug, info", "fred=off,gogochat_edge=debug,info"),
             ("gogochat_edge[open]=trace,info", "fred=off,gogochat_edge[open]=trace,info"),
         ] {
@@ -107,7 +110,7 @@ mod tests {
             words.sort_unstable();
             assert_eq!(words.join(","), means, "{good}");
         }
-        assert!(filter("").is_ok());
+        assert_eq!(filter("").unwrap().max_level_hint(), Some(LevelFilter::ERROR), "errors are heard");
         for bad in ["verbose", "gogochat_edge=debug,verbose", "a=b=c", "info,gogochat_edge", "info, debug"] {
             assert!(filter(bad).is_err(), "{bad}");
         }
