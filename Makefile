@@ -5,68 +5,76 @@ CACHE := $(HOME)/.cache/gogochat
 # Outside the checkout, so that a fresh clone builds on what was built before.
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 export PATH := $(CACHE)/tools/bin:$(PATH)
-export CARGO_TERM_PROGRESS_WHEN := never
-CRATES := proto storage core edge server client testkit loadtest
+# What `make run` builds: no clients of what only a cluster needs.
+ONE_PROCESS := -p gogochat-server --no-default-features --locked
 
-# What `cargo test` runs against: real ones, started by the project itself.
-SERVICES := mysql redis kafka etcd s3
+# What `cargo test` runs against: real ones, started by the project itself. Tests of blobs start the S3 store by themselves.
+SERVICES := mysql redis kafka etcd
 
-.PHONY: run build page test check fmt bench e2e setup setup-page setup-tools setup-browsers setup-services setup-deploy services clean-page
+.PHONY: run build page test check test-rust test-web fmt bench e2e services
 
-## Builds page and server, and starts everything with data under ./data: http://localhost:8080
-run: build
-	$(CARGO_TARGET_DIR)/release/gogochat dev
+## Builds page and server for one process, and starts everything with data under ./data: http://localhost:8080
+run:
+	@scripts/setup compiler page
+	@$(MAKE) --no-print-directory page
+	@echo "building the server for one process: some five minutes on two cores the first time, under a minute after a change"
+	@cargo build --release $(ONE_PROCESS)
+	@$(CARGO_TARGET_DIR)/release/gogochat dev
 
-build: page
-	@scripts/setup services build
+## Builds the page and, with it inside, the binary that a release has.
+build:
+	@scripts/setup full page
+	@$(MAKE) --no-print-directory page
+	@echo "building the server with everything, and the load test: some ten minutes on two cores the first time"
 	cargo build --release --locked -p gogochat-server -p gogochat-loadtest
 
-page: setup-page
-	cd web && npm run build
+page:
+	@scripts/setup page
+	@echo "building the page (a few seconds)"
+	@cd web && npm run build --silent
 
 ## Everything that CI runs.
-test: setup check services
-	cargo test --workspace --locked --no-fail-fast
-	GOGOCHAT_BIN=$(CARGO_TARGET_DIR)/debug/gogochat scripts/try-cluster
-	cd web && npm test
-	cd web && npm run e2e
+test:
+	@scripts/setup full page tools tests python tls redis etcd kafka
+	$(MAKE) check
+	$(MAKE) test-rust
+	$(MAKE) test-web
 
 ## The static checks: format, lints, dependency rules, documentation, types.
-check: setup-page setup-tools setup-services setup-deploy page
+check:
+	@scripts/setup full page tools python
+	cd web && npm run check
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo deny --all-features --locked check bans licenses sources
 	scripts/prove-rules
+	scripts/check-alone
 	$(CACHE)/python/bin/python scripts/check-deploy
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy $(ONE_PROCESS) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
-	scripts/check-alone $(CRATES)
-	cd web && npm run check
+
+test-rust: services
+	cargo test $(ONE_PROCESS) --bin gogochat --test cli
+	cargo test --workspace --locked --no-fail-fast
+	GOGOCHAT_BIN=$(CARGO_TARGET_DIR)/debug/gogochat scripts/try-cluster
+
+test-web:
+	cd web && npm test
+	cd web && npm run e2e
 
 ## Figures on this machine, into docs/benchmarks.
 bench: build
 	scripts/bench
 
 ## The browser tests alone.
-e2e: setup page
+e2e: page
+	@scripts/setup full tests python
 	cargo build --locked -p gogochat-server
 	cd web && npm run e2e
 
 ## Starts the real services of the tests where they are not up; `scripts/services down` stops them.
-services: setup-services
+services:
 	scripts/services up $(SERVICES)
 
 fmt:
 	cargo fmt --all
-
-setup: setup-page setup-tools setup-browsers setup-services
-
-setup-page:
-	@scripts/setup page
-setup-tools:
-	@scripts/setup tools
-setup-browsers:
-	@scripts/setup browsers
-setup-deploy:
-	@scripts/setup deploy
-setup-services:
-	@scripts/setup services

@@ -57,7 +57,7 @@ background() {
 # Makes the certificate, once for all services of this machine: an authority, and what it signs for 127.0.0.1 and no other name.
 certify() {
   [ -e "$certificate" ] && return
-  command -v openssl >/dev/null || "$root/scripts/setup" services tls
+  command -v openssl >/dev/null || "$root/scripts/setup" tls
   local dir=${certificate%/*} new=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650)
   mkdir -p "$dir"
   (

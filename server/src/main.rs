@@ -3,6 +3,7 @@
 use clap::Parser as _;
 
 mod assemble;
+mod built;
 mod certificate;
 mod command;
 mod config;

@@ -5,11 +5,8 @@ use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use gogochat_storage::{
     discovery::{Claim, CoreNode, Discovery, DiscoveryError, Node, Registration},
-    open,
-    store::{
-        Store,
-        mysql::{Alone, Hold},
-    },
+    open::{self, Alone},
+    store::{Hold, Store},
 };
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};

@@ -10,11 +10,11 @@ use gogochat_core::CoreConfig;
 use gogochat_edge::{EdgeConfig, Limits, Network};
 use gogochat_proto::service::Service as Part;
 use gogochat_storage::{
-    blobs::s3::S3Config,
-    bus::kafka::KafkaConfig,
-    discovery::{CoreNode, EdgeNode, etcd::EtcdConfig},
+    blobs::S3Config,
+    bus::KafkaConfig,
+    discovery::{CoreNode, EdgeNode, EtcdConfig},
     open::{BlobsConfig, BusConfig, DiscoveryConfig, PresenceConfig, StorageConfig},
-    presence::redis::RedisConfig,
+    presence::RedisConfig,
 };
 
 use tokio::sync::watch;

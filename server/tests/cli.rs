@@ -51,6 +51,49 @@ fn check_config_names_file_key_and_what_to_do() {
     assert!(error.contains("--config /nowhere.toml: there is no such file"), "{error}");
 }
 
+#[cfg(feature = "cluster")]
+#[test]
+fn a_full_build_has_a_version_and_lacks_nothing() {
+    let (code, said, _) = gogochat(&["--version"]);
+    assert_eq!((code, said.as_str()), (Some(0), concat!("gogochat ", env!("CARGO_PKG_VERSION"), "\n")));
+}
+
+/// What `make run` builds.
+#[cfg(not(feature = "cluster"))]
+#[test]
+fn a_build_for_one_process_says_what_it_lacks_and_refuses_it_by_its_key() {
+    let (code, said, _) = gogochat(&["--version"]);
+    assert_eq!(code, Some(0));
+    assert!(said.contains("no clients of MySQL, Kafka, Redis, etcd and S3") && said.contains("`make build`"), "{said}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = config(
+        dir.path(),
+        "[core]\nstore = \"mysql://u:s3cr3t@db/chat\"\nbus = \"kafka\"\nkafka = [\"k:9092\"]\npresence = \"redis\"\n\
+         redis = \"redis://r:6379\"\nblobs = \"s3://files\"\n[cluster]\ndiscovery = \"etcd\"\netcd = [\"http://e:2379\"]",
+    );
+    for command in [vec!["check-config", "--config", &file], vec!["serve", "--config", &file]] {
+        let (code, _, error) = gogochat(&command);
+        assert_eq!(code, Some(1), "{command:?}");
+        for (key, service) in [
+            ("core.store", "MySQL"),
+            ("core.bus", "Kafka"),
+            ("core.presence", "Redis"),
+            ("core.blobs", "S3"),
+            ("cluster.discovery", "etcd"),
+        ] {
+            let refusal =
+                format!("{key}: this build has no client of {service}: use a release, or build one with `make build`");
+            assert!(error.contains(&refusal), "{refusal} in {error}");
+        }
+        assert!(!error.contains("s3cr3t"), "{error}");
+    }
+
+    let (code, _, error) = gogochat(&["move", "--from", "sqlite:chat.db", "--to", "mysql://u:s3cr3t@db/chat"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("--to") && error.contains("no client of MySQL") && !error.contains("s3cr3t"), "{error}");
+}
+
 #[test]
 fn a_log_level_that_is_none_is_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -53,7 +53,7 @@ fn chat(dev: &Dev, name: &str, arguments: &[&str]) -> Child {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("python of `scripts/setup browsers`")
+        .expect("python of `scripts/setup python`")
 }
 
 /// What it said, once it has ended well.

@@ -2,10 +2,12 @@
 
 pub mod blobs;
 pub mod bus;
+#[cfg(feature = "cluster")]
 mod causes;
 pub mod clock;
 pub mod discovery;
 pub mod open;
 pub mod presence;
+pub mod services;
 pub mod store;
 pub mod tls;

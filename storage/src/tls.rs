@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::aws_lc_rs,
+    RootCertStore,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 
@@ -34,14 +33,17 @@ pub fn authorities(file: &Path) -> Result<RootCertStore, NoAuthority> {
 }
 
 /// A client that believes these authorities alone.
-pub(crate) fn client(authorities: RootCertStore) -> Result<ClientConfig, rustls::Error> {
-    let client = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into());
+#[cfg(feature = "cluster")]
+pub(crate) fn client(authorities: RootCertStore) -> Result<rustls::ClientConfig, rustls::Error> {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let client = rustls::ClientConfig::builder_with_provider(provider.into());
     let client = client.with_safe_default_protocol_versions()?;
     Ok(client.with_root_certificates(authorities).with_no_client_auth())
 }
 
 /// Whether a connection was given up for the certificate that the service has shown: waiting does not mend that. Several libraries are
 /// between, and keep no more of rustls's `Error::InvalidCertificate` than its words.
+#[cfg(feature = "cluster")]
 pub(crate) fn is_untrusted(reason: &str) -> bool {
     ["invalid peer certificate", "InvalidCertificate"].iter().any(|words| reason.contains(words))
 }
@@ -50,6 +52,7 @@ pub(crate) fn is_untrusted(reason: &str) -> bool {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "cluster")]
     #[test]
     fn rustls_says_it_so() {
         let error = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use crate::{
-    assemble,
+    assemble, built,
     config::{Config, Core, Edge, Http, Log, LogFormat},
     issue, telemetry,
 };
@@ -73,7 +73,7 @@ impl Dev {
              \n  REST           http://{http}/v1/  (documentation: http://{http}/docs/)\n  gRPC           {grpc}\
              \n  data           {data}\n\
              \nThe page trusts the certificate in {cert} by its hash; it is valid for 13 days and made anew by itself.\n\
-             Stop with Ctrl-C.\n",
+             {lacks}Stop with Ctrl-C.\n",
             version = env!("CARGO_PKG_VERSION"),
             http = host(self.http, 8080),
             edge = host(self.edge, 8443),
@@ -81,6 +81,7 @@ impl Dev {
             wt = config.edge.webtransport_url,
             data = self.data.display(),
             cert = config.edge.certificate.display(),
+            lacks = built::LACKS.map(|line| format!("{line}\n")).unwrap_or_default(),
         )
     }
 }
@@ -113,4 +114,18 @@ fn origins(http: &[SocketAddr], edge: &[SocketAddr]) -> Vec<String> {
     origins.sort();
     origins.dedup();
     origins
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_announcement_says_what_the_build_lacks() {
+        let (data, log) = ("./data".into(), "warn".into());
+        let dev = Dev { data, http: None, edge: None, grpc: None, log };
+        let text = dev.announcement(&dev.config());
+        assert!(built::LACKS.is_none_or(|lacks| text.contains(lacks)), "{text}");
+        assert_eq!(text.contains("no clients of"), !cfg!(feature = "cluster"), "{text}");
+    }
 }

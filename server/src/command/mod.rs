@@ -8,9 +8,11 @@ mod serve;
 
 use clap::{Parser, Subcommand};
 
+use crate::built;
+
 /// gogochat: instant messages over QUIC, WebSocket and HTTP, from one binary.
 #[derive(Debug, Parser)]
-#[command(name = "gogochat", version, arg_required_else_help = true)]
+#[command(name = "gogochat", version = built::VERSION, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,

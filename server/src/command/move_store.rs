@@ -8,9 +8,12 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use gogochat_storage::store::{
-    Store as _, mysql, sqlite,
-    transfer::{self, Progress, Transferred},
+use gogochat_storage::{
+    open,
+    store::{
+        Store as _, sqlite,
+        transfer::{self, Progress, Transferred},
+    },
 };
 
 use crate::{
@@ -38,8 +41,9 @@ impl Move {
 
     async fn transfer(self) -> anyhow::Result<()> {
         let from = sqlite_path(&self.from).context("--from")?;
+        open::check_store(&self.to).context("--to")?;
         let source = sqlite::open_alone(&from).await.context("--from")?;
-        let target = mysql::open_for_transfer(&self.to).await.context("--to")?;
+        let target = open::open_for_transfer(&self.to).await.context("--to")?;
         let name = std::fs::canonicalize(&from).context("--from")?.display().to_string();
         let (begin, mut console) = (Instant::now(), Console::default());
         let done = transfer::transfer(&source, &target, &name, &mut |progress| console.tell(&progress)).await?;

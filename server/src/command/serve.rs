@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::check_config;
 use crate::{
-    assemble,
+    assemble, built,
     certificate::Reloadable,
     config::{self, Role, Service},
     telemetry,
@@ -30,6 +30,9 @@ impl Serve {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let config = check_config::load(self.config.as_deref(), self.roles, self.services)?;
         telemetry::start_logs(&config.log)?;
+        if let Some(lacks) = built::LACKS {
+            tracing::info!("{lacks}");
+        }
         for advice in config::advice(&config) {
             tracing::warn!("{advice}");
         }

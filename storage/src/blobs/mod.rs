@@ -5,7 +5,9 @@
 //! again (see [`Listed::modified_ms`]). Who may see a blob is not decided here.
 
 mod body;
+mod config;
 pub mod folder;
+#[cfg(feature = "cluster")]
 pub mod s3;
 
 use std::{fmt, ops::Range, pin::Pin, str::FromStr};
@@ -14,6 +16,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
 use sha2::{Digest as _, Sha256};
+
+pub use self::config::S3Config;
 
 /// A place for blobs. Memory is bounded, however large a blob is.
 #[async_trait]

@@ -2,7 +2,7 @@
 //!
 //! A small blob is one PUT and a large one a multipart upload; neither shows anything before its end. `PREFIX/blobs/HASH` is a blob.
 
-use std::{fmt, ops::Range, path::PathBuf, time::Duration};
+use std::{ops::Range, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use object_store::{
 };
 use url::Url;
 
-use super::{Blob, BlobError, BlobId, Blobs, Body, Listed, body};
+use super::{Blob, BlobError, BlobId, Blobs, Body, Listed, S3Config, body};
 use crate::{
     causes::causes,
     tls::{self, NoAuthority},
@@ -28,35 +28,6 @@ pub struct S3Blobs {
     store: AmazonS3,
     /// What the names of blobs begin with.
     prefix: String,
-}
-
-/// Which bucket, and how it is reached.
-#[derive(Clone, PartialEq, Eq)]
-pub struct S3Config {
-    /// The bucket. It has to be there.
-    pub bucket: String,
-    /// What its keys begin with, without a slash at the end; may be empty. Clusters that share a bucket have one each.
-    pub prefix: String,
-    /// `http://HOST:PORT` or `https://HOST`; empty: Amazon's for the region.
-    pub endpoint: String,
-    /// With `https`: a PEM file of the authority that signed its certificate, alone; `None`: the system's authorities.
-    pub ca: Option<PathBuf>,
-    /// The region; stores that have none take any.
-    pub region: String,
-    /// The access key's id.
-    pub access_key: String,
-    /// And its secret.
-    pub secret_key: String,
-}
-
-impl fmt::Debug for S3Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("S3Config")
-            .field("bucket", &self.bucket)
-            .field("prefix", &self.prefix)
-            .field("endpoint", &self.endpoint)
-            .finish()
-    }
 }
 
 /// Why the bucket was not opened.

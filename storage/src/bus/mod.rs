@@ -2,6 +2,8 @@
 //! committed is sent again by the clients.
 
 pub mod channel;
+mod config;
+#[cfg(feature = "cluster")]
 pub mod kafka;
 mod queues;
 
@@ -9,6 +11,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use gogochat_proto::ids::{CommandId, DeviceId, UserId};
 use tokio::sync::watch;
+
+pub use self::config::KafkaConfig;
 
 /// A command on its way to the worker of its partition. A bus may give it more than once.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Discovery: which nodes there are, and who alone does what only one may do.
 
+mod config;
+#[cfg(feature = "cluster")]
 pub mod etcd;
 mod handle;
 pub mod static_list;
@@ -7,8 +9,11 @@ pub mod static_list;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-pub use self::handle::{Claim, Registration};
-use crate::tls::NoAuthority;
+pub use self::{
+    config::EtcdConfig,
+    handle::{Claim, Registration},
+};
+use crate::{services::NotBuilt, tls::NoAuthority};
 
 /// Which nodes there are.
 #[async_trait]
@@ -150,4 +155,7 @@ pub enum DiscoveryError {
     /// The configuration cannot be used.
     #[error("cluster.etcd: {0}")]
     Config(String),
+    /// This build has no client of etcd.
+    #[error("cluster.discovery: {0}")]
+    NotBuilt(#[from] NotBuilt),
 }

@@ -1,10 +1,14 @@
 //! Presence: who is connected. It may lose everything: heartbeats bring it back.
 
+mod config;
 pub mod memory;
+#[cfg(feature = "cluster")]
 pub mod redis;
 
 use async_trait::async_trait;
 use gogochat_proto::ids::UserId;
+
+pub use self::config::RedisConfig;
 
 /// Who is connected, over all nodes.
 #[async_trait]

@@ -5,7 +5,6 @@
 //! round trip. The time is that of Redis: nodes whose clocks differ would take each other's sessions for over.
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -27,7 +26,7 @@ use gogochat_proto::ids::UserId;
 
 use tokio::task::JoinHandle;
 
-use super::{Presence, PresenceError, SessionKey, Status};
+use super::{Presence, PresenceError, RedisConfig, SessionKey, Status};
 use crate::{
     clock,
     tls::{self, NoAuthority},
@@ -43,17 +42,6 @@ pub struct RedisPresence {
     prefix: String,
     online: Script,
     offline: Script,
-}
-
-/// How Redis is reached.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RedisConfig {
-    /// `redis://USER:PASSWORD@HOST:PORT/DB`; `rediss://` for TLS.
-    pub url: String,
-    /// With TLS: a PEM file of the authority that signed its certificate, alone; `None`: the system's authorities.
-    pub ca: Option<PathBuf>,
-    /// What the keys begin with: clusters that share a server have one each.
-    pub prefix: String,
 }
 
 /// Why Redis was not opened.
@@ -93,12 +81,6 @@ pub enum RedisError {
     },
 }
 
-impl std::fmt::Debug for RedisConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RedisConfig").field("server", &server(&self.url)).field("prefix", &self.prefix).finish()
-    }
-}
-
 impl RedisPresence {
     /// Connects. Later the connection comes back by itself.
     ///
@@ -113,7 +95,7 @@ impl RedisPresence {
     /// # Errors
     /// See [`RedisError`].
     pub async fn open_with_clock(config: &RedisConfig, clock: fn() -> i64) -> Result<Self, RedisError> {
-        let server = server(&config.url);
+        let server = config.server();
         let scheme = config.url.split_once("://").map(|(scheme, _)| scheme);
         if !matches!(scheme, Some("redis" | "rediss")) {
             return Err(RedisError::Url(server));
@@ -267,12 +249,6 @@ fn client(config: Config) -> Result<Client, fred::error::Error> {
         .with_performance_config(|performance| performance.default_command_timeout = ANSWER)
         .set_policy(ReconnectPolicy::new_exponential(0, 50, 2_000, 2))
         .build()
-}
-
-/// The place of a URL, without user and password, for messages.
-fn server(url: &str) -> String {
-    let place = url.split_once("://").map_or(url, |(_, place)| place);
-    place.rsplit_once('@').map_or(place, |(_, place)| place).to_owned()
 }
 
 fn member((attachment, session): SessionKey) -> String {

@@ -4,6 +4,8 @@
 //! and every decision (may they? was it sent before? which seq?) is taken inside it. Accounts and devices have methods of their own.
 
 mod commit;
+mod hold;
+#[cfg(feature = "cluster")]
 pub mod mysql;
 mod sql;
 pub mod sqlite;
@@ -14,7 +16,7 @@ use bytes::Bytes;
 use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
 use uuid::Uuid;
 
-pub use sql::SqlStore;
+pub use self::{hold::Hold, sql::SqlStore};
 
 /// SHA-256 of a token or of a request.
 pub type Hash = [u8; 32];

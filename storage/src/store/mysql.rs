@@ -22,7 +22,7 @@ use sea_orm::{
 };
 
 pub use self::{
-    alone::{Alone, AloneError, Hold},
+    alone::{Alone, AloneError},
     error::OpenError,
 };
 use super::{

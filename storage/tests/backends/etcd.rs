@@ -6,10 +6,7 @@ use std::{
 };
 
 use etcd_client::{Client, Permission, PermissionType, PutOptions};
-use gogochat_storage::discovery::{
-    Claim, Discovery, DiscoveryError, Node,
-    etcd::{EtcdConfig, EtcdDiscovery},
-};
+use gogochat_storage::discovery::{Claim, Discovery, DiscoveryError, EtcdConfig, Node, etcd::EtcdDiscovery};
 use tokio::time::timeout;
 
 use crate::{

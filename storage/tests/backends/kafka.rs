@@ -8,8 +8,8 @@ use std::{
 
 use gogochat_proto::partition::PARTITIONS;
 use gogochat_storage::bus::{
-    Bus, BusError, Consumer,
-    kafka::{KafkaBus, KafkaConfig, OpenError},
+    Bus, BusError, Consumer, KafkaConfig,
+    kafka::{KafkaBus, OpenError},
 };
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},

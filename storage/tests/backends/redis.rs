@@ -10,8 +10,8 @@ use gogochat_proto::ids::UserId;
 use gogochat_storage::{
     clock,
     presence::{
-        Presence,
-        redis::{RedisConfig, RedisError, RedisPresence},
+        Presence, RedisConfig,
+        redis::{RedisError, RedisPresence},
     },
 };
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use gogochat_storage::blobs::{
-    BlobError, BlobId, Blobs as _,
-    s3::{S3Blobs, S3Config, S3Error},
+    BlobError, BlobId, Blobs as _, S3Config,
+    s3::{S3Blobs, S3Error},
 };
 
 use crate::{

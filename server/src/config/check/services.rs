@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use gogochat_storage::{bus::kafka, open, tls};
+use gogochat_storage::{
+    open,
+    services::{MISSING, NotBuilt},
+    tls,
+};
 
 use super::{Problems, has_port};
 use crate::{
@@ -25,14 +29,14 @@ pub(super) fn store(config: &Config, problems: &mut Problems) {
 
 /// A core's others.
 pub(super) fn core(config: &Config, problems: &mut Problems) {
-    if config.core.bus == BusKind::Kafka {
+    if config.core.bus == BusKind::Kafka && has_client("core.bus", "Kafka", problems) {
         kafka_bus(config, problems);
     }
     if config.core.kafka_session_ms < 1_000 {
         problems.add("core.kafka_session_ms", "must be at least 1000");
     }
     let Core { presence, redis, redis_ca, .. } = &config.core;
-    if *presence == PresenceKind::Redis {
+    if *presence == PresenceKind::Redis && has_client("core.presence", "Redis", problems) {
         if !begins(redis, &["redis://", "rediss://"]) {
             problems.add(
                 "core.redis",
@@ -46,6 +50,9 @@ pub(super) fn core(config: &Config, problems: &mut Problems) {
 
 /// Every node's.
 pub(super) fn etcd(config: &Config, problems: &mut Problems) {
+    if !has_client("cluster.discovery", "etcd", problems) {
+        return;
+    }
     let endpoints = &config.cluster.etcd;
     if endpoints.is_empty() {
         problems.add("cluster.etcd", "cluster.discovery = \"etcd\" needs endpoints: give [\"http://HOST:2379\"]");
@@ -91,7 +98,7 @@ fn kafka_bus(config: &Config, problems: &mut Problems) {
     let ca = properties.get("ssl.ca.location").map(Path::new).filter(|ca| !ca.is_dir() && *ca != Path::new("probe"));
     if let Some(Err(error)) = ca.map(tls::authorities) {
         problems.add("core.kafka_properties", format!("\"ssl.ca.location\": {error}"));
-    } else if let Err(kafka::OpenError::Config(reason)) = kafka::check(&settings::kafka(config)) {
+    } else if let Err(reason) = open::check_bus(&settings::kafka(config)) {
         problems.add("core.kafka_properties", reason);
     }
 }
@@ -104,6 +111,9 @@ fn blobs(core: &Core, problems: &mut Problems) {
         }
         return;
     };
+    if !has_client("core.blobs", "S3", problems) {
+        return;
+    }
     let bucket = place.split('/').next().unwrap_or_default();
     let usual = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     if bucket.is_empty() || !place.bytes().all(|byte| usual(byte) || byte == b'/') {
@@ -123,6 +133,15 @@ fn blobs(core: &Core, problems: &mut Problems) {
             problems.add(key, "missing: core.blobs in S3 needs an access key and its secret");
         }
     }
+}
+
+/// Whether this build has a client of the service that a key names. Nothing else of the service is looked at where it has none.
+fn has_client(key: &'static str, service: &'static str, problems: &mut Problems) -> bool {
+    let missing = MISSING.contains(&service);
+    if missing {
+        problems.add(key, NotBuilt(service).to_string());
+    }
+    !missing
 }
 
 /// An authority's file, where one is given: it has to be one, and to be for a link over TLS, which another key says.

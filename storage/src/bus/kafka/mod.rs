@@ -3,10 +3,10 @@
 
 mod backlog;
 mod client;
-mod config;
 mod consumer;
 mod fetcher;
 mod outgoing;
+mod properties;
 mod topic;
 mod watcher;
 mod wire;
@@ -26,13 +26,12 @@ use parking_lot::Mutex;
 use rdkafka::error::KafkaError;
 use tokio::sync::{Notify, watch};
 
-pub use self::config::KafkaConfig;
 use self::{
     client::{Quiet, QuietConsumer},
     consumer::KafkaConsumer,
     outgoing::Outgoing,
 };
-use super::{Bus, BusCommand, BusError, Consumer};
+use super::{Bus, BusCommand, BusError, Consumer, KafkaConfig};
 
 /// The bus over Kafka.
 pub struct KafkaBus {

@@ -23,8 +23,8 @@ use rdkafka::{
 };
 use tokio::sync::{Notify, watch};
 
-use super::{backlog::Backlog, client, config::KafkaConfig, wire};
-use crate::bus::{BusCommand, BusError};
+use super::{backlog::Backlog, client, wire};
+use crate::bus::{BusCommand, BusError, KafkaConfig};
 
 /// Gives commands to Kafka.
 pub(super) struct Outgoing {

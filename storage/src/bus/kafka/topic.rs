@@ -16,8 +16,8 @@ use rdkafka::{
 use super::{
     OpenError, PATIENCE, PAUSE,
     client::{Quiet, QuietConsumer, Trouble, trouble},
-    config::KafkaConfig,
 };
+use crate::bus::KafkaConfig;
 
 /// Sees to it that the topic is there with the partitions that are wanted.
 ///

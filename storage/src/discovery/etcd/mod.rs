@@ -4,7 +4,7 @@
 mod holder;
 mod members;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use etcd_client::{Client, Compare, CompareOp, ConnectOptions, Error, TlsOptions, Txn, TxnOp, TxnOpResponse};
@@ -19,7 +19,7 @@ use self::{
     holder::{Holder, answer},
     members::Members,
 };
-use super::{Claim, CoreNode, Discovery, DiscoveryError, EdgeNode, Node, Registration};
+use super::{Claim, CoreNode, Discovery, DiscoveryError, EdgeNode, EtcdConfig, Node, Registration};
 use crate::{causes::causes, tls};
 
 /// Discovery by etcd.
@@ -28,27 +28,6 @@ pub struct EtcdDiscovery {
     config: EtcdConfig,
     members: Members,
     watcher: JoinHandle<()>,
-}
-
-/// How etcd is reached.
-#[derive(Clone, PartialEq, Eq)]
-pub struct EtcdConfig {
-    /// `http://HOST:PORT`, or `https://` for TLS. A user and password may stand in one: `http://USER:PASSWORD@HOST:PORT`.
-    pub endpoints: Vec<String>,
-    /// What the keys begin with: clusters that share an etcd have one each.
-    pub prefix: String,
-    /// With TLS: a PEM file of the authority that signed etcd's certificate, alone; `None`: the system's authorities.
-    pub ca: Option<PathBuf>,
-    /// User and password, unless an endpoint has them.
-    pub user: Option<(String, String)>,
-    /// How long a node that says nothing more is known to the others. Whole seconds, 2 at least.
-    pub ttl: Duration,
-}
-
-impl Default for EtcdConfig {
-    fn default() -> Self {
-        Self { endpoints: Vec::new(), prefix: "gogochat".into(), ca: None, user: None, ttl: Duration::from_secs(5) }
-    }
 }
 
 impl EtcdDiscovery {

@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::{
+    super::Hold,
     OpenError,
     options::{parse, place},
 };
@@ -25,17 +26,6 @@ use super::{
 pub struct Alone {
     state: watch::Receiver<Hold>,
     task: JoinHandle<()>,
-}
-
-/// How it stands with the lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
-    /// It is this process's.
-    Held,
-    /// The server does not answer: another may get it first when it does.
-    Unsure,
-    /// Another process has it. It does not come back.
-    Lost,
 }
 
 /// Why the lock was not got.

@@ -63,6 +63,7 @@ impl Dialect {
 }
 
 /// Whether a database has left a statement without an answer within the last minute: connections may be dead without a word.
+#[cfg(feature = "cluster")]
 pub(in crate::store) fn was_silent_lately() -> bool {
     seconds_now().saturating_sub(LAST_SILENCE.load(Ordering::Relaxed)) < SILENCE_SECONDS
 }
@@ -72,6 +73,7 @@ fn seconds_now() -> u64 {
 }
 
 static LAST_SILENCE: AtomicU64 = AtomicU64::new(0);
+#[cfg(feature = "cluster")]
 const SILENCE_SECONDS: u64 = 60;
 
 /// Statements on a connection or in a transaction.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use gogochat_storage::store::mysql::{Alone, AloneError, Hold};
+use gogochat_storage::store::{
+    Hold,
+    mysql::{Alone, AloneError},
+};
 use sea_orm::{ConnectionTrait, Statement};
 
 use super::database::Database;

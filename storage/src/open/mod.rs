@@ -1,34 +1,28 @@
 //! Opens what a configuration names: the only place that knows which backends there are.
 
+// The two have the same items: clients of a cluster's services, or the refusal of each.
+#[cfg(feature = "cluster")]
+mod cluster;
+#[cfg(not(feature = "cluster"))]
+#[path = "no_cluster.rs"]
+mod cluster;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+pub use self::cluster::{Alone, ClusterError};
 use crate::{
     blobs::{
-        Blobs,
+        Blobs, S3Config,
         folder::{FolderBlobs, FolderError},
-        s3::{S3Blobs, S3Config, S3Error},
     },
-    bus::{
-        Bus,
-        channel::ChannelBus,
-        kafka::{self, KafkaBus, KafkaConfig},
-    },
-    discovery::{
-        CoreNode, Discovery, DiscoveryError,
-        etcd::{EtcdConfig, EtcdDiscovery},
-        static_list::StaticList,
-    },
-    presence::{
-        Presence,
-        memory::MemoryPresence,
-        redis::{RedisConfig, RedisError, RedisPresence},
-    },
+    bus::{Bus, KafkaConfig, channel::ChannelBus},
+    discovery::{CoreNode, Discovery, DiscoveryError, EtcdConfig, static_list::StaticList},
+    presence::{Presence, RedisConfig, memory::MemoryPresence},
     store::{
         SqlStore, Store,
-        mysql::{self, Alone, AloneError, OpenError as MysqlError},
         sqlite::{self, MigrateError},
     },
 };
@@ -127,34 +121,19 @@ pub enum OpenError {
     /// The store did not open.
     #[error("core.store: {0}")]
     Store(#[from] MigrateError),
-    /// The MySQL store did not open.
-    #[error("core.store: {0}")]
-    Mysql(#[from] MysqlError),
-    /// The Kafka bus did not open.
-    #[error(transparent)]
-    Kafka(#[from] kafka::OpenError),
-    /// Presence in Redis did not open.
-    #[error(transparent)]
-    Redis(#[from] RedisError),
     /// The folder of blobs did not open.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// The bucket of blobs did not open.
+    /// A service of a cluster did not open.
     #[error(transparent)]
-    S3(#[from] S3Error),
+    Cluster(#[from] ClusterError),
 }
 
 impl OpenError {
     /// Whether something does not answer that may do so soon, as it is just being started.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        matches!(
-            self,
-            Self::Mysql(MysqlError::Unreachable { .. })
-                | Self::Kafka(kafka::OpenError::Unreachable { .. })
-                | Self::Redis(RedisError::Unreachable { .. })
-                | Self::S3(S3Error::Unreachable { .. })
-        )
+        matches!(self, Self::Cluster(error) if error.is_away())
     }
 }
 
@@ -167,16 +146,16 @@ pub async fn open(config: &StorageConfig) -> Result<Storage, OpenError> {
     let store = Arc::new(open_store(&config.store_url).await?);
     let presence: Arc<dyn Presence> = match &config.presence {
         PresenceConfig::Memory => Arc::new(MemoryPresence::default()),
-        PresenceConfig::Redis(redis) => Arc::new(RedisPresence::open(redis).await?),
+        PresenceConfig::Redis(redis) => cluster::presence(redis).await?,
     };
     let blobs: Arc<dyn Blobs> = match &config.blobs {
         BlobsConfig::Folder(folder) => Arc::new(FolderBlobs::open(folder).await?),
-        BlobsConfig::S3(s3) => Arc::new(S3Blobs::open(s3).await?),
+        BlobsConfig::S3(s3) => cluster::blobs(s3).await?,
     };
     let channel: Arc<dyn Bus> = Arc::new(ChannelBus::new(config.bus_queue));
     let (bus, local): (Arc<dyn Bus>, _) = match &config.bus {
         BusConfig::Channel => (channel, None),
-        BusConfig::Kafka(kafka) => (Arc::new(KafkaBus::open(kafka.clone(), config.bus_queue).await?), Some(channel)),
+        BusConfig::Kafka(kafka) => (cluster::bus(kafka, config.bus_queue).await?, Some(channel)),
     };
     Ok(Storage { store, bus, local, presence, blobs })
 }
@@ -186,10 +165,10 @@ pub async fn open(config: &StorageConfig) -> Result<Storage, OpenError> {
 /// # Errors
 /// etcd does not answer, or the configuration cannot be used.
 pub async fn open_discovery(config: &DiscoveryConfig) -> Result<Arc<dyn Discovery>, DiscoveryError> {
-    Ok(match config {
-        DiscoveryConfig::Static(cores) => Arc::new(StaticList::new(cores.clone())),
-        DiscoveryConfig::Etcd(etcd) => Arc::new(EtcdDiscovery::open(etcd.clone()).await?),
-    })
+    match config {
+        DiscoveryConfig::Static(cores) => Ok(Arc::new(StaticList::new(cores.clone()))),
+        DiscoveryConfig::Etcd(etcd) => cluster::discovery(etcd).await,
+    }
 }
 
 /// Takes what one process alone may do with the store of this URL, under `name`. `None`: the store is a file of this machine's, which has
@@ -197,8 +176,8 @@ pub async fn open_discovery(config: &DiscoveryConfig) -> Result<Arc<dyn Discover
 ///
 /// # Errors
 /// Another process has it; the store cannot be used.
-pub async fn alone(url: &str, name: &str) -> Result<Option<Alone>, AloneError> {
-    Ok(if url.starts_with("mysql:") { Some(Alone::take(url, name).await?) } else { None })
+pub async fn alone(url: &str, name: &str) -> Result<Option<Alone>, ClusterError> {
+    Ok(if url.starts_with("mysql:") { Some(cluster::alone(url, name).await?) } else { None })
 }
 
 /// Whether a URL is one of a store, as far as can be seen without opening it.
@@ -208,7 +187,7 @@ pub async fn alone(url: &str, name: &str) -> Result<Option<Alone>, AloneError> {
 pub fn check_store(url: &str) -> Result<(), OpenError> {
     match url.split_once(':') {
         Some(("sqlite", path)) if !path.is_empty() => sqlite_path(path).map(drop),
-        Some(("mysql", _)) => Ok(mysql::check(url)?),
+        Some(("mysql", _)) => Ok(cluster::check_store(url)?),
         _ => Err(OpenError::UnknownStore(shown(url))),
     }
 }
@@ -220,9 +199,25 @@ pub fn check_store(url: &str) -> Result<(), OpenError> {
 pub async fn open_store(url: &str) -> Result<SqlStore, OpenError> {
     match url.split_once(':') {
         Some(("sqlite", path)) if !path.is_empty() => Ok(sqlite::open(sqlite_path(path)?).await?),
-        Some(("mysql", _)) => Ok(mysql::open(url).await?),
+        Some(("mysql", _)) => Ok(cluster::store(url).await?),
         _ => Err(OpenError::UnknownStore(shown(url))),
     }
+}
+
+/// Opens the store of a `mysql:` URL to move another store into it, which may have been begun already.
+///
+/// # Errors
+/// The URL is not of this form, the server cannot be used, a newer program has written the database.
+pub async fn open_for_transfer(url: &str) -> Result<SqlStore, ClusterError> {
+    cluster::store_for_transfer(url).await
+}
+
+/// Whether Kafka's client takes the configuration, as far as that is known before it connects.
+///
+/// # Errors
+/// It knows no such property, or not this value: which, and why.
+pub fn check_bus(config: &KafkaConfig) -> Result<(), String> {
+    cluster::check_bus(config)
 }
 
 /// A mistyped option would be part of the name of a file that is made, and empty.

@@ -1,0 +1,12 @@
+//! How it stands with a lock that one process alone has.
+
+/// How it stands with the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// It is this process's.
+    Held,
+    /// The server does not answer: another may get it first when it does.
+    Unsure,
+    /// Another process has it. It does not come back.
+    Lost,
+}
