@@ -95,9 +95,16 @@ own_pid() {
 stop_own() {
   local pid; pid=$(own_pid) || return 0
   kill "$pid" 2>/dev/null || return 0
-  for _ in $(seq 200); do [ -e "/proc/$pid" ] || return 0; sleep 0.05; done
+  for _ in $(seq 200); do has_ended "$pid" && return; sleep 0.05; done
   kill -9 "$pid" 2>/dev/null || true
-  while [ -e "/proc/$pid" ]; do sleep 0.05; done
+  until has_ended "$pid"; do sleep 0.05; done
+}
+
+# Whether no thread of the process is left. Until its parent has waited for it, which some systems'
+# first process does late or never, it stays in /proc.
+has_ended() {
+  local threads=("/proc/$1/task"/*)
+  [ ! -e "/proc/$1" ] || { [ ${#threads[@]} -eq 1 ] && grep -qs "^State:.Z" "/proc/$1/status"; }
 }
 
 # Waits for what was started; says why when it ends instead. Its command line is not asked: it is still this script's until the server has been executed.
@@ -105,7 +112,7 @@ await() {
   local pid; pid=$(cat "$dir/pid")
   for _ in $(seq 1200); do
     (answers) 2>/dev/null && return 0
-    kill -0 "$pid" 2>/dev/null || fail "$name ended as it started"
+    ! has_ended "$pid" || fail "$name ended as it started"
     sleep 0.05
   done
   fail "$name does not answer at $(address) after a minute"
