@@ -85,6 +85,25 @@ is_outdated() {
 
 address() { echo "127.0.0.1:$port"; }
 
+# jars: downloads what the Maven elements on stdin depend on into $cache/lib, once for each version.
+jars() {
+  { command -v java && command -v mvn; } >/dev/null || "$root/scripts/setup" services "$name"
+  [ -e "$cache/$version.done" ] && return
+  rm -rf "$cache"; mkdir -p "$cache"
+  {
+    echo "<project><modelVersion>4.0.0</modelVersion><groupId>gogochat</groupId>"
+    echo "<artifactId>$name</artifactId><version>1</version><packaging>pom</packaging>"
+    cat
+    echo "</project>"
+  } >"$cache/pom.xml"
+  echo "downloading $name $version"
+  # One at a time: Maven's own cache is not made for two. A wrong checksum is an error.
+  flock "${cache%/*}/maven.lock" mvn -q -B -C -f "$cache/pom.xml" dependency:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$cache/lib" >"$cache/mvn.log" 2>&1 ||
+    { tail -20 "$cache/mvn.log"; exit 1; }
+  touch "$cache/$version.done"
+}
+
 # The pid of the server that was started here, when it lives.
 own_pid() {
   local pid; pid=$(cat "$dir/pid" 2>/dev/null) || return 1
