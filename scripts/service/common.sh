@@ -47,10 +47,17 @@ service() {
   esac
 }
 
-# background COMMAND...: starts it with its output in $dir/log, in a session of its own (a Ctrl-C at the script does not reach it) and without the
-# script's lock, and notes its pid. The command has to name $dir, by which `own_pid` knows it.
+# background COMMAND...: starts it with its output in $dir/log, in a session of its own (a Ctrl-C at the
+# script does not reach it), and notes its pid. It gets no other open file: it may outlive who asked for
+# it, and would hold their locks. The command has to name $dir, by which `own_pid` knows it.
 background() {
-  setsid "$@" </dev/null >"$dir/log" 2>&1 9>&- &
+  (
+    for fd in /proc/self/fd/*; do
+      fd=${fd##*/}
+      [ "$fd" -le 2 ] || exec {fd}>&-
+    done
+    exec setsid "$@" </dev/null >"$dir/log" 2>&1
+  ) &
   echo $! >"$dir/pid"
 }
 
