@@ -47,10 +47,17 @@ service() {
   esac
 }
 
-# background COMMAND...: starts it with its output in $dir/log, in a session of its own (a Ctrl-C at the script does not reach it) and without the
-# script's lock, and notes its pid. The command has to name $dir, by which `own_pid` knows it.
+# background COMMAND...: starts it with its output in $dir/log, in a session of its own (a Ctrl-C at the
+# script does not reach it), and notes its pid. It gets no other open file: it may outlive who asked for
+# it, and would hold their locks. The command has to name $dir, by which `own_pid` knows it.
 background() {
-  setsid "$@" </dev/null >"$dir/log" 2>&1 9>&- &
+  (
+    for fd in /proc/self/fd/*; do
+      fd=${fd##*/}
+      [ "$fd" -le 2 ] || exec {fd}>&-
+    done
+    exec setsid "$@" </dev/null >"$dir/log" 2>&1
+  ) &
   echo $! >"$dir/pid"
 }
 
@@ -85,6 +92,25 @@ is_outdated() {
 
 address() { echo "127.0.0.1:$port"; }
 
+# jars: downloads what the Maven elements on stdin depend on into $cache/lib, once for each version.
+jars() {
+  { command -v java && command -v mvn; } >/dev/null || "$root/scripts/setup" "$name"
+  [ -e "$cache/$version.done" ] && return
+  rm -rf "$cache"; mkdir -p "$cache"
+  {
+    echo "<project><modelVersion>4.0.0</modelVersion><groupId>gogochat</groupId>"
+    echo "<artifactId>$name</artifactId><version>1</version><packaging>pom</packaging>"
+    cat
+    echo "</project>"
+  } >"$cache/pom.xml"
+  echo "downloading $name $version"
+  # One at a time: Maven's own cache is not made for two. A wrong checksum is an error.
+  flock "${cache%/*}/maven.lock" mvn -q -B -C -f "$cache/pom.xml" dependency:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$cache/lib" >"$cache/mvn.log" 2>&1 ||
+    { tail -20 "$cache/mvn.log"; exit 1; }
+  touch "$cache/$version.done"
+}
+
 # The pid of the server that was started here, when it lives.
 own_pid() {
   local pid; pid=$(cat "$dir/pid" 2>/dev/null) || return 1
@@ -95,9 +121,16 @@ own_pid() {
 stop_own() {
   local pid; pid=$(own_pid) || return 0
   kill "$pid" 2>/dev/null || return 0
-  for _ in $(seq 200); do [ -e "/proc/$pid" ] || return 0; sleep 0.05; done
+  for _ in $(seq 200); do has_ended "$pid" && return; sleep 0.05; done
   kill -9 "$pid" 2>/dev/null || true
-  while [ -e "/proc/$pid" ]; do sleep 0.05; done
+  until has_ended "$pid"; do sleep 0.05; done
+}
+
+# Whether no thread of the process is left. Until its parent has waited for it, which some systems'
+# first process does late or never, it stays in /proc.
+has_ended() {
+  local threads=("/proc/$1/task"/*)
+  [ ! -e "/proc/$1" ] || { [ ${#threads[@]} -eq 1 ] && grep -qs "^State:.Z" "/proc/$1/status"; }
 }
 
 # Waits for what was started; says why when it ends instead. Its command line is not asked: it is still this script's until the server has been executed.
@@ -105,7 +138,7 @@ await() {
   local pid; pid=$(cat "$dir/pid")
   for _ in $(seq 1200); do
     (answers) 2>/dev/null && return 0
-    kill -0 "$pid" 2>/dev/null || fail "$name ended as it started"
+    ! has_ended "$pid" || fail "$name ended as it started"
     sleep 0.05
   done
   fail "$name does not answer at $(address) after a minute"

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::ports;
 
-/// A service, and where it answers.
+/// A service, and where it answers. S3 is started where it does not: few tests need it.
 ///
 /// # Errors
 /// It does not; the message says how to start it.
@@ -26,10 +26,26 @@ pub fn address(name: &str) -> anyhow::Result<String> {
         "s3" => ("GOGOCHAT_TEST_S3", 39_000),
         other => anyhow::bail!("there is no service {other}"),
     };
-    let address = std::env::var(key).unwrap_or_else(|_| format!("127.0.0.1:{port}"));
+    let given = std::env::var(key).ok();
+    let address = given.clone().unwrap_or_else(|| format!("127.0.0.1:{port}"));
+    if name == "s3" && given.is_none() && TcpStream::connect(&address).is_err() {
+        run(Command::new(script(name)).arg("up").env("GOGOCHAT_S3_PORT", port.to_string()))?;
+    }
     TcpStream::connect(&address)
         .with_context(|| format!("no {name} at {address}; start it: scripts/services {name}"))?;
     Ok(address)
+}
+
+/// What starts and stops a service.
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/service").join(name)
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let done = command.output()?;
+    let said = String::from_utf8_lossy(&done.stderr);
+    ensure!(done.status.success(), "{}: {said}", command.get_program().display());
+    Ok(())
 }
 
 /// Where a service speaks TLS.
@@ -167,7 +183,7 @@ impl Private {
     /// # Errors
     /// It does not start.
     pub fn start(name: &str, arguments: &[&str]) -> anyhow::Result<Self> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/service").join(name);
+        let script = script(name);
         let [address] = ports::free()?;
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let private = Self { script, run: tempfile::tempdir()?, address, arguments };
@@ -199,16 +215,13 @@ impl Private {
 
     fn run(&self, verb: &str, arguments: &[String]) -> anyhow::Result<()> {
         let name = self.script.file_name().unwrap_or_default().to_string_lossy().to_uppercase();
-        let done = Command::new(&self.script)
+        run(Command::new(&self.script)
             .arg(verb)
             .args(arguments)
             .env("GOGOCHAT_RUN", self.run.path())
             .env(format!("GOGOCHAT_{name}_PORT"), self.address.port().to_string())
             // Where those that all tests share speak TLS.
-            .env_remove(format!("GOGOCHAT_{name}_TLS_PORT"))
-            .output()?;
-        ensure!(done.status.success(), "{}: {}", self.script.display(), String::from_utf8_lossy(&done.stderr));
-        Ok(())
+            .env_remove(format!("GOGOCHAT_{name}_TLS_PORT")))
     }
 }
 

@@ -8,7 +8,8 @@ use std::{
 
 use tempfile::TempDir;
 
-/// Where a shared service answers: from the environment, or where `scripts/services` starts it.
+/// Where a shared service answers: from the environment, or where `scripts/services` starts it. S3 is
+/// started where it does not: few tests need it.
 pub(crate) fn address(name: &str) -> String {
     let (key, port) = match name {
         "redis" => ("GOGOCHAT_TEST_REDIS", 36_379),
@@ -17,9 +18,24 @@ pub(crate) fn address(name: &str) -> String {
         "s3" => ("GOGOCHAT_TEST_S3", 39_000),
         other => panic!("there is no service {other}"),
     };
-    let address = std::env::var(key).unwrap_or_else(|_| format!("127.0.0.1:{port}"));
+    let given = std::env::var(key).ok();
+    let address = given.clone().unwrap_or_else(|| format!("127.0.0.1:{port}"));
+    if name == "s3" && given.is_none() && TcpStream::connect(&address).is_err() {
+        run(script(name).arg("up").env("GOGOCHAT_S3_PORT", port.to_string()));
+    }
     assert!(TcpStream::connect(&address).is_ok(), "no {name} at {address}; start it: scripts/services {name}");
     address
+}
+
+/// What starts and stops a service.
+fn script(name: &str) -> Command {
+    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/service").join(name))
+}
+
+fn run(command: &mut Command) {
+    let done = command.output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{}: {said}", command.get_program().display());
 }
 
 /// A name of its own for each test: what others leave behind does not matter.
@@ -48,7 +64,7 @@ impl Private {
 
     /// Starts it again after [`Self::kill`], with what it had on disk.
     pub(crate) fn up(&self, arguments: &[&str]) {
-        self.script("up", arguments);
+        self.run("up", arguments);
     }
 
     /// As a power failure would, but for what the system has in memory.
@@ -66,24 +82,20 @@ impl Private {
         self.run.path().join(self.name)
     }
 
-    fn script(&self, verb: &str, arguments: &[&str]) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/service").join(self.name);
-        let done = Command::new(&script)
+    fn run(&self, verb: &str, arguments: &[&str]) {
+        run(script(self.name)
             .arg(verb)
             .args(arguments)
             .env("GOGOCHAT_RUN", self.run.path())
             .env(format!("GOGOCHAT_{}_PORT", self.name.to_uppercase()), self.port.to_string())
             // Where those that all tests share speak TLS.
-            .env_remove(format!("GOGOCHAT_{}_TLS_PORT", self.name.to_uppercase()))
-            .output()
-            .unwrap();
-        assert!(done.status.success(), "{}: {}", script.display(), String::from_utf8_lossy(&done.stderr));
+            .env_remove(format!("GOGOCHAT_{}_TLS_PORT", self.name.to_uppercase())));
     }
 }
 
 impl Drop for Private {
     fn drop(&mut self) {
-        self.script("down", &[]);
+        self.run("down", &[]);
     }
 }
 
