@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use rust_embed::RustEmbed;
 
 #[derive(RustEmbed)]
-#[folder = "../web/app/dist"]
+#[folder = "../web/app/dist/page"]
 #[allow_missing = true]
 struct Dist;
 
