@@ -1,11 +1,13 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 import solid from "vite-plugin-solid";
+import { compress } from "./build/compress.ts";
+import { manifestOutside } from "./build/manifest.ts";
 
 const client = fileURLToPath(new URL("../packages/client/src", import.meta.url));
 
 export default defineConfig({
-  plugins: [solid()],
+  plugins: [solid(), manifestOutside(), compress()],
   resolve: {
     alias: [
       { find: /^@gogochat\/client$/, replacement: `${client}/index.ts` },
@@ -13,6 +15,8 @@ export default defineConfig({
     ],
   },
   build: {
+    // What the server embeds. What is about the build lies beside it in `dist`.
+    outDir: "dist/page",
     target: ["chrome120", "firefox128", "safari17"],
     // The page's policy allows no inline script: preloads need none in these browsers.
     modulePreload: { polyfill: false },

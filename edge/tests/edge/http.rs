@@ -15,7 +15,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{World, soon, within};
+use crate::{FILE, FILE_HEADERS, World, soon, within};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Version {
@@ -38,30 +38,36 @@ impl Answer {
     }
 }
 
-/// Asks over a new connection.
+/// Calls by REST, or asks for a page, over a new connection.
 async fn ask(world: &World, version: Version, verb: Method, path: &str, token: Option<&str>, body: Bytes) -> Answer {
-    let authority = format!("localhost:{}", world.edge_address().port());
-    let mut request = Request::builder().method(verb).uri(format!("https://{authority}{path}"));
+    let mut request = Request::builder().method(verb).uri(path).header("content-type", "application/json");
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
-    let request = request.header("content-type", "application/json");
+    send(world, version, request.body(body).unwrap()).await
+}
+
+/// Sends any request over a new connection; its URI is a path.
+async fn send(world: &World, version: Version, request: Request<Bytes>) -> Answer {
+    let authority = format!("localhost:{}", world.edge_address().port());
+    let (mut parts, body) = request.into_parts();
+    parts.uri = format!("https://{authority}{}", parts.uri).parse().unwrap();
     soon(async {
         match version {
             Version::H1 => {
                 let tls = TokioIo::new(world.tls_stream(&[b"http/1.1"]).await);
                 let (mut sender, connection) = conn::http1::handshake(tls).await.unwrap();
                 tokio::spawn(connection);
-                let request = request.header("host", authority).body(Body::from(body)).unwrap();
-                collect(sender.send_request(request).await.unwrap()).await
+                parts.headers.insert("host", authority.parse().unwrap());
+                collect(sender.send_request(Request::from_parts(parts, Body::from(body))).await.unwrap()).await
             }
             Version::H2 => {
                 let tls = TokioIo::new(world.tls_stream(&[b"h2"]).await);
                 let (mut sender, connection) = conn::http2::handshake(TokioExecutor::new(), tls).await.unwrap();
                 tokio::spawn(connection);
-                collect(sender.send_request(request.body(Body::from(body)).unwrap()).await.unwrap()).await
+                collect(sender.send_request(Request::from_parts(parts, Body::from(body))).await.unwrap()).await
             }
-            Version::H3 => ask_h3(world, request.body(()).unwrap(), body).await,
+            Version::H3 => ask_h3(world, Request::from_parts(parts, ()), body).await,
         }
     })
     .await
@@ -132,6 +138,38 @@ async fn rest_is_the_same_over_each_version() {
             assert_eq!(page.headers["content-security-policy"], gogochat_proto::openapi::PAGE_POLICY);
             assert_eq!(page.headers["x-content-type-options"], "nosniff");
         }
+    }
+}
+
+/// The edge passes on what the application answers: it adds and removes no content coding, and
+/// loses no header.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_the_application_is_the_same_over_each_version() {
+    let world = World::new().await;
+    for version in VERSIONS {
+        for (verb, have, status, body) in [
+            (Method::GET, None, 200, FILE),
+            (Method::HEAD, None, 200, b"".as_slice()),
+            (Method::GET, Some("\"a\""), 304, b""),
+        ] {
+            let mut request = Request::builder().method(verb).uri("/file").header("accept-encoding", "gzip, br;q=0.5");
+            if let Some(tag) = have {
+                request = request.header("if-none-match", tag);
+            }
+            let answer = send(&world, version, request.body(Bytes::new()).unwrap()).await;
+            assert_eq!((answer.status.as_u16(), &answer.body[..]), (status, body), "{version:?}");
+            for (name, value) in FILE_HEADERS {
+                assert_eq!(answer.headers[name], value, "{version:?}");
+            }
+            assert_eq!(answer.headers["x-accept-encoding"], "gzip, br;q=0.5", "{version:?}");
+            // Over HTTP/1.1 hyper leaves it out of a 304.
+            if status != 304 || version != Version::H1 {
+                assert_eq!(answer.headers["content-length"], FILE.len().to_string(), "{version:?}");
+            }
+        }
+        let nothing = Request::head("/nothing").body(Bytes::new()).unwrap();
+        let nothing = send(&world, version, nothing).await;
+        assert_eq!((nothing.status.as_u16(), nothing.body.len()), (404, 0), "{version:?}");
     }
 }
 

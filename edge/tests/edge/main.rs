@@ -22,7 +22,13 @@ mod tickets;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    response::Response,
+    routing::{any, get},
+};
 use gogochat_edge::{Core as CoreSet, CoreLink, Edge, EdgeConfig, Limits, Network};
 use rustls::{
     pki_types::{CertificateDer, PrivatePkcs8KeyDer},
@@ -62,6 +68,30 @@ impl Setup {
     }
 }
 
+/// A file like those of the server's page: compressed before, with headers for caches.
+/// It repeats the request's Accept-Encoding.
+async fn file(request: Request) -> Response {
+    let unchanged = request.headers().contains_key("if-none-match");
+    let mut response = Response::new(if unchanged { Body::empty() } else { Body::from(FILE) });
+    *response.status_mut() = if unchanged { ::http::StatusCode::NOT_MODIFIED } else { ::http::StatusCode::OK };
+    for (name, value) in FILE_HEADERS {
+        response.headers_mut().insert(name, value.parse().unwrap());
+    }
+    response.headers_mut().insert("content-length", FILE.len().into());
+    response.headers_mut().insert("x-accept-encoding", request.headers()["accept-encoding"].clone());
+    response
+}
+
+/// Not brotli, whatever the header says: nothing on the way may try to decode it.
+pub(crate) const FILE: &[u8] = b"\x0b\x02\x80hello\xff\x03";
+pub(crate) const FILE_HEADERS: [(&str, &str); 5] = [
+    ("content-encoding", "br"),
+    ("content-type", "text/javascript; charset=utf-8"),
+    ("cache-control", "public, max-age=31536000, immutable"),
+    ("etag", "\"a\""),
+    ("vary", "accept-encoding"),
+];
+
 /// The origin that pages come from.
 pub(crate) const ORIGIN: &str = "https://chat.example.org";
 
@@ -94,7 +124,7 @@ impl World {
             reset_key,
             limits,
         };
-        let app = Router::new().route("/page", get(|| async { "a page" }));
+        let app = Router::new().route("/page", get(|| async { "a page" })).route("/file", any(file));
         let ways = cores.iter().enumerate().map(|(n, core)| CoreSet {
             name: format!("core-{n}"),
             ..CoreSet::every_service(CoreLink::new(core.channel()))

@@ -1,26 +1,41 @@
-// Checks what a visitor downloads, gzip: JavaScript of the log-in page, of the conversations, and of the SDK alone.
+// Checks what a visitor downloads, gzip: of the log-in page, with the conversations, and of the SDK alone.
+// HTML, JavaScript, CSS, icon and the largest language are counted, each as the build has compressed it.
 
-import { readFileSync } from "node:fs";
-import { gzipSync } from "node:zlib";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { brotliCompressSync, gzipSync } from "node:zlib";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
 
+/** KiB of gzip. */
 const LIMITS = { "log-in page": 30, conversations: 90, SDK: 35 };
 
-const dist = new URL("../dist/", import.meta.url);
-const manifest = JSON.parse(readFileSync(new URL(".vite/manifest.json", dist), "utf8"));
+const page = new URL("../dist/page/", import.meta.url);
+const manifest = JSON.parse(readFileSync(new URL("../manifest.json", page), "utf8"));
 
-/** A chunk with everything it imports at once; dynamic imports are not followed. */
-function closure(key, seen = new Set()) {
-  if (seen.has(key)) return seen;
-  seen.add(key);
-  for (const next of manifest[key].imports ?? []) closure(next, seen);
+/** The files of a chunk and of everything that it imports at once. Dynamic imports are not followed. */
+function files(key, seen = new Set()) {
+  const { file, css = [], assets = [], imports = [] } = manifest[key];
+  if (seen.has(file)) return seen;
+  for (const name of [file, ...css, ...assets]) seen.add(name);
+  for (const next of imports) files(next, seen);
   return seen;
 }
 
-const kib = (keys) => [...keys].reduce((sum, key) => sum + gzipSync(readFileSync(new URL(manifest[key].file, dist)), { level: 9 }).length, 0) / 1024;
-const logIn = closure("index.html");
-const chat = new Set([...logIn, ...closure("src/views/Shell.tsx")]);
+/** What index.html names itself: scripts, styles, icon. */
+const linked = [...readFileSync(new URL("index.html", page), "utf8").matchAll(/(?:src|href)="\/([^"]+)"/g)].map(([, name]) => name);
+
+/** Bytes on the way, for a browser that takes this compression. */
+function size(names, suffix) {
+  const sizeOf = (name) => statSync([`${name}${suffix}`, name].map((it) => new URL(it, page)).find(existsSync)).size;
+  return [...names].reduce((sum, name) => sum + sizeOf(name), 0);
+}
+
+const logIn = new Set(["index.html", ...linked, ...files("index.html")]);
+const languages = Object.keys(manifest).filter((key) => key.startsWith("src/i18n/")).map((key) => files(key));
+const added = (language) => size(new Set([...logIn, ...language]), ".gz");
+const largest = languages.reduce((a, b) => (added(b) > added(a) ? b : a));
+const visit = new Set([...logIn, ...largest]);
+const chat = new Set([...visit, ...files("src/views/Shell.tsx")]);
 
 const sdk = await build({
   configFile: false,
@@ -28,11 +43,16 @@ const sdk = await build({
   root: fileURLToPath(new URL("../../packages/client/", import.meta.url)),
   build: { write: false, minify: true, rollupOptions: { input: "src/index.ts", preserveEntrySignatures: "strict", output: { format: "es" } } },
 });
-const sdkKib = sdk.output.reduce((sum, chunk) => sum + gzipSync(chunk.code ?? "", { level: 9 }).length, 0) / 1024;
+const sdkSize = (compressed) => sdk.output.reduce((sum, chunk) => sum + compressed(chunk.code ?? "").length, 0);
 
-const sizes = { "log-in page": kib(logIn), conversations: kib(chat), SDK: sdkKib };
-for (const [what, size] of Object.entries(sizes)) {
-  const over = size > LIMITS[what];
-  console.log(`${over ? "over " : "     "}${what}: ${size.toFixed(1)} of ${LIMITS[what]} KiB`);
+const sizes = {
+  "log-in page": { gzip: size(visit, ".gz"), br: size(visit, ".br") },
+  conversations: { gzip: size(chat, ".gz"), br: size(chat, ".br") },
+  SDK: { gzip: sdkSize((code) => gzipSync(code, { level: 9 })), br: sdkSize((code) => brotliCompressSync(code)) },
+};
+const kib = (bytes) => (bytes / 1024).toFixed(1);
+for (const [what, { gzip, br }] of Object.entries(sizes)) {
+  const over = gzip / 1024 > LIMITS[what];
+  console.log(`${over ? "over " : "     "}${what}: ${kib(gzip)} of ${LIMITS[what]} KiB gzip, ${kib(br)} br`);
   if (over) process.exitCode = 1;
 }
