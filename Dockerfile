@@ -21,7 +21,8 @@ COPY . .
 COPY --from=page /src/web/app/dist web/app/dist
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/target \
     CARGO_TARGET_DIR=/target cargo build --release --locked -p gogochat-server \
- && cp /target/release/gogochat /usr/local/bin/gogochat
+ && cp /target/release/gogochat /usr/local/bin/gogochat \
+ && strip --strip-debug /usr/local/bin/gogochat
 
 FROM debian:bookworm-slim
 # The public CAs: for services that are reached over TLS. libssl3: librdkafka.

@@ -94,7 +94,7 @@ address() { echo "127.0.0.1:$port"; }
 
 # jars: downloads what the Maven elements on stdin depend on into $cache/lib, once for each version.
 jars() {
-  { command -v java && command -v mvn; } >/dev/null || "$root/scripts/setup" "$name"
+  { command -v java && command -v mvn; } >/dev/null || "$root/scripts/setup" "$name" </dev/null
   [ -e "$cache/$version.done" ] && return
   rm -rf "$cache"; mkdir -p "$cache"
   {

@@ -56,7 +56,8 @@ fn serve(files: Files, request: &Request, csp: &str) -> Response {
         let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, REVALIDATE)];
         return (headers, include_str!("missing.html")).into_response();
     }
-    (StatusCode::NOT_FOUND, "there is nothing here\n").into_response()
+    // A file that another version of the page has may be here a moment later, as in an upgrade.
+    (StatusCode::NOT_FOUND, [(header::CACHE_CONTROL, "no-store")], "there is nothing here\n").into_response()
 }
 
 /// The name of the file that a path asks for. `None` for a compressed variant, which has no path

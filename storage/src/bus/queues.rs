@@ -82,7 +82,7 @@ impl<T: Waits> Queues<T> {
     }
 
     /// Forgets what waits in a partition.
-    #[cfg(feature = "cluster")]
+    #[cfg(any(test, feature = "cluster"))]
     pub(super) fn clear(&mut self, partition: u32) {
         if let Some(partition) = self.partitions.get_mut(partition as usize) {
             partition.queue.clear();
