@@ -164,7 +164,7 @@ pub(crate) fn edge(config: &Config, certificate: &Arc<Reloadable>) -> EdgeConfig
     }
 }
 
-/// The networks; whether each is one, [`crate::config::check`] has looked.
+/// The networks; whether each is one, [`crate::config::Given::check`] has looked.
 fn networks(networks: &[String]) -> Vec<Network> {
     networks.iter().filter_map(|network| network.parse().ok()).collect()
 }

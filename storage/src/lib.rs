@@ -11,3 +11,4 @@ pub mod presence;
 pub mod services;
 pub mod store;
 pub mod tls;
+pub mod userinfo;

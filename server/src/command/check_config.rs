@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::bail;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 
-use crate::config::{self, Config, Role, Service};
+use crate::config::{Config, Given, Problem, Role, Runner, Service, Sources};
 
 /// Reads a configuration, with the environment, as `serve` would.
 #[derive(Debug, Args)]
@@ -16,6 +16,13 @@ pub(super) struct CheckConfig {
     /// The TOML file; docs/gogochat.example.toml has every key.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// A file of variables, as the EnvironmentFile= of a systemd unit: they go before those of this shell.
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+    /// The user that will run the server: files have to be readable for that user, and folders writable [default: for root, the user of the installed
+    /// gogochat.service; else who asks].
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
     /// What the process does, over the configuration, as for `serve`.
     #[arg(long, value_delimiter = ',', value_name = "ROLE")]
     roles: Vec<Role>,
@@ -26,35 +33,43 @@ pub(super) struct CheckConfig {
 
 impl CheckConfig {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let config = load(self.config.as_deref(), self.roles, self.services)?;
+        let is_root = rustix::process::geteuid().is_root();
+        let runner = match &self.user {
+            Some(name) => Some(Runner::named(name).context("--user")?),
+            None if is_root => Runner::of_unit()?,
+            None => None,
+        };
+        let sources = Sources {
+            file: self.config.as_deref(),
+            env_file: self.env_file.as_deref(),
+            roles: self.roles,
+            services: self.services,
+        };
+        let (config, advice) = load(&sources, runner.as_ref())?;
         let roles =
             config.roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect::<Vec<_>>().join(" and ");
+        let user = runner.as_ref().map(|runner| format!(", for the user {}", runner.name)).unwrap_or_default();
         let mut console = std::io::stdout().lock();
-        writeln!(console, "the configuration is good: {} is {roles}", config.node)?;
-        for advice in config::advice(&config) {
+        writeln!(console, "the configuration is good{user}: {} is {roles}", config.node)?;
+        for advice in advice {
             writeln!(console, "  {advice}")?;
+        }
+        if is_root && runner.is_none() {
+            writeln!(console, "  checked as root, who may read every file: give --user NAME, who will run the server")?;
         }
         Ok(())
     }
 }
 
-/// A configuration without problems; `roles` and `services`, if any, replace the configured ones.
+/// A configuration without mistakes, and what is worth saying of it. `runner`: who will run the server; `None`: the user of this process.
 ///
 /// # Errors
-/// Names the file, the keys at fault, and what to do.
-pub(super) fn load(file: Option<&Path>, roles: Vec<Role>, services: Vec<Service>) -> anyhow::Result<Config> {
-    let mut config = Config::load(file)?;
-    if !roles.is_empty() {
-        config.roles = roles;
-    }
-    if !services.is_empty() {
-        config.core.services = services;
-    }
-    let problems = config::check(&config);
-    if problems.is_empty() {
-        return Ok(config);
-    }
-    let place = file.map_or_else(|| "the environment and the defaults".to_owned(), |file| file.display().to_string());
-    let list = problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();
-    bail!("{place}: {} to mend:{list}", problems.len());
+/// All mistakes: each with its place, the key, and what to do.
+pub(super) fn load(sources: &Sources<'_>, runner: Option<&Runner>) -> anyhow::Result<(Config, Vec<Problem>)> {
+    let source = |file: &Path| format!("{}: ", file.display());
+    Given::read(sources).check(runner).map_err(|problems| {
+        let list = problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();
+        let file = sources.file.map(source).unwrap_or_default();
+        anyhow!("{file}{} to mend:{list}", problems.len())
+    })
 }

@@ -8,7 +8,7 @@ use super::check_config;
 use crate::{
     assemble, built,
     certificate::Reloadable,
-    config::{self, Role, Service},
+    config::{Role, Service, Sources},
     telemetry,
 };
 
@@ -28,12 +28,14 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let config = check_config::load(self.config.as_deref(), self.roles, self.services)?;
+        let Self { config, roles, services } = self;
+        let sources = Sources { file: config.as_deref(), env_file: None, roles, services };
+        let (config, advice) = check_config::load(&sources, None)?;
         telemetry::start_logs(&config.log)?;
         if let Some(lacks) = built::LACKS {
             tracing::info!("{lacks}");
         }
-        for advice in config::advice(&config) {
+        for advice in advice {
             tracing::warn!("{advice}");
         }
         let open = || Reloadable::open(config.edge.certificate.clone(), config.edge.key.clone(), false);

@@ -1,32 +1,18 @@
 //! What `check-config` and every start look at, beyond types: each problem names the key and says what to do.
 
-use std::{fmt, fs, path::Path};
-
-use gogochat_edge::Network;
-
-use super::{Config, DiscoveryKind, Role, Service, listeners};
+use super::{
+    Config, DiscoveryKind, Role, Service, listeners,
+    problem::{Problem, Problems},
+    runner::Runner,
+};
 use crate::{certificate::Reloadable, identity::Identity, telemetry};
 
+mod folders;
 mod services;
 
-/// A key that cannot stay as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Problem {
-    /// The key's path: "edge.certificate".
-    pub(crate) key: &'static str,
-    /// What is wrong and what to do.
-    pub(crate) advice: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.key, self.advice)
-    }
-}
-
-/// Everything that is wrong with a configuration for `serve`.
-pub(crate) fn check(config: &Config) -> Vec<Problem> {
-    let mut problems = Problems::default();
+/// Everything that is wrong with a configuration for `serve`. `runner`: who will run it; `None`: the user of this process.
+pub(crate) fn check(config: &Config, runner: Option<&Runner>) -> Vec<Problem> {
+    let mut problems = Problems { runner: runner.cloned(), ..Problems::default() };
     if config.roles.is_empty() {
         problems.add("roles", "no role: give \"edge\", \"core\" or both");
     }
@@ -42,11 +28,13 @@ pub(crate) fn check(config: &Config) -> Vec<Problem> {
         core(config, &mut problems);
     }
     cluster(config, &mut problems);
-    listeners::check(config, &mut problems);
+    for clash in listeners::clashes(config) {
+        problems.add(clash.key, clash.to_string());
+    }
     if let Err(error) = telemetry::filter(&config.log.level) {
         problems.add("log.level", format!("{error}: give a filter such as \"info\" or \"gogochat_edge=debug,info\""));
     }
-    problems.0
+    problems.found
 }
 
 /// What stays without effect: nothing is wrong with it, but whoever wrote it may expect something of it.
@@ -58,45 +46,7 @@ pub(crate) fn advice(config: &Config) -> Vec<Problem> {
             "has no effect without cluster.discovery = \"etcd\", by which edges know of each other: set that too, or leave it empty",
         );
     }
-    advice.0
-}
-
-/// What was found so far.
-#[derive(Default)]
-pub(super) struct Problems(Vec<Problem>);
-
-impl Problems {
-    pub(super) fn add(&mut self, key: &'static str, advice: impl Into<String>) {
-        self.0.push(Problem { key, advice: advice.into() });
-    }
-
-    /// What opening it said, which begins with the key at fault: `key`, or another of these files.
-    fn said(&mut self, key: &'static str, message: &str) {
-        let keys = [key, "edge.certificate", "edge.key", "cluster.ca", "cluster.certificate", "cluster.key", "node"];
-        let found = keys.into_iter().find_map(|key| Some((key, message.strip_prefix(key)?)));
-        let (key, rest) = found.unwrap_or((key, message));
-        self.add(key, rest.trim_start_matches([':', ' ']));
-    }
-
-    fn has(&self, keys: &[&str]) -> bool {
-        self.0.iter().any(|problem| keys.contains(&problem.key))
-    }
-
-    /// The file has to be given and readable.
-    fn file(&mut self, key: &'static str, path: &Path, what: &str) {
-        if path.as_os_str().is_empty() {
-            self.add(key, format!("missing: give {what}"));
-        } else if let Err(error) = fs::read(path) {
-            self.add(key, format!("{}: {error}: give {what}", path.display()));
-        }
-    }
-
-    /// Each has to be an address or a network.
-    fn networks(&mut self, key: &'static str, networks: &[String]) {
-        for error in networks.iter().filter_map(|network| network.parse::<Network>().err()) {
-            self.add(key, error.to_string());
-        }
-    }
+    advice.found
 }
 
 fn edge(config: &Config, problems: &mut Problems) {
@@ -152,6 +102,7 @@ fn core(config: &Config, problems: &mut Problems) {
         problems.add("core.bus_queue", "must be at least 1");
     }
     services::core(config, problems);
+    folders::check(config, problems);
 }
 
 fn cluster(config: &Config, problems: &mut Problems) {

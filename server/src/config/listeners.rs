@@ -1,18 +1,34 @@
 //! No two listeners of a process can have one address.
 
-use std::net::SocketAddr;
+use std::{fmt, net::SocketAddr};
 
-use super::{Config, Role, check::Problems};
+use super::{Config, Role};
 
-/// Names the second of each two.
-pub(super) fn check(config: &Config, problems: &mut Problems) {
-    let listeners = all(config);
-    for (at, (key, address)) in listeners.iter().enumerate() {
-        if let Some((other_key, other)) = listeners.iter().take(at).find(|(_, other)| is_shared(*address, *other)) {
-            let both = if address == other { "too".to_owned() } else { format!("as {other}") };
-            problems.add(key, format!("{address} is listened on by {other_key} {both}: give each a port of its own"));
-        }
+/// Two listeners at one address.
+#[derive(Debug)]
+pub(super) struct Clash {
+    /// The key of the second.
+    pub(super) key: &'static str,
+    address: SocketAddr,
+    first: (&'static str, SocketAddr),
+}
+
+impl fmt::Display for Clash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (key, first) = self.first;
+        let both = if self.address == first { "too".to_owned() } else { format!("as {first}") };
+        write!(f, "{} is listened on by {key} {both}: give each a port of its own", self.address)
     }
+}
+
+/// Each listener at whose address there is one before it.
+pub(super) fn clashes(config: &Config) -> Vec<Clash> {
+    let listeners = all(config);
+    let clashes = listeners.iter().enumerate().filter_map(|(at, (key, address))| {
+        let first = listeners.iter().take(at).find(|(_, first)| is_shared(*address, *first))?;
+        Some(Clash { key, address: *address, first: *first })
+    });
+    clashes.collect()
 }
 
 /// With their keys. All of them are of TCP, whatever else is on the port.

@@ -1,7 +1,10 @@
 //! The configuration: one struct, each key documented, from defaults, a TOML file, the environment and flags, in this order.
 //!
-//! The environment names a key by its path: `GOGOCHAT__EDGE__LISTEN='["[::]:443"]'`. `docs/configuration.md` is made from the example file
-//! beside this module, and tests hold the example, the documentation and these structs together.
+//! The environment names a key by its path: `GOGOCHAT__EDGE__LISTEN='["[::]:443"]'`. Tests hold docs/gogochat.example.toml and these
+//! structures together.
+//!
+//! [`Given`] reads and checks: `file`, `environment` and `env_file` take in what was given, `known` says which keys there are, `check` looks at what
+//! the values mean, and `runner` at who may read the files.
 
 use std::{
     collections::BTreeMap,
@@ -9,16 +12,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use figment::{
-    Figment,
-    providers::{Env, Format as _, Serialized, Toml},
-};
 use serde::{Deserialize, Serialize};
 
 mod check;
+mod env_file;
+mod environment;
+mod file;
+mod given;
+mod known;
 pub(crate) mod listeners;
+mod problem;
+mod runner;
 
-pub(crate) use check::{advice, check};
+pub(crate) use given::{Given, Sources};
+pub(crate) use problem::Problem;
+pub(crate) use runner::Runner;
 
 /// Everything that an operator may set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -268,22 +276,6 @@ pub(crate) enum LogFormat {
 }
 
 impl Config {
-    /// The configuration from `file` (if given) and the environment, over the defaults.
-    ///
-    /// # Errors
-    /// Names the file or variable and the key at fault.
-    pub(crate) fn load(file: Option<&Path>) -> Result<Self, Box<figment::Error>> {
-        let mut figment = Figment::from(Serialized::defaults(Self::default()));
-        if let Some(file) = file {
-            if file.try_exists().is_ok_and(|exists| !exists) {
-                let missing = format!("--config {}: there is no such file", file.display());
-                return Err(Box::new(figment::Error::from(missing)));
-            }
-            figment = figment.merge(Toml::file_exact(file));
-        }
-        figment.merge(Env::prefixed("GOGOCHAT__").split("__")).extract().map_err(Box::new)
-    }
-
     /// Whether the store is a file of the data folder, which is made.
     pub(crate) fn keeps_store_in_data(&self) -> bool {
         let absolute = |path: &Path| std::path::absolute(path).ok();

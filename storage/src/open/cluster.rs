@@ -1,6 +1,6 @@
 //! What only a cluster needs: MySQL, Kafka, Redis, etcd, S3.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 pub use crate::store::mysql::Alone;
 use crate::{
@@ -64,7 +64,7 @@ pub(super) async fn store_for_transfer(url: &str) -> Result<SqlStore, ClusterErr
     Ok(mysql::open_for_transfer(url).await?)
 }
 
-pub(super) fn check_store(url: &str) -> Result<(), ClusterError> {
+pub(super) fn check_store(url: &str) -> Result<Vec<PathBuf>, ClusterError> {
     Ok(mysql::check(url)?)
 }
 

@@ -180,13 +180,13 @@ pub async fn alone(url: &str, name: &str) -> Result<Option<Alone>, ClusterError>
     Ok(if url.starts_with("mysql:") { Some(cluster::alone(url, name).await?) } else { None })
 }
 
-/// Whether a URL is one of a store, as far as can be seen without opening it.
+/// Whether a URL is one of a store, as far as can be seen without opening it. The files that it names are those for TLS.
 ///
 /// # Errors
 /// It is of no known kind, or not of the form of its kind.
-pub fn check_store(url: &str) -> Result<(), OpenError> {
+pub fn check_store(url: &str) -> Result<Vec<PathBuf>, OpenError> {
     match url.split_once(':') {
-        Some(("sqlite", path)) if !path.is_empty() => sqlite_path(path).map(drop),
+        Some(("sqlite", path)) if !path.is_empty() => sqlite_path(path).map(|_| Vec::new()),
         Some(("mysql", _)) => Ok(cluster::check_store(url)?),
         _ => Err(OpenError::UnknownStore(shown(url))),
     }

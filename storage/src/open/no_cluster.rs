@@ -2,7 +2,7 @@
 
 #![allow(clippy::unused_async, reason = "as in cluster.rs")]
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, path::PathBuf, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -46,7 +46,7 @@ pub(super) async fn store_for_transfer(_: &str) -> Result<SqlStore, ClusterError
     Err(NO_MYSQL)
 }
 
-pub(super) fn check_store(_: &str) -> Result<(), ClusterError> {
+pub(super) fn check_store(_: &str) -> Result<Vec<PathBuf>, ClusterError> {
     Err(NO_MYSQL)
 }
 

@@ -10,7 +10,7 @@ mod error;
 mod options;
 mod setup;
 
-use std::{io, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use sea_orm::{
     SqlxMySqlConnector, TransactionOptions,
@@ -46,12 +46,13 @@ pub async fn open(url: &str) -> Result<SqlStore, OpenError> {
     }
 }
 
-/// Whether a URL is one to open, as far as this machine knows: nothing is connected.
+/// Whether a URL is one to open, as far as this machine knows: nothing is connected. The files for TLS that it names.
 ///
 /// # Errors
 /// It is not of this form, or its settings of TLS do not hold.
-pub fn check(url: &str) -> Result<(), OpenError> {
-    options::parse(url).map(drop)
+pub fn check(url: &str) -> Result<Vec<PathBuf>, OpenError> {
+    options::parse(url)?;
+    Ok(options::files(url))
 }
 
 /// Opens it to move another store into it, which may have been begun already.

@@ -5,19 +5,20 @@ use std::path::Path;
 use gogochat_storage::{
     open,
     services::{MISSING, NotBuilt},
-    tls,
+    tls, userinfo,
 };
 
-use super::{Problems, has_port};
+use super::has_port;
 use crate::{
-    config::{BusKind, Config, Core, PresenceKind},
+    config::{BusKind, Config, Core, PresenceKind, problem::Problems},
     settings,
 };
 
 /// A core's store.
 pub(super) fn store(config: &Config, problems: &mut Problems) {
-    if let Err(error) = open::check_store(&config.store_url()) {
-        problems.said("core.store", &error.to_string());
+    match open::check_store(&config.store_url()) {
+        Ok(files) => files.iter().for_each(|file| problems.readable("core.store", file)),
+        Err(error) => problems.said("core.store", &error.to_string()),
     }
     // The data folder is made; another that is not there is more likely mistyped.
     let folder = config.core.store.strip_prefix("sqlite:").and_then(|path| Path::new(path).parent());
@@ -42,6 +43,8 @@ pub(super) fn core(config: &Config, problems: &mut Problems) {
                 "core.redis",
                 "core.presence = \"redis\" needs \"redis://HOST:6379\" or, with TLS, \"rediss://HOST:6379\"",
             );
+        } else if let Err(error) = userinfo::check(redis) {
+            problems.add("core.redis", error.to_string());
         }
         authority("core.redis_ca", redis_ca, ("core.redis", "rediss://", redis.starts_with("rediss://")), problems);
     }
@@ -58,11 +61,9 @@ pub(super) fn etcd(config: &Config, problems: &mut Problems) {
         problems.add("cluster.etcd", "cluster.discovery = \"etcd\" needs endpoints: give [\"http://HOST:2379\"]");
     }
     for endpoint in endpoints.iter().filter(|endpoint| !is_endpoint(endpoint)) {
-        // It may have a password in it, which is the reason.
-        let shown = if endpoint.contains('@') { "one with '@'" } else { endpoint };
         problems.add(
             "cluster.etcd",
-            format!("{shown} is no endpoint: give \"http://HOST:2379\" or \"https://HOST:2379\", and a user by cluster.etcd_user"),
+            format!("{} is no endpoint: give \"http://HOST:2379\" or \"https://HOST:2379\", and a user by cluster.etcd_user", shown(endpoint)),
         );
     }
     let over_tls = endpoints.iter().all(|endpoint| endpoint.starts_with("https://"));
@@ -73,8 +74,9 @@ fn kafka_bus(config: &Config, problems: &mut Problems) {
     if config.core.kafka.is_empty() {
         problems.add("core.kafka", "core.bus = \"kafka\" needs brokers: give [\"HOST:9092\"]");
     }
-    for broker in config.core.kafka.iter().filter(|broker| !has_port(broker)) {
-        problems.add("core.kafka", format!("{broker:?} is no host and port: give \"HOST:9092\""));
+    for broker in config.core.kafka.iter().filter(|broker| !has_port(broker) || broker.contains('@')) {
+        let shown = shown(broker);
+        problems.add("core.kafka", format!("{shown:?} is no host and port: give \"HOST:9092\""));
     }
     if config.store_url().starts_with("sqlite:") {
         problems.add(
@@ -93,6 +95,9 @@ fn kafka_bus(config: &Config, problems: &mut Problems) {
             let advice = format!("{key:?} is of no use without \"security.protocol\" = {protocols}");
             problems.add("core.kafka_properties", advice);
         }
+    }
+    for (_, file) in properties.iter().filter(|(key, _)| key.ends_with(".location")) {
+        problems.readable("core.kafka_properties", Path::new(file));
     }
     // It may name a folder too, or say "probe".
     let ca = properties.get("ssl.ca.location").map(Path::new).filter(|ca| !ca.is_dir() && *ca != Path::new("probe"));
@@ -122,7 +127,7 @@ fn blobs(core: &Core, problems: &mut Problems) {
             "give \"s3://BUCKET\" or \"s3://BUCKET/PREFIX\", in letters, digits, '-', '_' and '.'; the rest has keys of its own",
         );
     }
-    let http = begins(s3_endpoint, &["http://", "https://"]);
+    let http = begins(s3_endpoint, &["http://", "https://"]) && !s3_endpoint.contains('@');
     if !s3_endpoint.is_empty() && (!http || s3_endpoint.parse::<http::Uri>().is_err()) {
         problems.add("core.s3_endpoint", "give \"https://HOST\" or \"http://HOST:PORT\", or nothing for Amazon's own");
     }
@@ -153,7 +158,14 @@ fn authority(key: &'static str, file: &Path, (place, scheme, used): (&str, &str,
         problems.add(key, format!("of no use without TLS: let {place} begin with {scheme}, or leave this empty"));
     } else if let Err(error) = tls::authorities(file) {
         problems.add(key, error.to_string());
+    } else {
+        problems.readable(key, file);
     }
+}
+
+/// An address for a message. With an '@' it may have a password in it.
+fn shown(address: &str) -> &str {
+    if address.contains('@') { "one with '@'" } else { address }
 }
 
 fn begins(url: &str, schemes: &[&str]) -> bool {

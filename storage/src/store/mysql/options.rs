@@ -1,6 +1,6 @@
 //! What the URL says.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, path::PathBuf};
 
 use sea_orm::sqlx::{
     self, ConnectOptions as _,
@@ -9,9 +9,10 @@ use sea_orm::sqlx::{
 use url::form_urlencoded;
 
 use super::OpenError;
-use crate::tls;
+use crate::{tls, userinfo};
 
 pub(super) fn parse(url: &str) -> Result<MySqlConnectOptions, OpenError> {
+    userinfo::check(url).map_err(|error| OpenError::Url(error.to_string()))?;
     let options: MySqlConnectOptions = url.parse().map_err(|error| OpenError::Url(said(&error)))?;
     if !url.starts_with("mysql://") {
         return Err(OpenError::Url("it does not begin with mysql://".into()));
@@ -75,6 +76,11 @@ fn check_tls(url: &str, options: &MySqlConnectOptions) -> Result<(), OpenError> 
     Ok(())
 }
 
+/// The files for TLS that the URL names.
+pub(super) fn files(url: &str) -> Vec<PathBuf> {
+    ["ssl-ca", "ssl-cert", "ssl-key"].into_iter().filter_map(|option| value(url, option)).map(PathBuf::from).collect()
+}
+
 /// What stands behind the question mark: key and value.
 fn options_of(url: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     form_urlencoded::parse(url.split_once('?').map_or("", |(_, query)| query).as_bytes())
@@ -120,6 +126,9 @@ mod tests {
             "mysql://chat:secret@/chat?ssl-mode=SOMETIMES",
             "mysql:chat:secret@db/chat",
             "mysql://chat:secret@ db/chat",
+            "mysql://chat:secret/w#1@db:3306/chat",
+            "mysql://chat:p@secret/w#1@db:3306/chat",
+            "mysql://chat:1/secret?2@db:3306/chat",
         ] {
             let error = parse(url).unwrap_err();
             assert!(matches!(error, OpenError::Url(_)), "{url}: {error:?}");
