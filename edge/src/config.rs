@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use rustls::server::ResolvesServerCert;
 
-use crate::Network;
+use crate::address::Network;
 
 /// The settings of an [`crate::Edge`].
 #[derive(Clone)]

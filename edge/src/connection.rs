@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -27,6 +27,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    clock::now_ms,
     config::Limits,
     looks::Looks,
     metrics as names,
@@ -314,7 +315,7 @@ impl Hub {
 
     async fn invoke(self: Arc<Self>, peer: Arc<Peer>, call: v1::Call, public: bool) {
         let principal = peer.session.lock().principal();
-        let caller = principal.map(|principal| Caller::Principal(node_principal(principal)));
+        let caller = principal.map(|principal| Caller::Principal(principal.to_node()));
         debug_assert!(caller.is_some() || public, "a session that is not live calls nothing");
         let request =
             node::InvokeRequest { method: call.method, body: call.body, caller, address: peer.address.to_string() };
@@ -470,8 +471,8 @@ enum StreamEnd {
 pub(crate) fn open(peer: &Peer, asked: Asked) -> Item {
     let (access_token, principal, token_hash) = match asked {
         Asked::Token(token) => (token, None, Bytes::new()),
-        Asked::Ticket(principal, token) => (String::new(), Some(node_principal(principal)), token.to_bytes()),
-        Asked::Live(principal) => (String::new(), Some(node_principal(principal)), Bytes::new()),
+        Asked::Ticket(principal, token) => (String::new(), Some(principal.to_node()), token.to_bytes()),
+        Asked::Live(principal) => (String::new(), Some(principal.to_node()), Bytes::new()),
     };
     let address = peer.address.to_string();
     Item::Open(node::SessionOpen { session: peer.id, access_token, address, principal, token_hash })
@@ -483,11 +484,6 @@ fn followed(peer: &Peer, mut marks: v1::Marks) -> v1::Marks {
         marks.marks.retain(|mark| mark.conversation_id.parse().map_or(true, |log| peer.follows(log)));
     }
     marks
-}
-
-/// A principal between nodes.
-fn node_principal(principal: crate::session::Principal) -> node::Principal {
-    node::Principal { user_id: principal.user.to_bytes(), device_id: principal.device.to_bytes() }
 }
 
 /// Passes a reply on to the call that waits for it; one that nobody waits for is dropped.
@@ -522,11 +518,6 @@ fn use_name(ticket_use: TicketUse) -> &'static str {
         TicketUse::Expired => "ticket expired",
         TicketUse::Invalid | TicketUse::Unspecified => "ticket invalid",
     }
-}
-
-/// Milliseconds since 1970.
-pub(crate) fn now_ms() -> i64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
 }
 
 /// Longer than a core takes to open a session.

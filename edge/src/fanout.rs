@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use gogochat_proto::{
@@ -17,11 +17,13 @@ use tokio::sync::mpsc;
 
 use crate::{
     announcement::Announcement,
-    connection::{Hub, finish, now_ms, open, refuse},
+    clock::{instant_of, now_ms},
+    connection::{Hub, finish, open, refuse},
     metrics as names,
+    principal::Principal,
     registry::{Delivery, Peer},
     session::{
-        Asked, Principal,
+        Asked,
         queue::{Class, Pushed},
         wire::Shared,
     },
@@ -61,7 +63,7 @@ impl Dispatch {
             }
             return;
         };
-        let Some(principal) = opened.principal.as_ref().and_then(principal) else {
+        let Some(principal) = opened.principal.as_ref().and_then(Principal::from_node) else {
             tracing::error!(session = opened.session, "the core opened a session for nobody");
             return peer.outlet.close(CloseCode::Unavailable);
         };
@@ -70,7 +72,7 @@ impl Dispatch {
         }
         // It asked, or the stream to the core was opened anew, of which it needs to know nothing.
         let checked = TokenHash::from_slice(&opened.token_hash);
-        let answers = peer.session.lock().opened(principal, expiry(opened.expires_ms), stream, checked);
+        let answers = peer.session.lock().opened(principal, instant_of(opened.expires_ms), stream, checked);
         let Some((asked, passed)) = answers else { return peer.outlet.close(CloseCode::TokenInvalid) };
         self.hub.left(peer, passed);
         if !self.hub.registry.identify(peer, principal, self.hub.limits.sessions_per_user) {
@@ -404,20 +406,6 @@ fn unsubscribe(hub: &Hub, peer: &Peer, log: LogId) {
     hub.registry.unsubscribe(peer, log, |log| hub.upstreams.tell_all(&Item::Uninterest(log.to_bytes())));
 }
 
-fn principal(principal: &node::Principal) -> Option<Principal> {
-    Some(Principal {
-        user: UserId::from_slice(&principal.user_id)?,
-        device: DeviceId::from_slice(&principal.device_id)?,
-    })
-}
-
-fn expiry(expires_ms: i64) -> Option<Instant> {
-    let left = u64::try_from(expires_ms.checked_sub(now_ms())?).unwrap_or(0);
-    (expires_ms > 0).then(|| Instant::now() + Duration::from_millis(left.min(MAX_LIFE_MS)))
-}
-
 /// Fan-out that waits to be delivered.
 const WAITING: usize = 4_096;
 const KEPT_CAPACITY: usize = 4_096;
-/// A year: an Instant cannot hold any time.
-const MAX_LIFE_MS: u64 = 365 * 24 * 3_600_000;

@@ -1,7 +1,9 @@
 //! The edge: what clients connect to. WebTransport, WebSocket and HTTP carry sessions; the core behind decides everything. The edge holds no durable state and
 //! decodes no chat payload.
 
+mod address;
 mod announcement;
+mod clock;
 mod config;
 mod connection;
 mod fanout;
@@ -9,6 +11,7 @@ mod listen;
 mod looks;
 pub mod metrics;
 mod openings;
+mod principal;
 mod registry;
 mod routes;
 mod session;
@@ -35,7 +38,8 @@ use tokio::{sync::Notify, time::MissedTickBehavior};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    connection::{Hub, now_ms},
+    clock::now_ms,
+    connection::Hub,
     fanout::Dispatch,
     listen::Sockets,
     openings::Openings,
@@ -46,8 +50,9 @@ use self::{
 };
 
 pub use self::{
+    address::{Network, NetworkError},
     config::{EdgeConfig, Limits},
-    listen::{BindError, Network, NetworkError},
+    listen::BindError,
     upstream::{Core, CoreLink, Cores, OutOfReach, Reach},
 };
 

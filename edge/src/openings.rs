@@ -9,7 +9,7 @@ use std::{
 use gogochat_proto::ids::UserId;
 use parking_lot::Mutex;
 
-use crate::{config::Limits, listen::source};
+use crate::{address::source, config::Limits};
 
 /// Counts the places that are taken.
 #[derive(Debug)]

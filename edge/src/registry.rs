@@ -15,7 +15,8 @@ use tokio::sync::Notify;
 
 use crate::{
     openings::Place,
-    session::{Principal, Session},
+    principal::Principal,
+    session::Session,
     transport::outlet::Outlet,
     upstream::Home,
 };

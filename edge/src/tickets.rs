@@ -14,7 +14,7 @@ use gogochat_proto::{
 };
 use parking_lot::Mutex;
 
-use crate::session::Principal;
+use crate::principal::Principal;
 
 /// The keys of all cores, with which every edge makes and knows tickets.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 //! that nobody else waits.
 
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,7 +11,7 @@ use std::{
 
 use dashmap::{DashMap, Entry};
 
-use crate::config::Limits;
+use crate::{address::source, config::Limits};
 
 /// Counts connections.
 #[derive(Debug)]
@@ -117,14 +117,6 @@ impl Drop for Place {
 impl Drop for Untold {
     fn drop(&mut self) {
         self.admission.handshakes.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// What counts as one address: an IPv4 address, or the network of 64 bits that one subscriber has (RFC 6177).
-pub(crate) fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        other => other,
     }
 }
 

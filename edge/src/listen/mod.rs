@@ -17,8 +17,6 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::admission::source;
-pub use self::gateways::{Network, NetworkError};
 use self::{admission::Admission, gateways::Gateways, tcp::Served};
 use crate::{config::EdgeConfig, routes::Shared};
 

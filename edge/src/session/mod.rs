@@ -13,7 +13,7 @@ use bytes::Bytes;
 use gogochat_proto::{
     close::CloseCode,
     error::ErrorCode,
-    ids::{DeviceId, LogId, UserId},
+    ids::LogId,
     limits::{FRAME_TIMEOUT, HELLO_TIMEOUT},
     method::{self, Method},
     node,
@@ -27,16 +27,7 @@ use self::{
     heartbeat::{Beat, Heartbeat},
     marks::Marks,
 };
-use crate::tickets::TokenHash;
-
-/// Who a session speaks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Principal {
-    /// The user.
-    pub(crate) user: UserId,
-    /// The device.
-    pub(crate) device: DeviceId,
-}
+use crate::{principal::Principal, tickets::TokenHash};
 
 /// What is to be done.
 #[derive(Debug)]

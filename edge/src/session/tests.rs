@@ -1,4 +1,7 @@
-use gogochat_proto::limits::{HEARTBEAT, MARKS_INTERVAL, SILENCE};
+use gogochat_proto::{
+    ids::{DeviceId, UserId},
+    limits::{HEARTBEAT, MARKS_INTERVAL, SILENCE},
+};
 
 use super::*;
 

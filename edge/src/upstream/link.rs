@@ -25,7 +25,7 @@ use tonic::{
 use tower::{ServiceExt as _, util::BoxCloneSyncService};
 
 use super::Core;
-use crate::{announcement::Announcement, connection::now_ms, metrics as names};
+use crate::{announcement::Announcement, clock::now_ms, metrics as names};
 
 /// What leads to the core's NodeService: a connection, or the service itself where it runs in this process.
 #[derive(Debug, Clone)]
