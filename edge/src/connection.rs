@@ -29,6 +29,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     clock::now_ms,
     config::Limits,
+    listen::ServeSession,
     looks::Looks,
     metrics as names,
     openings::{Openings, Whom},
@@ -39,7 +40,7 @@ use crate::{
         wire::{self, Format},
     },
     tickets::{Tickets, TokenHash},
-    transport::{CallStream, Incoming, Link, close_code},
+    transport::{CallStream, Incoming, Transport, close_code},
     upstream::{Away, Home, Upstreams},
 };
 
@@ -67,34 +68,35 @@ pub(crate) struct Hub {
     pub(crate) draining: AtomicBool,
 }
 
-impl Hub {
-    /// Serves a client until it or the edge ends the session.
-    pub(crate) async fn serve(self: Arc<Self>, mut link: Link) {
+impl ServeSession for Hub {
+    async fn serve(self: Arc<Self>, mut transport: Transport) {
         if self.draining.load(Ordering::Relaxed) {
-            return link.finish(Some(CloseCode::Draining)).await;
+            return transport.finish(Some(CloseCode::Draining)).await;
         }
         if self.registry.len() >= self.limits.sessions {
-            return link.finish(Some(CloseCode::Unavailable)).await;
+            return transport.finish(Some(CloseCode::Unavailable)).await;
         }
-        let kind = link.kind();
-        let peer = self.registry.admit(link.outlet().clone(), link.address(), kind, Instant::now());
+        let kind = transport.kind();
+        let peer = self.registry.admit(transport.outlet().clone(), transport.address(), kind, Instant::now());
         metrics::gauge!(names::SESSIONS, "transport" => kind).increment(1.0);
-        let code = self.converse(&peer, &mut link).await;
+        let code = self.converse(&peer, &mut transport).await;
         self.leave(&peer);
         metrics::gauge!(names::SESSIONS, "transport" => kind).decrement(1.0);
         let reason = code.map_or("gone", CloseCode::reason);
         metrics::counter!(names::CLOSED, "transport" => kind, "code" => reason).increment(1);
         tracing::debug!(session = peer.id, kind, reason, "a session has ended");
-        link.finish(code).await;
+        transport.finish(code).await;
     }
+}
 
+impl Hub {
     /// Takes what comes, until the session has to end with a code, or the client is gone.
-    async fn converse(self: &Arc<Self>, peer: &Arc<Peer>, link: &mut Link) -> Option<CloseCode> {
+    async fn converse(self: &Arc<Self>, peer: &Arc<Peer>, transport: &mut Transport) -> Option<CloseCode> {
         // Dropped with the session, and their tasks with them.
         let mut streams = JoinSet::new();
         loop {
             let hold = peer.session.lock().is_opening();
-            let result = match link.next(hold).await {
+            let result = match transport.next(hold).await {
                 Incoming::Frame(frame) => {
                     peer.session.lock().whole();
                     self.receive(peer, frame, Lane::Main).await

@@ -41,7 +41,7 @@ use self::{
     clock::now_ms,
     connection::Hub,
     fanout::Dispatch,
-    listen::Sockets,
+    listen::{Service, Sockets},
     openings::Openings,
     registry::{Peer, Registry},
     routes::{Shared, Way},
@@ -99,7 +99,7 @@ impl Edge {
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
         });
-        let shared = Arc::new(Shared { hub, config });
+        let shared = Arc::new(Shared { hub, config: Arc::new(config) });
         Ok(Bound { sockets, shared, cores, stop: CancellationToken::new() })
     }
 
@@ -203,9 +203,10 @@ impl Bound {
         hub.tasks.spawn(announcement::look(hub.clone(), stop.clone()));
         hub.tasks.spawn(sweep(hub.clone(), stop.clone()));
         let (http, edge) = (sockets.http_addresses(), sockets.edge_addresses());
-        let router = routes::router(shared.clone(), app.clone(), Way::Secure);
+        let secure = routes::router(shared.clone(), app.clone(), Way::Secure);
         let clear = routes::router(shared.clone(), app, Way::Clear).merge(inside);
-        let endpoints = sockets.serve(&shared, &router, &clear, &stop);
+        let (host, config, tasks) = (hub.clone(), shared.config.clone(), hub.tasks.clone());
+        let endpoints = sockets.serve(Service { host, secure, clear, config, tasks, stop: stop.clone() });
         Edge { shared, endpoints, http, edge, stop }
     }
 }

@@ -22,8 +22,9 @@ use serde_json::json;
 use crate::{
     config::EdgeConfig,
     connection::Hub,
+    listen::ServeSession as _,
     metrics as names,
-    transport::{Link, handshake},
+    transport::{Transport, handshake},
 };
 
 /// What the handlers share.
@@ -31,7 +32,7 @@ pub(crate) struct Shared {
     /// The connections.
     pub(crate) hub: Arc<Hub>,
     /// The settings.
-    pub(crate) config: EdgeConfig,
+    pub(crate) config: Arc<EdgeConfig>,
 }
 
 /// How a request came.
@@ -77,9 +78,9 @@ async fn websocket(
     let hub = shared.hub.clone();
     hub.tasks.clone().spawn(async move {
         // Fails when the client has gone meanwhile.
-        let link = tokio::time::timeout(UPGRADE_TIMEOUT, accepted.link(address, hub.limits)).await;
-        if let Ok(Ok(link)) = link {
-            hub.serve(Link::WebSocket(Box::new(link))).await;
+        let socket = tokio::time::timeout(UPGRADE_TIMEOUT, accepted.socket(address, hub.limits)).await;
+        if let Ok(Ok(socket)) = socket {
+            hub.serve(Transport::WebSocket(Box::new(socket))).await;
         }
     });
     response

@@ -13,10 +13,9 @@ use h3::server::RequestStream;
 use http::{HeaderMap, Request, Response, StatusCode};
 
 use super::{
-    CallStream, Incoming, PAUSE_READING,
     capsule::{self, Capsules},
-    close_code,
     h3_backend::BidiStream,
+    incoming::{CallStream, Incoming, PAUSE_READING, close_code},
     origin::{self, Came},
     outlet::{Outlet, Pipe},
     streams::{Arrival, Inbox, Sessions, Stream},
@@ -30,7 +29,7 @@ use crate::{
 pub(crate) type H3Stream = RequestStream<BidiStream<Bytes>, Bytes>;
 
 /// A client over WebTransport.
-pub(crate) struct WebTransportLink {
+pub(crate) struct WebTransport {
     connection: quinn::Connection,
     sessions: Arc<Sessions>,
     id: u64,
@@ -53,7 +52,7 @@ pub(crate) async fn accept(
     sessions: Arc<Sessions>,
     allowed_origins: &[String],
     limits: Limits,
-) -> Option<WebTransportLink> {
+) -> Option<WebTransport> {
     let refusal = if !origin::is_allowed(request.uri(), request.headers(), Came::Quic, allowed_origins) {
         Some(StatusCode::FORBIDDEN)
     } else if request.uri().path() != PATH {
@@ -79,7 +78,7 @@ pub(crate) async fn accept(
     let mut prefix = BytesMut::new();
     capsule::put_varint(&mut prefix, id / 4);
     let pipe = Pipe::Quic { connection: connection.clone(), datagram_prefix: prefix.freeze(), stream: None };
-    Some(WebTransportLink {
+    Some(WebTransport {
         inbox: sessions.open(id),
         connection,
         sessions,
@@ -101,7 +100,7 @@ enum Event {
     Other,
 }
 
-impl WebTransportLink {
+impl WebTransport {
     /// The way out.
     pub(crate) fn outlet(&self) -> &Arc<Outlet> {
         &self.outlet
