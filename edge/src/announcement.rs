@@ -8,20 +8,20 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     connection::Hub,
     fanout::opens,
-    upstream::{Home, Upstream, interest},
+    upstream::{self, CoreStream, Home, interest},
 };
 
 /// What a core has to know first on a new stream: its sessions, and what all sessions here hear. Until it is told it is kept as 8 bytes a session and 16 a log.
 pub(crate) struct Announcement {
     hub: Arc<Hub>,
-    core: Arc<Upstream>,
+    core: Arc<CoreStream>,
     sessions: Vec<u64>,
     logs: Vec<LogId>,
 }
 
 impl Announcement {
     /// As it is now: what changes from here on is told by itself. Sessions without a home find it at this core.
-    pub(crate) fn begin(hub: Arc<Hub>, core: Arc<Upstream>) -> Self {
+    pub(crate) fn begin(hub: Arc<Hub>, core: Arc<CoreStream>) -> Self {
         let mut sessions = hub.registry.ids();
         sessions.retain(|id| {
             let Some(peer) = hub.registry.peer(*id) else { return false };
@@ -35,8 +35,10 @@ impl Announcement {
         Self { hub, core, sessions, logs }
     }
 
-    /// Tells of one more session or log. `false`: there is no more.
-    pub(crate) fn tell_next(&mut self) -> bool {
+}
+
+impl upstream::Announcement for Announcement {
+    fn send_next(&mut self) -> bool {
         let Self { hub, core, sessions, logs } = self;
         if let Some(id) = sessions.pop() {
             if let Some(peer) = hub.registry.peer(id) {

@@ -28,7 +28,7 @@ use crate::{
         wire::Shared,
     },
     tickets::TokenHash,
-    upstream::{Downstream, Home, Reach, Upstream, interest},
+    upstream::{CoreStream, Downstream, Home, Reach, interest},
 };
 
 /// Takes what the core says. Fan-out goes through a queue of its own, so that no reply waits behind a large group.
@@ -53,7 +53,7 @@ impl Dispatch {
         Arc::new(Self { hub, fanout })
     }
 
-    fn opened(&self, opened: &node::SessionOpened, core: &Upstream, stream: u64) {
+    fn opened(&self, opened: &node::SessionOpened, core: &CoreStream, stream: u64) {
         let here = |peer: &Arc<Peer>| peer.home.lock().as_ref().is_some_and(|home| home.core().id == core.id);
         let peer = self.hub.registry.peer(opened.session);
         let Some(peer) = peer.as_ref().filter(|peer| here(peer)) else {
@@ -121,7 +121,7 @@ impl Dispatch {
         }
     }
 
-    fn refused(&self, refused: &node::SessionRefused, core: &Arc<Upstream>) {
+    fn refused(&self, refused: &node::SessionRefused, core: &Arc<CoreStream>) {
         if let Some(peer) = self.hub.registry.peer(refused.session)
             && peer.home.lock().as_ref().is_some_and(|home| home.core().id == core.id)
         {
@@ -145,7 +145,7 @@ impl Dispatch {
     }
 
     /// Opens a session of this core's at another one. `false`: there is none, and where this core is lost the session has no home for now.
-    fn rehome(&self, peer: &Arc<Peer>, from: &Arc<Upstream>, lost: bool) -> bool {
+    fn rehome(&self, peer: &Arc<Peer>, from: &Arc<CoreStream>, lost: bool) -> bool {
         let mut home = peer.home.lock();
         if home.as_ref().is_none_or(|home| home.core().id != from.id) {
             return true;
@@ -185,11 +185,13 @@ impl Dispatch {
 }
 
 impl Downstream for Dispatch {
-    fn attached(&self, core: &Arc<Upstream>) -> Announcement {
+    type Announcement = Announcement;
+
+    fn attached(&self, core: &Arc<CoreStream>) -> Announcement {
         Announcement::begin(self.hub.clone(), core.clone())
     }
 
-    async fn item(&self, item: core_item::Item, core: &Arc<Upstream>, stream: u64) {
+    async fn item(&self, item: core_item::Item, core: &Arc<CoreStream>, stream: u64) {
         match item {
             core_item::Item::Opened(opened) => self.opened(&opened, core, stream),
             core_item::Item::Refused(refused) => self.refused(&refused, core),
@@ -212,7 +214,7 @@ impl Downstream for Dispatch {
         }
     }
 
-    fn detached(&self, core: &Arc<Upstream>, stream: u64, in_order: bool) {
+    fn detached(&self, core: &Arc<CoreStream>, stream: u64, in_order: bool) {
         let error = ErrorCode::Unavailable.with("the core was lost; whether the call took effect is not known");
         for peer in self.hub.registry.all() {
             let calls = peer.session.lock().lost(stream);
@@ -235,7 +237,7 @@ impl Downstream for Dispatch {
         }
     }
 
-    fn leaving(&self, core: &Arc<Upstream>) {
+    fn leaving(&self, core: &Arc<CoreStream>) {
         for peer in self.hub.registry.all() {
             self.rehome(&peer, core, false);
         }
@@ -288,7 +290,7 @@ pub(crate) fn opens(peer: &Peer) -> Vec<Item> {
 
 /// Whether a live session that a core refuses for the moment need not end by that: a crowd of them comes to it when another core is lost. One that is open there
 /// ends: the core has closed it, and would refuse its calls for good.
-fn may_ask_again(peer: &Peer, core: &Upstream) -> bool {
+fn may_ask_again(peer: &Peer, core: &CoreStream) -> bool {
     let session = peer.session.lock();
     session.is_live() && !session.is_open_on(|stream| core.has(stream))
 }

@@ -1,6 +1,8 @@
 //! The ways to the cores: which there are, which of them a session's calls go to, and which answers a call for which order does not matter.
 
-mod link;
+mod core_link;
+mod core_stream;
+mod outbox;
 
 use std::{
     collections::HashSet,
@@ -20,26 +22,11 @@ use gogochat_proto::{
     v1,
 };
 use parking_lot::RwLock;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::link::CoreLink;
-pub(crate) use self::link::{Away, Downstream, Home, Upstream};
-
-/// A core that this edge may use.
-#[derive(Debug, Clone)]
-pub struct Core {
-    /// Its node name.
-    pub name: String,
-    /// Where it is: a core of the same name elsewhere is another one.
-    pub address: String,
-    /// The services that it runs.
-    pub services: Vec<Service>,
-    /// Whether it is known to be up. One that is only configured may be down, and is not missed.
-    pub lives: bool,
-    /// The way to it.
-    pub link: CoreLink,
-}
+pub use self::core_link::{Core, CoreLink, Cores};
+pub(crate) use self::core_stream::{Announcement, Away, CoreStream, Downstream, Home};
 
 /// Which cores with `chat` an edge is attached to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,40 +48,13 @@ pub struct OutOfReach {
     pub lives: bool,
 }
 
-/// The cores there are, as they come and go.
-pub type Cores = watch::Receiver<Vec<Core>>;
-
-impl Core {
-    /// The only core, with every service.
-    #[must_use]
-    pub fn every_service(link: CoreLink) -> Self {
-        Self { name: "core".into(), address: String::new(), services: Service::ALL.into(), lives: true, link }
-    }
-
-    /// Cores that never change.
-    #[must_use]
-    pub fn fixed(cores: Vec<Self>) -> Cores {
-        watch::Sender::new(cores).subscribe()
-    }
-
-    /// Whether it runs a service.
-    #[must_use]
-    pub fn runs(&self, service: Service) -> bool {
-        self.services.contains(&service)
-    }
-
-    fn is(&self, other: &Self) -> bool {
-        (&self.name, &self.address, &self.services) == (&other.name, &other.address, &other.services)
-    }
-}
-
 /// The ways to all cores.
 #[derive(Debug)]
 pub(crate) struct Upstreams {
     hello: node::EdgeHello,
     /// See [`crate::Limits::told`].
     told: usize,
-    ways: RwLock<Vec<Arc<Upstream>>>,
+    ways: RwLock<Vec<Arc<CoreStream>>>,
     next: AtomicU32,
     turn: AtomicUsize,
     changed: Arc<Notify>,
@@ -154,7 +114,7 @@ impl Upstreams {
             tracing::info!(core = core.name, address = core.address, services = ?core.services, "a core is there");
             let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
             let attach = core.runs(Service::Chat);
-            let way = Upstream::new(id, core, self.hello.clone(), self.told, self.changed.clone());
+            let way = CoreStream::new(id, core, self.hello.clone(), self.told, self.changed.clone());
             self.ways.write().push(way.clone());
             if attach {
                 let (ways, downstream, stop) = (self.clone(), downstream.clone(), stop.clone());
@@ -175,11 +135,11 @@ impl Upstreams {
         }
     }
 
-    fn forget(&self, way: &Upstream) {
+    fn forget(&self, way: &CoreStream) {
         self.ways.write().retain(|other| other.id != way.id);
     }
 
-    fn ways(&self) -> Vec<Arc<Upstream>> {
+    fn ways(&self) -> Vec<Arc<CoreStream>> {
         self.ways.read().clone()
     }
 
@@ -216,7 +176,7 @@ impl Upstreams {
     }
 
     /// The core that a session had best be opened at: of those that take sessions the one with the fewest.
-    pub(crate) fn pick(&self) -> Option<Arc<Upstream>> {
+    pub(crate) fn pick(&self) -> Option<Arc<CoreStream>> {
         self.ways.read().iter().filter(|way| way.takes_sessions()).min_by_key(|way| way.sessions()).cloned()
     }
 
@@ -247,7 +207,7 @@ impl Upstreams {
         false
     }
 
-    fn asked(&self, log: LogId) -> Option<Arc<Upstream>> {
+    fn asked(&self, log: LogId) -> Option<Arc<CoreStream>> {
         let ways = self.ways.read();
         let attached: Vec<_> = ways.iter().filter(|way| way.takes()).collect();
         let place = log.uuid().as_u128() as usize;
@@ -282,7 +242,7 @@ impl Upstreams {
     }
 
     /// The way of a stream.
-    pub(crate) fn of(&self, stream: u64) -> Option<Arc<Upstream>> {
+    pub(crate) fn of(&self, stream: u64) -> Option<Arc<CoreStream>> {
         self.ways.read().iter().find(|way| way.has(stream)).cloned()
     }
 
@@ -324,7 +284,7 @@ impl Upstreams {
     }
 
     /// The cores with a service: in turn, and those that failed a moment ago last.
-    fn candidates(&self, service: Service) -> Vec<Arc<Upstream>> {
+    fn candidates(&self, service: Service) -> Vec<Arc<CoreStream>> {
         let now = Instant::now();
         let mut found: Vec<_> = self.ways.read().iter().filter(|way| way.core.runs(service)).cloned().collect();
         found.retain(|way| way.is_attached() || !way.core.runs(Service::Chat));
