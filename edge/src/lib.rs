@@ -2,17 +2,14 @@
 //! decodes no chat payload.
 
 mod address;
-mod announcement;
+mod clients;
 mod clock;
 mod config;
-mod connection;
-mod fanout;
+mod hub;
 mod listen;
-mod looks;
 pub mod metrics;
 mod openings;
 mod principal;
-mod registry;
 mod routes;
 mod session;
 mod tickets;
@@ -21,32 +18,17 @@ mod upstream;
 
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use axum::Router;
-use gogochat_proto::{
-    close::CloseCode,
-    v1::{self, server_frame},
-};
-use parking_lot::Mutex;
-use tokio::{sync::Notify, time::MissedTickBehavior};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use self::{
-    clock::now_ms,
-    connection::Hub,
-    fanout::Dispatch,
+    hub::{Hub, dispatch::Dispatch, drain, resync, sweep},
     listen::{Service, Sockets},
-    openings::Openings,
-    registry::{Peer, Registry},
     routes::{Shared, Way},
-    tickets::Tickets,
-    upstream::Upstreams,
 };
 
 pub use self::{
@@ -87,18 +69,7 @@ impl Edge {
     #[allow(clippy::unused_async, reason = "sockets are registered with the runtime that it runs on")]
     pub async fn bind(config: EdgeConfig, cores: Cores) -> Result<Bound, BindError> {
         let sockets = Sockets::bind(&config)?;
-        let hub = Arc::new(Hub {
-            registry: Registry::default(),
-            upstreams: Upstreams::new(config.node.clone(), config.limits.told),
-            looks: Mutex::default(),
-            look: Notify::new(),
-            signed_out: Mutex::default(),
-            tickets: Tickets::default(),
-            openings: Openings::new(&config.limits),
-            limits: config.limits,
-            tasks: TaskTracker::new(),
-            draining: AtomicBool::new(false),
-        });
+        let hub = Hub::new(&config);
         let shared = Arc::new(Shared { hub, config: Arc::new(config) });
         Ok(Bound { sockets, shared, cores, stop: CancellationToken::new() })
     }
@@ -133,31 +104,7 @@ impl Edge {
     /// among `targets`, the URLs of other edges; without any they dial the address again that they have.
     pub async fn drain(self, deadline: Duration, targets: &[String]) {
         let hub = &self.shared.hub;
-        let end = tokio::time::Instant::now() + deadline;
-        hub.draining.store(true, Ordering::Relaxed);
-        let mut turn = targets.iter().cycle();
-        let mut tell = |peer: &Peer| {
-            let left = end.saturating_duration_since(tokio::time::Instant::now());
-            hub.send_away(peer, left, || turn.next().cloned().unwrap_or_default())
-        };
-        let everybody_left = async {
-            // Those that a core is just opening are told once they are welcome: nothing comes before that.
-            let mut untold = hub.registry.all();
-            while hub.registry.len() > 0 {
-                untold.retain(|peer| !tell(peer));
-                tokio::time::sleep(DRAIN_STEP).await;
-            }
-        };
-        let _ = tokio::time::timeout_at(end, everybody_left).await;
-        let calls_finished = async {
-            while hub.registry.all().iter().any(|peer| peer.session.lock().calls_in_flight() > 0) {
-                tokio::time::sleep(DRAIN_STEP).await;
-            }
-        };
-        let _ = tokio::time::timeout(DRAIN_CALLS, calls_finished).await;
-        for peer in hub.registry.all() {
-            peer.outlet.close(CloseCode::Draining);
-        }
+        drain::drain(hub, deadline, targets).await;
         self.stop.cancel();
         hub.tasks.close();
         let _ = tokio::time::timeout(DRAIN_CLOSE, hub.tasks.wait()).await;
@@ -197,18 +144,38 @@ impl Bound {
     #[must_use]
     pub fn start(self, app: Router, inside: Router) -> Edge {
         let Self { sockets, shared, cores, stop } = self;
-        let hub = &shared.hub;
-        let dispatch = Dispatch::start(hub.clone());
-        hub.tasks.spawn(hub.upstreams.clone().run(cores, dispatch, hub.tasks.clone(), stop.clone()));
-        hub.tasks.spawn(announcement::look(hub.clone(), stop.clone()));
-        hub.tasks.spawn(sweep(hub.clone(), stop.clone()));
+        attach(&shared.hub, cores, &stop);
+        watch(&shared.hub, &stop);
         let (http, edge) = (sockets.http_addresses(), sockets.edge_addresses());
-        let secure = routes::router(shared.clone(), app.clone(), Way::Secure);
-        let clear = routes::router(shared.clone(), app, Way::Clear).merge(inside);
-        let (host, config, tasks) = (hub.clone(), shared.config.clone(), hub.tasks.clone());
-        let endpoints = sockets.serve(Service { host, secure, clear, config, tasks, stop: stop.clone() });
+        let endpoints = listen(&shared, sockets, app, inside, &stop);
         Edge { shared, endpoints, http, edge, stop }
     }
+}
+
+/// Phase 1 of the start: attaches to the cores.
+fn attach(hub: &Arc<Hub>, cores: Cores, stop: &CancellationToken) {
+    let dispatch = Dispatch::start(hub.clone());
+    hub.tasks.spawn(hub.upstreams.clone().run(cores, dispatch, hub.tasks.clone(), stop.clone()));
+}
+
+/// Phase 2: watches over the cores and the sessions.
+fn watch(hub: &Arc<Hub>, stop: &CancellationToken) {
+    hub.tasks.spawn(resync::run(hub.clone(), stop.clone()));
+    hub.tasks.spawn(sweep::run(hub.clone(), stop.clone()));
+}
+
+/// Phase 3: lets clients in.
+fn listen(
+    shared: &Arc<Shared>,
+    sockets: Sockets,
+    app: Router,
+    inside: Router,
+    stop: &CancellationToken,
+) -> Vec<quinn::Endpoint> {
+    let secure = routes::router(shared.clone(), app.clone(), Way::Secure);
+    let clear = routes::router(shared.clone(), app, Way::Clear).merge(inside);
+    let (host, config, tasks) = (shared.hub.clone(), shared.config.clone(), shared.hub.tasks.clone());
+    sockets.serve(Service { host, secure, clear, config, tasks, stop: stop.clone() })
 }
 
 impl Handle {
@@ -217,7 +184,7 @@ impl Handle {
     /// # Errors
     /// Why it does not.
     pub fn ready(&self) -> Result<(), String> {
-        if self.hub.draining.load(Ordering::Relaxed) {
+        if self.hub.is_draining() {
             return Err("draining".to_owned());
         }
         if !self.hub.upstreams.is_attached() {
@@ -234,10 +201,7 @@ impl Handle {
 
     /// Tells every client who is here now to go to one of `targets`, the URLs of other edges, at a moment of its own within a quarter of `within`. Whoever stays is served as before.
     pub fn send_away(&self, within: Duration, targets: &[String]) {
-        let mut turn = targets.iter().cycle();
-        for peer in self.hub.registry.all() {
-            self.hub.send_away(&peer, within, || turn.next().cloned().unwrap_or_default());
-        }
+        drain::send_all_away(&self.hub, within, targets);
     }
 
     /// Sessions at the moment.
@@ -252,33 +216,5 @@ impl Handle {
     }
 }
 
-impl Hub {
-    /// Tells a client to go elsewhere within `left`. `false`: it is being opened, and nothing comes before Welcome.
-    fn send_away(&self, peer: &Peer, left: Duration, target: impl FnOnce() -> String) -> bool {
-        let welcomed = peer.welcomed.load(Ordering::Relaxed);
-        if welcomed {
-            let left = left.as_millis().next_multiple_of(DRAIN_STEP.as_millis());
-            let left = i32::try_from(left).unwrap_or(i32::MAX);
-            let ticket = self.ticket(peer, now_ms() + i64::from(left) + TICKET_LIFE_MS);
-            let notice = v1::Drain { deadline_ms: left, target: target(), ticket };
-            peer.outlet.send(server_frame::Frame::Drain(notice), None);
-        }
-        welcomed
-    }
-}
-
-async fn sweep(hub: Arc<Hub>, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(SWEEP);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        hub.sweep().await;
-    }
-}
-
-const SWEEP: Duration = Duration::from_secs(1);
-/// Beyond the deadline: for a client that another edge lets wait.
-const TICKET_LIFE_MS: i64 = 30_000;
-const DRAIN_STEP: Duration = Duration::from_millis(20);
-/// Past the deadline: for calls under way.
-const DRAIN_CALLS: Duration = Duration::from_secs(1);
+/// Past the deadline of a drain: for connections to close.
 const DRAIN_CLOSE: Duration = Duration::from_secs(3);

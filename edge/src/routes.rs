@@ -21,7 +21,7 @@ use serde_json::json;
 
 use crate::{
     config::EdgeConfig,
-    connection::Hub,
+    hub::Hub,
     listen::ServeSession as _,
     metrics as names,
     transport::{Transport, handshake},

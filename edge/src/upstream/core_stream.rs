@@ -215,7 +215,7 @@ impl CoreStream {
     /// Says something that the core is told anew after a break: in order with all else, never waiting. While no core is attached it is not needed.
     /// A core that takes so little that far too much waits is let go: what it has to know is short again on the next stream.
     /// `false`: it is not attached, is being let go, or has told everything.
-    pub(crate) fn tell(&self, item: edge_item::Item) -> bool {
+    pub(crate) fn send(&self, item: edge_item::Item) -> bool {
         let sent = self.outbox.lock().send(item, self.told);
         match sent {
             Sent::Queued => self.filled.notify_one(),
@@ -459,9 +459,9 @@ mod tests {
             let upstream = CoreStream::new(1, Core::every_service(link), node::EdgeHello::default(), 10, Arc::default());
             let close = || edge_item::Item::Close(node::SessionClose { session: 1 });
             upstream.outbox.lock().open();
-            assert!(upstream.tell(close()));
+            assert!(upstream.send(close()));
             upstream.drained(announced);
-            assert!(!upstream.tell(close()) && !upstream.takes() && upstream.is_attached());
+            assert!(!upstream.send(close()) && !upstream.takes() && upstream.is_attached());
             assert_eq!(upstream.command(node::Command::default(), 0).await, Err(Away));
             assert_eq!(upstream.next_batch(0).await.unwrap().items.len(), 1);
             assert!(!upstream.has_said_all());
@@ -477,18 +477,18 @@ mod tests {
         let upstream = CoreStream::new(1, Core::every_service(link), node::EdgeHello::default(), most, Arc::default());
         let close = || edge_item::Item::Close(node::SessionClose { session: 1 });
         // Without a core nothing waits.
-        upstream.tell(close());
+        upstream.send(close());
         assert_eq!(upstream.outbox.lock().len(), 0);
         upstream.outbox.lock().open();
         for _ in 0..most {
-            upstream.tell(close());
+            upstream.send(close());
         }
         assert!(upstream.is_attached());
         // What may be lost, and what may wait outside, has stopped long before.
         upstream.offer(close());
         assert_eq!(upstream.outbox.lock().len(), most);
         assert_eq!(upstream.outbox.lock().state(), State::Open);
-        upstream.tell(close());
+        upstream.send(close());
         assert_eq!(upstream.outbox.lock().state(), State::Overrun);
         // It is detached as any other, and the next one begins with nothing.
         assert_eq!(upstream.detach(), Some(0));

@@ -181,9 +181,9 @@ impl Upstreams {
     }
 
     /// Tells every attached core.
-    pub(crate) fn tell_all(&self, item: &Item) {
+    pub(crate) fn send_all(&self, item: &Item) {
         for way in self.ways.read().iter() {
-            way.tell(item.clone());
+            way.send(item.clone());
         }
     }
 
@@ -191,7 +191,7 @@ impl Upstreams {
     pub(crate) fn ask(&self, log: LogId, have: i64, verify: bool) {
         // One that has ceased to take anything since is passed over.
         while let Some(way) = self.asked(log) {
-            if way.tell(interest(log, have, verify)) {
+            if way.send(interest(log, have, verify)) {
                 return;
             }
         }
@@ -216,14 +216,14 @@ impl Upstreams {
 
     /// Asks the core of this way, which has told what comes later, for what a log has after `have`; where it takes nothing any more, another one.
     pub(crate) fn ask_of(&self, core: u32, log: LogId, have: i64) {
-        if !self.tell(u64::from(core) << 32, interest(log, have, false)) {
+        if !self.send(u64::from(core) << 32, interest(log, have, false)) {
             self.ask(log, have, true);
         }
     }
 
     /// Tells the core that this stream leads to. `false`: it takes nothing.
-    pub(crate) fn tell(&self, stream: u64, item: Item) -> bool {
-        self.of(stream).is_some_and(|way| way.tell(item))
+    pub(crate) fn send(&self, stream: u64, item: Item) -> bool {
+        self.of(stream).is_some_and(|way| way.send(item))
     }
 
     /// Passes on what may be lost to the core that this stream leads to.
@@ -268,7 +268,7 @@ impl Upstreams {
                 Ok(reply) => {
                     // The core has nobody to tell of whom it has signed out.
                     for revoke in &reply.revoked {
-                        self.tell_one(Item::Revoke(revoke.clone()));
+                        self.send_one(Item::Revoke(revoke.clone()));
                     }
                     return Ok(reply);
                 }
@@ -295,8 +295,8 @@ impl Upstreams {
     }
 
     /// Tells one attached core.
-    fn tell_one(&self, item: Item) {
-        let told = self.ways.read().iter().any(|way| way.tell(item.clone()));
+    fn send_one(&self, item: Item) {
+        let told = self.ways.read().iter().any(|way| way.send(item.clone()));
         if !told {
             tracing::warn!("no core could be told of a sign-out");
         }

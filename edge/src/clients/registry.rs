@@ -1,52 +1,19 @@
-//! Who is here, and which logs they follow.
+//! The clients that are connected, their users, and the logs that they follow.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use dashmap::{DashMap, Entry};
 use gogochat_proto::ids::{LogId, UserId};
-use parking_lot::Mutex;
-use tokio::sync::Notify;
 
-use crate::{
-    openings::Place,
-    principal::Principal,
-    session::Session,
-    transport::outlet::Outlet,
-    upstream::Home,
-};
-
-/// A connected client.
-#[derive(Debug)]
-pub(crate) struct Peer {
-    /// The session's number on this edge.
-    pub(crate) id: u64,
-    /// The client's address.
-    pub(crate) address: std::net::IpAddr,
-    /// "ws", "wss" or "wt".
-    pub(crate) kind: &'static str,
-    /// Its session.
-    pub(crate) session: Mutex<Session>,
-    /// The core that it is open at, or is being opened at.
-    pub(crate) home: Mutex<Option<Home>>,
-    /// It was sent Welcome: nothing else comes before that.
-    pub(crate) welcomed: AtomicBool,
-    /// Its session, which was moving to another core, may have arrived there.
-    pub(crate) arrived: Notify,
-    /// Its place among those that are being opened.
-    pub(crate) opening: Mutex<Option<Place>>,
-    /// Its core has refused it for the moment, and is to be asked again.
-    pub(crate) ask_again: AtomicBool,
-    /// The way out to it.
-    pub(crate) outlet: Arc<Outlet>,
-    /// The logs it follows, sorted; `None` once it has gone and may follow none.
-    logs: Mutex<Option<Vec<LogId>>>,
-}
+use super::peer::Peer;
+use crate::{principal::Principal, transport::outlet::Outlet};
 
 /// Everything that is known of sessions and logs.
 #[derive(Debug, Default)]
@@ -89,44 +56,11 @@ pub(crate) enum Delivery {
     Wait,
 }
 
-impl Peer {
-    /// Whether it follows the log.
-    pub(crate) fn follows(&self, log: LogId) -> bool {
-        self.logs.lock().as_ref().is_some_and(|logs| logs.binary_search(&log).is_ok())
-    }
-
-    /// The logs it follows.
-    pub(crate) fn logs(&self) -> Vec<LogId> {
-        self.logs.lock().clone().unwrap_or_default()
-    }
-}
-
 impl Registry {
-    /// Takes in a client that has just connected.
-    pub(crate) fn admit(
-        &self,
-        outlet: Arc<Outlet>,
-        address: std::net::IpAddr,
-        kind: &'static str,
-        now: Instant,
-    ) -> Arc<Peer> {
+    /// Adds a client that has just connected.
+    pub(crate) fn add(&self, outlet: Arc<Outlet>, address: IpAddr, kind: &'static str, now: Instant) -> Arc<Peer> {
         let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
-        let session = Mutex::new(Session::new(now));
-        let (home, welcomed, arrived) = (Mutex::default(), AtomicBool::new(false), Notify::new());
-        let logs = Mutex::new(Some(Vec::new()));
-        let peer = Arc::new(Peer {
-            id,
-            address,
-            kind,
-            session,
-            home,
-            welcomed,
-            arrived,
-            opening: Mutex::default(),
-            ask_again: AtomicBool::new(false),
-            outlet,
-            logs,
-        });
+        let peer = Arc::new(Peer::new(id, address, kind, outlet, now));
         self.peers.insert(id, peer.clone());
         peer
     }

@@ -9,7 +9,7 @@ use crate::{
 
 fn peer(registry: &Registry) -> Arc<Peer> {
     let outlet = Outlet::new(Format::Stream, Pipe::Nowhere, Limits::default());
-    registry.admit(outlet, std::net::Ipv4Addr::LOCALHOST.into(), "ws", Instant::now())
+    registry.add(outlet, std::net::Ipv4Addr::LOCALHOST.into(), "ws", Instant::now())
 }
 
 /// Subscribes and gives what the core was asked for.

@@ -1,0 +1,114 @@
+//! One connected client.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use gogochat_proto::{
+    ids::LogId,
+    method::Method,
+    v1::{self, server_frame},
+};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::{
+    openings::Place,
+    session::{
+        Session,
+        calls::{Lane, Pending},
+        wire::{self, Format},
+    },
+    transport::outlet::Outlet,
+    upstream::Home,
+};
+
+/// A connected client.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// The session's number on this edge.
+    pub(crate) id: u64,
+    /// The client's address.
+    pub(crate) address: IpAddr,
+    /// "ws", "wss" or "wt".
+    pub(crate) kind: &'static str,
+    /// Its session.
+    pub(crate) session: Mutex<Session>,
+    /// The core that it is open at, or is being opened at.
+    pub(crate) home: Mutex<Option<Home>>,
+    /// It was sent Welcome: nothing else comes before that.
+    pub(crate) welcomed: AtomicBool,
+    /// Its session, which was moving to another core, may have arrived there.
+    pub(crate) arrived: Notify,
+    /// Its place among those that are being opened.
+    pub(crate) opening: Mutex<Option<Place>>,
+    /// Its core has refused it for the moment, and is to be asked again.
+    pub(crate) ask_again: AtomicBool,
+    /// The way out to it.
+    pub(crate) outlet: Arc<Outlet>,
+    /// The logs it follows, sorted; `None` once it has gone and may follow none. The registry's.
+    pub(super) logs: Mutex<Option<Vec<LogId>>>,
+}
+
+impl Peer {
+    /// A client that has just connected.
+    pub(super) fn new(id: u64, address: IpAddr, kind: &'static str, outlet: Arc<Outlet>, now: Instant) -> Self {
+        Self {
+            id,
+            address,
+            kind,
+            session: Mutex::new(Session::new(now)),
+            home: Mutex::default(),
+            welcomed: AtomicBool::new(false),
+            arrived: Notify::new(),
+            opening: Mutex::default(),
+            ask_again: AtomicBool::new(false),
+            outlet,
+            logs: Mutex::new(Some(Vec::new())),
+        }
+    }
+
+    /// Whether it follows the log.
+    pub(crate) fn follows(&self, log: LogId) -> bool {
+        self.logs.lock().as_ref().is_some_and(|logs| logs.binary_search(&log).is_ok())
+    }
+
+    /// The logs it follows.
+    pub(crate) fn logs(&self) -> Vec<LogId> {
+        self.logs.lock().clone().unwrap_or_default()
+    }
+
+    /// Passes a reply on to the call that waits for it. One that nobody waits for is dropped.
+    pub(crate) fn finish(&self, reply: v1::Reply) {
+        let again = reply.error.as_ref().is_some_and(v1::Error::retryable);
+        let pending = self.session.lock().finish(reply.id, again, Instant::now());
+        if let Some(Pending { method, lane, .. }) = pending {
+            self.reply(&lane, reply, Some(method));
+        }
+    }
+
+    /// Answers a call that was not sent on, or whose fate is unknown.
+    pub(crate) fn refuse(&self, id: u32, error: &v1::Error) {
+        let pending = self.session.lock().refuse(id, Instant::now());
+        if let Some(Pending { lane, .. }) = pending {
+            self.reply_error(&lane, id, error.clone());
+        }
+    }
+
+    /// Answers a call that does not wait for a reply.
+    pub(crate) fn reply_error(&self, lane: &Lane, id: u32, error: v1::Error) {
+        self.reply(lane, v1::Reply { id, body: Bytes::new(), error: Some(error) }, None);
+    }
+
+    fn reply(&self, lane: &Lane, reply: v1::Reply, method: Option<&'static Method>) {
+        let frame = server_frame::Frame::Reply(reply);
+        match lane {
+            Lane::Main => _ = self.outlet.send(frame, method),
+            // There is a place for each call that waits. It fails only when the stream is gone.
+            Lane::Stream(replies) => _ = replies.try_send(wire::encode(Format::Stream, frame, method)),
+        }
+    }
+}

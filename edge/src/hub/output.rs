@@ -1,0 +1,74 @@
+//! What a session wants done, done.
+
+use std::{sync::Arc, time::Instant};
+
+use gogochat_proto::{
+    close::CloseCode,
+    limits,
+    node::{self, edge_item::Item},
+    v1::{self, client_frame},
+};
+
+use super::{Hub, admission, call, session_open};
+use crate::{
+    clients::Peer,
+    metrics as names,
+    session::{Output, calls::Lane},
+};
+
+/// Takes a frame of a client's.
+///
+/// # Errors
+/// The session has to end.
+pub(super) async fn receive(
+    hub: &Arc<Hub>,
+    peer: &Arc<Peer>,
+    frame: client_frame::Frame,
+    lane: Lane,
+) -> Result<(), CloseCode> {
+    metrics::counter!(names::FRAMES_IN).increment(1);
+    let frame = match frame {
+        client_frame::Frame::Marks(marks) => client_frame::Frame::Marks(followed(peer, marks)),
+        other => other,
+    };
+    let output = peer.session.lock().receive(frame, lane, Instant::now())?;
+    if let Some(output) = output {
+        perform(hub, peer, output).await;
+    }
+    Ok(())
+}
+
+/// Does what a session wants done.
+pub(super) async fn perform(hub: &Arc<Hub>, peer: &Arc<Peer>, output: Output) {
+    match output {
+        Output::Open(hello) => {
+            if admission::admit(hub, peer, &hello) {
+                session_open::open(hub, peer);
+            } else {
+                peer.outlet.close(CloseCode::Overloaded);
+            }
+        }
+        Output::Ordered { call, begun } => call::ordered(hub, peer, call, begun).await,
+        Output::Unordered(call, method) => call::unordered(hub, peer, call, method),
+        Output::Refuse(id, lane, error) => peer.reply_error(&lane, id, error),
+        Output::Marks(marks) => hub.offer(peer, Item::Marks(node::MarksUp { session: peer.id, marks })),
+        Output::Ephemeral(log, ephemeral) => {
+            if peer.follows(log) {
+                let ephemeral = node::EphemeralUp { session: peer.id, log_id: log.to_bytes(), ephemeral };
+                hub.offer(peer, Item::Ephemeral(ephemeral));
+            }
+        }
+        Output::Send(frame) => {
+            peer.outlet.send(frame, None);
+        }
+    }
+}
+
+/// The marks of logs that the session follows: others mean nothing, and would crowd out those that
+/// do. One that names no log stays, and ends the session.
+fn followed(peer: &Peer, mut marks: v1::Marks) -> v1::Marks {
+    if marks.marks.len() <= limits::MAX_MARKS {
+        marks.marks.retain(|mark| mark.conversation_id.parse().map_or(true, |log| peer.follows(log)));
+    }
+    marks
+}
