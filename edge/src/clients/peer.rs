@@ -1,10 +1,6 @@
 //! One connected client.
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, atomic::AtomicBool},
-    time::Instant,
-};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use gogochat_proto::{
@@ -16,14 +12,12 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{
-    openings::Place,
     session::{
         Session,
         calls::{Lane, Pending},
         wire::{self, Format},
     },
     transport::outlet::Outlet,
-    upstream::Home,
 };
 
 /// A connected client.
@@ -35,18 +29,10 @@ pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     /// "ws", "wss" or "wt".
     pub(crate) kind: &'static str,
-    /// Its session.
+    /// Its session: all that may change but what it is subscribed to.
     pub(crate) session: Mutex<Session>,
-    /// The core that it is open at, or is being opened at.
-    pub(crate) home: Mutex<Option<Home>>,
-    /// It was sent Welcome: nothing else comes before that.
-    pub(crate) welcomed: AtomicBool,
     /// Its session, which was moving to another core, may have arrived there.
     pub(crate) arrived: Notify,
-    /// Its place among those that are being opened.
-    pub(crate) opening: Mutex<Option<Place>>,
-    /// Its core has refused it for the moment, and is to be asked again.
-    pub(crate) ask_again: AtomicBool,
     /// The way out to it.
     pub(crate) outlet: Arc<Outlet>,
     /// The logs it follows, sorted; `None` once it has gone and may follow none. The registry's.
@@ -61,11 +47,7 @@ impl Peer {
             address,
             kind,
             session: Mutex::new(Session::new(now)),
-            home: Mutex::default(),
-            welcomed: AtomicBool::new(false),
             arrived: Notify::new(),
-            opening: Mutex::default(),
-            ask_again: AtomicBool::new(false),
             outlet,
             logs: Mutex::new(Some(Vec::new())),
         }

@@ -28,13 +28,16 @@ pub(super) fn admit(hub: &Hub, peer: &Peer, hello: &v1::Hello) -> bool {
         session.set_ticket_use(ticket_use);
         metrics::counter!(names::TICKETS, "use" => use_name(ticket_use)).increment(1);
     }
-    let whom = match peer.session.lock().asks() {
+    let mut session = peer.session.lock();
+    let whom = match session.asks() {
         Some(Asked::Ticket(principal, _)) => Whom::Known(principal.user),
         _ => Whom::New(peer.address),
     };
     let place = hub.openings.take(whom);
     let admitted = place.is_some();
-    *peer.opening.lock() = place;
+    if let Some(place) = place {
+        session.set_place(place);
+    }
     admitted
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gogochat_proto::ids::LogId;
 
 use super::{Hub, session_open};
-use crate::upstream::{self, CoreStream, Home, interest};
+use crate::upstream::{self, CoreStream, interest};
 
 /// The sessions of a core and the logs that somebody here is subscribed to. Until it is sent it is
 /// kept as 8 bytes a session and 16 a log.
@@ -24,11 +24,11 @@ impl Announcement {
         let mut sessions = hub.registry.ids();
         sessions.retain(|id| {
             let Some(peer) = hub.registry.peer(*id) else { return false };
-            let mut home = peer.home.lock();
-            if home.is_none() && !session_open::requests(&peer).is_empty() {
-                *home = Some(Home::at(&core));
+            let mut session = peer.session.lock();
+            if session.home().is_none() && !session_open::requests(&peer, &session).is_empty() {
+                session.set_home(&core);
             }
-            home.as_ref().is_some_and(|home| home.core().id == core.id)
+            session.is_home(&core)
         });
         let logs = hub.registry.logs();
         Self { hub, core, sessions, logs }
@@ -41,9 +41,9 @@ impl upstream::Announcement for Announcement {
         if let Some(id) = sessions.pop() {
             if let Some(peer) = hub.registry.peer(id) {
                 // Held while it is sent, so that the session's end is sent after it.
-                let home = peer.home.lock();
-                if home.as_ref().is_some_and(|home| home.core().id == core.id) {
-                    for request in session_open::requests(&peer) {
+                let session = peer.session.lock();
+                if session.is_home(core) {
+                    for request in session_open::requests(&peer, &session) {
                         core.send(request);
                     }
                 }

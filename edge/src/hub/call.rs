@@ -15,7 +15,7 @@ use crate::{
     clients::Peer,
     metrics as names,
     principal::Principal,
-    session::{Way, calls::Begun},
+    session::{CallRoute, calls::Begun},
     upstream::Away,
 };
 
@@ -30,10 +30,10 @@ pub(super) async fn ordered(hub: &Hub, peer: &Arc<Peer>, call: v1::Call, Begun {
         let arrived = peer.arrived.notified();
         tokio::pin!(arrived);
         arrived.as_mut().enable();
-        let (way, left) = peer.session.lock().way(number);
-        hub.leave_stream(peer, left);
-        match way {
-            Way::Open(stream) => {
+        let route = peer.session.lock().route(number);
+        match route {
+            CallRoute::Open { stream, left } => {
+                hub.leave_stream(peer, left);
                 let command = node::Command {
                     awaited,
                     session: peer.id,
@@ -47,9 +47,9 @@ pub(super) async fn ordered(hub: &Hub, peer: &Arc<Peer>, call: v1::Call, Begun {
                 }
                 return;
             }
-            Way::Closed => break,
-            Way::Gone => return,
-            Way::Wait => {
+            CallRoute::Closed => break,
+            CallRoute::Gone => return,
+            CallRoute::Wait => {
                 if tokio::time::timeout_at(deadline, arrived).await.is_err() {
                     break;
                 }

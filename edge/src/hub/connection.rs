@@ -105,17 +105,17 @@ async fn receive_datagram(hub: &Arc<Hub>, peer: &Arc<Peer>, datagram: Bytes) -> 
 
 /// The client is gone, or is about to be: nothing is kept of it, here and at the cores.
 fn leave(hub: &Hub, peer: &Arc<Peer>) {
-    // Not when the client has answered the close, which it may never do.
-    *peer.opening.lock() = None;
     let (principal, marks, streams) = {
         let mut session = peer.session.lock();
+        // Not when the client has answered the close, which it may never do.
+        session.give_place_back();
         (session.principal(), session.last_marks(Instant::now()), session.streams())
     };
     if !marks.is_empty() {
         hub.offer(peer, Item::Marks(node::MarksUp { session: peer.id, marks }));
     }
     hub.registry.remove(peer, principal, |log| hub.end_interest(log));
-    let home = peer.home.lock().take();
+    let home = peer.session.lock().leave_home();
     let close = || Item::Close(node::SessionClose { session: peer.id });
     // While it moves it is open elsewhere as well.
     for stream in streams.filter(|stream| home.as_ref().is_none_or(|home| !home.core().has(*stream))) {

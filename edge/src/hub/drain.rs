@@ -58,7 +58,7 @@ async fn calls_finished(hub: &Hub) {
 /// Tells a client to go elsewhere within `left`. `false`: it is being opened, and nothing comes before
 /// Welcome.
 fn send_away(hub: &Hub, peer: &Peer, left: Duration, target: impl FnOnce() -> String) -> bool {
-    let welcomed = peer.welcomed.load(Ordering::Relaxed);
+    let welcomed = peer.session.lock().is_welcomed();
     if welcomed {
         let left = left.as_millis().next_multiple_of(DRAIN_STEP.as_millis());
         let left = i32::try_from(left).unwrap_or(i32::MAX);

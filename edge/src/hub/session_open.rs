@@ -1,6 +1,6 @@
 //! A session at its core: asked for, opened, refused, moved to another.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use gogochat_proto::{
@@ -18,26 +18,28 @@ use crate::{
     clock::{instant_of, now_ms},
     metrics as names,
     principal::Principal,
-    session::Asked,
+    session::{Asked, Opened, Session},
     tickets::TokenHash,
-    upstream::{CoreStream, Home},
+    upstream::CoreStream,
 };
 
 /// Has a core open the session: its home, or one that becomes its home. Where no core takes sessions,
 /// the first that attaches opens it.
 pub(super) fn open(hub: &Hub, peer: &Arc<Peer>) {
     loop {
-        let mut home = peer.home.lock();
-        let core = match home.as_ref() {
-            Some(home) if home.core().takes() => home.core().clone(),
-            _ => {
-                let Some(core) = hub.upstreams.pick() else { return };
-                *home = Some(Home::at(&core));
-                core
-            }
+        let (core, asked) = {
+            let mut session = peer.session.lock();
+            let core = match session.home() {
+                Some(home) if home.takes() => home.clone(),
+                _ => {
+                    let Some(core) = hub.upstreams.pick() else { return };
+                    session.set_home(&core);
+                    core
+                }
+            };
+            let Some(asked) = session.asks() else { return };
+            (core, asked)
         };
-        drop(home);
-        let Some(asked) = peer.session.lock().asks() else { return };
         if core.send(request(peer, asked)) {
             return;
         }
@@ -45,8 +47,7 @@ pub(super) fn open(hub: &Hub, peer: &Arc<Peer>) {
 }
 
 /// What a core is asked that a session is to be open at.
-pub(super) fn requests(peer: &Peer) -> Vec<Item> {
-    let session = peer.session.lock();
+pub(super) fn requests(peer: &Peer, session: &Session) -> Vec<Item> {
     let known = session.principal().map(Asked::Live);
     known.into_iter().chain(session.asks()).map(|asked| request(peer, asked)).collect()
 }
@@ -63,9 +64,8 @@ fn request(peer: &Peer, asked: Asked) -> Item {
 
 /// A core has opened a session.
 pub(super) fn opened(hub: &Hub, opened: &node::SessionOpened, core: &CoreStream, stream: u64) {
-    let here = |peer: &Arc<Peer>| peer.home.lock().as_ref().is_some_and(|home| home.core().id == core.id);
     let peer = hub.registry.peer(opened.session);
-    let Some(peer) = peer.as_ref().filter(|peer| here(peer)) else {
+    let Some(peer) = peer.as_ref().filter(|peer| peer.session.lock().is_home(core)) else {
         // It left, or found another home, while this core was being asked. One that has not left yet
         // says so when it does.
         if peer.is_none_or(|peer| !peer.session.lock().is_open_on(|stream| core.has(stream))) {
@@ -80,15 +80,17 @@ pub(super) fn opened(hub: &Hub, opened: &node::SessionOpened, core: &CoreStream,
     if hub.signed_out.lock().contains_key(&principal.device) {
         return peer.outlet.close(CloseCode::SignedOut);
     }
-    // It asked, or the stream to the core was opened anew, of which it needs to know nothing.
     let checked = TokenHash::from_slice(&opened.token_hash);
-    let answers = peer.session.lock().opened(principal, instant_of(opened.expires_ms), stream, checked);
-    let Some((asked, passed)) = answers else { return peer.outlet.close(CloseCode::TokenInvalid) };
-    hub.leave_stream(peer, passed);
+    let outcome = peer.session.lock().opened(principal, instant_of(opened.expires_ms), stream, checked);
+    let abandoned = match outcome {
+        Opened::Mismatch => return peer.outlet.close(CloseCode::TokenInvalid),
+        Opened::Answer { abandoned } | Opened::Move { abandoned } => abandoned,
+    };
+    hub.leave_stream(peer, abandoned);
     if !hub.registry.identify(peer, principal, hub.limits.sessions_per_user) {
         return peer.outlet.close(CloseCode::RateLimited);
     }
-    if asked {
+    if matches!(outcome, Opened::Answer { .. }) {
         welcome(hub, peer, principal, opened);
     }
     reconcile(hub, peer, principal, opened);
@@ -98,6 +100,12 @@ pub(super) fn opened(hub: &Hub, opened: &node::SessionOpened, core: &CoreStream,
 
 fn welcome(hub: &Hub, peer: &Peer, principal: Principal, opened: &node::SessionOpened) {
     metrics::counter!(names::OPENED, "transport" => peer.kind).increment(1);
+    let ticket = hub.ticket(peer, opened.expires_ms);
+    let ticket_use = {
+        let mut session = peer.session.lock();
+        session.give_place_back();
+        session.ticket_use()
+    };
     let welcome = v1::Welcome {
         session_id: peer.id.to_string(),
         user_id: principal.user.to_string(),
@@ -105,12 +113,11 @@ fn welcome(hub: &Hub, peer: &Peer, principal: Principal, opened: &node::SessionO
         own_seq: opened.own_seq,
         heartbeat_ms: HEARTBEAT.as_millis() as i32,
         time_ms: now_ms(),
-        ticket: hub.ticket(peer, opened.expires_ms),
-        ticket_use: peer.session.lock().ticket_use().into(),
+        ticket,
+        ticket_use: ticket_use.into(),
     };
-    *peer.opening.lock() = None;
     peer.outlet.send(server_frame::Frame::Welcome(welcome), None);
-    peer.welcomed.store(true, Ordering::Relaxed);
+    peer.session.lock().set_welcomed();
 }
 
 /// Subscribes the session to its user's logs, and to no others.
@@ -138,63 +145,52 @@ fn reconcile(hub: &Hub, peer: &Arc<Peer>, principal: Principal, opened: &node::S
 
 /// A core has refused to open a session.
 pub(super) fn refused(hub: &Hub, refused: &node::SessionRefused, core: &Arc<CoreStream>) {
-    if let Some(peer) = hub.registry.peer(refused.session)
-        && peer.home.lock().as_ref().is_some_and(|home| home.core().id == core.id)
-    {
-        if core.is_leaving() && rehome(hub, &peer, core, false) {
-            return;
-        }
-        if refused.error.as_ref().is_some_and(v1::Error::retryable) && may_ask_again(&peer, core) {
-            peer.ask_again.store(true, Ordering::Relaxed);
-            return;
-        }
-        let code = refused.error.as_ref().and_then(|error| ErrorCode::from_name(&error.code));
-        peer.outlet.close(match code {
-            Some(ErrorCode::TokenExpired) => CloseCode::TokenExpired,
-            Some(ErrorCode::RateLimited) => CloseCode::RateLimited,
-            Some(ErrorCode::TokenInvalid | ErrorCode::Unauthenticated | ErrorCode::PermissionDenied) => {
-                CloseCode::TokenInvalid
-            }
-            _ => CloseCode::Unavailable,
-        });
+    let Some(peer) = hub.registry.peer(refused.session).filter(|peer| peer.session.lock().is_home(core)) else { return };
+    if core.is_leaving() && rehome(hub, &peer, core, false) {
+        return;
     }
-}
-
-/// Whether a live session that a core refuses for the moment goes on: a crowd of them comes to that
-/// core when another is lost. One that is open there ends: the core has closed it, and would refuse
-/// its calls for good.
-fn may_ask_again(peer: &Peer, core: &CoreStream) -> bool {
-    let session = peer.session.lock();
-    session.is_live() && !session.is_open_on(|stream| core.has(stream))
+    let for_now = refused.error.as_ref().is_some_and(v1::Error::retryable);
+    if for_now && peer.session.lock().refused_for_now(|stream| core.has(stream)) {
+        return;
+    }
+    let code = refused.error.as_ref().and_then(|error| ErrorCode::from_name(&error.code));
+    peer.outlet.close(match code {
+        Some(ErrorCode::TokenExpired) => CloseCode::TokenExpired,
+        Some(ErrorCode::RateLimited) => CloseCode::RateLimited,
+        Some(ErrorCode::TokenInvalid | ErrorCode::Unauthenticated | ErrorCode::PermissionDenied) => {
+            CloseCode::TokenInvalid
+        }
+        _ => CloseCode::Unavailable,
+    });
 }
 
 /// Asks once more for a live session that its core refused for the moment. To be called now and then.
 pub(super) fn ask_again(peer: &Peer) {
-    if peer.ask_again.swap(false, Ordering::Relaxed) {
-        let home = peer.home.lock();
-        if let Some(home) = home.as_ref() {
-            // Where the core takes nothing any more, it is lost, and the session finds another home.
-            let _ = requests(peer).into_iter().all(|item| home.core().send(item));
-        }
+    let mut session = peer.session.lock();
+    if session.take_ask_again()
+        && let Some(home) = session.home()
+    {
+        // Where the core takes nothing any more, it is lost, and the session finds another home.
+        let _ = requests(peer, &session).into_iter().all(|item| home.send(item));
     }
 }
 
 /// Opens a session of this core's at another one. `false`: there is none, and where this core is lost
 /// the session has no home for now.
 pub(super) fn rehome(hub: &Hub, peer: &Arc<Peer>, from: &Arc<CoreStream>, lost: bool) -> bool {
-    let mut home = peer.home.lock();
-    if home.as_ref().is_none_or(|home| home.core().id != from.id) {
+    let mut session = peer.session.lock();
+    if !session.is_home(from) {
         return true;
     }
-    // Asked while the home is held: a core that is lost after that finds the session to be its own.
+    // The session is held meanwhile: a core that is lost after that finds the session to be its own.
     while let Some(core) = hub.upstreams.pick().filter(|core| core.id != from.id) {
-        if requests(peer).into_iter().all(|item| core.send(item)) {
-            *home = Some(Home::at(&core));
+        if requests(peer, &session).into_iter().all(|item| core.send(item)) {
+            session.set_home(&core);
             return true;
         }
     }
     if lost {
-        *home = None;
+        session.leave_home();
     }
     false
 }

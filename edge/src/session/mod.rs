@@ -7,7 +7,10 @@ mod marks;
 pub(crate) mod queue;
 pub(crate) mod wire;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use gogochat_proto::{
@@ -27,14 +30,19 @@ use self::{
     heartbeat::{Beat, Heartbeat},
     marks::Marks,
 };
-use crate::{principal::Principal, tickets::TokenHash};
+use crate::{
+    openings::Place,
+    principal::Principal,
+    tickets::TokenHash,
+    upstream::{CoreStream, Home},
+};
 
 /// What is to be done.
 #[derive(Debug)]
 pub(crate) enum Output {
     /// Have the core open the session, or go on with another token of the same device.
     Open(v1::Hello),
-    /// Send an ordered call on: see [`Session::way`].
+    /// Send an ordered call on: see [`Session::route`].
     Ordered { call: v1::Call, begun: Begun },
     /// Send a call on by itself.
     Unordered(v1::Call, &'static Method),
@@ -59,11 +67,34 @@ pub(crate) enum Asked {
     Live(Principal),
 }
 
+/// What it means that a core has opened a session. Where the session was about to move to yet another
+/// stream, that one is `abandoned`: it goes on there no more, and the core there need not keep it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// It is open for somebody else, or nobody has asked: it has to end.
+    Mismatch,
+    /// This answers the client's Hello.
+    Answer {
+        /// See [`Opened`].
+        abandoned: Option<u64>,
+    },
+    /// The session moves, or the stream to its core was opened anew. The client need not know.
+    Move {
+        /// See [`Opened`].
+        abandoned: Option<u64>,
+    },
+}
+
 /// Where an ordered call is to go now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// On this stream.
-    Open(u64),
+pub(crate) enum CallRoute {
+    /// On this stream. The session has `left` another by that.
+    Open {
+        /// The stream.
+        stream: u64,
+        /// The stream that the session has left.
+        left: Option<u64>,
+    },
     /// The session is open on none.
     Closed,
     /// The session moves to another core: what came before has to be answered first.
@@ -87,6 +118,14 @@ pub(crate) struct Session {
     marks: Marks,
     ephemerals: Bucket,
     ticket_use: TicketUse,
+    /// The core that it is open at, or is being opened at.
+    home: Option<Home>,
+    /// Its place among those that are being opened.
+    place: Option<Place>,
+    /// It was sent Welcome: nothing else comes before that.
+    welcomed: bool,
+    /// Its core has refused it for the moment, and is to be asked again.
+    ask_again: bool,
 }
 
 #[derive(Debug)]
@@ -112,6 +151,10 @@ impl Session {
             marks: Marks::default(),
             ephemerals: Bucket::new(EPHEMERALS_A_SECOND, EPHEMERALS_AT_ONCE, now),
             ticket_use: TicketUse::Unspecified,
+            home: None,
+            place: None,
+            welcomed: false,
+            ask_again: false,
         }
     }
 
@@ -171,21 +214,22 @@ impl Session {
         self.unfinished = unfinished.then(|| self.unfinished.unwrap_or(now));
     }
 
-    /// The core has opened the session on its stream of this number; `checked` is the token that it found to be the device's, if it was asked about one. `None`:
-    /// for somebody else than it was open for; `true`: that answers the client's Hello. Where it was open on another one, [`Self::settle`] says when it has left
-    /// that. The stream that comes with it is one where it is open as well and goes on no more: where it was about to move, until it moved here.
+    /// A core has opened the session on its stream of this number. `checked` is the token that the core
+    /// found to be the device's, if it was asked about one. Where the session was open on another
+    /// stream, [`Self::settle`] says when it has left that.
     pub(crate) fn opened(
         &mut self,
         principal: Principal,
         expires: Option<Instant>,
         stream: u64,
         checked: Option<TokenHash>,
-    ) -> Option<(bool, Option<u64>)> {
+    ) -> Opened {
         let answers = match &mut self.phase {
-            Phase::Live { principal: before, .. } if *before != principal => return None,
+            Phase::Live { principal: before, .. } if *before != principal => return Opened::Mismatch,
             Phase::Live { expires: lapses, token, renewal, .. } => {
                 *lapses = expires;
-                // What answers the session's move to another core says nothing of a token that is being asked about as well.
+                // What answers the session's move to another core says nothing of a token that is being
+                // asked about as well.
                 let renewed = renewal.take_if(|renewal| checked == Some(TokenHash::of(renewal)));
                 if let Some(renewed) = &renewed {
                     *token = TokenHash::of(renewed);
@@ -198,16 +242,71 @@ impl Session {
                 true
             }
             // The core was asked nothing.
-            Phase::New { .. } => return None,
+            Phase::New { .. } => return Opened::Mismatch,
         };
-        let passed = match self.stream {
+        let abandoned = match self.stream {
             Some(before) if before != stream => self.next.replace(stream).filter(|next| *next != stream),
             _ => {
                 self.stream = Some(stream);
                 self.next.take()
             }
         };
-        Some((answers, passed))
+        if answers { Opened::Answer { abandoned } } else { Opened::Move { abandoned } }
+    }
+
+    /// The core that the session is open at, or is being opened at.
+    pub(crate) fn home(&self) -> Option<&Arc<CoreStream>> {
+        self.home.as_ref().map(Home::core)
+    }
+
+    /// Whether this core is the session's home.
+    pub(crate) fn is_home(&self, core: &CoreStream) -> bool {
+        self.home().is_some_and(|home| home.id == core.id)
+    }
+
+    /// The session is being opened at this core.
+    pub(crate) fn set_home(&mut self, core: &Arc<CoreStream>) {
+        self.home = Some(Home::at(core));
+    }
+
+    /// The session has no home for now. Gives the one that it had.
+    pub(crate) fn leave_home(&mut self) -> Option<Home> {
+        self.home.take()
+    }
+
+    /// The session has a place among those that are being opened.
+    pub(crate) fn set_place(&mut self, place: Place) {
+        self.place = Some(place);
+    }
+
+    /// The session is being opened no more: its place is given back.
+    pub(crate) fn give_place_back(&mut self) {
+        self.place = None;
+    }
+
+    /// The client was sent Welcome.
+    pub(crate) fn set_welcomed(&mut self) {
+        self.welcomed = true;
+    }
+
+    /// Whether the client was sent Welcome.
+    pub(crate) fn is_welcomed(&self) -> bool {
+        self.welcomed
+    }
+
+    /// Its core has refused it for the moment. `true`: the core is to be asked again. A live session
+    /// need not end by such a refusal: a crowd of them comes to a core when another is lost. It ends
+    /// where it is open on a stream to that core, as `is_to_core` says: the core has closed it, and
+    /// would refuse its calls for good.
+    pub(crate) fn refused_for_now(&mut self, is_to_core: impl Fn(u64) -> bool) -> bool {
+        let again = self.is_live() && !self.is_open_on(is_to_core);
+        self.ask_again |= again;
+        again
+    }
+
+    /// Whether its core is to be asked again, once.
+    pub(crate) fn take_ask_again(&mut self) -> bool {
+        std::mem::take(&mut self.ask_again)
     }
 
     /// A session that moves has arrived once no ordered call waits any more. Gives the stream that it has left.
@@ -220,16 +319,16 @@ impl Session {
         self.stream.replace(next)
     }
 
-    /// Where the ordered call of this number goes, and the stream that the session has left by that.
-    pub(crate) fn way(&mut self, number: u64) -> (Way, Option<u64>) {
+    /// Where the ordered call of this number goes.
+    pub(crate) fn route(&mut self, number: u64) -> CallRoute {
         if !self.calls.has(number) {
-            return (Way::Gone, None);
+            return CallRoute::Gone;
         }
         if self.next.is_some() && self.calls.has_before(number) {
-            return (Way::Wait, None);
+            return CallRoute::Wait;
         }
         let left = self.arrive();
-        (self.stream.map_or(Way::Closed, Way::Open), left)
+        self.stream.map_or(CallRoute::Closed, |stream| CallRoute::Open { stream, left })
     }
 
     /// Whether it is open, or about to arrive, on a stream that `is_one` says is one of those meant.
