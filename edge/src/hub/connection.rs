@@ -5,22 +5,21 @@
 
 use std::{sync::Arc, time::Instant};
 
-use bytes::Bytes;
 use gogochat_proto::{
     close::CloseCode,
-    frame, limits,
+    limits,
     node::{self, edge_item::Item},
-    v1::{self, client_frame},
+    v1,
 };
 use tokio::task::JoinSet;
 
-use super::{Hub, call_stream, output};
+use super::{Hub, call_stream, datagram::Datagrams, output};
 use crate::{
     clients::Peer,
     listen::ServeSession,
     metrics as names,
     session::calls::Lane,
-    transport::{Incoming, Transport, close_code},
+    transport::{Incoming, Transport},
 };
 
 impl ServeSession for Hub {
@@ -34,6 +33,7 @@ impl ServeSession for Hub {
         let kind = transport.kind();
         let peer = self.registry.add(transport.outlet().clone(), transport.address(), kind, Instant::now());
         metrics::gauge!(names::SESSIONS, "transport" => kind).increment(1.0);
+        transport.set_datagrams(Datagrams::new(self.clone(), peer.clone()));
         let code = converse(&self, &peer, &mut transport).await;
         leave(&self, &peer);
         metrics::gauge!(names::SESSIONS, "transport" => kind).decrement(1.0);
@@ -59,7 +59,6 @@ async fn converse(hub: &Arc<Hub>, peer: &Arc<Peer>, transport: &mut Transport) -
                 peer.session.lock().whole();
                 unreadable(peer, id, error)
             }
-            Incoming::Datagram(datagram) => receive_datagram(hub, peer, datagram).await,
             Incoming::CallStream(stream) => {
                 while streams.try_join_next().is_some() {}
                 if streams.len() >= limits::MAX_CALL_STREAMS {
@@ -89,18 +88,6 @@ fn unreadable(peer: &Peer, id: u32, error: v1::Error) -> Result<(), CloseCode> {
     peer.session.lock().unreadable(id, Instant::now())?;
     peer.reply_error(&Lane::Main, id, error);
     Ok(())
-}
-
-/// Only what may be lost comes as a datagram.
-async fn receive_datagram(hub: &Arc<Hub>, peer: &Arc<Peer>, datagram: Bytes) -> Result<(), CloseCode> {
-    match frame::client_frame(datagram).map_err(close_code)? {
-        frame @ client_frame::Frame::Ephemeral(_) if peer.session.lock().is_live() => {
-            output::receive(hub, peer, frame, Lane::Main).await
-        }
-        // It may have overtaken Hello.
-        client_frame::Frame::Ephemeral(_) => Ok(()),
-        _ => Err(CloseCode::ProtocolError),
-    }
 }
 
 /// The client is gone, or is about to be: nothing is kept of it, here and at the cores.

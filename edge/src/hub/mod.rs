@@ -8,6 +8,7 @@ mod announce;
 mod call;
 mod call_stream;
 mod connection;
+mod datagram;
 mod delivery;
 pub(crate) mod dispatch;
 pub(crate) mod drain;

@@ -2,8 +2,10 @@
 
 use std::{sync::Arc, time::Instant};
 
+use bytes::Bytes;
 use gogochat_proto::{
     close::CloseCode,
+    ids::LogId,
     limits,
     node::{self, edge_item::Item},
     v1::{self, client_frame},
@@ -26,16 +28,23 @@ pub(super) async fn receive(
     frame: client_frame::Frame,
     lane: Lane,
 ) -> Result<(), CloseCode> {
+    if let Some(output) = take(peer, frame, lane)? {
+        perform(hub, peer, output).await;
+    }
+    Ok(())
+}
+
+/// Takes a frame of a client's, and gives what its session wants done.
+///
+/// # Errors
+/// The session has to end.
+pub(super) fn take(peer: &Peer, frame: client_frame::Frame, lane: Lane) -> Result<Option<Output>, CloseCode> {
     metrics::counter!(names::FRAMES_IN).increment(1);
     let frame = match frame {
         client_frame::Frame::Marks(marks) => client_frame::Frame::Marks(followed(peer, marks)),
         other => other,
     };
-    let output = peer.session.lock().receive(frame, lane, Instant::now())?;
-    if let Some(output) = output {
-        perform(hub, peer, output).await;
-    }
-    Ok(())
+    peer.session.lock().receive(frame, lane, Instant::now())
 }
 
 /// Does what a session wants done.
@@ -52,15 +61,18 @@ pub(super) async fn perform(hub: &Arc<Hub>, peer: &Arc<Peer>, output: Output) {
         Output::Unordered(call, method) => call::unordered(hub, peer, call, method),
         Output::Refuse(id, lane, error) => peer.reply_error(&lane, id, error),
         Output::Marks(marks) => hub.offer(peer, Item::Marks(node::MarksUp { session: peer.id, marks })),
-        Output::Ephemeral(log, ephemeral) => {
-            if peer.follows(log) {
-                let ephemeral = node::EphemeralUp { session: peer.id, log_id: log.to_bytes(), ephemeral };
-                hub.offer(peer, Item::Ephemeral(ephemeral));
-            }
-        }
+        Output::Ephemeral(log, ephemeral) => relay(hub, peer, log, ephemeral),
         Output::Send(frame) => {
             peer.outlet.send(frame, None);
         }
+    }
+}
+
+/// Passes typing on, if the session is subscribed to the log.
+pub(super) fn relay(hub: &Hub, peer: &Peer, log: LogId, ephemeral: Bytes) {
+    if peer.follows(log) {
+        let ephemeral = node::EphemeralUp { session: peer.id, log_id: log.to_bytes(), ephemeral };
+        hub.offer(peer, Item::Ephemeral(ephemeral));
     }
 }
 

@@ -1,6 +1,5 @@
 //! What a client's connection gives, whatever carries it.
 
-use bytes::Bytes;
 use gogochat_proto::{
     close::CloseCode,
     frame::FrameError,
@@ -13,8 +12,6 @@ pub(crate) enum Incoming {
     Frame(client_frame::Frame),
     /// A call whose body is not its method's request: its id, and what its reply says.
     Unreadable(u32, v1::Error),
-    /// A frame that came as a datagram.
-    Datagram(Bytes),
     /// The client opened a further stream for calls.
     CallStream(CallStream),
     /// All that has come was given; `true` when it ends within a frame.

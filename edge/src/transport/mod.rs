@@ -17,7 +17,7 @@ use std::sync::Arc;
 use gogochat_proto::close::CloseCode;
 
 pub(crate) use self::incoming::{CallStream, Incoming, close_code};
-use self::{outlet::Outlet, websocket::WebSocket, webtransport::WebTransport};
+use self::{outlet::Outlet, streams::TakeDatagram, websocket::WebSocket, webtransport::WebTransport};
 
 /// A client's connection, whatever carries it.
 pub(crate) enum Transport {
@@ -49,6 +49,14 @@ impl Transport {
         match self {
             Self::WebSocket(it) => it.address(),
             Self::WebTransport(it) => it.address(),
+        }
+    }
+
+    /// Has the session's datagrams, where it has any, taken where they are read. To be called once.
+    pub(crate) fn set_datagrams(&self, datagrams: impl TakeDatagram + 'static) {
+        match self {
+            Self::WebSocket(_) => {}
+            Self::WebTransport(it) => it.set_datagrams(datagrams),
         }
     }
 

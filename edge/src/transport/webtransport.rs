@@ -18,11 +18,11 @@ use super::{
     incoming::{CallStream, Incoming, PAUSE_READING, close_code},
     origin::{self, Came},
     outlet::{Outlet, Pipe},
-    streams::{Arrival, Inbox, Sessions, Stream},
+    streams::{Inbox, Sessions, Stream, TakeDatagram},
 };
 use crate::{
     config::Limits,
-    session::{bucket::Bucket, wire::Format},
+    session::wire::Format,
 };
 
 /// A stream of an HTTP/3 request.
@@ -40,7 +40,6 @@ pub(crate) struct WebTransport {
     outlet: Arc<Outlet>,
     live: Option<quinn::RecvStream>,
     decoder: frame::Decoder,
-    datagrams: Bucket,
     idle: bool,
 }
 
@@ -88,14 +87,13 @@ pub(crate) async fn accept(
         outlet: Outlet::new(Format::Stream, pipe, limits),
         live: None,
         decoder: frame::Decoder::default(),
-        datagrams: Bucket::new(DATAGRAMS_A_SECOND, DATAGRAMS_AT_ONCE, Instant::now()),
         idle: false,
     })
 }
 
 enum Event {
     Control(Option<Bytes>),
-    Arrival(Arrival),
+    Stream(Stream),
     Live(Option<Bytes>),
     Other,
 }
@@ -109,6 +107,11 @@ impl WebTransport {
     /// The client's address.
     pub(crate) fn address(&self) -> IpAddr {
         self.connection.remote_address().ip().to_canonical()
+    }
+
+    /// Has the session's datagrams taken where they are read. To be called once.
+    pub(crate) fn set_datagrams(&self, datagrams: impl TakeDatagram + 'static) {
+        self.inbox.set_datagrams(datagrams);
     }
 
     /// The next of what comes.
@@ -130,13 +133,7 @@ impl WebTransport {
                     Ok(true) => return Incoming::Gone,
                     Err(capsule::InvalidCapsule) => return Incoming::Broken(CloseCode::ProtocolError),
                 },
-                Event::Arrival(Arrival::Datagram(datagram)) => {
-                    if self.datagrams.take(Instant::now()) {
-                        return Incoming::Datagram(datagram);
-                    }
-                    metrics::counter!(crate::metrics::DATAGRAMS_SHED).increment(1);
-                }
-                Event::Arrival(Arrival::Stream(stream)) => {
+                Event::Stream(stream) => {
                     if let Some(incoming) = self.stream(stream) {
                         return incoming;
                     }
@@ -193,7 +190,7 @@ impl WebTransport {
             data = control.recv_data() => {
                 Event::Control(data.ok().flatten().map(|mut data| data.copy_to_bytes(data.remaining())))
             }
-            arrival = inbox.next() => Event::Arrival(arrival),
+            stream = inbox.next() => Event::Stream(stream),
             chunk = read(live), if reading && live.is_some() => Event::Live(chunk),
             () = poll_fn(|context| outlet.poll_flush(context)), if blocked => Event::Other,
             () = outlet.woken() => Event::Other,
@@ -256,8 +253,6 @@ const PROTOCOL: &str = "gogochat.v1.proto";
 const MAX_SESSIONS: usize = 4;
 /// Above everything else on the connection: a page of history never delays a message.
 const LIVE_PRIORITY: i32 = 10;
-const DATAGRAMS_A_SECOND: f32 = 100.0;
-const DATAGRAMS_AT_ONCE: f32 = 200.0;
 const MAX_CHUNK: usize = 16 * 1024;
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
