@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     hub::{Hub, dispatch::Dispatch, drain, resync, sweep},
     listen::{Service, Sockets},
-    routes::{Shared, Way},
+    routes::{Scheme, Site},
 };
 
 pub use self::{
@@ -41,14 +41,14 @@ pub use self::{
 /// An edge whose sockets are bound, before it serves: its addresses are known.
 pub struct Bound {
     sockets: Sockets,
-    shared: Arc<Shared>,
+    site: Arc<Site>,
     cores: Cores,
     stop: CancellationToken,
 }
 
 /// A running edge. Dropped, it ends at once; see [`Edge::drain`].
 pub struct Edge {
-    shared: Arc<Shared>,
+    site: Arc<Site>,
     endpoints: Vec<quinn::Endpoint>,
     http: Vec<SocketAddr>,
     edge: Vec<SocketAddr>,
@@ -70,8 +70,8 @@ impl Edge {
     pub async fn bind(config: EdgeConfig, cores: Cores) -> Result<Bound, BindError> {
         let sockets = Sockets::bind(&config)?;
         let hub = Hub::new(&config);
-        let shared = Arc::new(Shared { hub, config: Arc::new(config) });
-        Ok(Bound { sockets, shared, cores, stop: CancellationToken::new() })
+        let site = Arc::new(Site { hub, config: Arc::new(config) });
+        Ok(Bound { sockets, site, cores, stop: CancellationToken::new() })
     }
 
     /// Binds and serves: [`Self::bind`] and [`Bound::start`].
@@ -97,13 +97,13 @@ impl Edge {
     /// Something to look at this edge with.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle { hub: self.shared.hub.clone() }
+        Handle { hub: self.site.hub.clone() }
     }
 
-    /// Takes no new sessions, tells every client to go elsewhere, lets calls under way finish, and closes what is left at the deadline. Clients are shared out
+    /// Takes no new sessions, tells every client to go elsewhere, lets calls under way finish, and closes what is left at the deadline. Clients are site out
     /// among `targets`, the URLs of other edges; without any they dial the address again that they have.
     pub async fn drain(self, deadline: Duration, targets: &[String]) {
-        let hub = &self.shared.hub;
+        let hub = &self.site.hub;
         drain::drain(hub, deadline, targets).await;
         self.stop.cancel();
         hub.tasks.close();
@@ -137,18 +137,18 @@ impl Bound {
     /// Something to look at the edge with.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle { hub: self.shared.hub.clone() }
+        Handle { hub: self.site.hub.clone() }
     }
 
     /// Serves. What HTTP asks for and the edge does not know goes to `app`; `inside` is served on the clear addresses alone.
     #[must_use]
     pub fn start(self, app: Router, inside: Router) -> Edge {
-        let Self { sockets, shared, cores, stop } = self;
-        attach(&shared.hub, cores, &stop);
-        watch(&shared.hub, &stop);
+        let Self { sockets, site, cores, stop } = self;
+        attach(&site.hub, cores, &stop);
+        watch(&site.hub, &stop);
         let (http, edge) = (sockets.http_addresses(), sockets.edge_addresses());
-        let endpoints = listen(&shared, sockets, app, inside, &stop);
-        Edge { shared, endpoints, http, edge, stop }
+        let endpoints = listen(&site, sockets, app, inside, &stop);
+        Edge { site, endpoints, http, edge, stop }
     }
 }
 
@@ -166,15 +166,15 @@ fn watch(hub: &Arc<Hub>, stop: &CancellationToken) {
 
 /// Phase 3: lets clients in.
 fn listen(
-    shared: &Arc<Shared>,
+    site: &Arc<Site>,
     sockets: Sockets,
     app: Router,
     inside: Router,
     stop: &CancellationToken,
 ) -> Vec<quinn::Endpoint> {
-    let secure = routes::router(shared.clone(), app.clone(), Way::Secure);
-    let clear = routes::router(shared.clone(), app, Way::Clear).merge(inside);
-    let (host, config, tasks) = (shared.hub.clone(), shared.config.clone(), shared.hub.tasks.clone());
+    let secure = routes::router(site.clone(), app.clone(), Scheme::Secure);
+    let clear = routes::router(site.clone(), app, Scheme::Clear).merge(inside);
+    let (host, config, tasks) = (site.hub.clone(), site.config.clone(), site.hub.tasks.clone());
     sockets.serve(Service { host, secure, clear, config, tasks, stop: stop.clone() })
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::{
     session::{
         Session,
-        calls::{Lane, Pending},
+        calls::{Pending, ReplyTo},
         wire::{self, Format},
     },
     transport::outlet::Outlet,
@@ -35,8 +35,9 @@ pub(crate) struct Peer {
     pub(crate) arrived: Notify,
     /// The way out to it.
     pub(crate) outlet: Arc<Outlet>,
-    /// The logs it follows, sorted; `None` once it has gone and may follow none. The registry's.
-    pub(super) logs: Mutex<Option<Vec<LogId>>>,
+    /// The logs that it is subscribed to, sorted. `None` once it has gone: it may be subscribed to none.
+    /// Only the registry changes them.
+    pub(super) subscriptions: Mutex<Option<Vec<LogId>>>,
 }
 
 impl Peer {
@@ -49,48 +50,48 @@ impl Peer {
             session: Mutex::new(Session::new(now)),
             arrived: Notify::new(),
             outlet,
-            logs: Mutex::new(Some(Vec::new())),
+            subscriptions: Mutex::new(Some(Vec::new())),
         }
     }
 
-    /// Whether it follows the log.
-    pub(crate) fn follows(&self, log: LogId) -> bool {
-        self.logs.lock().as_ref().is_some_and(|logs| logs.binary_search(&log).is_ok())
+    /// Whether it is subscribed to the log.
+    pub(crate) fn is_subscribed(&self, log: LogId) -> bool {
+        self.subscriptions.lock().as_ref().is_some_and(|logs| logs.binary_search(&log).is_ok())
     }
 
-    /// The logs it follows.
-    pub(crate) fn logs(&self) -> Vec<LogId> {
-        self.logs.lock().clone().unwrap_or_default()
+    /// The logs that it is subscribed to.
+    pub(crate) fn subscriptions(&self) -> Vec<LogId> {
+        self.subscriptions.lock().clone().unwrap_or_default()
     }
 
     /// Passes a reply on to the call that waits for it. One that nobody waits for is dropped.
     pub(crate) fn finish(&self, reply: v1::Reply) {
         let again = reply.error.as_ref().is_some_and(v1::Error::retryable);
         let pending = self.session.lock().finish(reply.id, again, Instant::now());
-        if let Some(Pending { method, lane, .. }) = pending {
-            self.reply(&lane, reply, Some(method));
+        if let Some(Pending { method, reply_to, .. }) = pending {
+            self.reply(&reply_to, reply, Some(method));
         }
     }
 
     /// Answers a call that was not sent on, or whose fate is unknown.
     pub(crate) fn refuse(&self, id: u32, error: &v1::Error) {
         let pending = self.session.lock().refuse(id, Instant::now());
-        if let Some(Pending { lane, .. }) = pending {
-            self.reply_error(&lane, id, error.clone());
+        if let Some(Pending { reply_to, .. }) = pending {
+            self.reply_error(&reply_to, id, error.clone());
         }
     }
 
     /// Answers a call that does not wait for a reply.
-    pub(crate) fn reply_error(&self, lane: &Lane, id: u32, error: v1::Error) {
-        self.reply(lane, v1::Reply { id, body: Bytes::new(), error: Some(error) }, None);
+    pub(crate) fn reply_error(&self, to: &ReplyTo, id: u32, error: v1::Error) {
+        self.reply(to, v1::Reply { id, body: Bytes::new(), error: Some(error) }, None);
     }
 
-    fn reply(&self, lane: &Lane, reply: v1::Reply, method: Option<&'static Method>) {
+    fn reply(&self, to: &ReplyTo, reply: v1::Reply, method: Option<&'static Method>) {
         let frame = server_frame::Frame::Reply(reply);
-        match lane {
-            Lane::Main => _ = self.outlet.send(frame, method),
+        match to {
+            ReplyTo::Session => _ = self.outlet.send(frame, method),
             // There is a place for each call that waits. It fails only when the stream is gone.
-            Lane::Stream(replies) => _ = replies.try_send(wire::encode(Format::Stream, frame, method)),
+            ReplyTo::CallStream(replies) => _ = replies.try_send(wire::encode(Format::Stream, frame, method)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The clients that are connected, their users, and the logs that they follow.
+//! The clients that are connected, their users, and the logs that they are subscribed to.
 
 use std::{
     net::IpAddr,
@@ -30,13 +30,13 @@ struct Log {
     have: i64,
     /// Which cores were asked to replay what is missing, and when: each whose event could not be delivered.
     asked: Vec<(u32, Instant)>,
-    /// Which were asked to replay what only some followers lack, who came later.
+    /// Which were asked to replay what only some subscribers lack, who came later.
     asked_for_some: Vec<(u32, Instant)>,
-    followers: Vec<Follower>,
+    subscribers: Vec<Subscriber>,
 }
 
 #[derive(Debug)]
-struct Follower {
+struct Subscriber {
     peer: Arc<Peer>,
     have: i64,
 }
@@ -67,7 +67,7 @@ impl Registry {
 
     /// Its user is known now. `false`: the user has `most` sessions already.
     pub(crate) fn identify(&self, peer: &Peer, principal: Principal, most: usize) -> bool {
-        let logs = peer.logs.lock();
+        let logs = peer.subscriptions.lock();
         if logs.is_none() {
             return true;
         }
@@ -82,11 +82,12 @@ impl Registry {
         room
     }
 
-    /// A client has gone. `last` is called, in order with other changes of that log, for each log that nobody follows any more.
+    /// A client has gone. `last` is called for each log that nobody is subscribed to any more, in order
+    /// with other changes of that log.
     pub(crate) fn remove(&self, peer: &Peer, principal: Option<Principal>, mut last: impl FnMut(LogId)) {
         self.peers.remove(&peer.id);
         // From here on nothing is added.
-        let logs = peer.logs.lock().take();
+        let logs = peer.subscriptions.lock().take();
         if let Some(principal) = principal
             && let Entry::Occupied(mut entry) = self.users.entry(principal.user)
         {
@@ -96,23 +97,24 @@ impl Registry {
             }
         }
         for log in logs.into_iter().flatten() {
-            self.unfollow(peer, log, &mut last);
+            self.drop_subscriber(peer, log, &mut last);
         }
     }
 
-    /// Has a client follow a log from after `from_seq`. `ask` is called, in order with other changes of that log, when what comes after a seq has to be sent: to
-    /// an edge that hears the log from now on, or (`false`) to one that heard it already.
+    /// Subscribes a client to a log, from after `from_seq`. `ask` is called when what comes after a seq has
+    /// to be sent, in order with other changes of that log. `true`: it is the first subscriber here;
+    /// `false`: the log is sent here already, and only this client lacks some of it.
     pub(crate) fn subscribe(&self, peer: &Arc<Peer>, log: LogId, from_seq: i64, ask: impl FnOnce(i64, bool)) {
         // Held to the end: it either is there when the client goes, and is taken away, or is not added any more.
-        let mut logs = peer.logs.lock();
+        let mut logs = peer.subscriptions.lock();
         let Some(logs) = logs.as_mut() else { return };
         let Err(place) = logs.binary_search(&log) else { return };
         logs.insert(place, log);
-        let follower = Follower { peer: peer.clone(), have: from_seq };
+        let subscriber = Subscriber { peer: peer.clone(), have: from_seq };
         match self.logs.entry(log) {
             Entry::Vacant(entry) => {
-                let followers = vec![follower];
-                let log = Log { have: from_seq, asked: Vec::new(), asked_for_some: Vec::new(), followers };
+                let subscribers = vec![subscriber];
+                let log = Log { have: from_seq, asked: Vec::new(), asked_for_some: Vec::new(), subscribers };
                 ask(entry.insert(log).have, true);
             }
             Entry::Occupied(mut entry) => {
@@ -122,20 +124,20 @@ impl Registry {
                     // Whoever has an event that this one is not ready for is asked as well.
                     entry.get_mut().asked_for_some = Vec::new();
                 }
-                entry.get_mut().followers.push(follower);
+                entry.get_mut().subscribers.push(subscriber);
             }
         }
     }
 
-    /// Has a client no longer follow a log; `last` as in [`Self::remove`].
+    /// Ends a client's subscription to a log; `last` as in [`Self::remove`].
     pub(crate) fn unsubscribe(&self, peer: &Peer, log: LogId, last: impl FnMut(LogId)) {
         {
-            let mut logs = peer.logs.lock();
+            let mut logs = peer.subscriptions.lock();
             let Some(logs) = logs.as_mut() else { return };
             let Ok(place) = logs.binary_search(&log) else { return };
             logs.remove(place);
         }
-        self.unfollow(peer, log, last);
+        self.drop_subscriber(peer, log, last);
     }
 
     /// Decides about an event that came from a core, and gathers who gets it.
@@ -152,13 +154,13 @@ impl Registry {
             log.asked = Vec::new();
         }
         let mut behind = None;
-        for follower in log.followers.iter_mut().filter(|follower| follower.have < seq) {
-            if follower.have + 1 == seq {
-                follower.have = seq;
-                to.push(follower.peer.clone());
+        for subscriber in log.subscribers.iter_mut().filter(|subscriber| subscriber.have < seq) {
+            if subscriber.have + 1 == seq {
+                subscriber.have = seq;
+                to.push(subscriber.peer.clone());
             } else {
                 // It came later and lacks some before: this one comes again behind those.
-                behind = Some(behind.map_or(follower.have, |have: i64| have.min(follower.have)));
+                behind = Some(behind.map_or(subscriber.have, |have: i64| have.min(subscriber.have)));
             }
         }
         match behind {
@@ -168,11 +170,11 @@ impl Registry {
         }
     }
 
-    /// Gathers who follows a log.
-    pub(crate) fn followers(&self, log: LogId, to: &mut Vec<Arc<Peer>>) {
+    /// Gathers who is subscribed to a log.
+    pub(crate) fn subscribers(&self, log: LogId, to: &mut Vec<Arc<Peer>>) {
         to.clear();
         if let Some(log) = self.logs.get(&log) {
-            to.extend(log.followers.iter().map(|follower| follower.peer.clone()));
+            to.extend(log.subscribers.iter().map(|subscriber| subscriber.peer.clone()));
         }
     }
 
@@ -197,7 +199,7 @@ impl Registry {
         self.peers.len()
     }
 
-    /// Every log that somebody follows.
+    /// Every log that somebody is subscribed to.
     pub(crate) fn logs(&self) -> Vec<LogId> {
         self.logs.iter().map(|log| *log.key()).collect()
     }
@@ -207,26 +209,27 @@ impl Registry {
         self.peers.iter().map(|peer| *peer.key()).collect()
     }
 
-    /// Calls `tell`, in order with other changes of that log, with what has come of a log to all who follow it, if anybody does.
-    pub(crate) fn announce(&self, log: LogId, tell: impl FnOnce(i64)) {
+    /// Calls `send` with the seq up to which all subscribers of a log have it, if there are any, in order
+    /// with other changes of that log.
+    pub(crate) fn announce(&self, log: LogId, send: impl FnOnce(i64)) {
         if let Some(log) = self.logs.get(&log) {
-            let least = log.followers.iter().map(|follower| follower.have).min().unwrap_or(log.have);
-            tell(least.min(log.have));
+            let least = log.subscribers.iter().map(|subscriber| subscriber.have).min().unwrap_or(log.have);
+            send(least.min(log.have));
         }
     }
 
-    /// Everything of a log up to here has come, if anybody follows it.
+    /// Everything of a log up to here has come, if anybody is subscribed to it.
     pub(crate) fn have(&self, log: LogId) -> Option<i64> {
         self.logs.get(&log).map(|log| log.have)
     }
 
-    fn unfollow(&self, peer: &Peer, log: LogId, mut last: impl FnMut(LogId)) {
+    fn drop_subscriber(&self, peer: &Peer, log: LogId, mut last: impl FnMut(LogId)) {
         let Entry::Occupied(mut entry) = self.logs.entry(log) else { return };
-        let followers = &mut entry.get_mut().followers;
-        if let Some(index) = followers.iter().position(|follower| follower.peer.id == peer.id) {
-            followers.swap_remove(index);
+        let subscribers = &mut entry.get_mut().subscribers;
+        if let Some(index) = subscribers.iter().position(|subscriber| subscriber.peer.id == peer.id) {
+            subscribers.swap_remove(index);
         }
-        if followers.is_empty() {
+        if subscribers.is_empty() {
             last(log);
             entry.remove();
         }

@@ -3,14 +3,7 @@
 use gogochat_proto::v1::{self, TicketUse};
 
 use super::Hub;
-use crate::{
-    clients::Peer,
-    clock::now_ms,
-    metrics as names,
-    openings::Whom,
-    session::Asked,
-    tickets::TokenHash,
-};
+use crate::{clients::Peer, clock::now_ms, metrics as names, openings::Whom, session::Asked, tickets::TokenHash};
 
 /// Looks at the ticket that a client shows, if any, and gives a session that begins its place among
 /// those that are being opened. `false`: there is none.

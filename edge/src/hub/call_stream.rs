@@ -5,17 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gogochat_proto::{
-    close::CloseCode,
-    frame, limits,
-    v1::client_frame,
-};
+use gogochat_proto::{close::CloseCode, frame, limits, v1::client_frame};
 use tokio::sync::mpsc;
 
 use super::{Hub, output};
 use crate::{
     clients::Peer,
-    session::calls::Lane,
+    session::calls::ReplyTo,
     transport::{CallStream, capsule, close_code},
 };
 
@@ -56,7 +52,9 @@ async fn converse(hub: &Arc<Hub>, peer: &Arc<Peer>, stream: &mut CallStream) -> 
                 return Err(StreamEnd::Session(CloseCode::ProtocolError));
             }
             waiting += 1;
-            output::receive(hub, peer, frame, Lane::Stream(replies.clone())).await.map_err(StreamEnd::Session)?;
+            output::receive(hub, peer, frame, ReplyTo::CallStream(replies.clone()))
+                .await
+                .map_err(StreamEnd::Session)?;
         }
         let reading = open && waiting < CALLS_PER_STREAM;
         let limit = if decoder.is_partial() { limits::FRAME_TIMEOUT } else { IDLE_STREAM };

@@ -18,7 +18,7 @@ use crate::{
     clients::Peer,
     listen::ServeSession,
     metrics as names,
-    session::calls::Lane,
+    session::calls::ReplyTo,
     transport::{Incoming, Transport},
 };
 
@@ -53,7 +53,7 @@ async fn converse(hub: &Arc<Hub>, peer: &Arc<Peer>, transport: &mut Transport) -
         let result = match transport.next(hold).await {
             Incoming::Frame(frame) => {
                 peer.session.lock().whole();
-                output::receive(hub, peer, frame, Lane::Main).await
+                output::receive(hub, peer, frame, ReplyTo::Session).await
             }
             Incoming::Unreadable(id, error) => {
                 peer.session.lock().whole();
@@ -86,7 +86,7 @@ async fn converse(hub: &Arc<Hub>, peer: &Arc<Peer>, transport: &mut Transport) -
 fn unreadable(peer: &Peer, id: u32, error: v1::Error) -> Result<(), CloseCode> {
     metrics::counter!(names::FRAMES_IN).increment(1);
     peer.session.lock().unreadable(id, Instant::now())?;
-    peer.reply_error(&Lane::Main, id, error);
+    peer.reply_error(&ReplyTo::Session, id, error);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use super::{Hub, output};
 use crate::{
     clients::Peer,
     metrics as names,
-    session::{Output, bucket::Bucket, calls::Lane},
+    session::{Output, bucket::Bucket, calls::ReplyTo},
     transport::{close_code, streams::TakeDatagram},
 };
 
@@ -34,7 +34,7 @@ impl Datagrams {
             frame @ client_frame::Frame::Ephemeral(_) => {
                 // It may have overtaken Hello.
                 if self.peer.session.lock().is_live() {
-                    let output = output::take(&self.peer, frame, Lane::Main)?;
+                    let output = output::take(&self.peer, frame, ReplyTo::Session)?;
                     if let Some(Output::Ephemeral(log, ephemeral)) = output {
                         output::relay(&self.hub, &self.peer, log, ephemeral);
                     }

@@ -14,7 +14,7 @@ use crate::{
     metrics as names,
     session::{
         queue::{Class, Pushed},
-        wire::Shared,
+        wire::SharedFrame,
     },
 };
 
@@ -81,7 +81,7 @@ async fn deliver_event(hub: &Hub, event: &node::Fanout, core: u32, to: &mut Vec<
             hub.unsubscribe(&peer, gone);
         }
     }
-    let frame = Shared::new(&event.frame);
+    let frame = SharedFrame::new(&event.frame);
     let class = Class::Event { log, seq: event.seq };
     let (mut dropped, mut resyncs) = (0, 0);
     metrics::counter!(names::DELIVERED).increment(to.len() as u64);
@@ -120,8 +120,8 @@ async fn deliver_event(hub: &Hub, event: &node::Fanout, core: u32, to: &mut Vec<
 
 async fn deliver_ephemeral(hub: &Hub, ephemeral: &node::EphemeralDown, to: &mut Vec<Arc<Peer>>) {
     let Some(log) = LogId::from_slice(&ephemeral.log_id) else { return };
-    hub.registry.followers(log, to);
-    let frame = Shared::new(&ephemeral.frame);
+    hub.registry.subscribers(log, to);
+    let frame = SharedFrame::new(&ephemeral.frame);
     let subject = UserId::from_slice(&ephemeral.subject);
     let keep = ephemeral.kind() == node::EphemeralKind::Watermark;
     let class = Class::Ephemeral {

@@ -81,8 +81,8 @@ impl Downstream for Dispatch {
             core_item::Item::Ephemeral(ephemeral) => self.delivery.ephemeral(ephemeral).await,
             core_item::Item::Revoke(revoke) => self.revoke(&revoke),
             core_item::Item::TicketKey(key) => hub.tickets.learn(&key.id, &key.key, Instant::now()),
-            core_item::Item::DrainMs(ms) => tracing::info!(core = core.core.name, ms, "a core is going away"),
-            core_item::Item::Drained(_) => tracing::info!(core = core.core.name, "a core has told everything"),
+            core_item::Item::DrainMs(ms) => tracing::info!(core = core.node.name, ms, "a core is going away"),
+            core_item::Item::Drained(_) => tracing::info!(core = core.node.name, "a core has told everything"),
         }
     }
 
@@ -97,12 +97,12 @@ impl Downstream for Dispatch {
             session_open::rehome(&self.hub, &peer, core, true);
         }
         if in_order {
-            tracing::info!(core = core.core.name, "a core has ended in good order");
+            tracing::info!(core = core.node.name, "a core has ended in good order");
         } else if self.hub.is_draining() {
-            tracing::info!(core = core.core.name, "detached from a core: this edge goes away");
+            tracing::info!(core = core.node.name, "detached from a core: this edge goes away");
         } else {
             tracing::warn!(
-                core = core.core.name,
+                core = core.node.name,
                 "a core was lost: what it may have committed and not told is looked for"
             );
             resync::core_lost(&self.hub, Instant::now());

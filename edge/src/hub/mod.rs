@@ -75,7 +75,7 @@ impl Hub {
     pub(crate) fn new(config: &EdgeConfig) -> Arc<Self> {
         Arc::new(Self {
             registry: Registry::default(),
-            upstreams: Upstreams::new(config.node.clone(), config.limits.told),
+            upstreams: Upstreams::new(config.node.clone(), config.limits.core_queue),
             resync: Mutex::default(),
             resync_wanted: Notify::new(),
             signed_out: Mutex::default(),

@@ -15,7 +15,7 @@ use super::{Hub, admission, call, session_open};
 use crate::{
     clients::Peer,
     metrics as names,
-    session::{Output, calls::Lane},
+    session::{Output, calls::ReplyTo},
 };
 
 /// Takes a frame of a client's.
@@ -26,9 +26,9 @@ pub(super) async fn receive(
     hub: &Arc<Hub>,
     peer: &Arc<Peer>,
     frame: client_frame::Frame,
-    lane: Lane,
+    reply_to: ReplyTo,
 ) -> Result<(), CloseCode> {
-    if let Some(output) = take(peer, frame, lane)? {
+    if let Some(output) = take(peer, frame, reply_to)? {
         perform(hub, peer, output).await;
     }
     Ok(())
@@ -38,13 +38,13 @@ pub(super) async fn receive(
 ///
 /// # Errors
 /// The session has to end.
-pub(super) fn take(peer: &Peer, frame: client_frame::Frame, lane: Lane) -> Result<Option<Output>, CloseCode> {
+pub(super) fn take(peer: &Peer, frame: client_frame::Frame, reply_to: ReplyTo) -> Result<Option<Output>, CloseCode> {
     metrics::counter!(names::FRAMES_IN).increment(1);
     let frame = match frame {
-        client_frame::Frame::Marks(marks) => client_frame::Frame::Marks(followed(peer, marks)),
+        client_frame::Frame::Marks(marks) => client_frame::Frame::Marks(of_subscriptions(peer, marks)),
         other => other,
     };
-    peer.session.lock().receive(frame, lane, Instant::now())
+    peer.session.lock().receive(frame, reply_to, Instant::now())
 }
 
 /// Does what a session wants done.
@@ -59,7 +59,7 @@ pub(super) async fn perform(hub: &Arc<Hub>, peer: &Arc<Peer>, output: Output) {
         }
         Output::Ordered { call, begun } => call::ordered(hub, peer, call, begun).await,
         Output::Unordered(call, method) => call::unordered(hub, peer, call, method),
-        Output::Refuse(id, lane, error) => peer.reply_error(&lane, id, error),
+        Output::Refuse(id, reply_to, error) => peer.reply_error(&reply_to, id, error),
         Output::Marks(marks) => hub.offer(peer, Item::Marks(node::MarksUp { session: peer.id, marks })),
         Output::Ephemeral(log, ephemeral) => relay(hub, peer, log, ephemeral),
         Output::Send(frame) => {
@@ -70,17 +70,17 @@ pub(super) async fn perform(hub: &Arc<Hub>, peer: &Arc<Peer>, output: Output) {
 
 /// Passes typing on, if the session is subscribed to the log.
 pub(super) fn relay(hub: &Hub, peer: &Peer, log: LogId, ephemeral: Bytes) {
-    if peer.follows(log) {
+    if peer.is_subscribed(log) {
         let ephemeral = node::EphemeralUp { session: peer.id, log_id: log.to_bytes(), ephemeral };
         hub.offer(peer, Item::Ephemeral(ephemeral));
     }
 }
 
-/// The marks of logs that the session follows: others mean nothing, and would crowd out those that
-/// do. One that names no log stays, and ends the session.
-fn followed(peer: &Peer, mut marks: v1::Marks) -> v1::Marks {
+/// The marks of logs that the session is subscribed to: others mean nothing, and would crowd out those
+/// that do. One that names no log stays, and ends the session.
+fn of_subscriptions(peer: &Peer, mut marks: v1::Marks) -> v1::Marks {
     if marks.marks.len() <= limits::MAX_MARKS {
-        marks.marks.retain(|mark| mark.conversation_id.parse().map_or(true, |log| peer.follows(log)));
+        marks.marks.retain(|mark| mark.conversation_id.parse().map_or(true, |log| peer.is_subscribed(log)));
     }
     marks
 }

@@ -133,7 +133,7 @@ fn reconcile(hub: &Hub, peer: &Arc<Peer>, principal: Principal, opened: &node::S
     // Another core may have sent a later change already. Then this view is behind, and what follows in
     // the user's own log mends it.
     let is_latest = hub.registry.have(principal.user.into()).is_none_or(|have| have <= opened.own_seq);
-    for log in peer.logs().into_iter().filter(|_| is_latest) {
+    for log in peer.subscriptions().into_iter().filter(|_| is_latest) {
         if wanted.binary_search_by_key(&log, |(log, _)| *log).is_err() {
             hub.unsubscribe(peer, log);
         }
@@ -145,7 +145,9 @@ fn reconcile(hub: &Hub, peer: &Arc<Peer>, principal: Principal, opened: &node::S
 
 /// A core has refused to open a session.
 pub(super) fn refused(hub: &Hub, refused: &node::SessionRefused, core: &Arc<CoreStream>) {
-    let Some(peer) = hub.registry.peer(refused.session).filter(|peer| peer.session.lock().is_home(core)) else { return };
+    let Some(peer) = hub.registry.peer(refused.session).filter(|peer| peer.session.lock().is_home(core)) else {
+        return;
+    };
     if core.is_leaving() && rehome(hub, &peer, core, false) {
         return;
     }

@@ -26,7 +26,7 @@ use prost::Message as _;
 
 use self::{
     bucket::Bucket,
-    calls::{Begun, Calls, Lane, Pending, Refused},
+    calls::{Begun, Calls, Pending, Refused, ReplyTo},
     heartbeat::{Beat, Heartbeat},
     marks::Marks,
 };
@@ -47,7 +47,7 @@ pub(crate) enum Output {
     /// Send a call on by itself.
     Unordered(v1::Call, &'static Method),
     /// Answer a call with an error.
-    Refuse(u32, Lane, v1::Error),
+    Refuse(u32, ReplyTo, v1::Error),
     /// Send marks on.
     Marks(Vec<node::MarkUp>),
     /// Send typing on, if the session is subscribed to the log.
@@ -165,7 +165,7 @@ impl Session {
     pub(crate) fn receive(
         &mut self,
         frame: client_frame::Frame,
-        lane: Lane,
+        reply_to: ReplyTo,
         now: Instant,
     ) -> Result<Option<Output>, CloseCode> {
         self.heartbeat.heard(now);
@@ -181,7 +181,7 @@ impl Session {
                 Ok(Some(Output::Open(v1::Hello { ticket: Bytes::new(), ..hello })))
             }
             (_, Phase::New { .. } | Phase::Opening { .. }) => Err(CloseCode::ProtocolError),
-            (client_frame::Frame::Call(call), Phase::Live { .. }) => self.call(call, lane, now),
+            (client_frame::Frame::Call(call), Phase::Live { .. }) => self.call(call, reply_to, now),
             (client_frame::Frame::Marks(marks), Phase::Live { .. }) => {
                 let up =
                     self.marks.add(&marks.marks, self.stream.is_some(), now).map_err(|_| CloseCode::ProtocolError)?;
@@ -484,19 +484,19 @@ impl Session {
         self.marks.take(now)
     }
 
-    fn call(&mut self, call: v1::Call, lane: Lane, now: Instant) -> Result<Option<Output>, CloseCode> {
+    fn call(&mut self, call: v1::Call, reply_to: ReplyTo, now: Instant) -> Result<Option<Output>, CloseCode> {
         let Some(method) = method::find(&call.method) else {
             let error = ErrorCode::UnknownMethod.with("there is no such method");
-            return Ok(Some(Output::Refuse(call.id, lane, error)));
+            return Ok(Some(Output::Refuse(call.id, reply_to, error)));
         };
         if self.calls.is_tangled() {
             return Err(CloseCode::Unavailable);
         }
-        match self.calls.begin(&call, method, lane.clone(), now) {
+        match self.calls.begin(&call, method, reply_to.clone(), now) {
             Ok(Some(begun)) => Ok(Some(Output::Ordered { call, begun })),
             Ok(None) => Ok(Some(Output::Unordered(call, method))),
             Err(Refused::Close(code)) => Err(code),
-            Err(Refused::Error(error)) => Ok(Some(Output::Refuse(call.id, lane, error))),
+            Err(Refused::Error(error)) => Ok(Some(Output::Refuse(call.id, reply_to, error))),
         }
     }
 

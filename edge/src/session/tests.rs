@@ -38,7 +38,7 @@ impl Sim {
     }
 
     fn receive(&mut self, frame: client_frame::Frame) -> Result<Option<Output>, CloseCode> {
-        self.session.receive(frame, Lane::Main, self.now)
+        self.session.receive(frame, ReplyTo::Session, self.now)
     }
 
     fn hello(&mut self, token: &str) -> Result<Option<Output>, CloseCode> {
@@ -169,10 +169,7 @@ fn a_token_lapses_unless_renewed() {
     assert_eq!((again, sim.session.token()), (MOVED, Some("newer")));
     assert_eq!(sim.session.bearer(), Some((principal(), TokenHash::of("t"))));
     let checked = Some(TokenHash::of("newer"));
-    assert_eq!(
-        sim.session.opened(principal(), Some(sim.now + Duration::from_secs(20)), 1, checked),
-        ANSWERED
-    );
+    assert_eq!(sim.session.opened(principal(), Some(sim.now + Duration::from_secs(20)), 1, checked), ANSWERED);
     assert_eq!((sim.session.token(), sim.session.bearer()), (None, Some((principal(), TokenHash::of("newer")))));
     assert_eq!(sim.pass(Duration::from_secs(40)).unwrap_err().0, CloseCode::TokenExpired);
 }

@@ -20,10 +20,7 @@ use super::{
     outlet::{Outlet, Pipe},
     streams::{Inbox, Sessions, Stream, TakeDatagram},
 };
-use crate::{
-    config::Limits,
-    session::wire::Format,
-};
+use crate::{config::Limits, session::wire::Format};
 
 /// A stream of an HTTP/3 request.
 pub(crate) type H3Stream = RequestStream<BidiStream<Bytes>, Bytes>;

@@ -24,18 +24,19 @@ use super::{
 };
 use crate::{clock::now_ms, metrics as names};
 
-/// What the cores' messages go to.
+/// Takes what the cores send.
 pub(crate) trait Downstream: Send + Sync + 'static {
     /// What a core has to know first on a new stream.
     type Announcement: Announcement;
 
     /// A stream was opened: what this core has to know first.
     fn attached(&self, core: &Arc<CoreStream>) -> Self::Announcement;
-    /// The core said something, on the stream of this number.
+    /// The core sent an item, on the stream of this number.
     fn item(&self, item: core_item::Item, core: &Arc<CoreStream>, stream: u64) -> impl Future<Output = ()> + Send;
-    /// The stream has ended: what was sent on it may or may not have been seen. `in_order`: after everything that the core has committed was told.
+    /// The stream has ended: what was sent on it may or may not have been seen. `in_order`: before that
+    /// the core sent everything that it has committed.
     fn detached(&self, core: &Arc<CoreStream>, stream: u64, in_order: bool);
-    /// The core goes away: its sessions had better be elsewhere.
+    /// The core goes away: its sessions move to others.
     fn leaving(&self, core: &Arc<CoreStream>);
 }
 
@@ -50,12 +51,12 @@ pub(crate) trait Announcement: Send {
 pub(crate) struct CoreStream {
     /// Its number at this edge: the upper half of its streams' numbers.
     pub(crate) id: u32,
-    /// The core.
-    pub(crate) core: Core,
+    /// Which core it is.
+    pub(crate) node: Core,
     client: NodeServiceClient<NodeService>,
     hello: node::EdgeHello,
-    /// See [`crate::Limits::told`].
-    told: usize,
+    /// See [`crate::Limits::core_queue`].
+    core_queue: usize,
     outbox: Mutex<Outbox>,
     /// Something waits for the stream.
     filled: Notify,
@@ -84,7 +85,8 @@ pub(crate) struct CoreStream {
 #[error("the core is not reachable")]
 pub(crate) struct Away;
 
-/// A session's home: the one core that its calls of the ordered lane go to. Counts as long as it is held.
+/// A session's home: the one core that its calls of the ordered lane go to. While it is held, the
+/// session counts among those of that core.
 #[derive(Debug)]
 pub(crate) struct Home(Arc<CoreStream>);
 
@@ -109,15 +111,21 @@ impl Drop for Home {
 
 impl CoreStream {
     /// A core that is not attached yet: see [`Self::run`].
-    pub(crate) fn new(id: u32, core: Core, hello: node::EdgeHello, told: usize, any_changed: Arc<Notify>) -> Arc<Self> {
+    pub(crate) fn new(
+        id: u32,
+        node: Core,
+        hello: node::EdgeHello,
+        core_queue: usize,
+        any_changed: Arc<Notify>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             id,
-            client: NodeServiceClient::new(core.link.service()).max_decoding_message_size(MAX_BATCH),
-            lives: AtomicBool::new(core.lives),
+            client: NodeServiceClient::new(node.link.service()).max_decoding_message_size(MAX_BATCH),
+            lives: AtomicBool::new(node.lives),
             away: Mutex::new(Some(Instant::now())),
-            core,
+            node,
             hello,
-            told,
+            core_queue,
             outbox: Mutex::default(),
             filled: Notify::new(),
             drained: Notify::new(),
@@ -135,7 +143,7 @@ impl CoreStream {
         self.outbox.lock().is_attached()
     }
 
-    /// Whether it is attached and takes what it is told.
+    /// Whether it is attached and takes what it is sent.
     pub(crate) fn takes(&self) -> bool {
         self.outbox.lock().takes()
     }
@@ -195,7 +203,7 @@ impl CoreStream {
     pub(crate) fn seems_well(&self, now: Instant) -> bool {
         if self.is_leaving() {
             false
-        } else if self.core.runs(Part::Chat) {
+        } else if self.node.runs(Part::Chat) {
             self.is_attached()
         } else {
             self.failed.lock().is_none_or(|failed| now.saturating_duration_since(failed) >= SUSPECT)
@@ -212,11 +220,11 @@ impl CoreStream {
         answer.map(tonic::Response::into_inner)
     }
 
-    /// Says something that the core is told anew after a break: in order with all else, never waiting. While no core is attached it is not needed.
-    /// A core that takes so little that far too much waits is let go: what it has to know is short again on the next stream.
-    /// `false`: it is not attached, is being let go, or has told everything.
+    /// Queues an item that is announced anew after a reconnect, in order with all else. It never waits.
+    /// A core that takes so little that the queue is full is let go: the next stream begins with a short
+    /// announcement. `false`: no core is attached, it is let go, or it has sent everything.
     pub(crate) fn send(&self, item: edge_item::Item) -> bool {
-        let sent = self.outbox.lock().send(item, self.told);
+        let sent = self.outbox.lock().send(item, self.core_queue);
         match sent {
             Sent::Queued => self.filled.notify_one(),
             Sent::Overrun => self.changed.notify_waiters(),
@@ -225,7 +233,8 @@ impl CoreStream {
         sent == Sent::Queued
     }
 
-    /// Waits until so little waits for the stream that a slice of what concerns all logs may be added. `false`: it is not attached, or is being let go.
+    /// Waits until so little waits for the stream that a slice of what concerns all logs may be added.
+    /// `false`: the core is not attached, or is let go.
     pub(crate) async fn room(&self) -> bool {
         loop {
             let (drained, changed) = (self.drained.notified(), self.changed.notified());
@@ -243,17 +252,17 @@ impl CoreStream {
     }
 
     fn has_little(&self) -> bool {
-        self.outbox.lock().len() < SLICE.min(self.told / 2)
+        self.outbox.lock().len() < SLICE.min(self.core_queue / 2)
     }
 
-    /// Sends what is dropped when there is no room.
+    /// Queues an item that is dropped when there is no room.
     pub(crate) fn offer(&self, item: edge_item::Item) {
         if self.outbox.lock().offer(item) {
             self.filled.notify_one();
         }
     }
 
-    /// Sends a command on the stream on which its session is open; waits while the stream is full.
+    /// Queues a command for the stream on which its session is open. It waits while the queue is full.
     ///
     /// # Errors
     /// The stream has broken, or took nothing for 2 s.
@@ -297,7 +306,7 @@ impl CoreStream {
             // The first of a row, and then each 16th: half a minute apart.
             if failures.is_multiple_of(16) {
                 let error = result.err().map(|status| reason(&status));
-                tracing::warn!(core = self.core.name, error, "a core is not attached (tried again)");
+                tracing::warn!(core = self.node.name, error, "a core is not attached (tried again)");
             }
             // Up to 100 ms, 200 ms, ... 2 s.
             let most = (100_u64 << failures.min(5)).min(2_000);
@@ -331,7 +340,8 @@ impl CoreStream {
                 .map_err(|_| tonic::Status::deadline_exceeded("the core did not answer"))??
                 .into_inner()
         };
-        // From here on what is told is kept for this stream; what was there before is announced. What comes between is in both, which does no harm.
+        // From here on what is sent is kept for this stream, and what was there before is announced.
+        // What comes between is in both, which does no harm.
         self.leaving.store(self.retired.is_cancelled(), Ordering::Relaxed);
         self.outbox.lock().open();
         *self.away.lock() = None;
@@ -339,7 +349,7 @@ impl CoreStream {
         self.changed.notify_waiters();
         self.any_changed.notify_waiters();
         metrics::gauge!(names::ATTACHED).increment(1.0);
-        tracing::info!(core = self.core.name, "attached to a core");
+        tracing::info!(core = self.node.name, "attached to a core");
         loop {
             let (changed, drained) = (self.changed.notified(), self.drained.notified());
             if self.outbox.lock().state() == State::Overrun {
@@ -372,8 +382,9 @@ impl CoreStream {
         self.outbox.lock().state() == State::Drained { complete: true }
     }
 
-    /// The core has told everything. This side of the stream ends as well, so that the core knows when it has heard everything. `announced`: what it had to
-    /// know first was told; else it has not told what it did not know to be heard here, and is lost as any other.
+    /// The core has sent everything. This side of the stream ends as well, so that the core knows when it
+    /// has heard everything. If the announcement was incomplete, the core is treated as lost: it did not
+    /// know all that this edge is subscribed to.
     fn drained(&self, announced: bool) {
         self.leave();
         self.outbox.lock().drain(announced);
@@ -405,7 +416,7 @@ impl CoreStream {
         (u64::from(self.id) << 32) | u64::from((stream as u32).wrapping_add(1))
     }
 
-    /// What waits, up to a batch's size: nothing lingers, and a backlog goes together.
+    /// What waits, up to a batch's size. Nothing lingers, and a backlog goes together.
     async fn next_batch(&self, stream: u64) -> Option<node::EdgeBatch> {
         loop {
             let filled = self.filled.notified();
@@ -424,7 +435,7 @@ impl CoreStream {
     }
 }
 
-/// A failure with what led to it: the cause is in the last of them, a certificate that was refused for one.
+/// A failure with what led to it. The cause is in the last of them, as a certificate that was refused.
 fn reason(status: &tonic::Status) -> String {
     let mut said = status.message().to_owned();
     let mut source = std::error::Error::source(status);
@@ -449,14 +460,18 @@ const ATTACH_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
-    use super::{super::{core_link::CoreLink, outbox::MAX_ITEMS}, *};
+    use super::{
+        super::{core_link::CoreLink, outbox::MAX_ITEMS},
+        *,
+    };
 
     #[tokio::test]
     async fn once_the_core_has_told_everything_this_side_ends_behind_what_waits() {
-        // A core that was not told all that it has to know first has not told what it did not know of.
+        // A core that had an incomplete announcement has not sent what it did not know of.
         for announced in [true, false] {
             let link = CoreLink::new(tonic::transport::Endpoint::from_static("http://core").connect_lazy());
-            let upstream = CoreStream::new(1, Core::every_service(link), node::EdgeHello::default(), 10, Arc::default());
+            let upstream =
+                CoreStream::new(1, Core::every_service(link), node::EdgeHello::default(), 10, Arc::default());
             let close = || edge_item::Item::Close(node::SessionClose { session: 1 });
             upstream.outbox.lock().open();
             assert!(upstream.send(close()));
