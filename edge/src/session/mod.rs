@@ -1,9 +1,13 @@
 //! A session without I/O: what comes, and the clock, go in; what is to be done comes out.
+//!
+//! It owns all that a session is: whom it speaks for, its home, the streams on which it is open, the
+//! calls that wait, and its place among those that are being opened.
 
 pub(crate) mod bucket;
 pub(crate) mod calls;
 mod heartbeat;
 mod marks;
+mod outcome;
 pub(crate) mod queue;
 pub(crate) mod wire;
 
@@ -16,17 +20,16 @@ use bytes::Bytes;
 use gogochat_proto::{
     close::CloseCode,
     error::ErrorCode,
-    ids::LogId,
     limits::{FRAME_TIMEOUT, HELLO_TIMEOUT},
-    method::{self, Method},
-    node,
+    method, node,
     v1::{self, TicketUse, client_frame, ephemeral, server_frame},
 };
 use prost::Message as _;
 
+pub(crate) use self::outcome::{Asked, CallRoute, Opened, Output};
 use self::{
     bucket::Bucket,
-    calls::{Begun, Calls, Pending, Refused, ReplyTo},
+    calls::{Calls, Pending, Refused, ReplyTo},
     heartbeat::{Beat, Heartbeat},
     marks::Marks,
 };
@@ -37,79 +40,15 @@ use crate::{
     upstream::{CoreStream, Home},
 };
 
-/// What is to be done.
-#[derive(Debug)]
-pub(crate) enum Output {
-    /// Have the core open the session, or go on with another token of the same device.
-    Open(v1::Hello),
-    /// Send an ordered call on: see [`Session::route`].
-    Ordered { call: v1::Call, begun: Begun },
-    /// Send a call on by itself.
-    Unordered(v1::Call, &'static Method),
-    /// Answer a call with an error.
-    Refuse(u32, ReplyTo, v1::Error),
-    /// Send marks on.
-    Marks(Vec<node::MarkUp>),
-    /// Send typing on, if the session is subscribed to the log.
-    Ephemeral(LogId, Bytes),
-    /// Send a frame to the client.
-    Send(server_frame::Frame),
-}
-
-/// By what a core is to know whose session it opens.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
-    /// The access token.
-    Token(String),
-    /// A good ticket, with the token that it came with.
-    Ticket(Principal, TokenHash),
-    /// It is live already.
-    Live(Principal),
-}
-
-/// What it means that a core has opened a session. Where the session was about to move to yet another
-/// stream, that one is `abandoned`: it goes on there no more, and the core there need not keep it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Opened {
-    /// It is open for somebody else, or nobody has asked: it has to end.
-    Mismatch,
-    /// This answers the client's Hello.
-    Answer {
-        /// See [`Opened`].
-        abandoned: Option<u64>,
-    },
-    /// The session moves, or the stream to its core was opened anew. The client need not know.
-    Move {
-        /// See [`Opened`].
-        abandoned: Option<u64>,
-    },
-}
-
-/// Where an ordered call is to go now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CallRoute {
-    /// On this stream. The session has `left` another by that.
-    Open {
-        /// The stream.
-        stream: u64,
-        /// The stream that the session has left.
-        left: Option<u64>,
-    },
-    /// The session is open on none.
-    Closed,
-    /// The session moves to another core: what came before has to be answered first.
-    Wait,
-    /// It was refused meanwhile.
-    Gone,
-}
-
 /// One client's session.
 #[derive(Debug)]
 pub(crate) struct Session {
     phase: Phase,
-    /// The stream to a core on which the session is open. One that the core has not opened yet on a new stream sends nothing on it.
+    /// The stream to a core on which the session is open. On a new stream nothing is sent before the core
+    /// has opened the session there.
     stream: Option<u64>,
-    /// A stream to another core on which it is open too, and goes on once nothing of before is under way.
+    /// A stream to another core on which it is open too. It goes on there once the calls before are
+    /// answered.
     next: Option<u64>,
     heartbeat: Heartbeat,
     /// Since when a frame has been begun and not finished.
@@ -346,7 +285,8 @@ impl Session {
         self.stream
     }
 
-    /// A stream to a core has broken. Gives the ordered calls without a reply that went there, in order: whether the core saw them is unknown.
+    /// A stream to a core has broken. Gives the ordered calls without a reply that went there, in order:
+    /// whether the core saw them is unknown.
     pub(crate) fn lost(&mut self, stream: u64) -> Vec<u32> {
         if self.next == Some(stream) {
             self.next = None;
@@ -419,7 +359,8 @@ impl Session {
         }
     }
 
-    /// A ticket says whose session it is: the core is asked about the device, and whether the token is that one's still.
+    /// A ticket says whose session it is: the core is asked about the device, and whether the token is
+    /// still that device's.
     pub(crate) fn vouch(&mut self, principal: Principal) {
         if let Phase::Opening { vouched, .. } = &mut self.phase {
             *vouched = Some(principal);
@@ -436,7 +377,8 @@ impl Session {
         self.ticket_use
     }
 
-    /// What the core has been asked and has not answered: about a token, or about a device that a ticket vouches for.
+    /// What the core has been asked and has not answered: about a token, or about a device that a ticket
+    /// vouches for.
     pub(crate) fn asks(&self) -> Option<Asked> {
         match &self.phase {
             Phase::Opening { vouched: Some(principal), token, .. } => {

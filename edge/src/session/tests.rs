@@ -1,9 +1,9 @@
 use gogochat_proto::{
-    ids::{DeviceId, UserId},
+    ids::{DeviceId, LogId, UserId},
     limits::{HEARTBEAT, MARKS_INTERVAL, SILENCE},
 };
 
-use super::*;
+use super::{calls::Begun, *};
 
 const SEND: &str = "gogochat.v1.ChatService/SendMessage";
 const MARK: &str = "gogochat.v1.ChatService/Mark";
