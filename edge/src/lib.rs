@@ -1,5 +1,5 @@
-//! The edge: what clients connect to. WebTransport, WebSocket and HTTP carry sessions; the core behind decides everything. The edge holds no durable state and
-//! decodes no chat payload.
+//! The edge: what clients connect to. WebTransport, WebSocket and HTTP carry sessions; the core behind
+//! decides everything. The edge holds no durable state and decodes no chat payload.
 
 mod address;
 mod clients;
@@ -62,7 +62,8 @@ pub struct Handle {
 }
 
 impl Edge {
-    /// Binds the sockets. `cores` lead to the cores' NodeServices, in this process or over mutual TLS, as they come and go.
+    /// Binds the sockets. `cores` are those that the edge may use, in this process or over mutual TLS, as
+    /// they come and go.
     ///
     /// # Errors
     /// An address cannot be listened on, or TLS cannot be set up.
@@ -100,8 +101,9 @@ impl Edge {
         Handle { hub: self.site.hub.clone() }
     }
 
-    /// Takes no new sessions, tells every client to go elsewhere, lets calls under way finish, and closes what is left at the deadline. Clients are site out
-    /// among `targets`, the URLs of other edges; without any they dial the address again that they have.
+    /// Takes no new sessions, tells every client to go elsewhere, lets calls under way finish, and closes
+    /// what is left at the deadline. Clients are shared out among `targets`, the URLs of other edges.
+    /// Without any they dial again the address that they have.
     pub async fn drain(self, deadline: Duration, targets: &[String]) {
         let hub = &self.site.hub;
         drain::drain(hub, deadline, targets).await;
@@ -140,7 +142,8 @@ impl Bound {
         Handle { hub: self.site.hub.clone() }
     }
 
-    /// Serves. What HTTP asks for and the edge does not know goes to `app`; `inside` is served on the clear addresses alone.
+    /// Serves. HTTP requests that the edge does not know go to `app`. `inside` is served on the clear
+    /// addresses alone.
     #[must_use]
     pub fn start(self, app: Router, inside: Router) -> Edge {
         let Self { sockets, site, cores, stop } = self;
@@ -199,7 +202,8 @@ impl Handle {
         self.hub.upstreams.reach(Instant::now())
     }
 
-    /// Tells every client who is here now to go to one of `targets`, the URLs of other edges, at a moment of its own within a quarter of `within`. Whoever stays is served as before.
+    /// Tells every client who is here now to go to one of `targets`, the URLs of other edges. Each goes at
+    /// a moment of its own within a quarter of `within`. Whoever stays is served as before.
     pub fn send_away(&self, within: Duration, targets: &[String]) {
         drain::send_all_away(&self.hub, within, targets);
     }

@@ -1,4 +1,5 @@
-//! What HTTP serves here, the same over every version: WebSocket, REST, what a page has to know, and the application that the server adds.
+//! What HTTP serves here, the same over every version: WebSocket, REST, the settings of a page, and the
+//! application that the server adds.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -156,7 +157,8 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 
 async fn client_config(State(site): State<Arc<Site>>, scheme: Scheme, request: Request) -> Response {
     let config = &site.config;
-    // Of itself a page may dial where it came from, and nothing else (its Content-Security-Policy). In clear there is no WebTransport.
+    // By its Content-Security-Policy a page may dial where it came from, and nothing else. In clear there
+    // is no WebTransport.
     let own = || {
         let authority = authority(&request).filter(|_| scheme == Scheme::Secure)?;
         Some(format!("https://{authority}/wt"))

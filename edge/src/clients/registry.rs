@@ -105,7 +105,8 @@ impl Registry {
     /// to be sent, in order with other changes of that log. `true`: it is the first subscriber here;
     /// `false`: the log is sent here already, and only this client lacks some of it.
     pub(crate) fn subscribe(&self, peer: &Arc<Peer>, log: LogId, from_seq: i64, ask: impl FnOnce(i64, bool)) {
-        // Held to the end: it either is there when the client goes, and is taken away, or is not added any more.
+        // Held to the end. The subscription is there when the client goes, and is taken away, or it is not
+        // added any more.
         let mut logs = peer.subscriptions.lock();
         let Some(logs) = logs.as_mut() else { return };
         let Err(place) = logs.binary_search(&log) else { return };
@@ -146,7 +147,8 @@ impl Registry {
         let Some(mut log) = self.logs.get_mut(&log) else { return Delivery::Ignore };
         let log = log.value_mut();
         if seq > log.have + 1 {
-            // This event is dropped, and its core takes it as delivered: so that core is asked, even where another is replaying already.
+            // This event is dropped, and its core takes it as delivered. So that core is asked, even where
+            // another is replaying already.
             return if ask(&mut log.asked, core, now) { Delivery::Gap(log.have) } else { Delivery::Wait };
         }
         if seq == log.have + 1 {

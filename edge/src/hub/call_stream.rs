@@ -20,8 +20,8 @@ pub(super) async fn serve(hub: Arc<Hub>, peer: Arc<Peer>, mut stream: CallStream
     let result = converse(&hub, &peer, &mut stream).await;
     match result {
         Ok(()) => _ = stream.send.finish(),
-        Err(StreamEnd::Session(code)) => peer.outlet.close(code),
-        Err(StreamEnd::Stream) => {
+        Err(EarlyEnd::Session(code)) => peer.outlet.close(code),
+        Err(EarlyEnd::Stream) => {
             let code = capsule::http_code(CloseCode::Timeout);
             let _ = (stream.send.reset(code), stream.recv.stop(code));
         }
@@ -29,14 +29,14 @@ pub(super) async fn serve(hub: Arc<Hub>, peer: Arc<Peer>, mut stream: CallStream
 }
 
 /// Why a stream for calls ends early.
-enum StreamEnd {
+enum EarlyEnd {
     /// The whole session has to end.
     Session(CloseCode),
     /// This stream alone.
     Stream,
 }
 
-async fn converse(hub: &Arc<Hub>, peer: &Arc<Peer>, stream: &mut CallStream) -> Result<(), StreamEnd> {
+async fn converse(hub: &Arc<Hub>, peer: &Arc<Peer>, stream: &mut CallStream) -> Result<(), EarlyEnd> {
     let (replies, mut answered) = mpsc::channel(CALLS_PER_STREAM);
     let mut decoder = frame::Decoder::default();
     let mut waiting = 0;
@@ -44,17 +44,17 @@ async fn converse(hub: &Arc<Hub>, peer: &Arc<Peer>, stream: &mut CallStream) -> 
     let mut unfinished: Option<Instant> = None;
     while open || waiting > 0 {
         while waiting < CALLS_PER_STREAM
-            && let Some(bytes) = decoder.next().map_err(|error| StreamEnd::Session(close_code(error)))?
+            && let Some(bytes) = decoder.next().map_err(|error| EarlyEnd::Session(close_code(error)))?
         {
             unfinished = None;
-            let frame = frame::client_frame(bytes).map_err(|error| StreamEnd::Session(close_code(error)))?;
+            let frame = frame::client_frame(bytes).map_err(|error| EarlyEnd::Session(close_code(error)))?;
             if !matches!(frame, client_frame::Frame::Call(_)) {
-                return Err(StreamEnd::Session(CloseCode::ProtocolError));
+                return Err(EarlyEnd::Session(CloseCode::ProtocolError));
             }
             waiting += 1;
             output::receive(hub, peer, frame, ReplyTo::CallStream(replies.clone()))
                 .await
-                .map_err(StreamEnd::Session)?;
+                .map_err(EarlyEnd::Session)?;
         }
         let reading = open && waiting < CALLS_PER_STREAM;
         let limit = if decoder.is_partial() { limits::FRAME_TIMEOUT } else { IDLE_STREAM };
@@ -65,7 +65,7 @@ async fn converse(hub: &Arc<Hub>, peer: &Arc<Peer>, stream: &mut CallStream) -> 
                 unfinished = None;
                 match tokio::time::timeout(IDLE_STREAM, stream.send.write_chunk(reply)).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(_)) | Err(_) => return Err(StreamEnd::Stream),
+                    Ok(Err(_)) | Err(_) => return Err(EarlyEnd::Stream),
                 }
             }
             chunk = stream.recv.read_chunk(MAX_CHUNK, true), if reading => match chunk {
@@ -76,15 +76,15 @@ async fn converse(hub: &Arc<Hub>, peer: &Arc<Peer>, stream: &mut CallStream) -> 
                     }
                     decoder.push(&chunk.bytes);
                 }
-                Ok(None) if decoder.is_partial() => return Err(StreamEnd::Session(CloseCode::ProtocolError)),
+                Ok(None) if decoder.is_partial() => return Err(EarlyEnd::Session(CloseCode::ProtocolError)),
                 Ok(None) => open = false,
-                Err(_) => return Err(StreamEnd::Stream),
+                Err(_) => return Err(EarlyEnd::Stream),
             },
             () = tokio::time::sleep_until((since + limit).into()), if reading && (waiting == 0 || decoder.is_partial()) => {
                 return Err(if decoder.is_partial() {
-                    StreamEnd::Session(CloseCode::Timeout)
+                    EarlyEnd::Session(CloseCode::Timeout)
                 } else {
-                    StreamEnd::Stream
+                    EarlyEnd::Stream
                 });
             }
         }

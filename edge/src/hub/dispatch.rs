@@ -14,9 +14,10 @@ use super::{
     Hub,
     announce::Announcement,
     delivery::{self, DeliveryQueue},
-    resync, session_open,
+    resync,
+    session_open::{self, Leaving},
 };
-use crate::upstream::{CoreStream, Downstream};
+use crate::upstream::{CoreStream, Downstream, StreamEnd};
 
 /// Takes what the cores send. Fan-out goes through a queue of its own, so that no reply waits behind a
 /// large group.
@@ -86,7 +87,7 @@ impl Downstream for Dispatch {
         }
     }
 
-    fn detached(&self, core: &Arc<CoreStream>, stream: u64, in_order: bool) {
+    fn detached(&self, core: &Arc<CoreStream>, stream: u64, end: StreamEnd) {
         let error = ErrorCode::Unavailable.with("the core was lost; whether the call took effect is not known");
         for peer in self.hub.registry.all() {
             let calls = peer.session.lock().lost(stream);
@@ -94,9 +95,9 @@ impl Downstream for Dispatch {
                 peer.refuse(id, &error);
             }
             self.hub.settle(&peer);
-            session_open::rehome(&self.hub, &peer, core, true);
+            session_open::rehome(&self.hub, &peer, core, Leaving::Lost);
         }
-        if in_order {
+        if end == StreamEnd::InOrder {
             tracing::info!(core = core.node.name, "a core has ended in good order");
         } else if self.hub.is_draining() {
             tracing::info!(core = core.node.name, "detached from a core: this edge goes away");
@@ -111,7 +112,7 @@ impl Downstream for Dispatch {
 
     fn leaving(&self, core: &Arc<CoreStream>) {
         for peer in self.hub.registry.all() {
-            session_open::rehome(&self.hub, &peer, core, false);
+            session_open::rehome(&self.hub, &peer, core, Leaving::GoingAway);
         }
     }
 }

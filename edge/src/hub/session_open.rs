@@ -148,7 +148,7 @@ pub(super) fn refused(hub: &Hub, refused: &node::SessionRefused, core: &Arc<Core
     let Some(peer) = hub.registry.peer(refused.session).filter(|peer| peer.session.lock().is_home(core)) else {
         return;
     };
-    if core.is_leaving() && rehome(hub, &peer, core, false) {
+    if core.is_leaving() && rehome(hub, &peer, core, Leaving::GoingAway) == Rehomed::Elsewhere {
         return;
     }
     let for_now = refused.error.as_ref().is_some_and(v1::Error::retryable);
@@ -177,22 +177,39 @@ pub(super) fn ask_again(peer: &Peer) {
     }
 }
 
-/// Opens a session of this core's at another one. `false`: there is none, and where this core is lost
-/// the session has no home for now.
-pub(super) fn rehome(hub: &Hub, peer: &Arc<Peer>, from: &Arc<CoreStream>, lost: bool) -> bool {
+/// Why the sessions of a core have to find another home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// It still answers what was sent to it.
+    GoingAway,
+    /// It answers nothing any more.
+    Lost,
+}
+
+/// Where a session is at home after that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rehomed {
+    /// At another core.
+    Elsewhere,
+    /// Where it was, as there is no other core; nowhere, where its core is lost.
+    NoOther,
+}
+
+/// Opens a session of this core's at another one.
+pub(super) fn rehome(hub: &Hub, peer: &Peer, from: &CoreStream, leaving: Leaving) -> Rehomed {
     let mut session = peer.session.lock();
     if !session.is_home(from) {
-        return true;
+        return Rehomed::Elsewhere;
     }
     // The session is held meanwhile: a core that is lost after that finds the session to be its own.
     while let Some(core) = hub.upstreams.pick().filter(|core| core.id != from.id) {
         if requests(peer, &session).into_iter().all(|item| core.send(item)) {
             session.set_home(&core);
-            return true;
+            return Rehomed::Elsewhere;
         }
     }
-    if lost {
+    if leaving == Leaving::Lost {
         session.leave_home();
     }
-    false
+    Rehomed::NoOther
 }

@@ -248,7 +248,8 @@ impl Session {
         std::mem::take(&mut self.ask_again)
     }
 
-    /// A session that moves has arrived once no ordered call waits any more. Gives the stream that it has left.
+    /// A session that moves has arrived once no ordered call waits any more. Gives the stream that it has
+    /// left.
     pub(crate) fn settle(&mut self) -> Option<u64> {
         if self.calls.has_ordered() { None } else { self.arrive() }
     }

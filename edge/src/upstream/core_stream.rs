@@ -33,11 +33,19 @@ pub(crate) trait Downstream: Send + Sync + 'static {
     fn attached(&self, core: &Arc<CoreStream>) -> Self::Announcement;
     /// The core sent an item, on the stream of this number.
     fn item(&self, item: core_item::Item, core: &Arc<CoreStream>, stream: u64) -> impl Future<Output = ()> + Send;
-    /// The stream has ended: what was sent on it may or may not have been seen. `in_order`: before that
-    /// the core sent everything that it has committed.
-    fn detached(&self, core: &Arc<CoreStream>, stream: u64, in_order: bool);
+    /// The stream has ended: what was sent on it may or may not have been seen.
+    fn detached(&self, core: &Arc<CoreStream>, stream: u64, end: StreamEnd);
     /// The core goes away: its sessions move to others.
     fn leaving(&self, core: &Arc<CoreStream>);
+}
+
+/// How a stream to a core has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StreamEnd {
+    /// In good order: before that the core sent everything that it has committed.
+    InOrder,
+    /// Any other end. The core may have committed what it did not send.
+    Lost,
 }
 
 /// What a core has to know first on a new stream, sent bit by bit as the stream takes it.
@@ -295,8 +303,9 @@ impl CoreStream {
             let attaching = self.attach(&*downstream);
             let result = stop.run_until_cancelled(attaching).await;
             let in_order = matches!(result, Some(Ok(()))) && self.has_said_all();
+            let end = if in_order { StreamEnd::InOrder } else { StreamEnd::Lost };
             if let Some(stream) = self.detach() {
-                downstream.detached(&self, stream, in_order);
+                downstream.detached(&self, stream, end);
                 failures = 0;
             }
             let Some(result) = result else { return };

@@ -27,7 +27,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::core_link::{Core, CoreLink, Cores};
-pub(crate) use self::core_stream::{Announcement, Away, CoreStream, Downstream, Home};
+pub(crate) use self::core_stream::{Announcement, Away, CoreStream, Downstream, Home, StreamEnd};
 
 /// Which cores with `chat` an edge is attached to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,7 +45,8 @@ pub struct OutOfReach {
     pub name: String,
     /// For how long it has not been attached.
     pub away: Duration,
-    /// Whether it is known to be up: then it is the core there that is broken, and what it commits does not come here.
+    /// Whether it is known to be up. Then the path to it is broken, and what it commits does not come
+    /// here.
     pub lives: bool,
 }
 
@@ -77,7 +78,8 @@ impl Upstreams {
         })
     }
 
-    /// Keeps a stream to every core that sessions can be opened at, as the cores come and go, until `stop`.
+    /// Keeps a stream to every core that sessions can be opened at, as the cores come and go, until
+    /// `stop`.
     pub(crate) async fn run(
         self: Arc<Self>,
         mut nodes: Cores,
@@ -176,7 +178,7 @@ impl Upstreams {
         }
     }
 
-    /// The core that a session had best be opened at: of those that take sessions the one with the fewest.
+    /// The core that a session is best opened at: of those that take sessions, the one with the fewest.
     pub(crate) fn pick(&self) -> Option<Arc<CoreStream>> {
         self.cores.read().iter().filter(|core| core.takes_sessions()).min_by_key(|core| core.sessions()).cloned()
     }
@@ -269,7 +271,7 @@ impl Upstreams {
         for core in self.candidates(Service::of(method)) {
             match core.invoke(request.clone()).await {
                 Ok(reply) => {
-                    // The core that signed a device out has no edge attached to send that to.
+                    // That core has no edge attached to which it could send whom it has signed out.
                     for revoke in &reply.revoked {
                         self.send_one(Item::Revoke(revoke.clone()));
                     }
