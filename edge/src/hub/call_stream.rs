@@ -52,9 +52,7 @@ async fn converse(hub: &Arc<Hub>, peer: &Arc<Peer>, stream: &mut CallStream) -> 
                 return Err(EarlyEnd::Session(CloseCode::ProtocolError));
             }
             waiting += 1;
-            output::receive(hub, peer, frame, ReplyTo::CallStream(replies.clone()))
-                .await
-                .map_err(EarlyEnd::Session)?;
+            output::receive(hub, peer, frame, ReplyTo::CallStream(replies.clone())).await.map_err(EarlyEnd::Session)?;
         }
         let reading = open && waiting < CALLS_PER_STREAM;
         let limit = if decoder.is_partial() { limits::FRAME_TIMEOUT } else { IDLE_STREAM };

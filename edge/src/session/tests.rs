@@ -447,3 +447,15 @@ fn typing_is_limited_and_presence_is_not_the_clients_to_tell() {
     let presence = frame(Some(ephemeral::Kind::Presence(v1::Presence::default())));
     assert_eq!(sim.receive(presence).unwrap_err(), CloseCode::ProtocolError);
 }
+
+#[test]
+fn a_live_session_that_is_refused_for_now_is_asked_for_again_once() {
+    let mut opening = Sim::new();
+    opening.hello("t").unwrap();
+    assert!(!opening.session.refused_for_now(|_| false), "one that begins ends by it");
+    let mut sim = Sim::live();
+    assert!(!sim.session.refused_for_now(|stream| stream == 1), "the core has closed it there");
+    assert!(!sim.session.take_ask_again());
+    assert!(sim.session.refused_for_now(|stream| stream == 2));
+    assert!(sim.session.take_ask_again() && !sim.session.take_ask_again());
+}

@@ -209,3 +209,69 @@ const BATCH_ITEMS: usize = 1_024;
 const BATCH_BYTES: usize = 512 * 1024;
 /// A mark on its way: the log's id and two numbers.
 const MARK_BYTES: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(session: u64) -> Item {
+        Item::Close(node::SessionClose { session })
+    }
+
+    /// The outbox of a stream of number 1 that is open.
+    fn open() -> Outbox {
+        let mut outbox = Outbox::default();
+        outbox.begin(1, None);
+        outbox.open();
+        outbox
+    }
+
+    #[test]
+    fn hello_goes_first_and_before_the_stream_is_open() {
+        let mut outbox = Outbox::default();
+        outbox.begin(1, Some(Item::Hello(node::EdgeHello::default())));
+        assert_eq!(outbox.send(close(1), 10), Sent::Closed);
+        assert!(!outbox.is_attached());
+        assert!(
+            matches!(outbox.take(1), Batch::Items(items) if matches!(items[..], [node::EdgeItem { item: Some(Item::Hello(_)) }]))
+        );
+        assert!(matches!(outbox.take(1), Batch::Empty));
+        assert!(matches!(outbox.take(2), Batch::End), "of another stream");
+    }
+
+    #[test]
+    fn an_item_past_the_bound_ends_the_stream() {
+        let mut outbox = open();
+        assert_eq!((outbox.send(close(1), 2), outbox.send(close(2), 2)), (Sent::Queued, Sent::Queued));
+        assert_eq!(outbox.send(close(3), 2), Sent::Overrun);
+        assert_eq!((outbox.send(close(4), 9), outbox.state()), (Sent::Closed, State::Overrun));
+        outbox.drain(true);
+        assert_eq!(outbox.state(), State::Overrun, "what was lost stays lost");
+    }
+
+    #[test]
+    fn a_command_waits_outside_and_goes_on_no_other_stream() {
+        let mut outbox = open();
+        while outbox.len() < MAX_ITEMS {
+            outbox.send(close(1), MAX_ITEMS);
+        }
+        assert!(matches!(outbox.command(node::Command::default(), 1), Offered::Full(_)));
+        assert!(!outbox.offer(close(1)));
+        assert!(matches!(outbox.take(1), Batch::Items(items) if items.len() == BATCH_ITEMS));
+        assert!(matches!(outbox.command(node::Command::default(), 1), Offered::Queued));
+        assert!(matches!(outbox.command(node::Command::default(), 2), Offered::Closed));
+    }
+
+    #[test]
+    fn a_drained_stream_ends_behind_what_waits() {
+        let mut outbox = open();
+        outbox.send(close(1), 10);
+        outbox.drain(true);
+        assert_eq!(outbox.send(close(2), 10), Sent::Closed);
+        assert!(matches!(outbox.command(node::Command::default(), 1), Offered::Closed));
+        assert!(matches!(outbox.take(1), Batch::Items(items) if items.len() == 1));
+        assert_eq!(outbox.state(), State::Draining { complete: true });
+        assert!(matches!(outbox.take(1), Batch::End));
+        assert_eq!(outbox.state(), State::Drained { complete: true });
+    }
+}
