@@ -51,6 +51,7 @@ check:
 	cd web && npm run check
 	cargo fmt --all --check
 	cargo deny --all-features --locked check -D unmatched-skip bans licenses sources
+	scripts/check-layers
 	scripts/prove-rules
 	scripts/check-alone
 	$(CACHE)/python/bin/python scripts/check-deploy

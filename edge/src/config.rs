@@ -1,15 +1,15 @@
-//! What an edge is told at its start.
+//! The settings of an edge.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use rustls::server::ResolvesServerCert;
 
-use crate::Network;
+use crate::address::Network;
 
 /// The settings of an [`crate::Edge`].
 #[derive(Clone)]
 pub struct EdgeConfig {
-    /// The node's name, told to the core.
+    /// The node's name, by which the cores know it.
     pub node: String,
     /// Addresses for HTTP and WebSocket in clear (TCP).
     pub http: Vec<SocketAddr>,
@@ -58,9 +58,9 @@ pub struct Limits {
     /// Connections from one address (of IPv6: one network of 64 bits), loopback apart; the next is turned away. 0: as many as it likes, as is needed behind a
     /// proxy that does not tell where connections come from.
     pub connections_per_address: usize,
-    /// Sessions that a core is being asked about; the next is closed with `overloaded`. The second half is kept for those that show a good ticket: who was here a
-    /// moment ago is not kept waiting by who comes anew. Of those who come anew one address (loopback apart, and counted as its connections are) has an eighth of all, of
-    /// the others one user what `sessions_per_user` says.
+    /// Sessions that a core is being asked about; the next is closed with `overloaded`. Half the slots are
+    /// reserved for ticket holders, of whom one user has at most `sessions_per_user`. Of the others one
+    /// address has at most an eighth of all slots, loopback apart, and counted as its connections are.
     pub opening: usize,
     /// Sessions of one user; the next is closed with `rate_limited`.
     pub sessions_per_user: usize,
@@ -74,9 +74,10 @@ pub struct Limits {
     pub queue_frames: usize,
     /// Bytes in a session's queue, replies included, at which it is closed with `slow_consumer`.
     pub queue_max_bytes: usize,
-    /// What waits for a core's stream that the core has to know and that cannot wait elsewhere: sessions that open and close, what they begin and cease to hear.
-    /// Past it the stream is begun anew. What is announced on a new stream takes no place here.
-    pub told: usize,
+    /// Items that wait for a core's stream and cannot wait elsewhere: sessions that open and close, and
+    /// subscriptions that begin and end. Past it the stream is begun anew. What is announced on a new
+    /// stream takes no place here.
+    pub core_queue: usize,
     /// A session that has taken nothing for so long, while something waits for it, is closed with `slow_consumer`.
     pub stalled: Duration,
     /// A QUIC connection without a session and without a request for so long is closed.
@@ -96,7 +97,7 @@ impl Default for Limits {
             queue_frames: 1_024,
             queue_max_bytes: 4 * 1024 * 1024,
             // A few hundred MiB; many more than there are sessions, as all of them move when a core is lost.
-            told: 1_000_000,
+            core_queue: 1_000_000,
             stalled: Duration::from_secs(30),
             unused: Duration::from_secs(30),
         }

@@ -1,15 +1,15 @@
-//! The edge: what clients connect to. WebTransport, WebSocket and HTTP carry sessions; the core behind decides everything. The edge holds no durable state and
-//! decodes no chat payload.
+//! The edge: what clients connect to. WebTransport, WebSocket and HTTP carry sessions; the core behind
+//! decides everything. The edge holds no durable state and decodes no chat payload.
 
-mod announcement;
+mod address;
+mod clients;
+mod clock;
 mod config;
-mod connection;
-mod fanout;
+mod hub;
 mod listen;
-mod looks;
 pub mod metrics;
 mod openings;
-mod registry;
+mod principal;
 mod routes;
 mod session;
 mod tickets;
@@ -18,50 +18,37 @@ mod upstream;
 
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use axum::Router;
-use gogochat_proto::{
-    close::CloseCode,
-    v1::{self, server_frame},
-};
-use parking_lot::Mutex;
-use tokio::{sync::Notify, time::MissedTickBehavior};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use self::{
-    connection::{Hub, now_ms},
-    fanout::Dispatch,
-    listen::Sockets,
-    openings::Openings,
-    registry::{Peer, Registry},
-    routes::{Shared, Way},
-    tickets::Tickets,
-    upstream::Upstreams,
+    hub::{Hub, dispatch::Dispatch, drain, resync, sweep},
+    listen::{Service, Sockets},
+    routes::{Scheme, Site},
 };
 
 pub use self::{
+    address::{Network, NetworkError},
     config::{EdgeConfig, Limits},
-    listen::{BindError, Network, NetworkError},
+    listen::BindError,
     upstream::{Core, CoreLink, Cores, OutOfReach, Reach},
 };
 
 /// An edge whose sockets are bound, before it serves: its addresses are known.
 pub struct Bound {
     sockets: Sockets,
-    shared: Arc<Shared>,
+    site: Arc<Site>,
     cores: Cores,
     stop: CancellationToken,
 }
 
 /// A running edge. Dropped, it ends at once; see [`Edge::drain`].
 pub struct Edge {
-    shared: Arc<Shared>,
+    site: Arc<Site>,
     endpoints: Vec<quinn::Endpoint>,
     http: Vec<SocketAddr>,
     edge: Vec<SocketAddr>,
@@ -75,27 +62,17 @@ pub struct Handle {
 }
 
 impl Edge {
-    /// Binds the sockets. `cores` lead to the cores' NodeServices, in this process or over mutual TLS, as they come and go.
+    /// Binds the sockets. `cores` are those that the edge may use, in this process or over mutual TLS, as
+    /// they come and go.
     ///
     /// # Errors
     /// An address cannot be listened on, or TLS cannot be set up.
     #[allow(clippy::unused_async, reason = "sockets are registered with the runtime that it runs on")]
     pub async fn bind(config: EdgeConfig, cores: Cores) -> Result<Bound, BindError> {
         let sockets = Sockets::bind(&config)?;
-        let hub = Arc::new(Hub {
-            registry: Registry::default(),
-            upstreams: Upstreams::new(config.node.clone(), config.limits.told),
-            looks: Mutex::default(),
-            look: Notify::new(),
-            signed_out: Mutex::default(),
-            tickets: Tickets::default(),
-            openings: Openings::new(&config.limits),
-            limits: config.limits,
-            tasks: TaskTracker::new(),
-            draining: AtomicBool::new(false),
-        });
-        let shared = Arc::new(Shared { hub, config });
-        Ok(Bound { sockets, shared, cores, stop: CancellationToken::new() })
+        let hub = Hub::new(&config);
+        let site = Arc::new(Site { hub, config: Arc::new(config) });
+        Ok(Bound { sockets, site, cores, stop: CancellationToken::new() })
     }
 
     /// Binds and serves: [`Self::bind`] and [`Bound::start`].
@@ -121,38 +98,15 @@ impl Edge {
     /// Something to look at this edge with.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle { hub: self.shared.hub.clone() }
+        Handle { hub: self.site.hub.clone() }
     }
 
-    /// Takes no new sessions, tells every client to go elsewhere, lets calls under way finish, and closes what is left at the deadline. Clients are shared out
-    /// among `targets`, the URLs of other edges; without any they dial the address again that they have.
+    /// Takes no new sessions, tells every client to go elsewhere, lets calls under way finish, and closes
+    /// what is left at the deadline. Clients are shared out among `targets`, the URLs of other edges.
+    /// Without any they dial again the address that they have.
     pub async fn drain(self, deadline: Duration, targets: &[String]) {
-        let hub = &self.shared.hub;
-        let end = tokio::time::Instant::now() + deadline;
-        hub.draining.store(true, Ordering::Relaxed);
-        let mut turn = targets.iter().cycle();
-        let mut tell = |peer: &Peer| {
-            let left = end.saturating_duration_since(tokio::time::Instant::now());
-            hub.send_away(peer, left, || turn.next().cloned().unwrap_or_default())
-        };
-        let everybody_left = async {
-            // Those that a core is just opening are told once they are welcome: nothing comes before that.
-            let mut untold = hub.registry.all();
-            while hub.registry.len() > 0 {
-                untold.retain(|peer| !tell(peer));
-                tokio::time::sleep(DRAIN_STEP).await;
-            }
-        };
-        let _ = tokio::time::timeout_at(end, everybody_left).await;
-        let calls_finished = async {
-            while hub.registry.all().iter().any(|peer| peer.session.lock().calls_in_flight() > 0) {
-                tokio::time::sleep(DRAIN_STEP).await;
-            }
-        };
-        let _ = tokio::time::timeout(DRAIN_CALLS, calls_finished).await;
-        for peer in hub.registry.all() {
-            peer.outlet.close(CloseCode::Draining);
-        }
+        let hub = &self.site.hub;
+        drain::drain(hub, deadline, targets).await;
         self.stop.cancel();
         hub.tasks.close();
         let _ = tokio::time::timeout(DRAIN_CLOSE, hub.tasks.wait()).await;
@@ -185,24 +139,46 @@ impl Bound {
     /// Something to look at the edge with.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle { hub: self.shared.hub.clone() }
+        Handle { hub: self.site.hub.clone() }
     }
 
-    /// Serves. What HTTP asks for and the edge does not know goes to `app`; `inside` is served on the clear addresses alone.
+    /// Serves. HTTP requests that the edge does not know go to `app`. `inside` is served on the clear
+    /// addresses alone.
     #[must_use]
     pub fn start(self, app: Router, inside: Router) -> Edge {
-        let Self { sockets, shared, cores, stop } = self;
-        let hub = &shared.hub;
-        let dispatch = Dispatch::start(hub.clone());
-        hub.tasks.spawn(hub.upstreams.clone().run(cores, dispatch, hub.tasks.clone(), stop.clone()));
-        hub.tasks.spawn(announcement::look(hub.clone(), stop.clone()));
-        hub.tasks.spawn(sweep(hub.clone(), stop.clone()));
+        let Self { sockets, site, cores, stop } = self;
+        attach(&site.hub, cores, &stop);
+        watch(&site.hub, &stop);
         let (http, edge) = (sockets.http_addresses(), sockets.edge_addresses());
-        let router = routes::router(shared.clone(), app.clone(), Way::Secure);
-        let clear = routes::router(shared.clone(), app, Way::Clear).merge(inside);
-        let endpoints = sockets.serve(&shared, &router, &clear, &stop);
-        Edge { shared, endpoints, http, edge, stop }
+        let endpoints = listen(&site, sockets, app, inside, &stop);
+        Edge { site, endpoints, http, edge, stop }
     }
+}
+
+/// Phase 1 of the start: attaches to the cores.
+fn attach(hub: &Arc<Hub>, cores: Cores, stop: &CancellationToken) {
+    let dispatch = Dispatch::start(hub.clone());
+    hub.tasks.spawn(hub.upstreams.clone().run(cores, dispatch, hub.tasks.clone(), stop.clone()));
+}
+
+/// Phase 2: watches over the cores and the sessions.
+fn watch(hub: &Arc<Hub>, stop: &CancellationToken) {
+    hub.tasks.spawn(resync::run(hub.clone(), stop.clone()));
+    hub.tasks.spawn(sweep::run(hub.clone(), stop.clone()));
+}
+
+/// Phase 3: lets clients in.
+fn listen(
+    site: &Arc<Site>,
+    sockets: Sockets,
+    app: Router,
+    inside: Router,
+    stop: &CancellationToken,
+) -> Vec<quinn::Endpoint> {
+    let secure = routes::router(site.clone(), app.clone(), Scheme::Secure);
+    let clear = routes::router(site.clone(), app, Scheme::Clear).merge(inside);
+    let (host, config, tasks) = (site.hub.clone(), site.config.clone(), site.hub.tasks.clone());
+    sockets.serve(Service { host, secure, clear, config, tasks, stop: stop.clone() })
 }
 
 impl Handle {
@@ -211,7 +187,7 @@ impl Handle {
     /// # Errors
     /// Why it does not.
     pub fn ready(&self) -> Result<(), String> {
-        if self.hub.draining.load(Ordering::Relaxed) {
+        if self.hub.is_draining() {
             return Err("draining".to_owned());
         }
         if !self.hub.upstreams.is_attached() {
@@ -226,12 +202,10 @@ impl Handle {
         self.hub.upstreams.reach(Instant::now())
     }
 
-    /// Tells every client who is here now to go to one of `targets`, the URLs of other edges, at a moment of its own within a quarter of `within`. Whoever stays is served as before.
+    /// Tells every client who is here now to go to one of `targets`, the URLs of other edges. Each goes at
+    /// a moment of its own within a quarter of `within`. Whoever stays is served as before.
     pub fn send_away(&self, within: Duration, targets: &[String]) {
-        let mut turn = targets.iter().cycle();
-        for peer in self.hub.registry.all() {
-            self.hub.send_away(&peer, within, || turn.next().cloned().unwrap_or_default());
-        }
+        drain::send_all_away(&self.hub, within, targets);
     }
 
     /// Sessions at the moment.
@@ -246,33 +220,5 @@ impl Handle {
     }
 }
 
-impl Hub {
-    /// Tells a client to go elsewhere within `left`. `false`: it is being opened, and nothing comes before Welcome.
-    fn send_away(&self, peer: &Peer, left: Duration, target: impl FnOnce() -> String) -> bool {
-        let welcomed = peer.welcomed.load(Ordering::Relaxed);
-        if welcomed {
-            let left = left.as_millis().next_multiple_of(DRAIN_STEP.as_millis());
-            let left = i32::try_from(left).unwrap_or(i32::MAX);
-            let ticket = self.ticket(peer, now_ms() + i64::from(left) + TICKET_LIFE_MS);
-            let notice = v1::Drain { deadline_ms: left, target: target(), ticket };
-            peer.outlet.send(server_frame::Frame::Drain(notice), None);
-        }
-        welcomed
-    }
-}
-
-async fn sweep(hub: Arc<Hub>, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(SWEEP);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        hub.sweep().await;
-    }
-}
-
-const SWEEP: Duration = Duration::from_secs(1);
-/// Beyond the deadline: for a client that another edge lets wait.
-const TICKET_LIFE_MS: i64 = 30_000;
-const DRAIN_STEP: Duration = Duration::from_millis(20);
-/// Past the deadline: for calls under way.
-const DRAIN_CALLS: Duration = Duration::from_secs(1);
+/// Past the deadline of a drain: for connections to close.
 const DRAIN_CLOSE: Duration = Duration::from_secs(3);

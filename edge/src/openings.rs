@@ -1,4 +1,5 @@
-//! Places of sessions that are being opened: so many in all, and no more for one who asks, so that the rest are not kept out.
+//! Places of sessions that are being opened: a bound in all, and one for each address and each user, so
+//! that none keeps the others out.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -9,7 +10,7 @@ use std::{
 use gogochat_proto::ids::UserId;
 use parking_lot::Mutex;
 
-use crate::{config::Limits, listen::source};
+use crate::{address::source, config::Limits};
 
 /// Counts the places that are taken.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl Openings {
         Arc::new(Self { most, per_address, per_user, taken: Mutex::default() })
     }
 
-    /// A place, if there is one for this one: those who are new have the first half alone.
+    /// A place, if there is one. Half the places are reserved for ticket holders.
     pub(crate) fn take(self: &Arc<Self>, whom: Whom) -> Option<Place> {
         let (whom, in_all, of_one) = match whom {
             Whom::New(address) if address.to_canonical().is_loopback() => (whom, self.most.div_ceil(2), usize::MAX),

@@ -1,4 +1,5 @@
-//! What HTTP serves here, the same over every version: WebSocket, REST, what a page has to know, and the application that the server adds.
+//! What HTTP serves here, the same over every version: WebSocket, REST, the settings of a page, and the
+//! application that the server adds.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,34 +22,35 @@ use serde_json::json;
 
 use crate::{
     config::EdgeConfig,
-    connection::Hub,
+    hub::Hub,
+    listen::ServeSession as _,
     metrics as names,
-    transport::{Link, handshake},
+    transport::{Transport, handshake},
 };
 
 /// What the handlers share.
-pub(crate) struct Shared {
+pub(crate) struct Site {
     /// The connections.
     pub(crate) hub: Arc<Hub>,
     /// The settings.
-    pub(crate) config: EdgeConfig,
+    pub(crate) config: Arc<EdgeConfig>,
 }
 
 /// How a request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Scheme {
     /// In clear.
     Clear,
     /// Over TLS or QUIC.
     Secure,
 }
 
-/// The router of every listener of a way; what it does not know goes to `app`.
-pub(crate) fn router(shared: Arc<Shared>, app: Router, way: Way) -> Router {
+/// The router of every listener of a scheme. What it does not know goes to `app`.
+pub(crate) fn router(site: Arc<Site>, app: Router, scheme: Scheme) -> Router {
     let mut router = Router::new()
         .route("/ws", any(websocket))
         .route("/v1/{*path}", any(rest))
-        .route("/client-config.json", get(move |shared, request| client_config(shared, way, request)))
+        .route("/client-config.json", get(move |site, request| client_config(site, scheme, request)))
         .route("/openapi.json", get(|| async { ([JSON], openapi::json()) }));
     for (path, kind, bytes) in openapi::PAGE {
         let headers = [
@@ -58,15 +60,15 @@ pub(crate) fn router(shared: Arc<Shared>, app: Router, way: Way) -> Router {
         ];
         router = router.route(path, get(move || async move { (headers, *bytes) }));
     }
-    router.with_state(shared).fallback_service(app)
+    router.with_state(site).fallback_service(app)
 }
 
 async fn websocket(
-    State(shared): State<Arc<Shared>>,
+    State(site): State<Arc<Site>>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
-    let (response, accepted) = match handshake::accept(request, &shared.config.allowed_origins) {
+    let (response, accepted) = match handshake::accept(request, &site.config.allowed_origins) {
         Ok(accepted) => accepted,
         Err(refusal) => {
             let reason = refusal.status().as_u16().to_string();
@@ -74,23 +76,23 @@ async fn websocket(
             return *refusal;
         }
     };
-    let hub = shared.hub.clone();
+    let hub = site.hub.clone();
     hub.tasks.clone().spawn(async move {
         // Fails when the client has gone meanwhile.
-        let link = tokio::time::timeout(UPGRADE_TIMEOUT, accepted.link(address, hub.limits)).await;
-        if let Ok(Ok(link)) = link {
-            hub.serve(Link::WebSocket(Box::new(link))).await;
+        let socket = tokio::time::timeout(UPGRADE_TIMEOUT, accepted.socket(address, hub.limits)).await;
+        if let Ok(Ok(socket)) = socket {
+            hub.serve(Transport::WebSocket(Box::new(socket))).await;
         }
     });
     response
 }
 
 async fn rest(
-    State(shared): State<Arc<Shared>>,
+    State(site): State<Arc<Site>>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
-    match call(&shared.hub, address, request).await {
+    match call(&site.hub, address, request).await {
         Ok(body) => respond(StatusCode::OK, body),
         Err(RestError::Call(error)) => {
             let (status, body) = error_to_json(&error);
@@ -153,11 +155,12 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
-async fn client_config(State(shared): State<Arc<Shared>>, way: Way, request: Request) -> Response {
-    let config = &shared.config;
-    // Of itself a page may dial where it came from, and nothing else (its Content-Security-Policy). In clear there is no WebTransport.
+async fn client_config(State(site): State<Arc<Site>>, scheme: Scheme, request: Request) -> Response {
+    let config = &site.config;
+    // By its Content-Security-Policy a page may dial where it came from, and nothing else. In clear there
+    // is no WebTransport.
     let own = || {
-        let authority = authority(&request).filter(|_| way == Way::Secure)?;
+        let authority = authority(&request).filter(|_| scheme == Scheme::Secure)?;
         Some(format!("https://{authority}/wt"))
     };
     let url = config.webtransport_url.clone().or_else(own);

@@ -1,5 +1,6 @@
-//! Tickets: what an edge knows of a session, to be shown to it or another edge when the session is opened again. Whoever shows one, and the access token that it was
-//! given for, need not be looked up by the token; that the device is signed in still, with that token, is what the core says, as it opens the session.
+//! Tickets: a MAC over a session's user, device, expiry and token hash. A session that is opened again
+//! with its ticket and its token needs no look-up of the token. Whether the device is still signed in,
+//! with that token, is the core's to say as it opens the session.
 
 use std::{
     collections::VecDeque,
@@ -14,7 +15,7 @@ use gogochat_proto::{
 };
 use parking_lot::Mutex;
 
-use crate::session::Principal;
+use crate::principal::Principal;
 
 /// The keys of all cores, with which every edge makes and knows tickets.
 #[derive(Debug, Default)]

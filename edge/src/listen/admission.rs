@@ -1,8 +1,8 @@
-//! Who may connect: connections by address, and handshakes, which cost the most, in all and by address. Whoever is one too many is turned away at once, so
-//! that nobody else waits.
+//! Who may connect. Connections are bounded by address; handshakes, which cost the most, in all and by
+//! address. A connection past a bound is turned away at once, so that nobody else waits.
 
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,7 +11,7 @@ use std::{
 
 use dashmap::{DashMap, Entry};
 
-use crate::config::Limits;
+use crate::{address::source, config::Limits};
 
 /// Counts connections.
 #[derive(Debug)]
@@ -35,7 +35,8 @@ pub(crate) struct Place {
     handshake: bool,
 }
 
-/// A gateway's connection that has not told yet whose it is: it counts among the handshakes of all, and of no address.
+/// A gateway's connection whose client is not known yet. It counts among the handshakes of all, and of
+/// no address.
 #[derive(Debug)]
 pub(crate) struct Untold {
     admission: Arc<Admission>,
@@ -47,7 +48,8 @@ impl Admission {
         Arc::new(Self { by_source: DashMap::new(), handshakes: AtomicUsize::new(0), per_address })
     }
 
-    /// Takes a connection in; `None`: its address has as many as it may. `handshake`: one is about to be made, see [`Place::shaken`].
+    /// Takes a connection in. `None`: its address has as many as it may. `handshake`: one is about to be
+    /// made, see [`Place::shaken`].
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr, handshake: bool) -> Option<Place> {
         let source = source(address);
         if handshake && !self.begin_handshake() {
@@ -70,7 +72,7 @@ impl Admission {
         Some(Place { admission: self.clone(), source, handshake })
     }
 
-    /// Takes a gateway's connection in until it has told whose it is; `None`: too many handshakes are under way.
+    /// Takes a gateway's connection in until its client is known. `None`: too many handshakes are under way.
     pub(crate) fn admit_untold(self: &Arc<Self>) -> Option<Untold> {
         self.begin_handshake().then(|| Untold { admission: self.clone() })
     }
@@ -117,14 +119,6 @@ impl Drop for Place {
 impl Drop for Untold {
     fn drop(&mut self) {
         self.admission.handshakes.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// What counts as one address: an IPv4 address, or the network of 64 bits that one subscriber has (RFC 6177).
-pub(crate) fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        other => other,
     }
 }
 

@@ -3,6 +3,7 @@
 mod admission;
 mod crypto;
 mod gateways;
+mod host;
 mod proxy_header;
 mod quic;
 mod reset;
@@ -15,12 +16,27 @@ use axum::Router;
 use quinn::Endpoint;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use self::admission::source;
-pub use self::gateways::{Network, NetworkError};
-use self::{admission::Admission, gateways::Gateways, tcp::Served};
-use crate::{config::EdgeConfig, routes::Shared};
+pub(crate) use self::host::ServeSession;
+use self::{admission::Admission, gateways::Gateways};
+use crate::config::EdgeConfig;
+
+/// What the connections of all sockets come to.
+pub(crate) struct Service<H> {
+    /// Serves the sessions that come over QUIC. Those over TCP come by way of a router.
+    pub(crate) host: Arc<H>,
+    /// Answers requests over TLS and QUIC.
+    pub(crate) secure: Router,
+    /// Answers requests in clear.
+    pub(crate) clear: Router,
+    /// The settings.
+    pub(crate) config: Arc<EdgeConfig>,
+    /// Every task of connections.
+    pub(crate) tasks: TaskTracker,
+    /// Ends the listeners.
+    pub(crate) stop: CancellationToken,
+}
 
 /// The sockets, bound and not yet served.
 pub(crate) struct Sockets {
@@ -80,36 +96,30 @@ impl Sockets {
         self.tls.iter().filter_map(|listener| listener.local_addr().ok()).collect()
     }
 
-    /// Serves every socket until `stop`: `clear` without TLS, `router` with it and over QUIC.
-    pub(crate) fn serve(
-        self,
-        shared: &Arc<Shared>,
-        router: &Router,
-        clear: &Router,
-        stop: &CancellationToken,
-    ) -> Vec<Endpoint> {
-        let (tasks, config) = (&shared.hub.tasks, &shared.config);
+    /// Serves every socket until the service is to stop.
+    pub(crate) fn serve<H: ServeSession>(self, service: Service<H>) -> Vec<Endpoint> {
+        let Service { host, secure, clear, config, tasks, stop } = service;
         let admission = Admission::new(&config.limits);
         let serve = |listener, acceptor, router: &Router, direct, gateways: &Gateways| {
             let (router, gateways, admission, stop) =
                 (router.clone(), gateways.clone(), admission.clone(), stop.clone());
-            let served = Served { acceptor, router, direct, gateways, admission, stop };
+            let served = tcp::Served { acceptor, router, direct, gateways, admission, stop };
             tasks.spawn(tcp::accept(listener, Arc::new(served), tasks.clone()));
         };
         let gateways = Gateways::new(&config.http_proxy_protocol_from);
         for listener in self.http {
-            serve(listener, None, clear, clear.clone(), &gateways);
+            serve(listener, None, &clear, clear.clone(), &gateways);
         }
         let gateways = Gateways::new(&config.edge_proxy_protocol_from);
         for listener in self.tls {
-            // A gateway's clients see another port, and over QUIC nobody would tell where they come from.
-            let direct = advertise(router.clone(), listener.local_addr().map_or(0, |address| address.port()));
-            serve(listener, Some(self.acceptor.clone()), router, direct, &gateways);
+            // A gateway's clients see another port, and its QUIC packets would not tell where they come from.
+            let direct = advertise(secure.clone(), listener.local_addr().map_or(0, |address| address.port()));
+            serve(listener, Some(self.acceptor.clone()), &secure, direct, &gateways);
         }
+        let served = quic::Served { host, config, tasks: tasks.clone(), router: secure, admission, stop };
+        let served = Arc::new(served);
         for endpoint in &self.quic {
-            let accept =
-                quic::accept(endpoint.clone(), shared.clone(), router.clone(), admission.clone(), stop.clone());
-            tasks.spawn(accept);
+            tasks.spawn(quic::accept(endpoint.clone(), served.clone()));
         }
         self.quic
     }

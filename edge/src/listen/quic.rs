@@ -7,14 +7,17 @@ use bytes::Bytes;
 use h3::server::RequestResolver;
 use quinn::{Endpoint, VarInt};
 use tokio::time::Sleep;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::admission::{Admission, Place};
+use super::{
+    admission::{Admission, Place},
+    host::ServeSession,
+};
 use crate::{
+    config::EdgeConfig,
     metrics as names,
-    routes::Shared,
     transport::{
-        Link,
+        Transport,
         h3_backend::Backend,
         http::{self, HEADER_TIMEOUT, MAX_HEADERS},
         streams::Sessions,
@@ -22,38 +25,44 @@ use crate::{
     },
 };
 
-/// Accepts connections until `stop`.
-pub(super) async fn accept(
-    endpoint: Endpoint,
-    shared: Arc<Shared>,
-    router: Router,
-    admission: Arc<Admission>,
-    stop: CancellationToken,
-) {
+/// What the connections of all QUIC sockets come to.
+pub(super) struct Served<H> {
+    /// Serves the sessions.
+    pub(super) host: Arc<H>,
+    pub(super) config: Arc<EdgeConfig>,
+    pub(super) tasks: TaskTracker,
+    /// Answers the HTTP/3 requests.
+    pub(super) router: Router,
+    pub(super) admission: Arc<Admission>,
+    pub(super) stop: CancellationToken,
+}
+
+/// Accepts connections until they are to stop.
+pub(super) async fn accept<H: ServeSession>(endpoint: Endpoint, served: Arc<Served<H>>) {
     loop {
         let incoming = tokio::select! {
             incoming = endpoint.accept() => incoming,
-            () = stop.cancelled() => return,
+            () = served.stop.cancelled() => return,
         };
         let Some(incoming) = incoming else { return };
-        if admission.is_pressed() && incoming.may_retry() && !incoming.remote_address_validated() {
+        if served.admission.is_pressed() && incoming.may_retry() && !incoming.remote_address_validated() {
             // The address may be a forged one: it costs no state to ask.
             let _ = incoming.retry();
             continue;
         }
-        let Some(mut place) = admission.admit(incoming.remote_address().ip(), true) else {
+        let Some(mut place) = served.admission.admit(incoming.remote_address().ip(), true) else {
             metrics::counter!(names::REFUSED, "transport" => "quic", "reason" => "too many").increment(1);
             incoming.refuse();
             continue;
         };
-        let (shared, router) = (shared.clone(), router.clone());
-        shared.hub.tasks.clone().spawn(async move {
+        let own = served.clone();
+        served.tasks.spawn(async move {
             match tokio::time::timeout(HEADER_TIMEOUT, incoming).await {
                 // In a task of its own: what the handshake took is freed.
                 Ok(Ok(connection)) => {
                     place.shaken();
-                    let tasks = shared.hub.tasks.clone();
-                    tasks.spawn(serve(connection, place, shared, router));
+                    let tasks = own.tasks.clone();
+                    tasks.spawn(serve(connection, place, own));
                 }
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "a QUIC handshake failed");
@@ -68,12 +77,12 @@ pub(super) async fn accept(
 }
 
 /// Serves a QUIC connection: WebTransport sessions and HTTP/3 requests, until it closes.
-async fn serve(connection: quinn::Connection, _place: Place, shared: Arc<Shared>, router: Router) {
+async fn serve<H: ServeSession>(connection: quinn::Connection, _place: Place, served: Arc<Served<H>>) {
     let sessions = Arc::new(Sessions::default());
     let backend = Backend::new(connection.clone(), sessions.clone());
     // Boxed, for it is needed but once.
     let Ok(mut h3) = Box::pin(begin_h3(backend)).await else { return };
-    let limit = shared.config.limits.unused;
+    let limit = served.config.limits.unused;
     // Gone once a session was seen: the connection ends with its last session anyway.
     let mut unused = Some(Box::pin(tokio::time::sleep(limit)));
     loop {
@@ -91,8 +100,8 @@ async fn serve(connection: quinn::Connection, _place: Place, shared: Arc<Shared>
             },
             accepted = h3.accept() => match accepted {
                 Ok(Some(resolver)) => {
-                    let request = serve_request(resolver, connection.clone(), sessions.clone(), shared.clone(), router.clone());
-                    shared.hub.tasks.spawn(request);
+                    let request = serve_request(resolver, connection.clone(), sessions.clone(), served.clone());
+                    served.tasks.spawn(request);
                 }
                 Ok(None) | Err(_) => break,
             },
@@ -124,28 +133,26 @@ async fn begin_h3(backend: Backend) -> Result<H3Connection, h3::error::Connectio
         .await
 }
 
-async fn serve_request(
+async fn serve_request<H: ServeSession>(
     resolver: RequestResolver<Backend, Bytes>,
     connection: quinn::Connection,
     sessions: Arc<Sessions>,
-    shared: Arc<Shared>,
-    router: Router,
+    served: Arc<Served<H>>,
 ) {
     let resolved = tokio::time::timeout(HEADER_TIMEOUT, resolver.resolve_request()).await;
     let Ok(Ok((request, stream))) = resolved else { return };
     let address = connection.remote_address();
     if request.extensions().get::<h3::ext::Protocol>() == Some(&h3::ext::Protocol::WEB_TRANSPORT) {
-        let origins = &shared.config.allowed_origins;
-        let link = webtransport::accept(&request, stream, connection, sessions, origins, shared.config.limits).await;
-        match link {
-            Some(link) => {
-                let link = Link::WebTransport(Box::new(link));
+        let (origins, limits) = (&served.config.allowed_origins, served.config.limits);
+        match webtransport::accept(&request, stream, connection, sessions, origins, limits).await {
+            Some(session) => {
+                let transport = Transport::WebTransport(Box::new(session));
                 // On its own the future is small; what it needed to get here is freed.
-                shared.hub.tasks.spawn(shared.hub.clone().serve(link));
+                served.tasks.spawn(served.host.clone().serve(transport));
             }
             None => metrics::counter!(names::REFUSED, "transport" => "wt", "reason" => "refused").increment(1),
         }
-    } else if let Err(error) = http::serve_h3(request, stream, address, router).await {
+    } else if let Err(error) = http::serve_h3(request, stream, address, served.router.clone()).await {
         tracing::debug!(%address, %error, "an HTTP/3 request failed");
     }
 }

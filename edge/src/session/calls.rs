@@ -13,13 +13,13 @@ use bytes::Bytes;
 use gogochat_proto::{close::CloseCode, error::ErrorCode, limits::MAX_CALLS_IN_FLIGHT, method::Method, v1};
 use tokio::sync::mpsc;
 
-/// Where a call came from, and its reply goes.
+/// Where a call came from and its reply goes.
 #[derive(Debug, Clone)]
-pub(crate) enum Lane {
+pub(crate) enum ReplyTo {
     /// The session's own stream.
-    Main,
+    Session,
     /// A further stream of the client.
-    Stream(mpsc::Sender<Bytes>),
+    CallStream(mpsc::Sender<Bytes>),
 }
 
 /// A call that waits for its reply.
@@ -28,7 +28,7 @@ pub(crate) struct Pending {
     /// Its method.
     pub(crate) method: &'static Method,
     /// Where the reply goes.
-    pub(crate) lane: Lane,
+    pub(crate) reply_to: ReplyTo,
     ordered: Option<Ordered>,
     since: Instant,
 }
@@ -85,7 +85,7 @@ impl Calls {
         &mut self,
         call: &v1::Call,
         method: &'static Method,
-        lane: Lane,
+        reply_to: ReplyTo,
         now: Instant,
     ) -> Result<Option<Begun>, Refused> {
         if self.pending.len() >= MAX_CALLS_IN_FLIGHT {
@@ -115,7 +115,7 @@ impl Calls {
         } else {
             None
         };
-        entry.insert(Pending { method, lane, ordered, since: now });
+        entry.insert(Pending { method, reply_to, ordered, since: now });
         Ok(ordered.map(|ordered| Begun { number: ordered.number, awaited }))
     }
 

@@ -1,93 +1,54 @@
 //! A session without I/O: what comes, and the clock, go in; what is to be done comes out.
+//!
+//! It owns all that a session is: whom it speaks for, its home, the streams on which it is open, the
+//! calls that wait, and its place among those that are being opened.
 
 pub(crate) mod bucket;
 pub(crate) mod calls;
 mod heartbeat;
 mod marks;
+mod outcome;
 pub(crate) mod queue;
 pub(crate) mod wire;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use gogochat_proto::{
     close::CloseCode,
     error::ErrorCode,
-    ids::{DeviceId, LogId, UserId},
     limits::{FRAME_TIMEOUT, HELLO_TIMEOUT},
-    method::{self, Method},
-    node,
+    method, node,
     v1::{self, TicketUse, client_frame, ephemeral, server_frame},
 };
 use prost::Message as _;
 
+pub(crate) use self::outcome::{Asked, CallRoute, Opened, Output};
 use self::{
     bucket::Bucket,
-    calls::{Begun, Calls, Lane, Pending, Refused},
+    calls::{Calls, Pending, Refused, ReplyTo},
     heartbeat::{Beat, Heartbeat},
     marks::Marks,
 };
-use crate::tickets::TokenHash;
-
-/// Who a session speaks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Principal {
-    /// The user.
-    pub(crate) user: UserId,
-    /// The device.
-    pub(crate) device: DeviceId,
-}
-
-/// What is to be done.
-#[derive(Debug)]
-pub(crate) enum Output {
-    /// Have the core open the session, or go on with another token of the same device.
-    Open(v1::Hello),
-    /// Send an ordered call on: see [`Session::way`].
-    Ordered { call: v1::Call, begun: Begun },
-    /// Send a call on by itself.
-    Unordered(v1::Call, &'static Method),
-    /// Answer a call with an error.
-    Refuse(u32, Lane, v1::Error),
-    /// Send marks on.
-    Marks(Vec<node::MarkUp>),
-    /// Send typing on, if the session is subscribed to the log.
-    Ephemeral(LogId, Bytes),
-    /// Send a frame to the client.
-    Send(server_frame::Frame),
-}
-
-/// By what a core is to know whose session it opens.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
-    /// The access token.
-    Token(String),
-    /// A good ticket, with the token that it came with.
-    Ticket(Principal, TokenHash),
-    /// It is live already.
-    Live(Principal),
-}
-
-/// Where an ordered call is to go now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// On this stream.
-    Open(u64),
-    /// The session is open on none.
-    Closed,
-    /// The session moves to another core: what came before has to be answered first.
-    Wait,
-    /// It was refused meanwhile.
-    Gone,
-}
+use crate::{
+    openings::Place,
+    principal::Principal,
+    tickets::TokenHash,
+    upstream::{CoreStream, Home},
+};
 
 /// One client's session.
 #[derive(Debug)]
 pub(crate) struct Session {
     phase: Phase,
-    /// The stream to a core on which the session is open. One that the core has not opened yet on a new stream sends nothing on it.
+    /// The stream to a core on which the session is open. On a new stream nothing is sent before the core
+    /// has opened the session there.
     stream: Option<u64>,
-    /// A stream to another core on which it is open too, and goes on once nothing of before is under way.
+    /// A stream to another core on which it is open too. It goes on there once the calls before are
+    /// answered.
     next: Option<u64>,
     heartbeat: Heartbeat,
     /// Since when a frame has been begun and not finished.
@@ -96,6 +57,14 @@ pub(crate) struct Session {
     marks: Marks,
     ephemerals: Bucket,
     ticket_use: TicketUse,
+    /// The core that it is open at, or is being opened at.
+    home: Option<Home>,
+    /// Its place among those that are being opened.
+    place: Option<Place>,
+    /// It was sent Welcome: nothing else comes before that.
+    welcomed: bool,
+    /// Its core has refused it for the moment, and is to be asked again.
+    ask_again: bool,
 }
 
 #[derive(Debug)]
@@ -121,6 +90,10 @@ impl Session {
             marks: Marks::default(),
             ephemerals: Bucket::new(EPHEMERALS_A_SECOND, EPHEMERALS_AT_ONCE, now),
             ticket_use: TicketUse::Unspecified,
+            home: None,
+            place: None,
+            welcomed: false,
+            ask_again: false,
         }
     }
 
@@ -131,7 +104,7 @@ impl Session {
     pub(crate) fn receive(
         &mut self,
         frame: client_frame::Frame,
-        lane: Lane,
+        reply_to: ReplyTo,
         now: Instant,
     ) -> Result<Option<Output>, CloseCode> {
         self.heartbeat.heard(now);
@@ -147,7 +120,7 @@ impl Session {
                 Ok(Some(Output::Open(v1::Hello { ticket: Bytes::new(), ..hello })))
             }
             (_, Phase::New { .. } | Phase::Opening { .. }) => Err(CloseCode::ProtocolError),
-            (client_frame::Frame::Call(call), Phase::Live { .. }) => self.call(call, lane, now),
+            (client_frame::Frame::Call(call), Phase::Live { .. }) => self.call(call, reply_to, now),
             (client_frame::Frame::Marks(marks), Phase::Live { .. }) => {
                 let up =
                     self.marks.add(&marks.marks, self.stream.is_some(), now).map_err(|_| CloseCode::ProtocolError)?;
@@ -180,21 +153,22 @@ impl Session {
         self.unfinished = unfinished.then(|| self.unfinished.unwrap_or(now));
     }
 
-    /// The core has opened the session on its stream of this number; `checked` is the token that it found to be the device's, if it was asked about one. `None`:
-    /// for somebody else than it was open for; `true`: that answers the client's Hello. Where it was open on another one, [`Self::settle`] says when it has left
-    /// that. The stream that comes with it is one where it is open as well and goes on no more: where it was about to move, until it moved here.
+    /// A core has opened the session on its stream of this number. `checked` is the token that the core
+    /// found to be the device's, if it was asked about one. Where the session was open on another
+    /// stream, [`Self::settle`] says when it has left that.
     pub(crate) fn opened(
         &mut self,
         principal: Principal,
         expires: Option<Instant>,
         stream: u64,
         checked: Option<TokenHash>,
-    ) -> Option<(bool, Option<u64>)> {
+    ) -> Opened {
         let answers = match &mut self.phase {
-            Phase::Live { principal: before, .. } if *before != principal => return None,
+            Phase::Live { principal: before, .. } if *before != principal => return Opened::Mismatch,
             Phase::Live { expires: lapses, token, renewal, .. } => {
                 *lapses = expires;
-                // What answers the session's move to another core says nothing of a token that is being asked about as well.
+                // What answers the session's move to another core says nothing of a token that is being
+                // asked about as well.
                 let renewed = renewal.take_if(|renewal| checked == Some(TokenHash::of(renewal)));
                 if let Some(renewed) = &renewed {
                     *token = TokenHash::of(renewed);
@@ -207,19 +181,75 @@ impl Session {
                 true
             }
             // The core was asked nothing.
-            Phase::New { .. } => return None,
+            Phase::New { .. } => return Opened::Mismatch,
         };
-        let passed = match self.stream {
+        let abandoned = match self.stream {
             Some(before) if before != stream => self.next.replace(stream).filter(|next| *next != stream),
             _ => {
                 self.stream = Some(stream);
                 self.next.take()
             }
         };
-        Some((answers, passed))
+        if answers { Opened::Answer { abandoned } } else { Opened::Move { abandoned } }
     }
 
-    /// A session that moves has arrived once no ordered call waits any more. Gives the stream that it has left.
+    /// The core that the session is open at, or is being opened at.
+    pub(crate) fn home(&self) -> Option<&Arc<CoreStream>> {
+        self.home.as_ref().map(Home::core)
+    }
+
+    /// Whether this core is the session's home.
+    pub(crate) fn is_home(&self, core: &CoreStream) -> bool {
+        self.home().is_some_and(|home| home.id == core.id)
+    }
+
+    /// The session is being opened at this core.
+    pub(crate) fn set_home(&mut self, core: &Arc<CoreStream>) {
+        self.home = Some(Home::at(core));
+    }
+
+    /// The session has no home for now. Gives the one that it had.
+    pub(crate) fn leave_home(&mut self) -> Option<Home> {
+        self.home.take()
+    }
+
+    /// The session has a place among those that are being opened.
+    pub(crate) fn set_place(&mut self, place: Place) {
+        self.place = Some(place);
+    }
+
+    /// The session is being opened no more: its place is given back.
+    pub(crate) fn give_place_back(&mut self) {
+        self.place = None;
+    }
+
+    /// The client was sent Welcome.
+    pub(crate) fn set_welcomed(&mut self) {
+        self.welcomed = true;
+    }
+
+    /// Whether the client was sent Welcome.
+    pub(crate) fn is_welcomed(&self) -> bool {
+        self.welcomed
+    }
+
+    /// Its core has refused it for the moment. `true`: the core is to be asked again. A live session
+    /// need not end by such a refusal: a crowd of them comes to a core when another is lost. It ends
+    /// where it is open on a stream to that core, as `is_to_core` says: the core has closed it, and
+    /// would refuse its calls for good.
+    pub(crate) fn refused_for_now(&mut self, is_to_core: impl Fn(u64) -> bool) -> bool {
+        let again = self.is_live() && !self.is_open_on(is_to_core);
+        self.ask_again |= again;
+        again
+    }
+
+    /// Whether its core is to be asked again, once.
+    pub(crate) fn take_ask_again(&mut self) -> bool {
+        std::mem::take(&mut self.ask_again)
+    }
+
+    /// A session that moves has arrived once no ordered call waits any more. Gives the stream that it has
+    /// left.
     pub(crate) fn settle(&mut self) -> Option<u64> {
         if self.calls.has_ordered() { None } else { self.arrive() }
     }
@@ -229,16 +259,16 @@ impl Session {
         self.stream.replace(next)
     }
 
-    /// Where the ordered call of this number goes, and the stream that the session has left by that.
-    pub(crate) fn way(&mut self, number: u64) -> (Way, Option<u64>) {
+    /// Where the ordered call of this number goes.
+    pub(crate) fn route(&mut self, number: u64) -> CallRoute {
         if !self.calls.has(number) {
-            return (Way::Gone, None);
+            return CallRoute::Gone;
         }
         if self.next.is_some() && self.calls.has_before(number) {
-            return (Way::Wait, None);
+            return CallRoute::Wait;
         }
         let left = self.arrive();
-        (self.stream.map_or(Way::Closed, Way::Open), left)
+        self.stream.map_or(CallRoute::Closed, |stream| CallRoute::Open { stream, left })
     }
 
     /// Whether it is open, or about to arrive, on a stream that `is_one` says is one of those meant.
@@ -256,7 +286,8 @@ impl Session {
         self.stream
     }
 
-    /// A stream to a core has broken. Gives the ordered calls without a reply that went there, in order: whether the core saw them is unknown.
+    /// A stream to a core has broken. Gives the ordered calls without a reply that went there, in order:
+    /// whether the core saw them is unknown.
     pub(crate) fn lost(&mut self, stream: u64) -> Vec<u32> {
         if self.next == Some(stream) {
             self.next = None;
@@ -329,7 +360,8 @@ impl Session {
         }
     }
 
-    /// A ticket says whose session it is: the core is asked about the device, and whether the token is that one's still.
+    /// A ticket says whose session it is: the core is asked about the device, and whether the token is
+    /// still that device's.
     pub(crate) fn vouch(&mut self, principal: Principal) {
         if let Phase::Opening { vouched, .. } = &mut self.phase {
             *vouched = Some(principal);
@@ -346,7 +378,8 @@ impl Session {
         self.ticket_use
     }
 
-    /// What the core has been asked and has not answered: about a token, or about a device that a ticket vouches for.
+    /// What the core has been asked and has not answered: about a token, or about a device that a ticket
+    /// vouches for.
     pub(crate) fn asks(&self) -> Option<Asked> {
         match &self.phase {
             Phase::Opening { vouched: Some(principal), token, .. } => {
@@ -394,19 +427,19 @@ impl Session {
         self.marks.take(now)
     }
 
-    fn call(&mut self, call: v1::Call, lane: Lane, now: Instant) -> Result<Option<Output>, CloseCode> {
+    fn call(&mut self, call: v1::Call, reply_to: ReplyTo, now: Instant) -> Result<Option<Output>, CloseCode> {
         let Some(method) = method::find(&call.method) else {
             let error = ErrorCode::UnknownMethod.with("there is no such method");
-            return Ok(Some(Output::Refuse(call.id, lane, error)));
+            return Ok(Some(Output::Refuse(call.id, reply_to, error)));
         };
         if self.calls.is_tangled() {
             return Err(CloseCode::Unavailable);
         }
-        match self.calls.begin(&call, method, lane.clone(), now) {
+        match self.calls.begin(&call, method, reply_to.clone(), now) {
             Ok(Some(begun)) => Ok(Some(Output::Ordered { call, begun })),
             Ok(None) => Ok(Some(Output::Unordered(call, method))),
             Err(Refused::Close(code)) => Err(code),
-            Err(Refused::Error(error)) => Ok(Some(Output::Refuse(call.id, lane, error))),
+            Err(Refused::Error(error)) => Ok(Some(Output::Refuse(call.id, reply_to, error))),
         }
     }
 

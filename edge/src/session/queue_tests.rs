@@ -12,7 +12,7 @@ const LIMITS: Limits = Limits {
     queue_bytes: 1_000,
     queue_frames: 10,
     queue_max_bytes: 4_000,
-    told: 0,
+    core_queue: 0,
     stalled: std::time::Duration::MAX,
     unused: std::time::Duration::MAX,
 };

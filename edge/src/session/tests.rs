@@ -1,10 +1,22 @@
-use gogochat_proto::limits::{HEARTBEAT, MARKS_INTERVAL, SILENCE};
+use gogochat_proto::{
+    ids::{DeviceId, LogId, UserId},
+    limits::{HEARTBEAT, MARKS_INTERVAL, SILENCE},
+};
 
-use super::*;
+use super::{calls::Begun, *};
 
 const SEND: &str = "gogochat.v1.ChatService/SendMessage";
 const MARK: &str = "gogochat.v1.ChatService/Mark";
 const SYNC: &str = "gogochat.v1.SyncService/Sync";
+
+/// A core has opened the session where nothing was abandoned by that.
+const ANSWERED: Opened = Opened::Answer { abandoned: None };
+const MOVED: Opened = Opened::Move { abandoned: None };
+
+/// A call goes on this stream, and the session has left none by that.
+fn open(stream: u64) -> CallRoute {
+    CallRoute::Open { stream, left: None }
+}
 
 /// A session under a clock of its own.
 struct Sim {
@@ -21,12 +33,12 @@ impl Sim {
     fn live() -> Self {
         let mut sim = Self::new();
         assert!(matches!(sim.hello("t"), Ok(Some(Output::Open(hello))) if hello.access_token == "t"));
-        assert_eq!(sim.session.opened(principal(), None, 1, None), Some((true, None)));
+        assert_eq!(sim.session.opened(principal(), None, 1, None), ANSWERED);
         sim
     }
 
     fn receive(&mut self, frame: client_frame::Frame) -> Result<Option<Output>, CloseCode> {
-        self.session.receive(frame, Lane::Main, self.now)
+        self.session.receive(frame, ReplyTo::Session, self.now)
     }
 
     fn hello(&mut self, token: &str) -> Result<Option<Output>, CloseCode> {
@@ -40,9 +52,9 @@ impl Sim {
     }
 
     /// Where a send in conversation "a" goes.
-    fn sent(&mut self, id: u32, body: &str) -> Way {
+    fn sent(&mut self, id: u32, body: &str) -> CallRoute {
         let number = self.number(id, body);
-        self.session.way(number).0
+        self.session.route(number)
     }
 
     /// What the core knows a send in conversation "a" by.
@@ -149,18 +161,15 @@ fn a_begun_frame_has_ten_seconds_however_often_a_byte_comes() {
 fn a_token_lapses_unless_renewed() {
     let mut sim = Sim::new();
     sim.hello("t").unwrap();
-    assert_eq!(sim.session.opened(principal(), Some(sim.now + Duration::from_secs(10)), 1, None), Some((true, None)));
+    assert_eq!(sim.session.opened(principal(), Some(sim.now + Duration::from_secs(10)), 1, None), ANSWERED);
     assert!(matches!(sim.hello("newer"), Ok(Some(Output::Open(hello))) if hello.access_token == "newer"));
     assert_eq!(sim.session.token(), Some("newer"));
     // What says nothing of that token does not answer it: the core may find it to be none.
     let again = sim.session.opened(principal(), Some(sim.now + Duration::from_secs(10)), 1, None);
-    assert_eq!((again, sim.session.token()), (Some((false, None)), Some("newer")));
+    assert_eq!((again, sim.session.token()), (MOVED, Some("newer")));
     assert_eq!(sim.session.bearer(), Some((principal(), TokenHash::of("t"))));
     let checked = Some(TokenHash::of("newer"));
-    assert_eq!(
-        sim.session.opened(principal(), Some(sim.now + Duration::from_secs(20)), 1, checked),
-        Some((true, None))
-    );
+    assert_eq!(sim.session.opened(principal(), Some(sim.now + Duration::from_secs(20)), 1, checked), ANSWERED);
     assert_eq!((sim.session.token(), sim.session.bearer()), (None, Some((principal(), TokenHash::of("newer")))));
     assert_eq!(sim.pass(Duration::from_secs(40)).unwrap_err().0, CloseCode::TokenExpired);
 }
@@ -189,7 +198,7 @@ fn a_session_never_changes_hands() {
     let mut sim = Sim::live();
     sim.hello("somebody else's").unwrap();
     let other = Principal { user: UserId::new_v7(), device: DeviceId::new_v7() };
-    assert_eq!(sim.session.opened(other, None, 1, Some(TokenHash::of("somebody else's"))), None);
+    assert_eq!(sim.session.opened(other, None, 1, Some(TokenHash::of("somebody else's"))), Opened::Mismatch);
     assert_eq!(sim.session.principal(), Some(principal()));
 }
 
@@ -237,10 +246,10 @@ fn what_the_core_refused_for_now_holds_back_later_ones_on_any_stream() {
     // The core's replies may come in any order; the earliest counts.
     assert!(sim.finish(2, true).is_some() && sim.finish(1, true).is_some());
     assert!(sim.session.lost(1).is_empty());
-    assert_eq!(sim.session.opened(principal(), None, 2, None), Some((false, None)));
+    assert_eq!(sim.session.opened(principal(), None, 2, None), MOVED);
     assert_eq!(refused(sim.call(3, SEND, "a", "second")), (3, "out_of_order".into()));
-    assert_eq!(sim.sent(4, "first"), Way::Open(2));
-    assert_eq!(sim.sent(5, "second"), Way::Open(2));
+    assert_eq!(sim.sent(4, "first"), open(2));
+    assert_eq!(sim.sent(5, "second"), open(2));
     // One that is refused for good is not to be repeated.
     assert!(sim.finish(4, false).is_some() && sim.finish(5, false).is_some());
     assert!(matches!(sim.call(6, SEND, "a", "third"), Ok(Some(Output::Ordered { .. }))));
@@ -304,23 +313,23 @@ fn calls_without_a_name_neither_hold_back_nor_are_held_back() {
 #[test]
 fn a_session_that_moves_sends_nothing_there_before_all_is_answered_here() {
     let mut sim = Sim::live();
-    assert_eq!(sim.sent(1, "first"), Way::Open(1));
-    assert_eq!(sim.sent(2, "second"), Way::Open(1));
-    assert_eq!(sim.session.opened(principal(), None, 2, None), Some((false, None)));
+    assert_eq!(sim.sent(1, "first"), open(1));
+    assert_eq!(sim.sent(2, "second"), open(1));
+    assert_eq!(sim.session.opened(principal(), None, 2, None), MOVED);
     assert_eq!(sim.session.settle(), None);
     let third = sim.number(3, "third");
-    assert_eq!(sim.session.way(third), (Way::Wait, None));
+    assert_eq!(sim.session.route(third), CallRoute::Wait);
     sim.finish(1, false);
-    assert_eq!(sim.session.way(third), (Way::Wait, None));
+    assert_eq!(sim.session.route(third), CallRoute::Wait);
     sim.finish(2, false);
-    assert_eq!(sim.session.way(third), (Way::Open(2), Some(1)), "and has left the first");
+    assert_eq!(sim.session.route(third), CallRoute::Open { stream: 2, left: Some(1) }, "and has left the first");
     // What is left behind may break now.
     assert!(sim.session.lost(1).is_empty());
-    assert_eq!(sim.session.way(third), (Way::Open(2), None));
+    assert_eq!(sim.session.route(third), open(2));
 
     // One without calls moves at once.
     sim.finish(3, false);
-    assert_eq!(sim.session.opened(principal(), None, 3, None), Some((false, None)));
+    assert_eq!(sim.session.opened(principal(), None, 3, None), MOVED);
     assert_eq!(sim.session.settle(), Some(2));
     assert_eq!(sim.session.stream(), Some(3));
 }
@@ -329,13 +338,13 @@ fn a_session_that_moves_sends_nothing_there_before_all_is_answered_here() {
 fn a_session_whose_core_is_lost_while_it_moves_goes_on_where_it_moves_to() {
     let mut sim = Sim::live();
     let first = sim.number(1, "first");
-    assert_eq!(sim.session.opened(principal(), None, 2, None), Some((false, None)));
+    assert_eq!(sim.session.opened(principal(), None, 2, None), MOVED);
     assert_eq!(sim.session.lost(1), [1]);
     assert!(sim.refuse(1).is_some());
-    assert_eq!(sim.session.way(first), (Way::Gone, None));
-    assert_eq!(sim.sent(2, "first"), Way::Open(2));
+    assert_eq!(sim.session.route(first), CallRoute::Gone);
+    assert_eq!(sim.sent(2, "first"), open(2));
     // And where that is lost first, it stays.
-    assert_eq!(sim.session.opened(principal(), None, 3, None), Some((false, None)));
+    assert_eq!(sim.session.opened(principal(), None, 3, None), MOVED);
     assert!(sim.session.lost(3).is_empty());
     assert_eq!((sim.session.settle(), sim.session.stream()), (None, Some(2)));
 }
@@ -343,13 +352,13 @@ fn a_session_whose_core_is_lost_while_it_moves_goes_on_where_it_moves_to() {
 #[test]
 fn a_session_that_moves_on_before_it_has_arrived_passes_what_is_between() {
     let mut sim = Sim::live();
-    assert_eq!(sim.sent(1, "first"), Way::Open(1));
-    assert_eq!(sim.session.opened(principal(), None, 2, None), Some((false, None)));
-    assert_eq!(sim.session.opened(principal(), None, 2, None), Some((false, None)), "it is where it was");
-    assert_eq!(sim.session.opened(principal(), None, 3, None), Some((false, Some(2))));
+    assert_eq!(sim.sent(1, "first"), open(1));
+    assert_eq!(sim.session.opened(principal(), None, 2, None), MOVED);
+    assert_eq!(sim.session.opened(principal(), None, 2, None), MOVED, "it is where it was");
+    assert_eq!(sim.session.opened(principal(), None, 3, None), Opened::Move { abandoned: Some(2) });
     assert_eq!(sim.session.streams().collect::<Vec<_>>(), [1, 3]);
     // And back again.
-    assert_eq!(sim.session.opened(principal(), None, 1, None), Some((false, Some(3))));
+    assert_eq!(sim.session.opened(principal(), None, 1, None), Opened::Move { abandoned: Some(3) });
     sim.finish(1, false);
     assert_eq!((sim.session.settle(), sim.session.stream()), (None, Some(1)));
 }
@@ -373,10 +382,10 @@ fn a_session_is_open_on_one_stream_and_marks_wait_for_it() {
         client_frame::Frame::Marks(v1::Marks { marks: vec![mark] })
     };
     sim.session.lost(1);
-    assert_eq!(sim.sent(1, "first"), Way::Closed);
+    assert_eq!(sim.sent(1, "first"), CallRoute::Closed);
     assert!(matches!(sim.receive(marks(7)), Ok(None)));
     assert!(sim.pass(Duration::from_secs(3)).unwrap().is_empty());
-    assert_eq!(sim.session.opened(principal(), None, 2, None), Some((false, None)));
+    assert_eq!(sim.session.opened(principal(), None, 2, None), MOVED);
     let up = sim.pass(Duration::from_secs(1)).unwrap();
     assert!(matches!(&up[..], [Output::Marks(up)] if up[0].read_seq == 7));
 }
@@ -437,4 +446,16 @@ fn typing_is_limited_and_presence_is_not_the_clients_to_tell() {
     assert!(matches!(sim.receive(frame(None)), Ok(None)));
     let presence = frame(Some(ephemeral::Kind::Presence(v1::Presence::default())));
     assert_eq!(sim.receive(presence).unwrap_err(), CloseCode::ProtocolError);
+}
+
+#[test]
+fn a_live_session_that_is_refused_for_now_is_asked_for_again_once() {
+    let mut opening = Sim::new();
+    opening.hello("t").unwrap();
+    assert!(!opening.session.refused_for_now(|_| false), "one that begins ends by it");
+    let mut sim = Sim::live();
+    assert!(!sim.session.refused_for_now(|stream| stream == 1), "the core has closed it there");
+    assert!(!sim.session.take_ask_again());
+    assert!(sim.session.refused_for_now(|stream| stream == 2));
+    assert!(sim.session.take_ask_again() && !sim.session.take_ask_again());
 }

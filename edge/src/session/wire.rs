@@ -19,7 +19,7 @@ pub(crate) enum Format {
 
 /// A frame encoded once for all who get it: each format's bytes are made at most once, and shared.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct SharedFrame {
     /// WebSocket header, length, frame.
     message: Bytes,
     /// Where length and frame begin.
@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     text: OnceLock<Bytes>,
 }
 
-impl Shared {
+impl SharedFrame {
     /// Takes an encoded ServerFrame.
     pub(crate) fn new(encoded: &[u8]) -> Self {
         let delimited = encoded.len() + prost::length_delimiter_len(encoded.len());
@@ -135,7 +135,7 @@ mod tests {
         for length in [0, 10, 125, 126, 200, 65_535, 65_536, 70_000] {
             let reply = || Frame::Reply(v1::Reply { id: 7, body: Bytes::from(vec![1; length]), error: None });
             let encoded = v1::ServerFrame::from(reply()).encode_to_vec();
-            let shared = Shared::new(&encoded);
+            let shared = SharedFrame::new(&encoded);
             for format in [Format::Stream, Format::Binary] {
                 assert_eq!(shared.bytes(format), encode(format, reply(), None));
             }

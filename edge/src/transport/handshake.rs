@@ -13,11 +13,11 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{
     origin::{self, Came},
-    websocket::WebSocketLink,
+    websocket::WebSocket,
 };
 use crate::{config::Limits, session::wire::Format};
 
-/// A handshake that was accepted: the link is there once the response has gone out.
+/// A handshake that was accepted: the socket is there once the response has gone out.
 pub(crate) struct Accepted {
     upgrade: OnUpgrade,
     format: Format,
@@ -79,10 +79,10 @@ impl Accepted {
     ///
     /// # Errors
     /// The client has gone, or the connection is not ours.
-    pub(crate) async fn link(self, address: SocketAddr, limits: Limits) -> io::Result<WebSocketLink> {
+    pub(crate) async fn socket(self, address: SocketAddr, limits: Limits) -> io::Result<WebSocket> {
         let upgraded = self.upgrade.await.map_err(io::Error::other)?;
         let (tcp, tls, early) = take_apart(upgraded)?;
-        Ok(WebSocketLink::new(tcp, tls, &early, self.format, address.ip().to_canonical(), limits))
+        Ok(WebSocket::new(tcp, tls, &early, self.format, address.ip().to_canonical(), limits))
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod capsule;
 pub(crate) mod h3_backend;
 pub(crate) mod handshake;
 pub(crate) mod http;
+mod incoming;
 pub(crate) mod origin;
 pub(crate) mod outlet;
 pub(crate) mod rfc6455;
@@ -13,64 +14,32 @@ pub(crate) mod webtransport;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use gogochat_proto::{
-    close::CloseCode,
-    frame::FrameError,
-    v1::{self, client_frame},
-};
+use gogochat_proto::close::CloseCode;
 
-use self::{outlet::Outlet, websocket::WebSocketLink, webtransport::WebTransportLink};
+pub(crate) use self::incoming::{CallStream, Incoming, close_code};
+use self::{outlet::Outlet, streams::TakeDatagram, websocket::WebSocket, webtransport::WebTransport};
 
 /// A client's connection, whatever carries it.
-pub(crate) enum Link {
+pub(crate) enum Transport {
     /// WebSocket over TCP or TLS.
-    WebSocket(Box<WebSocketLink>),
+    WebSocket(Box<WebSocket>),
     /// WebTransport over QUIC.
-    WebTransport(Box<WebTransportLink>),
+    WebTransport(Box<WebTransport>),
 }
 
-/// What a client's connection gives.
-pub(crate) enum Incoming {
-    /// A frame of the session's own stream.
-    Frame(client_frame::Frame),
-    /// A call whose body is not its method's request: its id, and what its reply says.
-    Unreadable(u32, v1::Error),
-    /// A frame that came as a datagram.
-    Datagram(Bytes),
-    /// The client opened a further stream for calls.
-    CallStream(CallStream),
-    /// All that has come was given; `true` when it ends within a frame.
-    Idle(bool),
-    /// What came breaks the protocol.
-    Broken(CloseCode),
-    /// The edge itself decided to end the session.
-    Ended(CloseCode),
-    /// The client is gone.
-    Gone,
-}
-
-/// A further stream of a client: calls come, replies go.
-pub(crate) struct CallStream {
-    /// What comes.
-    pub(crate) recv: quinn::RecvStream,
-    /// What goes.
-    pub(crate) send: quinn::SendStream,
-}
-
-impl Link {
+impl Transport {
     /// The way out.
     pub(crate) fn outlet(&self) -> &Arc<Outlet> {
         match self {
-            Self::WebSocket(link) => link.outlet(),
-            Self::WebTransport(link) => link.outlet(),
+            Self::WebSocket(it) => it.outlet(),
+            Self::WebTransport(it) => it.outlet(),
         }
     }
 
     /// For metrics: "ws", "wss" or "wt".
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::WebSocket(link) => link.kind(),
+            Self::WebSocket(it) => it.kind(),
             Self::WebTransport(_) => "wt",
         }
     }
@@ -78,35 +47,32 @@ impl Link {
     /// The client's address.
     pub(crate) fn address(&self) -> std::net::IpAddr {
         match self {
-            Self::WebSocket(link) => link.address(),
-            Self::WebTransport(link) => link.address(),
+            Self::WebSocket(it) => it.address(),
+            Self::WebTransport(it) => it.address(),
+        }
+    }
+
+    /// Has the session's datagrams, where it has any, taken where they are read. To be called once.
+    pub(crate) fn set_datagrams(&self, datagrams: impl TakeDatagram + 'static) {
+        match self {
+            Self::WebSocket(_) => {}
+            Self::WebTransport(it) => it.set_datagrams(datagrams),
         }
     }
 
     /// The next of what comes; writes what waits meanwhile. While `hold`, nothing is read.
     pub(crate) async fn next(&mut self, hold: bool) -> Incoming {
         match self {
-            Self::WebSocket(link) => link.next(hold).await,
-            Self::WebTransport(link) => link.next(hold).await,
+            Self::WebSocket(it) => it.next(hold).await,
+            Self::WebTransport(it) => it.next(hold).await,
         }
     }
 
     /// Sends what waits and closes with the code; bounded in time.
     pub(crate) async fn finish(self, code: Option<CloseCode>) {
         match self {
-            Self::WebSocket(link) => link.finish(code).await,
-            Self::WebTransport(link) => link.finish(code).await,
+            Self::WebSocket(it) => it.finish(code).await,
+            Self::WebTransport(it) => it.finish(code).await,
         }
     }
 }
-
-/// The close code for bytes that are no frame.
-pub(crate) fn close_code(error: FrameError) -> CloseCode {
-    match error {
-        FrameError::TooLarge(_) => CloseCode::FrameTooLarge,
-        FrameError::Malformed => CloseCode::ProtocolError,
-    }
-}
-
-/// Bytes that wait for a slow client at which nothing more is read from it.
-pub(crate) const PAUSE_READING: usize = 256 * 1024;

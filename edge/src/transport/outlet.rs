@@ -17,7 +17,7 @@ use crate::{
     config::Limits,
     session::{
         queue::{Class, Pushed, Queue},
-        wire::{self, Format, Shared},
+        wire::{self, Format, SharedFrame},
     },
 };
 
@@ -88,12 +88,12 @@ impl Outlet {
     }
 
     /// Sends a frame that others get too.
-    pub(crate) fn send_shared(&self, frame: &Shared, class: Class) -> Pushed {
+    pub(crate) fn send_shared(&self, frame: &SharedFrame, class: Class) -> Pushed {
         self.push(frame.bytes(self.format), class)
     }
 
     /// Sends what may be lost: as a datagram where there are any.
-    pub(crate) fn send_ephemeral(&self, frame: &Shared, class: Class) -> Pushed {
+    pub(crate) fn send_ephemeral(&self, frame: &SharedFrame, class: Class) -> Pushed {
         let datagram = match &self.inner.lock().pipe {
             Pipe::Quic { connection, datagram_prefix, .. } => Some((connection.clone(), datagram_prefix.clone())),
             _ => None,

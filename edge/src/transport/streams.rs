@@ -1,6 +1,11 @@
-//! Where a QUIC connection's WebTransport streams and datagrams go: each to the inbox of its session, early ones to a small buffer.
+//! Where a QUIC connection's WebTransport streams and datagrams go. Streams come to the inbox of their
+//! session, early ones to a small buffer. Datagrams are taken where they are read.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -16,20 +21,21 @@ pub(crate) struct Stream {
     pub(crate) send: Option<quinn::SendStream>,
 }
 
-/// What has come for a session.
-#[derive(Debug)]
-pub(crate) enum Arrival {
-    /// A stream.
-    Stream(Stream),
-    /// A datagram's payload.
-    Datagram(Bytes),
+/// Takes the datagrams of a session, one after the other, by the task that reads the connection. It
+/// must not wait.
+pub(crate) trait TakeDatagram: Send + Sync {
+    /// Takes one datagram's payload.
+    fn take(&self, payload: Bytes);
 }
 
-/// What has come for one session and was not taken yet: bounded by the streams that a connection may have, and by a count of datagrams.
-#[derive(Debug, Default)]
+/// What comes for one session.
+#[derive(Default)]
 pub(crate) struct Inbox {
-    arrivals: Mutex<VecDeque<Arrival>>,
+    /// Streams that were not taken yet: as many as the connection may have, at most.
+    streams: Mutex<VecDeque<Stream>>,
     notify: Notify,
+    /// Until it is there, datagrams are dropped.
+    datagrams: OnceLock<Box<dyn TakeDatagram>>,
 }
 
 /// The sessions of one QUIC connection.
@@ -46,34 +52,39 @@ struct Table {
 }
 
 impl Inbox {
-    /// The next that has come.
-    pub(crate) async fn next(&self) -> Arrival {
+    /// The next stream that has come.
+    pub(crate) async fn next(&self) -> Stream {
         loop {
-            if let Some(arrival) = self.take() {
-                return arrival;
+            if let Some(stream) = self.take() {
+                return stream;
             }
             self.notify.notified().await;
         }
     }
 
-    fn take(&self) -> Option<Arrival> {
-        let mut arrivals = self.arrivals.lock();
-        let arrival = arrivals.pop_front();
-        if arrivals.is_empty() {
-            *arrivals = VecDeque::new();
-        }
-        arrival
+    /// Has the session's datagrams taken from now on. To be called once.
+    pub(crate) fn set_datagrams(&self, datagrams: impl TakeDatagram + 'static) {
+        let _ = self.datagrams.set(Box::new(datagrams));
     }
 
-    fn put(&self, arrival: Arrival) {
-        let mut arrivals = self.arrivals.lock();
-        // Datagrams may be lost; streams are as many as QUIC permits.
-        if matches!(arrival, Arrival::Datagram(_)) && arrivals.len() >= MAX_WAITING {
-            return;
+    fn take(&self) -> Option<Stream> {
+        let mut streams = self.streams.lock();
+        let stream = streams.pop_front();
+        if streams.is_empty() {
+            *streams = VecDeque::new();
         }
-        arrivals.push_back(arrival);
-        drop(arrivals);
+        stream
+    }
+
+    fn put(&self, stream: Stream) {
+        self.streams.lock().push_back(stream);
         self.notify.notify_one();
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").field("streams", &self.streams).finish_non_exhaustive()
     }
 }
 
@@ -83,7 +94,7 @@ impl Sessions {
         let inbox = Arc::new(Inbox::default());
         let mut table = self.0.lock();
         for (_, stream) in table.early.extract_if(.., |(session, _)| *session == id) {
-            inbox.put(Arrival::Stream(stream));
+            inbox.put(stream);
         }
         table.open.push((id, inbox.clone()));
         inbox
@@ -94,10 +105,8 @@ impl Sessions {
         let mut table = self.0.lock();
         table.closed = table.closed.max(Some(id));
         for (_, inbox) in table.open.extract_if(.., |(session, _)| *session == id) {
-            for arrival in inbox.arrivals.lock().drain(..) {
-                if let Arrival::Stream(stream) = arrival {
-                    stream.reset(SESSION_GONE);
-                }
+            for stream in inbox.streams.lock().drain(..) {
+                stream.reset(SESSION_GONE);
             }
         }
         for (_, stream) in table.early.extract_if(.., |(session, _)| *session == id) {
@@ -115,7 +124,7 @@ impl Sessions {
     pub(crate) fn stream(&self, session: u64, stream: Stream) {
         let mut table = self.0.lock();
         if let Some((_, inbox)) = table.open.iter().find(|(id, _)| *id == session) {
-            inbox.put(Arrival::Stream(stream));
+            inbox.put(stream);
         } else if table.closed.is_some_and(|closed| session <= closed) {
             stream.reset(SESSION_GONE);
         } else if table.early.len() < MAX_EARLY && session.is_multiple_of(4) {
@@ -130,9 +139,11 @@ impl Sessions {
         let mut rest: &[u8] = &datagram;
         let Some(quarter) = super::capsule::varint(&mut rest) else { return };
         let payload = datagram.slice(datagram.len() - rest.len()..);
-        let table = self.0.lock();
-        if let Some((_, inbox)) = table.open.iter().find(|(id, _)| *id == quarter * 4) {
-            inbox.put(Arrival::Datagram(payload));
+        // Taken outside of the table, which streams wait for.
+        let session = |(id, _): &&(u64, Arc<Inbox>)| *id == quarter * 4;
+        let inbox = self.0.lock().open.iter().find(session).map(|(_, inbox)| inbox.clone());
+        if let Some(datagrams) = inbox.as_ref().and_then(|inbox| inbox.datagrams.get()) {
+            datagrams.take(payload);
         }
     }
 }
@@ -148,8 +159,6 @@ impl Stream {
     }
 }
 
-/// Datagrams that wait for a session's task.
-const MAX_WAITING: usize = 64;
 /// Streams that came before their session.
 const MAX_EARLY: usize = 8;
 /// WEBTRANSPORT_SESSION_GONE.

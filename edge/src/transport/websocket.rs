@@ -20,7 +20,7 @@ use gogochat_proto::{
 use tokio::{io::Interest, net::TcpStream};
 
 use super::{
-    Incoming, PAUSE_READING, close_code,
+    incoming::{Incoming, PAUSE_READING, close_code},
     outlet::{Outlet, Pipe},
     rfc6455::{Decoder, Message},
 };
@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// A client over WebSocket.
-pub(crate) struct WebSocketLink {
+pub(crate) struct WebSocket {
     tcp: Arc<TcpStream>,
     tls: bool,
     address: IpAddr,
@@ -46,7 +46,8 @@ pub(crate) struct WebSocketLink {
     idle: bool,
     closed: bool,
 }
-impl WebSocketLink {
+
+impl WebSocket {
     /// Takes over a socket, its TLS state, and bytes that were read already.
     pub(crate) fn new(
         tcp: TcpStream,
@@ -64,7 +65,7 @@ impl WebSocketLink {
         };
         let mut decoder = Decoder::default();
         decoder.push(early);
-        let mut link = Self {
+        let mut socket = Self {
             tcp,
             tls: is_tls,
             address,
@@ -76,8 +77,8 @@ impl WebSocketLink {
             closed: false,
         };
         // TLS may hold what came together with the handshake's last bytes, of which the socket tells nothing any more.
-        link.read();
-        link
+        socket.read();
+        socket
     }
 
     /// The way out.
@@ -212,6 +213,7 @@ impl WebSocketLink {
         })
     }
 }
+
 fn read_tls(
     tcp: &TcpStream,
     tls: &mut rustls::ServerConnection,
@@ -274,6 +276,7 @@ fn split(bytes: &Bytes) -> Result<VecDeque<client_frame::Frame>, CloseCode> {
     }
     Ok(frames)
 }
+
 thread_local! {
     /// One for all connections of a thread: reading never waits while it is in use.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; 16 * 1024].into());

@@ -13,24 +13,20 @@ use h3::server::RequestStream;
 use http::{HeaderMap, Request, Response, StatusCode};
 
 use super::{
-    CallStream, Incoming, PAUSE_READING,
     capsule::{self, Capsules},
-    close_code,
     h3_backend::BidiStream,
+    incoming::{CallStream, Incoming, PAUSE_READING, close_code},
     origin::{self, Came},
     outlet::{Outlet, Pipe},
-    streams::{Arrival, Inbox, Sessions, Stream},
+    streams::{Inbox, Sessions, Stream, TakeDatagram},
 };
-use crate::{
-    config::Limits,
-    session::{bucket::Bucket, wire::Format},
-};
+use crate::{config::Limits, session::wire::Format};
 
 /// A stream of an HTTP/3 request.
 pub(crate) type H3Stream = RequestStream<BidiStream<Bytes>, Bytes>;
 
 /// A client over WebTransport.
-pub(crate) struct WebTransportLink {
+pub(crate) struct WebTransport {
     connection: quinn::Connection,
     sessions: Arc<Sessions>,
     id: u64,
@@ -41,7 +37,6 @@ pub(crate) struct WebTransportLink {
     outlet: Arc<Outlet>,
     live: Option<quinn::RecvStream>,
     decoder: frame::Decoder,
-    datagrams: Bucket,
     idle: bool,
 }
 
@@ -53,7 +48,7 @@ pub(crate) async fn accept(
     sessions: Arc<Sessions>,
     allowed_origins: &[String],
     limits: Limits,
-) -> Option<WebTransportLink> {
+) -> Option<WebTransport> {
     let refusal = if !origin::is_allowed(request.uri(), request.headers(), Came::Quic, allowed_origins) {
         Some(StatusCode::FORBIDDEN)
     } else if request.uri().path() != PATH {
@@ -79,7 +74,7 @@ pub(crate) async fn accept(
     let mut prefix = BytesMut::new();
     capsule::put_varint(&mut prefix, id / 4);
     let pipe = Pipe::Quic { connection: connection.clone(), datagram_prefix: prefix.freeze(), stream: None };
-    Some(WebTransportLink {
+    Some(WebTransport {
         inbox: sessions.open(id),
         connection,
         sessions,
@@ -89,19 +84,18 @@ pub(crate) async fn accept(
         outlet: Outlet::new(Format::Stream, pipe, limits),
         live: None,
         decoder: frame::Decoder::default(),
-        datagrams: Bucket::new(DATAGRAMS_A_SECOND, DATAGRAMS_AT_ONCE, Instant::now()),
         idle: false,
     })
 }
 
 enum Event {
     Control(Option<Bytes>),
-    Arrival(Arrival),
+    Stream(Stream),
     Live(Option<Bytes>),
     Other,
 }
 
-impl WebTransportLink {
+impl WebTransport {
     /// The way out.
     pub(crate) fn outlet(&self) -> &Arc<Outlet> {
         &self.outlet
@@ -110,6 +104,11 @@ impl WebTransportLink {
     /// The client's address.
     pub(crate) fn address(&self) -> IpAddr {
         self.connection.remote_address().ip().to_canonical()
+    }
+
+    /// Has the session's datagrams taken where they are read. To be called once.
+    pub(crate) fn set_datagrams(&self, datagrams: impl TakeDatagram + 'static) {
+        self.inbox.set_datagrams(datagrams);
     }
 
     /// The next of what comes.
@@ -131,13 +130,7 @@ impl WebTransportLink {
                     Ok(true) => return Incoming::Gone,
                     Err(capsule::InvalidCapsule) => return Incoming::Broken(CloseCode::ProtocolError),
                 },
-                Event::Arrival(Arrival::Datagram(datagram)) => {
-                    if self.datagrams.take(Instant::now()) {
-                        return Incoming::Datagram(datagram);
-                    }
-                    metrics::counter!(crate::metrics::DATAGRAMS_SHED).increment(1);
-                }
-                Event::Arrival(Arrival::Stream(stream)) => {
+                Event::Stream(stream) => {
                     if let Some(incoming) = self.stream(stream) {
                         return incoming;
                     }
@@ -194,7 +187,7 @@ impl WebTransportLink {
             data = control.recv_data() => {
                 Event::Control(data.ok().flatten().map(|mut data| data.copy_to_bytes(data.remaining())))
             }
-            arrival = inbox.next() => Event::Arrival(arrival),
+            stream = inbox.next() => Event::Stream(stream),
             chunk = read(live), if reading && live.is_some() => Event::Live(chunk),
             () = poll_fn(|context| outlet.poll_flush(context)), if blocked => Event::Other,
             () = outlet.woken() => Event::Other,
@@ -257,8 +250,6 @@ const PROTOCOL: &str = "gogochat.v1.proto";
 const MAX_SESSIONS: usize = 4;
 /// Above everything else on the connection: a page of history never delays a message.
 const LIVE_PRIORITY: i32 = 10;
-const DATAGRAMS_A_SECOND: f32 = 100.0;
-const DATAGRAMS_AT_ONCE: f32 = 200.0;
 const MAX_CHUNK: usize = 16 * 1024;
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,6 +1,9 @@
-//! The ways to the cores: which there are, which of them a session's calls go to, and which answers a call for which order does not matter.
+//! The cores: which there are, which of them a session's calls go to, and which answers a call for which
+//! order does not matter.
 
-mod link;
+mod core_link;
+mod core_stream;
+mod outbox;
 
 use std::{
     collections::HashSet,
@@ -20,26 +23,11 @@ use gogochat_proto::{
     v1,
 };
 use parking_lot::RwLock;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::link::CoreLink;
-pub(crate) use self::link::{Away, Downstream, Home, Upstream};
-
-/// A core that this edge may use.
-#[derive(Debug, Clone)]
-pub struct Core {
-    /// Its node name.
-    pub name: String,
-    /// Where it is: a core of the same name elsewhere is another one.
-    pub address: String,
-    /// The services that it runs.
-    pub services: Vec<Service>,
-    /// Whether it is known to be up. One that is only configured may be down, and is not missed.
-    pub lives: bool,
-    /// The way to it.
-    pub link: CoreLink,
-}
+pub use self::core_link::{Core, CoreLink, Cores};
+pub(crate) use self::core_stream::{Announcement, Away, CoreStream, Downstream, Home, StreamEnd};
 
 /// Which cores with `chat` an edge is attached to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,44 +45,18 @@ pub struct OutOfReach {
     pub name: String,
     /// For how long it has not been attached.
     pub away: Duration,
-    /// Whether it is known to be up: then it is the way there that is broken, and what it commits does not come here.
+    /// Whether it is known to be up. Then the path to it is broken, and what it commits does not come
+    /// here.
     pub lives: bool,
 }
 
-/// The cores there are, as they come and go.
-pub type Cores = watch::Receiver<Vec<Core>>;
-
-impl Core {
-    /// The only core, with every service.
-    #[must_use]
-    pub fn every_service(link: CoreLink) -> Self {
-        Self { name: "core".into(), address: String::new(), services: Service::ALL.into(), lives: true, link }
-    }
-
-    /// Cores that never change.
-    #[must_use]
-    pub fn fixed(cores: Vec<Self>) -> Cores {
-        watch::Sender::new(cores).subscribe()
-    }
-
-    /// Whether it runs a service.
-    #[must_use]
-    pub fn runs(&self, service: Service) -> bool {
-        self.services.contains(&service)
-    }
-
-    fn is(&self, other: &Self) -> bool {
-        (&self.name, &self.address, &self.services) == (&other.name, &other.address, &other.services)
-    }
-}
-
-/// The ways to all cores.
+/// All cores.
 #[derive(Debug)]
 pub(crate) struct Upstreams {
     hello: node::EdgeHello,
-    /// See [`crate::Limits::told`].
-    told: usize,
-    ways: RwLock<Vec<Arc<Upstream>>>,
+    /// See [`crate::Limits::core_queue`].
+    core_queue: usize,
+    cores: RwLock<Vec<Arc<CoreStream>>>,
     next: AtomicU32,
     turn: AtomicUsize,
     changed: Arc<Notify>,
@@ -103,12 +65,12 @@ pub(crate) struct Upstreams {
 
 impl Upstreams {
     /// None yet: see [`Self::run`].
-    pub(crate) fn new(node: String, told: usize) -> Arc<Self> {
+    pub(crate) fn new(node: String, core_queue: usize) -> Arc<Self> {
         let instance = rand::random::<u64>().max(1);
         Arc::new(Self {
             hello: node::EdgeHello { node, version: env!("CARGO_PKG_VERSION").to_owned(), instance, clock_ms: 0 },
-            told,
-            ways: RwLock::default(),
+            core_queue,
+            cores: RwLock::default(),
             next: AtomicU32::new(0),
             turn: AtomicUsize::new(0),
             changed: Arc::default(),
@@ -116,18 +78,19 @@ impl Upstreams {
         })
     }
 
-    /// Keeps a stream to every core that sessions can be opened at, as the cores come and go, until `stop`.
+    /// Keeps a stream to every core that sessions can be opened at, as the cores come and go, until
+    /// `stop`.
     pub(crate) async fn run(
         self: Arc<Self>,
-        mut cores: Cores,
+        mut nodes: Cores,
         downstream: Arc<impl Downstream>,
         tasks: TaskTracker,
         stop: CancellationToken,
     ) {
         loop {
-            let now = cores.borrow_and_update().clone();
+            let now = nodes.borrow_and_update().clone();
             self.follow(now, &downstream, &tasks, &stop);
-            match stop.run_until_cancelled(cores.changed()).await {
+            match stop.run_until_cancelled(nodes.changed()).await {
                 Some(Ok(())) => {}
                 // They never change any more.
                 Some(Err(_)) => return stop.cancelled().await,
@@ -143,59 +106,59 @@ impl Upstreams {
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) {
-        let before = self.ways();
+        let before = self.cores();
         let mut kept = HashSet::new();
-        for core in now {
-            if let Some(way) = before.iter().find(|way| way.core.is(&core) && !way.is_retired()) {
-                kept.insert(way.id);
-                way.set_lives(core.lives);
+        for node in now {
+            if let Some(core) = before.iter().find(|core| core.node.is(&node) && !core.is_retired()) {
+                kept.insert(core.id);
+                core.set_lives(node.lives);
                 continue;
             }
-            tracing::info!(core = core.name, address = core.address, services = ?core.services, "a core is there");
+            tracing::info!(core = node.name, address = node.address, services = ?node.services, "a core is there");
             let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
-            let attach = core.runs(Service::Chat);
-            let way = Upstream::new(id, core, self.hello.clone(), self.told, self.changed.clone());
-            self.ways.write().push(way.clone());
+            let attach = node.runs(Service::Chat);
+            let core = CoreStream::new(id, node, self.hello.clone(), self.core_queue, self.changed.clone());
+            self.cores.write().push(core.clone());
             if attach {
-                let (ways, downstream, stop) = (self.clone(), downstream.clone(), stop.clone());
+                let (cores, downstream, stop) = (self.clone(), downstream.clone(), stop.clone());
                 tasks.spawn(async move {
-                    way.clone().run(downstream, stop).await;
-                    ways.forget(&way);
+                    core.clone().run(downstream, stop).await;
+                    cores.forget(&core);
                 });
             }
         }
-        for way in before.iter().filter(|way| !kept.contains(&way.id) && !way.is_retired()) {
-            tracing::info!(core = way.core.name, "a core is gone");
-            way.retire();
-            if way.core.runs(Service::Chat) {
-                downstream.leaving(way);
+        for core in before.iter().filter(|core| !kept.contains(&core.id) && !core.is_retired()) {
+            tracing::info!(core = core.node.name, "a core is gone");
+            core.retire();
+            if core.node.runs(Service::Chat) {
+                downstream.leaving(core);
             } else {
-                self.forget(way);
+                self.forget(core);
             }
         }
     }
 
-    fn forget(&self, way: &Upstream) {
-        self.ways.write().retain(|other| other.id != way.id);
+    fn forget(&self, core: &CoreStream) {
+        self.cores.write().retain(|other| other.id != core.id);
     }
 
-    fn ways(&self) -> Vec<Arc<Upstream>> {
-        self.ways.read().clone()
+    fn cores(&self) -> Vec<Arc<CoreStream>> {
+        self.cores.read().clone()
     }
 
     /// Whether a core is attached.
     pub(crate) fn is_attached(&self) -> bool {
-        self.ways.read().iter().any(|way| way.is_attached())
+        self.cores.read().iter().any(|core| core.is_attached())
     }
 
     /// Which cores with `chat` are within reach, and which are not.
     pub(crate) fn reach(&self, now: Instant) -> Reach {
         let mut reach = Reach::default();
-        for way in self.ways.read().iter().filter(|way| way.core.runs(Service::Chat) && !way.is_retired()) {
-            let name = way.core.name.clone();
-            match way.away(now) {
+        for core in self.cores.read().iter().filter(|core| core.node.runs(Service::Chat) && !core.is_retired()) {
+            let name = core.node.name.clone();
+            match core.away(now) {
                 None => reach.attached.push(name),
-                Some(away) => reach.away.push(OutOfReach { name, away, lives: way.lives() }),
+                Some(away) => reach.away.push(OutOfReach { name, away, lives: core.lives() }),
             }
         }
         reach.attached.sort_unstable();
@@ -215,23 +178,24 @@ impl Upstreams {
         }
     }
 
-    /// The core that a session had best be opened at: of those that take sessions the one with the fewest.
-    pub(crate) fn pick(&self) -> Option<Arc<Upstream>> {
-        self.ways.read().iter().filter(|way| way.takes_sessions()).min_by_key(|way| way.sessions()).cloned()
+    /// The core that a session is best opened at: of those that take sessions, the one with the fewest.
+    pub(crate) fn pick(&self) -> Option<Arc<CoreStream>> {
+        self.cores.read().iter().filter(|core| core.takes_sessions()).min_by_key(|core| core.sessions()).cloned()
     }
 
-    /// Tells every attached core.
-    pub(crate) fn tell_all(&self, item: &Item) {
-        for way in self.ways.read().iter() {
-            way.tell(item.clone());
+    /// Sends an item to every attached core.
+    pub(crate) fn send_all(&self, item: &Item) {
+        for core in self.cores.read().iter() {
+            core.send(item.clone());
         }
     }
 
-    /// Asks one core for what a log has after `have`. Any can replay it; the log's name picks the one, so that they share the work.
+    /// Asks one core for what a log has after `have`. Any can replay it. The log's id picks the one, so that
+    /// they share the work.
     pub(crate) fn ask(&self, log: LogId, have: i64, verify: bool) {
         // One that has ceased to take anything since is passed over.
-        while let Some(way) = self.asked(log) {
-            if way.tell(interest(log, have, verify)) {
+        while let Some(core) = self.asked(log) {
+            if core.send(interest(log, have, verify)) {
                 return;
             }
         }
@@ -239,41 +203,42 @@ impl Upstreams {
 
     /// Waits until little waits for the core that is asked for this log. `false`: none is attached.
     pub(crate) async fn room(&self, log: LogId) -> bool {
-        while let Some(way) = self.asked(log) {
-            if way.room().await {
+        while let Some(core) = self.asked(log) {
+            if core.room().await {
                 return true;
             }
         }
         false
     }
 
-    fn asked(&self, log: LogId) -> Option<Arc<Upstream>> {
-        let ways = self.ways.read();
-        let attached: Vec<_> = ways.iter().filter(|way| way.takes()).collect();
+    fn asked(&self, log: LogId) -> Option<Arc<CoreStream>> {
+        let cores = self.cores.read();
+        let attached: Vec<_> = cores.iter().filter(|core| core.takes()).collect();
         let place = log.uuid().as_u128() as usize;
-        attached.get(place % attached.len().max(1)).map(|way| Arc::clone(way))
+        attached.get(place % attached.len().max(1)).map(|core| Arc::clone(core))
     }
 
-    /// Asks the core of this way, which has told what comes later, for what a log has after `have`; where it takes nothing any more, another one.
+    /// Asks this core, which has sent what comes later, for what a log has after `have`. Where it takes
+    /// nothing any more, another one is asked.
     pub(crate) fn ask_of(&self, core: u32, log: LogId, have: i64) {
-        if !self.tell(u64::from(core) << 32, interest(log, have, false)) {
+        if !self.send(u64::from(core) << 32, interest(log, have, false)) {
             self.ask(log, have, true);
         }
     }
 
-    /// Tells the core that this stream leads to. `false`: it takes nothing.
-    pub(crate) fn tell(&self, stream: u64, item: Item) -> bool {
-        self.of(stream).is_some_and(|way| way.tell(item))
+    /// Sends an item to the core that this stream leads to. `false`: it takes nothing.
+    pub(crate) fn send(&self, stream: u64, item: Item) -> bool {
+        self.of(stream).is_some_and(|core| core.send(item))
     }
 
-    /// Passes on what may be lost to the core that this stream leads to.
+    /// Sends an item that may be lost to the core that this stream leads to.
     pub(crate) fn offer(&self, stream: u64, item: Item) {
-        if let Some(way) = self.of(stream) {
-            way.offer(item);
+        if let Some(core) = self.of(stream) {
+            core.offer(item);
         }
     }
 
-    /// Sends a command on the stream on which its session is open; waits while the stream is full.
+    /// Sends a command on the stream on which its session is open. It waits while the stream is full.
     ///
     /// # Errors
     /// The stream has broken, or took nothing for 2 s.
@@ -281,13 +246,13 @@ impl Upstreams {
         self.of(stream).ok_or(Away)?.command(command, stream).await
     }
 
-    /// The way of a stream.
-    pub(crate) fn of(&self, stream: u64) -> Option<Arc<Upstream>> {
-        self.ways.read().iter().find(|way| way.has(stream)).cloned()
+    /// The core that this stream leads to.
+    pub(crate) fn of(&self, stream: u64) -> Option<Arc<CoreStream>> {
+        self.cores.read().iter().find(|core| core.has(stream)).cloned()
     }
 
-    /// A call for which order does not matter, to a core that runs its service. Where one does not answer, the next is asked, if that cannot do twice what is
-    /// to be done once.
+    /// A call for which order does not matter, to a core that runs its service. Where one does not answer,
+    /// the next is asked, if the call is safe to repeat.
     ///
     /// # Errors
     /// `unknown_method`, `overloaded`, `unavailable`, `deadline_exceeded`.
@@ -295,7 +260,7 @@ impl Upstreams {
         let method =
             method::find(&request.method).ok_or_else(|| ErrorCode::UnknownMethod.with("there is no such method"))?;
         let Ok(_permit) = self.invocations.try_acquire() else {
-            return Err(ErrorCode::Overloaded.with("too many calls are under way"));
+            return Err(ErrorCode::Overloaded.with("too many calls are under core"));
         };
         let answer = tokio::time::timeout(INVOKE_TIMEOUT, self.invoke_any(method, request)).await;
         answer.unwrap_or_else(|_| Err(ErrorCode::DeadlineExceeded.with("the core did not answer in time")))
@@ -303,17 +268,17 @@ impl Upstreams {
 
     async fn invoke_any(&self, method: &Method, request: node::InvokeRequest) -> Result<node::InvokeReply, v1::Error> {
         let again = is_safe_to_repeat(method);
-        for way in self.candidates(Service::of(method)) {
-            match way.invoke(request.clone()).await {
+        for core in self.candidates(Service::of(method)) {
+            match core.invoke(request.clone()).await {
                 Ok(reply) => {
-                    // The core has nobody to tell of whom it has signed out.
+                    // That core has no edge attached to which it could send whom it has signed out.
                     for revoke in &reply.revoked {
-                        self.tell_one(Item::Revoke(revoke.clone()));
+                        self.send_one(Item::Revoke(revoke.clone()));
                     }
                     return Ok(reply);
                 }
                 Err(status) => {
-                    tracing::debug!(core = way.core.name, %status, "a call to a core failed");
+                    tracing::debug!(core = core.node.name, %status, "a call to a core failed");
                     if !again && !was_not_sent(&status) {
                         break;
                     }
@@ -324,20 +289,20 @@ impl Upstreams {
     }
 
     /// The cores with a service: in turn, and those that failed a moment ago last.
-    fn candidates(&self, service: Service) -> Vec<Arc<Upstream>> {
+    fn candidates(&self, service: Service) -> Vec<Arc<CoreStream>> {
         let now = Instant::now();
-        let mut found: Vec<_> = self.ways.read().iter().filter(|way| way.core.runs(service)).cloned().collect();
-        found.retain(|way| way.is_attached() || !way.core.runs(Service::Chat));
+        let mut found: Vec<_> = self.cores.read().iter().filter(|core| core.node.runs(service)).cloned().collect();
+        found.retain(|core| core.is_attached() || !core.node.runs(Service::Chat));
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % found.len().max(1);
         found.rotate_left(turn);
-        found.sort_by_key(|way| !way.seems_well(now));
+        found.sort_by_key(|core| !core.seems_well(now));
         found
     }
 
-    /// Tells one attached core.
-    fn tell_one(&self, item: Item) {
-        let told = self.ways.read().iter().any(|way| way.tell(item.clone()));
-        if !told {
+    /// Sends an item to one attached core.
+    fn send_one(&self, item: Item) {
+        let sent = self.cores.read().iter().any(|core| core.send(item.clone()));
+        if !sent {
             tracing::warn!("no core could be told of a sign-out");
         }
     }
@@ -348,7 +313,7 @@ pub(crate) fn interest(log: LogId, have_seq: i64, verify: bool) -> Item {
     Item::Interest(node::Interest { log_id: log.to_bytes(), have_seq, verify })
 }
 
-/// Whether a call does no harm when it is carried out twice: it only reads, or carries a name under which it is known.
+/// Whether a call is safe to repeat: it only reads, or carries an idempotency key.
 fn is_safe_to_repeat(method: &Method) -> bool {
     let reads = method.http.verb == http::Method::GET || Service::of(method) == Service::Sync;
     reads || method.repeatable

@@ -15,7 +15,7 @@ use crate::{
 
 /// An edge with `USERS` sessions that hear `EACH` conversations each, which all cores know.
 async fn world(cores: &[Core]) -> (World, Vec<Client>) {
-    let limits = Limits { told: LOGS / 5, ..Limits::default() };
+    let limits = Limits { core_queue: LOGS / 5, ..Limits::default() };
     let world = World::start(Setup { limits, cores: cores.to_vec(), ..Setup::new() }).await;
     eventually("all are attached", || cores.iter().all(|core| core.attached() == 1)).await;
     let mut clients = Vec::new();

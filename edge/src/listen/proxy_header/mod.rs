@@ -1,50 +1,15 @@
 //! The header with which a gateway begins a connection and tells where it comes from: the PROXY protocol, versions 1 and 2
 //! (<https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt>).
 
+mod error;
 mod parse;
 
 use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{io::AsyncReadExt as _, net::TcpStream};
 
+pub(super) use self::error::HeaderError;
 use self::parse::{MAX_HEADER, parse};
-
-/// No header that could be believed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum HeaderError {
-    /// Something else began.
-    #[error("the gateway sends no PROXY protocol header")]
-    Missing,
-    /// It began well.
-    #[error("the gateway's PROXY protocol header is malformed")]
-    Malformed,
-    /// Longer than a line may be, or than [`MAX_HEADER`].
-    #[error("the gateway's PROXY protocol header is too long")]
-    TooLong,
-    /// It tells of UDP or of a Unix socket.
-    #[error("the gateway's PROXY protocol header is not of a TCP connection")]
-    NotTcp,
-    /// The connection ended within it.
-    #[error("the connection ended before the gateway's PROXY protocol header was whole")]
-    CutOff(#[source] io::Error),
-    /// It was not whole within [`TIMEOUT`].
-    #[error("the gateway's PROXY protocol header did not come in time")]
-    Late,
-}
-
-impl HeaderError {
-    /// For metrics.
-    pub(super) fn reason(&self) -> &'static str {
-        match self {
-            Self::Missing => "proxy header missing",
-            Self::Malformed => "proxy header malformed",
-            Self::TooLong => "proxy header too long",
-            Self::NotTcp => "proxy header not of TCP",
-            Self::CutOff(_) => "proxy header cut off",
-            Self::Late => "proxy header late",
-        }
-    }
-}
 
 /// Reads the header, and not a byte of what follows it. Gives where the connection comes from; `None`: from the gateway itself, or from where it cannot tell.
 pub(super) async fn read(tcp: &mut TcpStream) -> Result<Option<SocketAddr>, HeaderError> {

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Buf as _;
 
-use super::HeaderError;
+use super::error::HeaderError;
 
 /// A header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

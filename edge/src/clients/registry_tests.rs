@@ -9,7 +9,7 @@ use crate::{
 
 fn peer(registry: &Registry) -> Arc<Peer> {
     let outlet = Outlet::new(Format::Stream, Pipe::Nowhere, Limits::default());
-    registry.admit(outlet, std::net::Ipv4Addr::LOCALHOST.into(), "ws", Instant::now())
+    registry.add(outlet, std::net::Ipv4Addr::LOCALHOST.into(), "ws", Instant::now())
 }
 
 /// Subscribes and gives what the core was asked for.
@@ -120,11 +120,11 @@ fn interest_ends_with_the_last() {
     let gone = RefCell::new(Vec::new());
     registry.unsubscribe(&a, log, |log| gone.borrow_mut().push(log));
     registry.unsubscribe(&a, log, |log| gone.borrow_mut().push(log));
-    assert!(gone.borrow().is_empty() && !a.follows(log) && b.follows(log));
+    assert!(gone.borrow().is_empty() && !a.is_subscribed(log) && b.is_subscribed(log));
     registry.remove(&b, None, |log| gone.borrow_mut().push(log));
     assert_eq!(*gone.borrow(), [log]);
     assert!(interests(&registry).is_empty());
-    // One that has left follows nothing any more, whatever comes late.
+    // One that has left is subscribed to nothing any more, whatever comes late.
     assert_eq!(subscribe(&registry, &b, log, 0), None);
     assert!(interests(&registry).is_empty());
 }

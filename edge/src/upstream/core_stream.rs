@@ -1,7 +1,6 @@
-//! The way to one core: one Attach stream for what must stay in order, unary calls for the rest.
+//! One core: an Attach stream for what must stay in order, unary calls for the rest.
 
 use std::{
-    collections::VecDeque,
     future::Future,
     sync::{
         Arc,
@@ -18,64 +17,62 @@ use parking_lot::Mutex;
 use rand::RngExt as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    body::Body,
-    codegen::{Service, StdError},
+
+use super::{
+    core_link::{Core, NodeService},
+    outbox::{Batch, Offered, Outbox, Sent, State},
 };
-use tower::{ServiceExt as _, util::BoxCloneSyncService};
+use crate::{clock::now_ms, metrics as names};
 
-use super::Core;
-use crate::{announcement::Announcement, connection::now_ms, metrics as names};
-
-/// What leads to the core's NodeService: a connection, or the service itself where it runs in this process.
-#[derive(Debug, Clone)]
-pub struct CoreLink(Link);
-
-type Link = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, tonic::Status>;
-
-impl CoreLink {
-    /// By way of a gRPC channel or service.
-    pub fn new<S>(service: S) -> Self
-    where
-        S: Service<http::Request<Body>, Response = http::Response<Body>> + Clone + Send + Sync + 'static,
-        S::Error: Into<StdError>,
-        S::Future: Send + 'static,
-    {
-        Self(Link::new(service.map_err(|error| tonic::Status::from_error(error.into()))))
-    }
-}
-
-/// What the cores' messages go to.
+/// Takes what the cores send.
 pub(crate) trait Downstream: Send + Sync + 'static {
+    /// What a core has to know first on a new stream.
+    type Announcement: Announcement;
+
     /// A stream was opened: what this core has to know first.
-    fn attached(&self, core: &Arc<Upstream>) -> Announcement;
-    /// The core said something, on the stream of this number.
-    fn item(&self, item: core_item::Item, core: &Arc<Upstream>, stream: u64) -> impl Future<Output = ()> + Send;
-    /// The stream has ended: what was sent on it may or may not have been seen. `in_order`: after everything that the core has committed was told.
-    fn detached(&self, core: &Arc<Upstream>, stream: u64, in_order: bool);
-    /// The core goes away: its sessions had better be elsewhere.
-    fn leaving(&self, core: &Arc<Upstream>);
+    fn attached(&self, core: &Arc<CoreStream>) -> Self::Announcement;
+    /// The core sent an item, on the stream of this number.
+    fn item(&self, item: core_item::Item, core: &Arc<CoreStream>, stream: u64) -> impl Future<Output = ()> + Send;
+    /// The stream has ended: what was sent on it may or may not have been seen.
+    fn detached(&self, core: &Arc<CoreStream>, stream: u64, end: StreamEnd);
+    /// The core goes away: its sessions move to others.
+    fn leaving(&self, core: &Arc<CoreStream>);
 }
 
-/// The way to one core.
+/// How a stream to a core has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StreamEnd {
+    /// In good order: before that the core sent everything that it has committed.
+    InOrder,
+    /// Any other end. The core may have committed what it did not send.
+    Lost,
+}
+
+/// What a core has to know first on a new stream, sent bit by bit as the stream takes it.
+pub(crate) trait Announcement: Send {
+    /// Sends the next bit. `false`: there is no more.
+    fn send_next(&mut self) -> bool;
+}
+
+/// One core.
 #[derive(Debug)]
-pub(crate) struct Upstream {
-    /// This way's number at this edge: the upper half of its streams' numbers.
+pub(crate) struct CoreStream {
+    /// Its number at this edge: the upper half of its streams' numbers.
     pub(crate) id: u32,
-    /// The core.
-    pub(crate) core: Core,
-    client: NodeServiceClient<Link>,
+    /// Which core it is.
+    pub(crate) node: Core,
+    client: NodeServiceClient<NodeService>,
     hello: node::EdgeHello,
-    /// See [`crate::Limits::told`].
-    told: usize,
+    /// See [`crate::Limits::core_queue`].
+    core_queue: usize,
     outbox: Mutex<Outbox>,
     /// Something waits for the stream.
     filled: Notify,
     /// The stream took something.
     drained: Notify,
-    /// A stream was opened or has broken, of this way.
+    /// Its stream was opened or has broken.
     changed: Notify,
-    /// A stream was opened or has broken, of any way.
+    /// Any core's stream was opened or has broken.
     any_changed: Arc<Notify>,
     /// It is going away, or is no longer among the cores: nothing new begins there.
     leaving: AtomicBool,
@@ -91,44 +88,25 @@ pub(crate) struct Upstream {
     failed: Mutex<Option<Instant>>,
 }
 
-/// What waits for the stream. Empty while there is none.
-#[derive(Debug, Default)]
-struct Outbox {
-    /// Goes by itself, before all else.
-    hello: Option<edge_item::Item>,
-    items: VecDeque<edge_item::Item>,
-    bytes: usize,
-    attached: bool,
-    /// Something was not kept that the core has to know: the stream has to end.
-    overrun: bool,
-    /// The core has told everything that it commits: nothing is asked of it any more, and once what waits was taken this side ends.
-    drained: bool,
-    /// Behind what waits, this side has said all that concerns the core.
-    says_all: bool,
-    /// This side has ended so.
-    said_all: bool,
-    /// Counts streams, so that an old one takes nothing meant for a new one.
-    stream: u64,
-}
-
 /// The core is away, or has taken nothing for too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the core is not reachable")]
 pub(crate) struct Away;
 
-/// A session's home: the one core that its calls of the ordered lane go to. Counts as long as it is held.
+/// A session's home: the one core that its calls of the ordered lane go to. While it is held, the
+/// session counts among those of that core.
 #[derive(Debug)]
-pub(crate) struct Home(Arc<Upstream>);
+pub(crate) struct Home(Arc<CoreStream>);
 
 impl Home {
     /// At this core.
-    pub(crate) fn at(core: &Arc<Upstream>) -> Self {
+    pub(crate) fn at(core: &Arc<CoreStream>) -> Self {
         core.sessions.fetch_add(1, Ordering::Relaxed);
         Self(core.clone())
     }
 
     /// The core.
-    pub(crate) fn core(&self) -> &Arc<Upstream> {
+    pub(crate) fn core(&self) -> &Arc<CoreStream> {
         &self.0
     }
 }
@@ -139,17 +117,23 @@ impl Drop for Home {
     }
 }
 
-impl Upstream {
-    /// A way that is not attached yet: see [`Self::run`].
-    pub(crate) fn new(id: u32, core: Core, hello: node::EdgeHello, told: usize, any_changed: Arc<Notify>) -> Arc<Self> {
+impl CoreStream {
+    /// A core that is not attached yet: see [`Self::run`].
+    pub(crate) fn new(
+        id: u32,
+        node: Core,
+        hello: node::EdgeHello,
+        core_queue: usize,
+        any_changed: Arc<Notify>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             id,
-            client: NodeServiceClient::new(core.link.0.clone()).max_decoding_message_size(MAX_BATCH),
-            lives: AtomicBool::new(core.lives),
+            client: NodeServiceClient::new(node.link.service()).max_decoding_message_size(MAX_BATCH),
+            lives: AtomicBool::new(node.lives),
             away: Mutex::new(Some(Instant::now())),
-            core,
+            node,
             hello,
-            told,
+            core_queue,
             outbox: Mutex::default(),
             filled: Notify::new(),
             drained: Notify::new(),
@@ -164,10 +148,10 @@ impl Upstream {
 
     /// Whether a stream to the core is open.
     pub(crate) fn is_attached(&self) -> bool {
-        self.outbox.lock().attached
+        self.outbox.lock().is_attached()
     }
 
-    /// Whether it is attached and takes what it is told.
+    /// Whether it is attached and takes what it is sent.
     pub(crate) fn takes(&self) -> bool {
         self.outbox.lock().takes()
     }
@@ -218,7 +202,7 @@ impl Upstream {
         self.retired.is_cancelled()
     }
 
-    /// Whether it is the way of this stream.
+    /// Whether the stream of this number leads to it.
     pub(crate) fn has(&self, stream: u64) -> bool {
         stream >> 32 == u64::from(self.id)
     }
@@ -227,7 +211,7 @@ impl Upstream {
     pub(crate) fn seems_well(&self, now: Instant) -> bool {
         if self.is_leaving() {
             false
-        } else if self.core.runs(Part::Chat) {
+        } else if self.node.runs(Part::Chat) {
             self.is_attached()
         } else {
             self.failed.lock().is_none_or(|failed| now.saturating_duration_since(failed) >= SUSPECT)
@@ -244,28 +228,21 @@ impl Upstream {
         answer.map(tonic::Response::into_inner)
     }
 
-    /// Says something that the core is told anew after a break: in order with all else, never waiting. While no core is attached it is not needed.
-    /// A core that takes so little that far too much waits is let go: what it has to know is short again on the next stream.
-    /// `false`: it is not attached, is being let go, or has told everything.
-    pub(crate) fn tell(&self, item: edge_item::Item) -> bool {
-        let mut outbox = self.outbox.lock();
-        if !outbox.takes() {
-            return false;
+    /// Queues an item that is announced anew after a reconnect, in order with all else. It never waits.
+    /// A core that takes so little that the queue is full is let go: the next stream begins with a short
+    /// announcement. `false`: no core is attached, it is let go, or it has sent everything.
+    pub(crate) fn send(&self, item: edge_item::Item) -> bool {
+        let sent = self.outbox.lock().send(item, self.core_queue);
+        match sent {
+            Sent::Queued => self.filled.notify_one(),
+            Sent::Overrun => self.changed.notify_waiters(),
+            Sent::Closed => {}
         }
-        if outbox.items.len() < self.told {
-            outbox.items.push_back(item);
-            drop(outbox);
-            self.filled.notify_one();
-            true
-        } else {
-            outbox.overrun = true;
-            drop(outbox);
-            self.changed.notify_waiters();
-            false
-        }
+        sent == Sent::Queued
     }
 
-    /// Waits until so little waits for the stream that a slice of what concerns all logs may be added. `false`: it is not attached, or is being let go.
+    /// Waits until so little waits for the stream that a slice of what concerns all logs may be added.
+    /// `false`: the core is not attached, or is let go.
     pub(crate) async fn room(&self) -> bool {
         loop {
             let (drained, changed) = (self.drained.notified(), self.changed.notified());
@@ -283,47 +260,35 @@ impl Upstream {
     }
 
     fn has_little(&self) -> bool {
-        self.outbox.lock().items.len() < SLICE.min(self.told / 2)
+        self.outbox.lock().len() < SLICE.min(self.core_queue / 2)
     }
 
-    /// Sends what is dropped when there is no room.
+    /// Queues an item that is dropped when there is no room.
     pub(crate) fn offer(&self, item: edge_item::Item) {
-        let mut outbox = self.outbox.lock();
-        if outbox.takes() && outbox.has_room() {
-            outbox.bytes += size(&item);
-            outbox.items.push_back(item);
-            drop(outbox);
+        if self.outbox.lock().offer(item) {
             self.filled.notify_one();
         }
     }
 
-    /// Sends a command on the stream on which its session is open; waits while the stream is full.
+    /// Queues a command for the stream on which its session is open. It waits while the queue is full.
     ///
     /// # Errors
     /// The stream has broken, or took nothing for 2 s.
     pub(crate) async fn command(&self, command: node::Command, stream: u64) -> Result<(), Away> {
-        let mut command = Some(command);
+        let mut command = command;
         let deadline = tokio::time::sleep(SEND_TIMEOUT);
         let mut deadline = std::pin::pin!(deadline);
         loop {
             let drained = self.drained.notified();
-            {
-                let mut outbox = self.outbox.lock();
-                if outbox.stream != stream || outbox.drained {
-                    return Err(Away);
+            let offered = self.outbox.lock().command(command, stream);
+            command = match offered {
+                Offered::Queued => {
+                    self.filled.notify_one();
+                    return Ok(());
                 }
-                if outbox.has_room()
-                    && let Some(command) = command.take()
-                {
-                    let item = edge_item::Item::Command(command);
-                    outbox.bytes += size(&item);
-                    outbox.items.push_back(item);
-                }
-            }
-            if command.is_none() {
-                self.filled.notify_one();
-                return Ok(());
-            }
+                Offered::Full(command) => command,
+                Offered::Closed => return Err(Away),
+            };
             tokio::select! {
                 () = drained => {}
                 () = &mut deadline => return Err(Away),
@@ -337,9 +302,10 @@ impl Upstream {
         while !stop.is_cancelled() {
             let attaching = self.attach(&*downstream);
             let result = stop.run_until_cancelled(attaching).await;
-            let in_order = matches!(result, Some(Ok(()))) && self.outbox.lock().said_all;
+            let in_order = matches!(result, Some(Ok(()))) && self.has_said_all();
+            let end = if in_order { StreamEnd::InOrder } else { StreamEnd::Lost };
             if let Some(stream) = self.detach() {
-                downstream.detached(&self, stream, in_order);
+                downstream.detached(&self, stream, end);
                 failures = 0;
             }
             let Some(result) = result else { return };
@@ -349,7 +315,7 @@ impl Upstream {
             // The first of a row, and then each 16th: half a minute apart.
             if failures.is_multiple_of(16) {
                 let error = result.err().map(|status| reason(&status));
-                tracing::warn!(core = self.core.name, error, "a core is not attached (tried again)");
+                tracing::warn!(core = self.node.name, error, "a core is not attached (tried again)");
             }
             // Up to 100 ms, 200 ms, ... 2 s.
             let most = (100_u64 << failures.min(5)).min(2_000);
@@ -366,9 +332,9 @@ impl Upstream {
         let stream = {
             let mut outbox = self.outbox.lock();
             let hello = node::EdgeHello { clock_ms: now_ms(), ..self.hello.clone() };
-            let hello = Some(edge_item::Item::Hello(hello));
-            *outbox = Outbox { hello, stream: self.after(outbox.stream), ..Outbox::default() };
-            outbox.stream
+            let stream = self.after(outbox.stream());
+            outbox.begin(stream, Some(edge_item::Item::Hello(hello)));
+            stream
         };
         let upstream = self.clone();
         let batches = futures_util::stream::unfold(upstream, move |upstream| async move {
@@ -383,22 +349,23 @@ impl Upstream {
                 .map_err(|_| tonic::Status::deadline_exceeded("the core did not answer"))??
                 .into_inner()
         };
-        // From here on what is told is kept for this stream; what was there before is announced. What comes between is in both, which does no harm.
+        // From here on what is sent is kept for this stream, and what was there before is announced.
+        // What comes between is in both, which does no harm.
         self.leaving.store(self.retired.is_cancelled(), Ordering::Relaxed);
-        self.outbox.lock().attached = true;
+        self.outbox.lock().open();
         *self.away.lock() = None;
         let mut announcement = Some(downstream.attached(self));
         self.changed.notify_waiters();
         self.any_changed.notify_waiters();
         metrics::gauge!(names::ATTACHED).increment(1.0);
-        tracing::info!(core = self.core.name, "attached to a core");
+        tracing::info!(core = self.node.name, "attached to a core");
         loop {
             let (changed, drained) = (self.changed.notified(), self.drained.notified());
-            if self.outbox.lock().overrun {
+            if self.outbox.lock().state() == State::Overrun {
                 return Err(tonic::Status::resource_exhausted("the core takes nothing"));
             }
             while announcement.is_some() && self.has_little() {
-                announcement = announcement.take_if(|announcement| announcement.tell_next());
+                announcement = announcement.take_if(|announcement| announcement.send_next());
             }
             let batch = tokio::select! {
                 batch = batches.message() => batch?,
@@ -419,14 +386,17 @@ impl Upstream {
         }
     }
 
-    /// The core has told everything. This side of the stream ends as well, so that the core knows when it has heard everything. `announced`: what it had to
-    /// know first was told; else it has not told what it did not know to be heard here, and is lost as any other.
+    /// Whether this side has ended behind all that concerns the core.
+    fn has_said_all(&self) -> bool {
+        self.outbox.lock().state() == State::Drained { complete: true }
+    }
+
+    /// The core has sent everything. This side of the stream ends as well, so that the core knows when it
+    /// has heard everything. If the announcement was incomplete, the core is treated as lost: it did not
+    /// know all that this edge is subscribed to.
     fn drained(&self, announced: bool) {
         self.leave();
-        {
-            let mut outbox = self.outbox.lock();
-            (outbox.drained, outbox.says_all) = (true, announced);
-        }
+        self.outbox.lock().drain(announced);
         self.filled.notify_one();
         self.drained.notify_waiters();
     }
@@ -434,9 +404,10 @@ impl Upstream {
     /// The number of the stream that was open.
     fn detach(&self) -> Option<u64> {
         let mut outbox = self.outbox.lock();
-        let was_attached = outbox.attached.then_some(outbox.stream);
+        let was_attached = outbox.is_attached().then_some(outbox.stream());
         // The number ends the old stream's batches.
-        *outbox = Outbox { stream: self.after(outbox.stream), ..Outbox::default() };
+        let stream = self.after(outbox.stream());
+        outbox.begin(stream, None);
         drop(outbox);
         if was_attached.is_some() {
             *self.away.lock() = Some(Instant::now());
@@ -454,46 +425,26 @@ impl Upstream {
         (u64::from(self.id) << 32) | u64::from((stream as u32).wrapping_add(1))
     }
 
-    /// What waits, up to a batch's size: nothing lingers, and a backlog goes together.
+    /// What waits, up to a batch's size. Nothing lingers, and a backlog goes together.
     async fn next_batch(&self, stream: u64) -> Option<node::EdgeBatch> {
         loop {
             let filled = self.filled.notified();
-            {
-                let mut outbox = self.outbox.lock();
-                if outbox.stream != stream {
-                    return None;
-                }
-                let mut items: Vec<_> =
-                    outbox.hello.take().map(|hello| node::EdgeItem { item: Some(hello) }).into_iter().collect();
-                let mut bytes = 0;
-                while items.len() < BATCH_ITEMS
-                    && bytes < BATCH_BYTES
-                    && let Some(item) = outbox.items.pop_front()
-                {
-                    bytes += size(&item);
-                    items.push(node::EdgeItem { item: Some(item) });
-                }
-                outbox.bytes = outbox.bytes.saturating_sub(bytes);
-                if outbox.items.is_empty() && outbox.items.capacity() > BATCH_ITEMS {
-                    outbox.items = VecDeque::new();
-                }
-                if !items.is_empty() {
-                    drop(outbox);
+            let batch = self.outbox.lock().take(stream);
+            match batch {
+                Batch::Items(items) => {
                     self.drained.notify_waiters();
                     metrics::histogram!(names::BATCH).record(items.len() as f64);
                     return Some(node::EdgeBatch { items });
                 }
-                if outbox.drained {
-                    outbox.said_all = outbox.says_all;
-                    return None;
-                }
+                Batch::End => return None,
+                Batch::Empty => {}
             }
             filled.await;
         }
     }
 }
 
-/// A failure with what led to it: the cause is in the last of them, a certificate that was refused for one.
+/// A failure with what led to it. The cause is in the last of them, as a certificate that was refused.
 fn reason(status: &tonic::Status) -> String {
     let mut said = status.message().to_owned();
     let mut source = std::error::Error::source(status);
@@ -507,36 +458,8 @@ fn reason(status: &tonic::Status) -> String {
     said
 }
 
-/// Bytes of an item, where it may be large.
-fn size(item: &edge_item::Item) -> usize {
-    match item {
-        edge_item::Item::Command(command) => command.body.len(),
-        edge_item::Item::Marks(up) => up.marks.len() * MARK_BYTES,
-        edge_item::Item::Ephemeral(up) => up.ephemeral.len(),
-        _ => 0,
-    }
-}
-
-impl Outbox {
-    fn takes(&self) -> bool {
-        self.attached && !self.overrun && !self.drained
-    }
-
-    fn has_room(&self) -> bool {
-        self.items.len() < MAX_ITEMS && self.bytes < MAX_BYTES
-    }
-}
-
-/// Items that wait for the stream, before commands wait outside.
-const MAX_ITEMS: usize = 16_384;
-const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// What concerns all logs is added to what waits as long as that is less.
 const SLICE: usize = 4_096;
-/// A batch stays below the 4 MiB that tonic decodes by default.
-const BATCH_ITEMS: usize = 1_024;
-const BATCH_BYTES: usize = 512 * 1024;
-/// A mark on its way: the log's id and two numbers.
-const MARK_BYTES: usize = 40;
 /// A core's batch.
 const MAX_BATCH: usize = 16 * 1024 * 1024;
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
@@ -546,24 +469,28 @@ const ATTACH_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{core_link::CoreLink, outbox::MAX_ITEMS},
+        *,
+    };
 
     #[tokio::test]
     async fn once_the_core_has_told_everything_this_side_ends_behind_what_waits() {
-        // A core that was not told all that it has to know first has not told what it did not know of.
+        // A core that had an incomplete announcement has not sent what it did not know of.
         for announced in [true, false] {
             let link = CoreLink::new(tonic::transport::Endpoint::from_static("http://core").connect_lazy());
-            let upstream = Upstream::new(1, Core::every_service(link), node::EdgeHello::default(), 10, Arc::default());
+            let upstream =
+                CoreStream::new(1, Core::every_service(link), node::EdgeHello::default(), 10, Arc::default());
             let close = || edge_item::Item::Close(node::SessionClose { session: 1 });
-            upstream.outbox.lock().attached = true;
-            assert!(upstream.tell(close()));
+            upstream.outbox.lock().open();
+            assert!(upstream.send(close()));
             upstream.drained(announced);
-            assert!(!upstream.tell(close()) && !upstream.takes() && upstream.is_attached());
+            assert!(!upstream.send(close()) && !upstream.takes() && upstream.is_attached());
             assert_eq!(upstream.command(node::Command::default(), 0).await, Err(Away));
             assert_eq!(upstream.next_batch(0).await.unwrap().items.len(), 1);
-            assert!(!upstream.outbox.lock().said_all);
+            assert!(!upstream.has_said_all());
             assert!(upstream.next_batch(0).await.is_none());
-            assert_eq!(upstream.outbox.lock().said_all, announced);
+            assert_eq!(upstream.has_said_all(), announced);
         }
     }
 
@@ -571,25 +498,25 @@ mod tests {
     async fn a_stream_that_takes_nothing_is_given_up() {
         let link = CoreLink::new(tonic::transport::Endpoint::from_static("http://core").connect_lazy());
         let most = 2 * MAX_ITEMS;
-        let upstream = Upstream::new(1, Core::every_service(link), node::EdgeHello::default(), most, Arc::default());
+        let upstream = CoreStream::new(1, Core::every_service(link), node::EdgeHello::default(), most, Arc::default());
         let close = || edge_item::Item::Close(node::SessionClose { session: 1 });
         // Without a core nothing waits.
-        upstream.tell(close());
-        assert_eq!(upstream.outbox.lock().items.len(), 0);
-        upstream.outbox.lock().attached = true;
+        upstream.send(close());
+        assert_eq!(upstream.outbox.lock().len(), 0);
+        upstream.outbox.lock().open();
         for _ in 0..most {
-            upstream.tell(close());
+            upstream.send(close());
         }
         assert!(upstream.is_attached());
         // What may be lost, and what may wait outside, has stopped long before.
         upstream.offer(close());
-        assert_eq!(upstream.outbox.lock().items.len(), most);
-        assert!(!upstream.outbox.lock().overrun);
-        upstream.tell(close());
-        assert!(upstream.outbox.lock().overrun);
+        assert_eq!(upstream.outbox.lock().len(), most);
+        assert_eq!(upstream.outbox.lock().state(), State::Open);
+        upstream.send(close());
+        assert_eq!(upstream.outbox.lock().state(), State::Overrun);
         // It is detached as any other, and the next one begins with nothing.
         assert_eq!(upstream.detach(), Some(0));
-        assert_eq!(upstream.outbox.lock().items.len(), 0);
+        assert_eq!(upstream.outbox.lock().len(), 0);
         assert!(upstream.next_batch(0).await.is_none());
     }
 }

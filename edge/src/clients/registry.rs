@@ -1,51 +1,19 @@
-//! Who is here, and which logs they follow.
+//! The clients that are connected, their users, and the logs that they are subscribed to.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use dashmap::{DashMap, Entry};
 use gogochat_proto::ids::{LogId, UserId};
-use parking_lot::Mutex;
-use tokio::sync::Notify;
 
-use crate::{
-    openings::Place,
-    session::{Principal, Session},
-    transport::outlet::Outlet,
-    upstream::Home,
-};
-
-/// A connected client.
-#[derive(Debug)]
-pub(crate) struct Peer {
-    /// The session's number on this edge.
-    pub(crate) id: u64,
-    /// The client's address.
-    pub(crate) address: std::net::IpAddr,
-    /// "ws", "wss" or "wt".
-    pub(crate) kind: &'static str,
-    /// Its session.
-    pub(crate) session: Mutex<Session>,
-    /// The core that it is open at, or is being opened at.
-    pub(crate) home: Mutex<Option<Home>>,
-    /// It was sent Welcome: nothing else comes before that.
-    pub(crate) welcomed: AtomicBool,
-    /// Its session, which was moving to another core, may have arrived there.
-    pub(crate) arrived: Notify,
-    /// Its place among those that are being opened.
-    pub(crate) opening: Mutex<Option<Place>>,
-    /// Its core has refused it for the moment, and is to be asked again.
-    pub(crate) ask_again: AtomicBool,
-    /// The way out to it.
-    pub(crate) outlet: Arc<Outlet>,
-    /// The logs it follows, sorted; `None` once it has gone and may follow none.
-    logs: Mutex<Option<Vec<LogId>>>,
-}
+use super::peer::Peer;
+use crate::{principal::Principal, transport::outlet::Outlet};
 
 /// Everything that is known of sessions and logs.
 #[derive(Debug, Default)]
@@ -62,13 +30,13 @@ struct Log {
     have: i64,
     /// Which cores were asked to replay what is missing, and when: each whose event could not be delivered.
     asked: Vec<(u32, Instant)>,
-    /// Which were asked to replay what only some followers lack, who came later.
+    /// Which were asked to replay what only some subscribers lack, who came later.
     asked_for_some: Vec<(u32, Instant)>,
-    followers: Vec<Follower>,
+    subscribers: Vec<Subscriber>,
 }
 
 #[derive(Debug)]
-struct Follower {
+struct Subscriber {
     peer: Arc<Peer>,
     have: i64,
 }
@@ -88,51 +56,18 @@ pub(crate) enum Delivery {
     Wait,
 }
 
-impl Peer {
-    /// Whether it follows the log.
-    pub(crate) fn follows(&self, log: LogId) -> bool {
-        self.logs.lock().as_ref().is_some_and(|logs| logs.binary_search(&log).is_ok())
-    }
-
-    /// The logs it follows.
-    pub(crate) fn logs(&self) -> Vec<LogId> {
-        self.logs.lock().clone().unwrap_or_default()
-    }
-}
-
 impl Registry {
-    /// Takes in a client that has just connected.
-    pub(crate) fn admit(
-        &self,
-        outlet: Arc<Outlet>,
-        address: std::net::IpAddr,
-        kind: &'static str,
-        now: Instant,
-    ) -> Arc<Peer> {
+    /// Adds a client that has just connected.
+    pub(crate) fn add(&self, outlet: Arc<Outlet>, address: IpAddr, kind: &'static str, now: Instant) -> Arc<Peer> {
         let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
-        let session = Mutex::new(Session::new(now));
-        let (home, welcomed, arrived) = (Mutex::default(), AtomicBool::new(false), Notify::new());
-        let logs = Mutex::new(Some(Vec::new()));
-        let peer = Arc::new(Peer {
-            id,
-            address,
-            kind,
-            session,
-            home,
-            welcomed,
-            arrived,
-            opening: Mutex::default(),
-            ask_again: AtomicBool::new(false),
-            outlet,
-            logs,
-        });
+        let peer = Arc::new(Peer::new(id, address, kind, outlet, now));
         self.peers.insert(id, peer.clone());
         peer
     }
 
     /// Its user is known now. `false`: the user has `most` sessions already.
     pub(crate) fn identify(&self, peer: &Peer, principal: Principal, most: usize) -> bool {
-        let logs = peer.logs.lock();
+        let logs = peer.subscriptions.lock();
         if logs.is_none() {
             return true;
         }
@@ -147,11 +82,12 @@ impl Registry {
         room
     }
 
-    /// A client has gone. `last` is called, in order with other changes of that log, for each log that nobody follows any more.
+    /// A client has gone. `last` is called for each log that nobody is subscribed to any more, in order
+    /// with other changes of that log.
     pub(crate) fn remove(&self, peer: &Peer, principal: Option<Principal>, mut last: impl FnMut(LogId)) {
         self.peers.remove(&peer.id);
         // From here on nothing is added.
-        let logs = peer.logs.lock().take();
+        let logs = peer.subscriptions.lock().take();
         if let Some(principal) = principal
             && let Entry::Occupied(mut entry) = self.users.entry(principal.user)
         {
@@ -161,23 +97,25 @@ impl Registry {
             }
         }
         for log in logs.into_iter().flatten() {
-            self.unfollow(peer, log, &mut last);
+            self.drop_subscriber(peer, log, &mut last);
         }
     }
 
-    /// Has a client follow a log from after `from_seq`. `ask` is called, in order with other changes of that log, when what comes after a seq has to be sent: to
-    /// an edge that hears the log from now on, or (`false`) to one that heard it already.
+    /// Subscribes a client to a log, from after `from_seq`. `ask` is called when what comes after a seq has
+    /// to be sent, in order with other changes of that log. `true`: it is the first subscriber here;
+    /// `false`: the log is sent here already, and only this client lacks some of it.
     pub(crate) fn subscribe(&self, peer: &Arc<Peer>, log: LogId, from_seq: i64, ask: impl FnOnce(i64, bool)) {
-        // Held to the end: it either is there when the client goes, and is taken away, or is not added any more.
-        let mut logs = peer.logs.lock();
+        // Held to the end. The subscription is there when the client goes, and is taken away, or it is not
+        // added any more.
+        let mut logs = peer.subscriptions.lock();
         let Some(logs) = logs.as_mut() else { return };
         let Err(place) = logs.binary_search(&log) else { return };
         logs.insert(place, log);
-        let follower = Follower { peer: peer.clone(), have: from_seq };
+        let subscriber = Subscriber { peer: peer.clone(), have: from_seq };
         match self.logs.entry(log) {
             Entry::Vacant(entry) => {
-                let followers = vec![follower];
-                let log = Log { have: from_seq, asked: Vec::new(), asked_for_some: Vec::new(), followers };
+                let subscribers = vec![subscriber];
+                let log = Log { have: from_seq, asked: Vec::new(), asked_for_some: Vec::new(), subscribers };
                 ask(entry.insert(log).have, true);
             }
             Entry::Occupied(mut entry) => {
@@ -187,20 +125,20 @@ impl Registry {
                     // Whoever has an event that this one is not ready for is asked as well.
                     entry.get_mut().asked_for_some = Vec::new();
                 }
-                entry.get_mut().followers.push(follower);
+                entry.get_mut().subscribers.push(subscriber);
             }
         }
     }
 
-    /// Has a client no longer follow a log; `last` as in [`Self::remove`].
+    /// Ends a client's subscription to a log; `last` as in [`Self::remove`].
     pub(crate) fn unsubscribe(&self, peer: &Peer, log: LogId, last: impl FnMut(LogId)) {
         {
-            let mut logs = peer.logs.lock();
+            let mut logs = peer.subscriptions.lock();
             let Some(logs) = logs.as_mut() else { return };
             let Ok(place) = logs.binary_search(&log) else { return };
             logs.remove(place);
         }
-        self.unfollow(peer, log, last);
+        self.drop_subscriber(peer, log, last);
     }
 
     /// Decides about an event that came from a core, and gathers who gets it.
@@ -209,7 +147,8 @@ impl Registry {
         let Some(mut log) = self.logs.get_mut(&log) else { return Delivery::Ignore };
         let log = log.value_mut();
         if seq > log.have + 1 {
-            // This event is dropped, and its core takes it as delivered: so that core is asked, even where another is replaying already.
+            // This event is dropped, and its core takes it as delivered. So that core is asked, even where
+            // another is replaying already.
             return if ask(&mut log.asked, core, now) { Delivery::Gap(log.have) } else { Delivery::Wait };
         }
         if seq == log.have + 1 {
@@ -217,13 +156,13 @@ impl Registry {
             log.asked = Vec::new();
         }
         let mut behind = None;
-        for follower in log.followers.iter_mut().filter(|follower| follower.have < seq) {
-            if follower.have + 1 == seq {
-                follower.have = seq;
-                to.push(follower.peer.clone());
+        for subscriber in log.subscribers.iter_mut().filter(|subscriber| subscriber.have < seq) {
+            if subscriber.have + 1 == seq {
+                subscriber.have = seq;
+                to.push(subscriber.peer.clone());
             } else {
                 // It came later and lacks some before: this one comes again behind those.
-                behind = Some(behind.map_or(follower.have, |have: i64| have.min(follower.have)));
+                behind = Some(behind.map_or(subscriber.have, |have: i64| have.min(subscriber.have)));
             }
         }
         match behind {
@@ -233,11 +172,11 @@ impl Registry {
         }
     }
 
-    /// Gathers who follows a log.
-    pub(crate) fn followers(&self, log: LogId, to: &mut Vec<Arc<Peer>>) {
+    /// Gathers who is subscribed to a log.
+    pub(crate) fn subscribers(&self, log: LogId, to: &mut Vec<Arc<Peer>>) {
         to.clear();
         if let Some(log) = self.logs.get(&log) {
-            to.extend(log.followers.iter().map(|follower| follower.peer.clone()));
+            to.extend(log.subscribers.iter().map(|subscriber| subscriber.peer.clone()));
         }
     }
 
@@ -262,7 +201,7 @@ impl Registry {
         self.peers.len()
     }
 
-    /// Every log that somebody follows.
+    /// Every log that somebody is subscribed to.
     pub(crate) fn logs(&self) -> Vec<LogId> {
         self.logs.iter().map(|log| *log.key()).collect()
     }
@@ -272,26 +211,27 @@ impl Registry {
         self.peers.iter().map(|peer| *peer.key()).collect()
     }
 
-    /// Calls `tell`, in order with other changes of that log, with what has come of a log to all who follow it, if anybody does.
-    pub(crate) fn announce(&self, log: LogId, tell: impl FnOnce(i64)) {
+    /// Calls `send` with the seq up to which all subscribers of a log have it, if there are any, in order
+    /// with other changes of that log.
+    pub(crate) fn announce(&self, log: LogId, send: impl FnOnce(i64)) {
         if let Some(log) = self.logs.get(&log) {
-            let least = log.followers.iter().map(|follower| follower.have).min().unwrap_or(log.have);
-            tell(least.min(log.have));
+            let least = log.subscribers.iter().map(|subscriber| subscriber.have).min().unwrap_or(log.have);
+            send(least.min(log.have));
         }
     }
 
-    /// Everything of a log up to here has come, if anybody follows it.
+    /// Everything of a log up to here has come, if anybody is subscribed to it.
     pub(crate) fn have(&self, log: LogId) -> Option<i64> {
         self.logs.get(&log).map(|log| log.have)
     }
 
-    fn unfollow(&self, peer: &Peer, log: LogId, mut last: impl FnMut(LogId)) {
+    fn drop_subscriber(&self, peer: &Peer, log: LogId, mut last: impl FnMut(LogId)) {
         let Entry::Occupied(mut entry) = self.logs.entry(log) else { return };
-        let followers = &mut entry.get_mut().followers;
-        if let Some(index) = followers.iter().position(|follower| follower.peer.id == peer.id) {
-            followers.swap_remove(index);
+        let subscribers = &mut entry.get_mut().subscribers;
+        if let Some(index) = subscribers.iter().position(|subscriber| subscriber.peer.id == peer.id) {
+            subscribers.swap_remove(index);
         }
-        if followers.is_empty() {
+        if subscribers.is_empty() {
             last(log);
             entry.remove();
         }

@@ -1,0 +1,9 @@
+//! The clients that are connected.
+
+mod peer;
+mod registry;
+
+pub(crate) use self::{
+    peer::Peer,
+    registry::{Delivery, Registry},
+};
