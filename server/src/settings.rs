@@ -158,7 +158,7 @@ pub(crate) fn edge(config: &Config, certificate: &Arc<Reloadable>) -> EdgeConfig
             connections_per_address: config.edge.connections_per_address,
             sessions_per_user: config.edge.sessions_per_user,
             // All of them move when a core is lost, each closed there and opened here, with what it hears.
-            told: Limits::default().told.max(config.edge.sessions.saturating_mul(4)),
+            core_queue: Limits::default().core_queue.max(config.edge.sessions.saturating_mul(4)),
             ..Limits::default()
         },
     }
