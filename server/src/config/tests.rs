@@ -417,6 +417,7 @@ fn what_is_said_of_tls_has_to_hold() {
     assert_eq!(problems(&kafka("\"security.protocol\" = \"sasl_ssl\", \"sasl.mechanism\" = \"SCRAM-SHA-512\"")), []);
 }
 
+#[cfg(feature = "cluster")]
 #[test]
 fn every_file_has_to_be_readable_for_the_user_who_will_run_the_server() {
     let dir = tempfile::tempdir().unwrap();
