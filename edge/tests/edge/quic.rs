@@ -209,7 +209,9 @@ async fn headers_past_sixteen_kibibytes_are_refused() {
         // A client that has read the server's SETTINGS does not even send it.
         match soon(sender.send_request(request)).await {
             Ok(mut stream) => {
-                stream.finish().await.unwrap();
+                // A server that refuses may have asked for no more before the end was sent.
+                let finished = stream.finish().await;
+                assert!(finished.is_ok() || status == 431, "{finished:?}");
                 assert_eq!(soon(stream.recv_response()).await.unwrap().status(), status);
             }
             Err(error) => assert!(status == 431, "{error}"),

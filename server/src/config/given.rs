@@ -53,7 +53,8 @@ impl Given {
         if let Some(path) = sources.file
             && let Some(text) = given.text(FILE, path)
         {
-            given.file = Some(path.to_owned());
+            // Relative to this process: the server may run in another folder.
+            given.file = std::path::absolute(path).ok();
             file::read(path, &text, &known, &mut given);
         }
         environment::read(environment::own(), &known, &mut given);
