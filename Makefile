@@ -28,6 +28,9 @@ build:
 	@$(MAKE) --no-print-directory page
 	@echo "building the server with everything, and the load test: a quarter of an hour on two cores the first time"
 	cargo build --release --locked -p gogochat-server -p gogochat-loadtest
+	@# Debug information apart: 43 MB instead of 71. The binary names the file, and backtraces read it where it lies beside it.
+	@cd $(CARGO_TARGET_DIR)/release && objcopy --only-keep-debug gogochat gogochat.debug \
+	  && objcopy --strip-debug --add-gnu-debuglink=gogochat.debug gogochat gogochat.part && mv gogochat.part gogochat
 
 page:
 	@scripts/setup page
