@@ -230,7 +230,9 @@ async fn connections_with_an_earlier_process_are_reset() {
         let connection = endpoint.connect_with(config, path.address, "localhost").unwrap().await.unwrap();
         let mut stream = connection.open_uni().await.unwrap();
         path.lead_to(after.edge_address());
-        stream.write_all(&[0; 100]).await.unwrap();
+        // Whatever goes first, an acknowledgement too, may have been answered by the reset already.
+        let written = stream.write_all(&[0; 100]).await;
+        assert!(written.is_ok() || told, "{written:?}");
         let lost = tokio::time::timeout(Duration::from_secs(3), connection.closed()).await;
         if told {
             assert_eq!(lost.unwrap(), quinn::ConnectionError::Reset);
