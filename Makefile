@@ -70,7 +70,7 @@ test-rust: services
 
 test-web: page
 	@scripts/setup full tests python
-	cargo build --locked -p gogochat-server
+	cargo test --workspace --locked --no-run --quiet
 	cd web && npm test
 	cd web && npm run e2e
 
@@ -81,7 +81,7 @@ bench: build
 ## The browser tests alone.
 e2e: page
 	@scripts/setup full tests python
-	cargo build --locked -p gogochat-server
+	cargo test --workspace --locked --no-run --quiet
 	cd web && npm run e2e
 
 ## Starts the real services of the tests where they are not up; `scripts/services down` stops them.
