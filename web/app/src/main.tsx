@@ -1,11 +1,12 @@
 // The page begins here: log in, or the conversations, which are fetched only then.
 
 import { Auth } from "@gogochat/client/auth";
-import { createEffect, createSignal, lazy, on, Show, Suspense } from "solid-js";
+import { createEffect, createSignal, lazy, on, Show } from "solid-js";
 import { render } from "solid-js/web";
 import { use } from "./state/bind.ts";
 import { applyPrefs } from "./state/prefs.ts";
 import { watchViewport } from "./state/viewport.ts";
+import { Late } from "./ui/Late.tsx";
 import { ShellSkeleton } from "./ui/ShellSkeleton.tsx";
 import { LogIn } from "./views/LogIn.tsx";
 import "./style/index.css";
@@ -31,9 +32,9 @@ function App() {
   return (
     <Show when={deviceId()} keyed fallback={<LogIn auth={auth} lost={lost()} />}>
       {(id) => (
-        <Suspense fallback={<ShellSkeleton />}>
+        <Late fallback={<ShellSkeleton />}>
           <Shell auth={auth} deviceId={id} onLeave={() => setLeaving(true)} />
-        </Suspense>
+        </Late>
       )}
     </Show>
   );

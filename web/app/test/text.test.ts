@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parts } from "../src/ui/text.ts";
+import { parts } from "../src/format/links.ts";
 
 const links = (text: string) => parts(text).flatMap((part) => (part.href ? [part.text] : []));
 

@@ -2,8 +2,8 @@ import { ERROR_CODES } from "@gogochat/client";
 import { describe, expect, it } from "vitest";
 import { en } from "../src/i18n/en.ts";
 import { zh } from "../src/i18n/zh.ts";
-import { deviceName } from "../src/state/device.ts";
-import { hue, initials } from "../src/ui/identity.ts";
+import { deviceName } from "../src/format/device.ts";
+import { hue, initials } from "../src/format/identity.ts";
 
 describe("words", () => {
   it("exist for every error in every language", () => {

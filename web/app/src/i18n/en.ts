@@ -33,6 +33,12 @@ export const en = {
   loading: "Loading",
   reload: "Reload",
   optional: "optional",
+  partMissing: "A part of the page could not be loaded",
+  partMissingHint: "The connection may have failed, or there is a newer page. Reloading helps; what you wrote is kept.",
+  wordsMissing: "The words of that language could not be loaded.",
+  newVersion: "There is a newer version of this page.",
+  notKept:
+    "This browser keeps nothing for this page at the moment. It works, but once you close it you have to log in again, and messages that have not gone out are lost.",
 
   // Conversations
   filterChats: "Find a conversation",
@@ -70,6 +76,12 @@ export const en = {
   tooLong: (over: number) => `${over} bytes too long. Send it in parts.`,
   keepsUnsent: (n: number) =>
     n === 0 ? "No connection. What you write is kept and goes out when you are back." : n === 1 ? "No connection. 1 message is kept and goes out when you are back." : `No connection. ${n} messages are kept and go out when you are back.`,
+  holdsUnsent: (n: number) =>
+    n === 0
+      ? "No connection, and this browser keeps nothing: what you write goes out when you are back, if this page stays open."
+      : n === 1
+        ? "No connection, and this browser keeps nothing: 1 message goes out when you are back, if this page stays open."
+        : `No connection, and this browser keeps nothing: ${n} messages go out when you are back, if this page stays open.`,
 
   // States of a message
   stateSending: "Sending",
@@ -154,6 +166,7 @@ export const en = {
   signOutOf: (name: string) => `Sign out ${name}`,
   changePassword: "Change password",
   currentPassword: "Current password",
+  wrongPassword: "This is not your current password.",
   newPassword: "New password",
   passwordChanged: (n: number) => (n === 0 ? "Password changed." : n === 1 ? "Password changed. 1 other device was signed out." : `Password changed. ${n} other devices were signed out.`),
   logOutUnsent: (n: number) => (n === 1 ? "1 message has not been sent and would be lost." : `${n} messages have not been sent and would be lost.`),

@@ -19,12 +19,17 @@ const [language, setLanguage] = createSignal<Language>("en");
 export const t: Accessor<Messages> = messages;
 export { language };
 
-/** Speaks a language from now on, also on later visits. */
+/** Speaks a language from now on; of two at once the later. Rejects, and changes nothing, when its words cannot be loaded. */
 export async function speak(next: Language): Promise<void> {
-  setMessages(next === "zh" ? (await import("./zh.ts")).zh : en);
+  const mine = ++turn;
+  const words = next === "zh" ? (await import("./zh.ts")).zh : en;
+  if (mine !== turn) return;
+  setMessages(words);
   setLanguage(next);
   document.documentElement.lang = next === "zh" ? "zh-CN" : "en";
 }
+
+let turn = 0;
 
 /** The language to begin with: the chosen one, or what the browser asks for. */
 export function firstLanguage(chosen: string | null): Language {

@@ -33,6 +33,11 @@ export const zh: Messages = {
   loading: "加载中",
   reload: "刷新",
   optional: "选填",
+  partMissing: "页面有一部分没有加载出来",
+  partMissingHint: "可能是网络问题，也可能是页面有了新版本。刷新即可，写下的内容不会丢失。",
+  wordsMissing: "这种语言的文字没有加载出来。",
+  newVersion: "页面有新版本。",
+  notKept: "浏览器暂时不为本页保存任何内容。页面可以照常使用，但关闭后需要重新登录，还没发出的消息会丢失。",
 
   filterChats: "查找会话",
   newGroup: "新建群聊",
@@ -67,6 +72,10 @@ export const zh: Messages = {
   notWritable: "你们已不是联系人，可以查看记录，但不能发消息。",
   tooLong: (over) => `超出 ${over} 字节，请分几条发送。`,
   keepsUnsent: (n) => (n === 0 ? "网络已断开。写下的内容会保留，恢复后自动发出。" : `网络已断开。${n} 条消息已保留，恢复后自动发出。`),
+  holdsUnsent: (n) =>
+    n === 0
+      ? "网络已断开，浏览器又无法保存内容。只要不关闭本页，恢复后会自动发出。"
+      : `网络已断开，浏览器又无法保存内容。只要不关闭本页，${n} 条消息会在恢复后自动发出。`,
 
   stateSending: "发送中",
   stateSent: "已发送",
@@ -144,6 +153,7 @@ export const zh: Messages = {
   signOutOf: (name) => `退出 ${name}`,
   changePassword: "修改密码",
   currentPassword: "当前密码",
+  wrongPassword: "当前密码不对。",
   newPassword: "新密码",
   passwordChanged: (n) => (n === 0 ? "密码已修改。" : `密码已修改，其他 ${n} 台设备已退出。`),
   logOutUnsent: (n) => `有 ${n} 条消息还没发出，退出后会丢失。`,

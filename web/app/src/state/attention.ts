@@ -38,7 +38,8 @@ export function watchAttention(app: AppState): void {
   });
 
   const end = app.client.onMessage((conversation, event) => {
-    if (!notify() || typeof Notification !== "function" || Notification.permission !== "granted") return;
+    // Of all tabs one announces.
+    if (!app.client.leading || !notify() || typeof Notification !== "function" || Notification.permission !== "granted") return;
     if (attentive() && route().conversation === conversation.id) return;
     // What was missed while away is counted, not announced.
     if (Date.now() - event.timeMs > STALE_MS || event.body.kind !== "message") return;

@@ -1,7 +1,7 @@
 // From timeline items to rows: which bubbles belong together, where a day begins, where the unread part begins.
 
 import type { TimelineItem } from "@gogochat/client";
-import { sameDay } from "../ui/time.ts";
+import { sameDay } from "../format/time.ts";
 
 /** One row of a timeline. */
 export interface Row {

@@ -1,7 +1,7 @@
 // A person's or group's disc: initials on a hue that follows from the id.
 
 import { createEffect } from "solid-js";
-import { hue, initials } from "./identity.ts";
+import { hue, initials } from "../format/identity.ts";
 
 export function Avatar(props: { id: string; name: string; online?: boolean | undefined; small?: boolean; group?: boolean }) {
   let disc!: HTMLDivElement;

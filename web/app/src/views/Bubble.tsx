@@ -7,12 +7,12 @@ import { useApp } from "../state/app.ts";
 import type { Row } from "../state/rows.ts";
 import { Apart } from "../ui/Apart.tsx";
 import { Avatar } from "../ui/Avatar.tsx";
-import { say } from "../ui/errors.ts";
+import { say } from "../format/errors.ts";
 import { Icon, ReadIcon } from "../ui/Icon.tsx";
-import { hue } from "../ui/identity.ts";
-import { systemText } from "../ui/system.ts";
-import { parts } from "../ui/text.ts";
-import { clockTime, dayName } from "../ui/time.ts";
+import { hue } from "../format/identity.ts";
+import { systemText } from "../state/events.ts";
+import { parts } from "../format/links.ts";
+import { clockTime, dayName } from "../format/time.ts";
 
 /** How far a message of one's own has got. */
 export type TickState = "sending" | "sent" | "delivered" | "read" | "failed";

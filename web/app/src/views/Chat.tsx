@@ -10,7 +10,7 @@ import { Apart } from "../ui/Apart.tsx";
 import { Avatar } from "../ui/Avatar.tsx";
 import { Chip } from "../ui/Chip.tsx";
 import { Icon } from "../ui/Icon.tsx";
-import { moment } from "../ui/time.ts";
+import { moment } from "../format/time.ts";
 import { Dots, typingText } from "./ChatRow.tsx";
 import { Composer } from "./Composer.tsx";
 import { Panel } from "./Panel.tsx";

@@ -8,8 +8,8 @@ import { drafts } from "../state/drafts.ts";
 import { go, route } from "../state/route.ts";
 import { Apart } from "../ui/Apart.tsx";
 import { Avatar } from "../ui/Avatar.tsx";
-import { systemText } from "../ui/system.ts";
-import { listTime } from "../ui/time.ts";
+import { systemText } from "../state/events.ts";
+import { listTime } from "../format/time.ts";
 
 export function ChatRow(props: { conversation: Conversation }) {
   const app = useApp();

@@ -14,8 +14,10 @@ export function Composer(props: { conversation: Conversation }) {
   const id = props.conversation.id;
   const connection = use(app.client.connection);
   const waiting = use(app.client.waiting);
+  const kept = use(app.client.kept);
   const [text, setText] = createSignal(drafts()[id] ?? "");
-  let area!: HTMLTextAreaElement;
+  /** Not there where nothing can be written. */
+  let area: HTMLTextAreaElement | undefined;
   const over = () => (text().length * 3 > MAX_TEXT ? new TextEncoder().encode(text().trim()).length - MAX_TEXT : 0);
   const sendable = () => text().trim() !== "" && over() <= 0;
 
@@ -23,7 +25,7 @@ export function Composer(props: { conversation: Conversation }) {
     if (!sendable()) return;
     app.client.send(id, text().trim());
     change("");
-    area.focus();
+    area?.focus();
   };
   const change = (next: string) => {
     setText(next);
@@ -40,18 +42,27 @@ export function Composer(props: { conversation: Conversation }) {
   };
   createEffect(
     on(text, () => {
+      if (!area) return;
       area.style.height = "auto";
       area.style.height = `${Math.min(area.scrollHeight, MAX_HEIGHT_PX)}px`;
     }),
   );
-  onMount(() => !narrow() && area.focus());
+  // Written on in another tab, or sent there.
+  createEffect(
+    on(
+      () => drafts()[id] ?? "",
+      (draft) => draft.trim() !== text().trim() && setText(draft),
+      { defer: true },
+    ),
+  );
+  onMount(() => !narrow() && area?.focus());
   onCleanup(() => app.client.type(id, false));
 
   return (
     <div class="comp">
       <Show when={connection().status === "offline"}>
         <p class="offline" role="status" data-testid="offline">
-          {t().keepsUnsent(waiting())}
+          {kept() ? t().keepsUnsent(waiting()) : t().holdsUnsent(waiting())}
         </p>
       </Show>
       <Show when={over() > 0}>

@@ -1,16 +1,18 @@
 // Finding people, answering requests, the contacts.
 
 import type { Contact, Person } from "@gogochat/client";
-import { createMemo, createResource, createSignal, For, type JSX, Match, Show, Switch } from "solid-js";
+import { createMemo, createSignal, For, type JSX, Match, Show, Switch } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { use } from "../state/bind.ts";
 import { go } from "../state/route.ts";
 import { Apart } from "../ui/Apart.tsx";
 import { Avatar } from "../ui/Avatar.tsx";
-import { codeOf, say } from "../ui/errors.ts";
+import { useAction } from "../ui/action.ts";
+import { Fault } from "../ui/Fault.tsx";
 import { Field } from "../ui/Field.tsx";
 import { Icon } from "../ui/Icon.tsx";
+import { useLoad } from "../ui/load.ts";
 
 export function Contacts() {
   const app = useApp();
@@ -79,17 +81,11 @@ function Section(props: { title: string; each: readonly Contact[]; children: (co
 function Found(props: { query: string }) {
   const app = useApp();
   const contacts = use(app.client.contacts);
-  const [found, { refetch }] = createResource(
+  // A moment's rest, so that not every key asks the server.
+  const found = useLoad(
     () => (props.query.length >= 2 ? props.query : undefined),
-    async (query): Promise<{ people: Person[]; error?: string }> => {
-      // A moment's rest, so that not every key asks the server.
-      await new Promise((resolve) => setTimeout(resolve, TYPING_MS));
-      if (query !== props.query) return { people: [] };
-      return app.client.findPeople(query).then(
-        (people) => ({ people: people.filter((person) => person.id !== app.client.me.id) }),
-        (failure) => ({ people: [], error: say(codeOf(failure)) }),
-      );
-    },
+    async (query) => (await app.client.findPeople(query)).filter((person) => person.id !== app.client.me.id),
+    TYPING_MS,
   );
   const known = (person: Person) => contacts().find((contact) => contact.person.id === person.id);
   return (
@@ -97,19 +93,19 @@ function Found(props: { query: string }) {
       <Match when={props.query.length < 2}>
         <p class="hint">{t().findHint}</p>
       </Match>
-      <Match when={found.latest?.error}>
+      <Match when={found.error()}>
         {(error) => (
           <div class="empty" role="alert">
             <p>{error()}</p>
-            <button type="button" class="soft" onClick={() => void refetch()}>
+            <button type="button" class="soft" onClick={() => found.again()}>
               {t().retry}
             </button>
           </div>
         )}
       </Match>
-      <Match when={(found.latest?.people.length ?? 0) > 0}>
+      <Match when={(found.value()?.length ?? 0) > 0}>
         <ul class="people">
-          <For each={found.latest?.people}>
+          <For each={found.value()}>
             {(person) => (
               <li>
                 <Show when={known(person)} fallback={<Ask person={person} />}>
@@ -132,7 +128,7 @@ function Found(props: { query: string }) {
           </For>
         </ul>
       </Match>
-      <Match when={found.state === "ready"}>
+      <Match when={found.value() && !found.loading()}>
         <p class="hint">{t().nobody}</p>
       </Match>
     </Switch>
@@ -178,13 +174,7 @@ function Ask(props: { person: Person }) {
         </Show>
       </Line>
       <Show when={open()}>
-        <form
-          class="ask"
-          onSubmit={(event) => {
-            event.preventDefault();
-            void action.run();
-          }}
-        >
+        <form class="ask" onSubmit={action.submit}>
           <Field
             label={`${t().note} (${t().optional})`}
             name="note"
@@ -245,34 +235,6 @@ function Accepted(props: { contact: Contact }) {
       <Line person={props.contact.person} />
     </button>
   );
-}
-
-function Fault(props: { text: string | undefined }) {
-  return (
-    <Show when={props.text}>
-      <p class="error" role="alert">
-        {props.text}
-      </p>
-    </Show>
-  );
-}
-
-/** Something that takes a while and may fail. */
-function useAction(work: () => Promise<unknown>) {
-  const [busy, setBusy] = createSignal(false);
-  const [error, setError] = createSignal<string>();
-  const run = async () => {
-    setBusy(true);
-    setError(undefined);
-    try {
-      await work();
-    } catch (failure) {
-      setError(say(codeOf(failure)));
-    } finally {
-      setBusy(false);
-    }
-  };
-  return { busy, error, run };
 }
 
 const TYPING_MS = 200;

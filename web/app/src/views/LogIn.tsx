@@ -1,58 +1,34 @@
 // Logging in and creating an account.
 
-import { type Auth, type ErrorCode, GogochatError } from "@gogochat/client/auth";
+import type { Auth } from "@gogochat/client/auth";
 import { createSignal, For, Show } from "solid-js";
 import { LANGUAGES, type Language, language, t } from "../i18n/index.ts";
-import { deviceName } from "../state/device.ts";
+import { deviceName } from "../format/device.ts";
 import { setLanguage } from "../state/prefs.ts";
-import { codeOf, say } from "../ui/errors.ts";
+import { useAction } from "../ui/action.ts";
 import { Field } from "../ui/Field.tsx";
+import { Wordless } from "../ui/Wordless.tsx";
 
 export function LogIn(props: { auth: Auth; lost: boolean }) {
   const [registering, setRegistering] = createSignal(false);
   const [name, setName] = createSignal("");
   const [displayName, setDisplayName] = createSignal("");
   const [password, setPassword] = createSignal("");
-  const [busy, setBusy] = createSignal(false);
-  const [error, setError] = createSignal<ErrorCode>();
-  const [faults, setFaults] = createSignal<Readonly<Record<string, string>>>({});
-
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    if (busy()) return;
-    setBusy(true);
-    setError(undefined);
-    setFaults({});
-    try {
-      const who = name().trim().toLowerCase();
-      if (registering()) await props.auth.register(who, password(), displayName().trim(), deviceName());
-      else await props.auth.logIn(who, password(), deviceName());
-    } catch (failure) {
-      fail(failure);
-    } finally {
-      setBusy(false);
-    }
-  };
-  const fail = (failure: unknown) => {
-    const violations = failure instanceof GogochatError ? failure.violations : [];
-    const hints: Record<string, string> = {
-      name: t().nameHint,
-      password: t().passwordHint,
-      displayName: t().displayNameHint,
-    };
-    const known = violations.filter(({ field }) => field in hints);
-    setFaults(Object.fromEntries(known.map(({ field }) => [field, hints[field] ?? ""])));
-    setError(codeOf(failure));
-  };
+  const enter = useAction(() => {
+    const who = name().trim().toLowerCase();
+    return registering()
+      ? props.auth.register(who, password(), displayName().trim(), deviceName())
+      : props.auth.logIn(who, password(), deviceName());
+  });
+  const hint = (field: string, text: string) => (enter.faulty(field) ? text : undefined);
   const turn = () => {
     setRegistering(!registering());
-    setError(undefined);
-    setFaults({});
+    enter.clear();
   };
 
   return (
     <main class="login">
-      <form class="card" onSubmit={submit} aria-busy={busy()} data-testid="login">
+      <form class="card" onSubmit={enter.submit} aria-busy={enter.busy()} data-testid="login">
         <img src="/icon.svg" alt="" width="48" height="48" />
         <h1>{t().app}</h1>
         <p class="tagline">{t().tagline}</p>
@@ -71,7 +47,7 @@ export function LogIn(props: { auth: Auth; lost: boolean }) {
           maxLength={32}
           autofocus
           {...(registering() && { hint: t().nameHint })}
-          error={faults()["name"]}
+          error={hint("name", t().nameHint)}
         />
         <Show when={registering()}>
           <Field
@@ -82,7 +58,7 @@ export function LogIn(props: { auth: Auth; lost: boolean }) {
             autocomplete="nickname"
             maxLength={64}
             hint={t().displayNameHint}
-            error={faults()["displayName"]}
+            error={hint("displayName", t().displayNameHint)}
           />
         </Show>
         <Field
@@ -95,22 +71,21 @@ export function LogIn(props: { auth: Auth; lost: boolean }) {
           required
           maxLength={128}
           {...(registering() && { hint: t().passwordHint, minLength: 8 })}
-          error={faults()["password"]}
+          error={hint("password", t().passwordHint)}
         />
-        <Show when={error()}>
-          {(code) => (
-            <p class="error" role="alert" data-testid="login-error">
-              {say(code())}
-            </p>
-          )}
+        <Show when={enter.error()}>
+          <p class="error" role="alert" data-testid="login-error">
+            {enter.error()}
+          </p>
         </Show>
-        <button class="primary" type="submit" disabled={busy()} data-testid="submit">
+        <button class="primary" type="submit" disabled={enter.busy()} data-testid="submit">
           {registering() ? t().register : t().logIn}
         </button>
         <button class="link" type="button" onClick={turn} data-testid="turn">
           {registering() ? t().toLogIn : t().toRegister}
         </button>
       </form>
+      <Wordless />
       <nav class="languages" aria-label={t().language}>
         <For each={Object.entries(LANGUAGES) as [Language, string][]}>
           {([id, label]) => (

@@ -1,11 +1,12 @@
 // Making a group.
 
-import { createSignal, Show } from "solid-js";
+import { createSignal } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { go } from "../state/route.ts";
 import { Dialog } from "../ui/Dialog.tsx";
-import { codeOf, say } from "../ui/errors.ts";
+import { useAction } from "../ui/action.ts";
+import { Fault } from "../ui/Fault.tsx";
 import { Field } from "../ui/Field.tsx";
 import { PickPeople } from "../ui/PickPeople.tsx";
 
@@ -13,32 +14,18 @@ export function NewGroup(props: { onClose: () => void }) {
   const app = useApp();
   const [title, setTitle] = createSignal("");
   const [picked, setPicked] = createSignal<ReadonlySet<string>>(new Set());
-  const [busy, setBusy] = createSignal(false);
-  const [error, setError] = createSignal<string>();
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    setBusy(true);
-    setError(undefined);
-    try {
-      const id = await app.client.createGroup(title().trim(), [...picked()]);
-      props.onClose();
-      go("chats", id);
-    } catch (failure) {
-      setError(say(codeOf(failure)));
-      setBusy(false);
-    }
-  };
+  const make = useAction(async () => {
+    const id = await app.client.createGroup(title().trim(), [...picked()]);
+    props.onClose();
+    go("chats", id);
+  });
   return (
     <Dialog title={t().newGroup} onClose={props.onClose}>
-      <form class="stack" onSubmit={submit}>
+      <form class="stack" onSubmit={make.submit}>
         <Field label={t().groupTitle} name="title" value={title()} onInput={setTitle} required maxLength={64} autofocus />
         <PickPeople picked={picked()} onPick={setPicked} />
-        <Show when={error()}>
-          <p class="error" role="alert">
-            {error()}
-          </p>
-        </Show>
-        <button type="submit" class="primary" disabled={busy() || title().trim() === ""} data-testid="create">
+        <Fault text={make.error()} />
+        <button type="submit" class="primary" disabled={make.busy() || title().trim() === ""} data-testid="create">
           {t().create}
         </button>
       </form>

@@ -1,14 +1,16 @@
 // The account, this browser's choices, the devices.
 
-import { createResource, createSignal, For, type JSX, Show } from "solid-js";
+import { createSignal, For, type JSX, Show } from "solid-js";
 import { LANGUAGES, type Language, language, t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { notify, setLanguage, setNotify, setTheme, type Theme, theme } from "../state/prefs.ts";
 import { Apart } from "../ui/Apart.tsx";
 import { Confirm } from "../ui/Confirm.tsx";
-import { codeOf, say } from "../ui/errors.ts";
+import { useAction } from "../ui/action.ts";
+import { Fault } from "../ui/Fault.tsx";
+import { useLoad } from "../ui/load.ts";
 import { Field } from "../ui/Field.tsx";
-import { moment } from "../ui/time.ts";
+import { moment } from "../format/time.ts";
 import { PersonLine } from "./Panel.tsx";
 
 export function Settings() {
@@ -117,35 +119,29 @@ function Notifications() {
 
 function Devices() {
   const app = useApp();
-  const [devices, { refetch }] = createResource(() => app.auth.devices().catch((failure) => say(codeOf(failure))));
-  const [failure, setFailure] = createSignal<string>();
-  const list = () => {
-    const now = devices.latest;
-    return Array.isArray(now) ? now : [];
-  };
-  const fault = () => failure() ?? (typeof devices.latest === "string" ? devices.latest : undefined);
-  const signOut = async (id: string) => {
-    setFailure(undefined);
-    try {
-      await app.auth.revokeDevice(id);
-    } catch (error) {
-      setFailure(say(codeOf(error)));
-    }
-    await refetch();
-  };
+  const devices = useLoad(
+    () => app.auth,
+    (auth) => auth.devices(),
+  );
+  const [leaving, setLeaving] = createSignal("");
+  const signOut = useAction(async () => {
+    await app.auth.revokeDevice(leaving());
+    devices.again();
+  });
+  const fault = () => signOut.error() ?? devices.error();
   return (
     <section data-testid="devices">
       <h3>{t().devices}</h3>
       <Show when={fault()}>
         <p class="error" role="alert">
           {fault()}{" "}
-          <button type="button" class="link" onClick={() => void refetch()}>
+          <button type="button" class="link" onClick={() => devices.again()}>
             {t().retry}
           </button>
         </p>
       </Show>
       <ul class="people">
-        <For each={list()}>
+        <For each={devices.value()}>
           {(device) => (
             <li class="device" data-testid="device" data-current={device.current}>
               <div>
@@ -160,7 +156,10 @@ function Devices() {
                   class="soft"
                   aria-label={t().signOutOf(device.name)}
                   data-testid="revoke"
-                  onClick={() => void signOut(device.id)}
+                  onClick={() => {
+                    setLeaving(device.id);
+                    void signOut.run();
+                  }}
                 >
                   {t().signOutDevice}
                 </button>
@@ -178,26 +177,18 @@ function Password() {
   const [open, setOpen] = createSignal(false);
   const [current, setCurrent] = createSignal("");
   const [next, setNext] = createSignal("");
-  const [busy, setBusy] = createSignal(false);
-  const [error, setError] = createSignal<string>();
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    setBusy(true);
-    setError(undefined);
-    try {
-      const signedOut = await app.auth.changePassword(current(), next());
-      app.showToast(t().passwordChanged(signedOut));
-      setOpen(false);
-      setCurrent("");
-      setNext("");
-    } catch (failure) {
-      setError(say(codeOf(failure)));
-    } finally {
-      setBusy(false);
-    }
-  };
+  const change = useAction(async () => {
+    const signedOut = await app.auth.changePassword(current(), next());
+    app.showToast(t().passwordChanged(signedOut));
+    setOpen(false);
+    setCurrent("");
+    setNext("");
+  });
+  // The current one is wrong, or the new one is not taken: each is said beside its field.
+  const wrongCurrent = () => (change.code() === "wrong_credentials" ? t().wrongPassword : undefined);
+  const wrongNext = () => (change.faulty("newPassword") ? t().passwordHint : undefined);
   const fields = (): JSX.Element => (
-    <form class="stack" onSubmit={submit}>
+    <form class="stack" onSubmit={change.submit}>
       <input type="text" name="username" autocomplete="username" value={app.client.me.name} hidden readOnly />
       <Field
         label={t().currentPassword}
@@ -207,7 +198,7 @@ function Password() {
         onInput={setCurrent}
         autocomplete="current-password"
         required
-        error={error()}
+        error={wrongCurrent()}
       />
       <Field
         label={t().newPassword}
@@ -220,8 +211,10 @@ function Password() {
         minLength={8}
         maxLength={128}
         hint={t().passwordHint}
+        error={wrongNext()}
       />
-      <button type="submit" class="primary" disabled={busy()} data-testid="save-password">
+      <Fault text={wrongCurrent() || wrongNext() ? undefined : change.error()} />
+      <button type="submit" class="primary" disabled={change.busy()} data-testid="save-password">
         {t().changePassword}
       </button>
     </form>

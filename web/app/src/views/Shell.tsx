@@ -6,8 +6,12 @@ import { t } from "../i18n/index.ts";
 import { type AppState, AppProvider, createAppState } from "../state/app.ts";
 import { watchAttention } from "../state/attention.ts";
 import { forgetDrafts } from "../state/drafts.ts";
+import { read, write } from "../state/kept.ts";
 import { watchKeys } from "../state/keys.ts";
 import { narrow, route } from "../state/route.ts";
+import { watchVersion } from "../state/version.ts";
+import { watchUnsent } from "../state/unsent.ts";
+import { Notices } from "../ui/Notices.tsx";
 import { ShellSkeleton } from "../ui/ShellSkeleton.tsx";
 import { Toast } from "../ui/Toast.tsx";
 import { Chat } from "./Chat.tsx";
@@ -71,6 +75,8 @@ function SignedIn(props: { auth: Auth; client: Client; leave: () => void }) {
   const app: AppState = createAppState(props.auth, props.client, props.leave);
   const [dialog, setDialog] = createSignal<"jump" | "shortcuts">();
   watchAttention(app);
+  watchUnsent(app);
+  watchVersion(app);
   watchKeys(app, { jump: () => setDialog("jump"), help: () => setDialog("shortcuts") });
   const inChat = () => route().conversation !== undefined;
   return (
@@ -79,6 +85,7 @@ function SignedIn(props: { auth: Auth; client: Client; leave: () => void }) {
         <Show when={!narrow() || !inChat()}>
           <Rail onShortcuts={() => setDialog("shortcuts")} />
           <section class="list" data-testid="pane">
+            <Notices />
             <Switch fallback={<ChatList />}>
               <Match when={route().section === "contacts"}>
                 <Contacts />
@@ -110,15 +117,15 @@ function SignedIn(props: { auth: Auth; client: Client; leave: () => void }) {
 
 /** Where the server is. It stays known for when the page is opened without a connection. */
 async function serverConfig(): Promise<ServerConfig> {
-  const key = "gogochat.server";
+  const key = "server";
   try {
     const response = await fetch("/client-config.json", { cache: "no-store" });
     if (!response.ok) throw new Error(`HTTP status ${response.status}`);
     const config: ServerConfig = await response.json();
-    localStorage.setItem(key, JSON.stringify(config));
+    write(key, JSON.stringify(config));
     return config;
   } catch (error) {
-    const kept = localStorage.getItem(key);
+    const kept = read(key);
     if (kept) return JSON.parse(kept);
     throw error;
   }

@@ -9,7 +9,7 @@ import { attentive } from "../state/attention.ts";
 import { use } from "../state/bind.ts";
 import { type Row, RowBuilder } from "../state/rows.ts";
 import { Icon } from "../ui/Icon.tsx";
-import { say } from "../ui/errors.ts";
+import { say } from "../format/errors.ts";
 import { Bubble } from "./Bubble.tsx";
 import { Dots } from "./ChatRow.tsx";
 

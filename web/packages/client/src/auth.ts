@@ -1,6 +1,7 @@
 // Who is signed in on this device: accounts, tokens and devices over REST. It needs no session, and no protobuf: the log-in page loads this alone.
 
 import { GogochatError } from "./errors.ts";
+import { type KeyValues, keyValues, type SafeKeyValues } from "./key-values.ts";
 import type { Device, Person } from "./model.ts";
 import { Cell, type Observable } from "./observable.ts";
 
@@ -18,12 +19,7 @@ export interface SignedIn {
   readonly skewMs: number;
 }
 
-/** Where the signed-in device is kept between visits: `localStorage` has this shape. */
-export interface KeyValues {
-  getItem(key: string): string | null;
-  setItem(key: string, value: string): void;
-  removeItem(key: string): void;
-}
+export { type KeyValues, keyValues } from "./key-values.ts";
 
 /** What Auth may be given. */
 export interface AuthOptions {
@@ -40,21 +36,24 @@ export class Auth {
   readonly signedIn: Observable<SignedIn | undefined>;
   readonly #signedIn: Cell<SignedIn | undefined>;
   readonly #base: string;
-  readonly #storage: KeyValues | undefined;
+  readonly #storage: SafeKeyValues;
   readonly #fetch: typeof globalThis.fetch;
   readonly #locks: LockManager | undefined;
   #refreshing: Promise<string> | undefined;
 
   constructor(options: AuthOptions = {}) {
     this.#base = options.baseUrl ?? "";
-    this.#storage = options.storage ?? globalThis.localStorage;
+    this.#storage = keyValues(() => options.storage ?? globalThis.localStorage);
     this.#fetch = options.fetch ?? ((input, init) => fetch(input, init));
     this.#locks = options.locks ?? globalThis.navigator?.locks;
     this.#signedIn = new Cell(this.#stored());
     this.signedIn = this.#signedIn;
     // Another tab refreshed, signed in or signed out.
     globalThis.addEventListener?.("storage", (event) => {
-      if ((event as StorageEvent).key === KEY) this.#signedIn.set(this.#stored());
+      const { key } = event as StorageEvent;
+      if (key === KEY) this.#signedIn.set(this.#stored());
+      // All was cleared at once, by the browser or its owner: nobody has signed out.
+      else if (key === null) this.#keep();
     });
   }
 
@@ -80,7 +79,7 @@ export class Auth {
 
   /** Forgets the tokens: the server has signed this device out. */
   forget(): void {
-    this.#storage?.removeItem(KEY);
+    this.#storage.removeItem(KEY);
     this.#signedIn.set(undefined);
   }
 
@@ -133,7 +132,8 @@ export class Auth {
   /** One tab refreshes; the others wait and take what it got. */
   async #refresh(stale: string): Promise<string> {
     const work = async (): Promise<string> => {
-      const latest = this.#storage ? this.#stored() : this.#signedIn.get();
+      // What is stored may be newer, by another tab. When nothing is, it was cleared: a sign-out is told to each tab.
+      const latest = this.#stored() ?? this.#signedIn.get();
       if (!latest) {
         this.#signedIn.set(undefined);
         throw new GogochatError("signed_out", "signed out in another tab");
@@ -166,8 +166,8 @@ export class Auth {
       refreshToken: String(answer["refreshToken"]),
       skewMs: Number(answer[SKEW] ?? 0),
     };
-    this.#storage?.setItem(KEY, JSON.stringify(signedIn));
     this.#signedIn.set(signedIn);
+    this.#keep();
     return signedIn.accessToken;
   }
 
@@ -211,9 +211,19 @@ export class Auth {
     return answer;
   }
 
+  /** Whether this device is still signed in after its last page was closed. */
+  get kept(): boolean {
+    return this.#storage.kept;
+  }
+
+  #keep(): void {
+    const signedIn = this.#signedIn.get();
+    if (signedIn) this.#storage.setItem(KEY, JSON.stringify(signedIn));
+  }
+
   #stored(): SignedIn | undefined {
     try {
-      return JSON.parse(this.#storage?.getItem(KEY) ?? "null") ?? undefined;
+      return JSON.parse(this.#storage.getItem(KEY) ?? "null") ?? undefined;
     } catch {
       return undefined;
     }

@@ -4,7 +4,7 @@ import { create, type DescMessage, type MessageInitShape, type MessageShape } fr
 import type { Clock } from "./clock.ts";
 import { type ErrorCode, GogochatError } from "./errors.ts";
 import type { Method } from "./methods.ts";
-import type { CallOptions, Session } from "./session.ts";
+import type { CallOptions, Line } from "./session.ts";
 
 /** How a call is made and repeated. */
 export interface RepeatOptions extends CallOptions {
@@ -15,18 +15,18 @@ export interface RepeatOptions extends CallOptions {
 /** Makes calls over whichever session there is. */
 export class Calls {
   readonly #clock: Clock;
-  readonly #current: () => Session | undefined;
+  readonly #current: () => Line | undefined;
   readonly #random: () => number;
-  readonly #waiting = new Set<(session: Session) => void>();
+  readonly #waiting = new Set<(session: Line) => void>();
 
-  constructor(clock: Clock, current: () => Session | undefined, random: () => number = Math.random) {
+  constructor(clock: Clock, current: () => Line | undefined, random: () => number = Math.random) {
     this.#clock = clock;
     this.#current = current;
     this.#random = random;
   }
 
   /** There is a session: what waited goes on. */
-  connected(session: Session): void {
+  connected(session: Line): void {
     for (const resolve of this.#waiting) resolve(session);
     this.#waiting.clear();
   }
@@ -56,7 +56,7 @@ export class Calls {
     }
   }
 
-  #session(deadline: number): Promise<Session> {
+  #session(deadline: number): Promise<Line> {
     const session = this.#current();
     if (session?.open) return Promise.resolve(session);
     return new Promise((resolve, reject) => {
@@ -64,7 +64,7 @@ export class Calls {
         this.#waiting.delete(take);
         reject(new GogochatError("offline", "no connection"));
       });
-      const take = (next: Session) => {
+      const take = (next: Line) => {
         cancel();
         resolve(next);
       };

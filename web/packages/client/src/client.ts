@@ -8,7 +8,7 @@ import { GogochatError } from "./errors.ts";
 import type { Event } from "./gen/gogochat/v1/event_pb.ts";
 import type { Welcome } from "./gen/gogochat/v1/realtime_pb.ts";
 import { newId } from "./ids.ts";
-import { type ConnectionState, Link } from "./link.ts";
+import type { ConnectionState } from "./link.ts";
 import { Loader } from "./loader.ts";
 import { Marks } from "./marks.ts";
 import * as methods from "./methods.ts";
@@ -26,9 +26,11 @@ import {
 import { Lazy, type Observable } from "./observable.ts";
 import { Outbox } from "./outbox.ts";
 import { Replica } from "./replica.ts";
-import type { Session } from "./session.ts";
+import type { Line } from "./session.ts";
 import type { Storage } from "./storage/storage.ts";
 import { OwnLog, synchronize } from "./sync.ts";
+import { SharedLink } from "./tabs/shared-link.ts";
+import type { Deed, Tabs } from "./tabs/tabs.ts";
 import type { Timeline } from "./timeline.ts";
 import type { Dials } from "./transport/transport.ts";
 
@@ -39,6 +41,8 @@ export interface ClientOptions {
   /** How to open each kind at another edge that a draining one has named; `undefined`: it is not to be followed. */
   readonly elsewhere?: (target: string) => Dials | undefined;
   readonly storage: Storage;
+  /** How the tabs in which this device is open meet; without, this one is alone. */
+  readonly tabs?: Tabs | undefined;
   /** WebTransport did not open lately: WebSocket need not wait so long for it. */
   readonly doubtful?: boolean;
   /** Name and version, for the server's log. */
@@ -60,11 +64,13 @@ export class Client {
   readonly presence: Observable<ReadonlyMap<string, Presence>>;
   /** Messages that are not known to be committed, failed ones left out. */
   readonly waiting: Observable<number>;
+  /** Whether what waits is kept beyond this page: the browser may refuse that, and then it is lost when the device's last page is closed. */
+  readonly kept: Observable<boolean>;
   readonly #auth: Auth;
   readonly #storage: Storage;
   readonly #calls: Calls;
   readonly #loader: Loader;
-  readonly #link: Link;
+  readonly #link: SharedLink;
   readonly #replica: Replica;
   readonly #own: OwnLog;
   readonly #outbox: Outbox;
@@ -97,7 +103,7 @@ export class Client {
     this.#resync = new Timer(clock);
     this.#marks = new Marks(clock);
     this.#whereabouts = new Whereabouts(clock, this.me.id);
-    this.#calls = new Calls(clock, () => this.#link.session);
+    this.#calls = new Calls(clock, () => this.#link.line);
     this.#loader = new Loader({
       calls: this.#calls,
       clock,
@@ -124,6 +130,7 @@ export class Client {
             clientMsgId: entry.clientMsgId,
             body: { kind: "message", text: entry.text },
           }),
+        tell: (change) => this.#link.tell({ kind: "outbox", change }),
       },
       kept.outbox,
     );
@@ -151,7 +158,8 @@ export class Client {
         this.#outbox.restarted();
       },
     });
-    this.#link = new Link(
+    this.#link = new SharedLink(
+      options.tabs,
       {
         dials: options.dials,
         ...(options.elsewhere && { elsewhere: options.elsewhere }),
@@ -161,8 +169,10 @@ export class Client {
         clock,
       },
       {
-        up: (session, welcome) => this.#up(session, welcome),
+        up: (line, welcome, leading) => this.#up(line, welcome, leading),
         down: () => this.#down(),
+        lead: async () => this.#outbox.adopt(await this.#storage.outbox()),
+        deed: (deed) => this.#follow(deed),
         event: (event) => this.#event(event),
         ephemeral: (ephemeral) => this.#whereabouts.receive(ephemeral),
         watermark: (w) => {
@@ -173,6 +183,7 @@ export class Client {
         signedOut: () => this.#auth.forget(),
       },
     );
+    this.kept = options.storage.kept;
     this.connection = this.#link.state;
     this.conversations = this.#replica.conversations;
     this.contacts = this.#replica.contacts;
@@ -186,6 +197,13 @@ export class Client {
         if (now?.deviceId !== this.deviceId) return this.#link.stop();
         this.#link.renew(now.accessToken);
         this.#planRenewal();
+      }),
+      this.#storage.onReturn(({ lost, outbox }) => {
+        if (lost) {
+          this.#replica.keepAgain();
+          this.#outbox.keepAgain();
+        }
+        this.#outbox.adopt(outbox);
       }),
     ];
     this.#unsubscribe = () => {
@@ -217,7 +235,7 @@ export class Client {
   send(conversationId: string, text: string): void {
     const entry = this.#outbox.add(conversationId, text);
     this.#replica.change(conversationId, { activeMs: entry.timeMs });
-    this.#whereabouts.say(this.#link.session, conversationId, false);
+    this.#whereabouts.say(this.#link.line, conversationId, false);
   }
 
   /** Sends a failed message again. */
@@ -235,14 +253,13 @@ export class Client {
     const conversation = this.#replica.conversation(conversationId);
     if (!conversation || seq <= conversation.readSeq) return;
     const upTo = Math.min(seq, conversation.lastSeq);
-    this.#replica.watermark(conversationId, this.me.id, upTo, upTo);
-    this.#marks.read(conversationId, upTo);
-    void this.#loader.recount(conversationId);
+    this.#read(conversationId, upTo);
+    this.#link.tell({ kind: "read", conversationId, seq: upTo });
   }
 
   /** The person is typing here, or has stopped. */
   type(conversationId: string, typing: boolean): void {
-    this.#whereabouts.say(this.#link.session, conversationId, typing);
+    this.#whereabouts.say(this.#link.line, conversationId, typing);
   }
 
   /** People whose name begins with the query. */
@@ -313,6 +330,11 @@ export class Client {
     if (!attentive) this.#marks.flush();
   }
 
+  /** Whether this tab speaks for the device: of all its tabs one does. */
+  get leading(): boolean {
+    return this.#link.leading;
+  }
+
   /** The network may be back. */
   kick(): void {
     this.#link.kick();
@@ -335,12 +357,28 @@ export class Client {
     await this.#storage.destroy().catch(() => {});
   }
 
-  #up(session: Session, welcome: Welcome): void {
+  #up(line: Line, welcome: Welcome, leading: boolean): void {
     this.#ownSeqNow = Number(welcome.ownSeq);
-    this.#calls.connected(session);
-    this.#outbox.connected(session);
-    this.#marks.connected(session);
+    this.#calls.connected(line);
+    if (leading) {
+      this.#outbox.connected(line);
+      this.#marks.connected(line);
+    } else if (this.#storage.kept.get()) {
+      void this.#storage.outbox().then((entries) => !this.#link.leading && this.#outbox.reconcile(entries));
+    }
     this.#syncSoon(0);
+  }
+
+  /** A person did something in another tab. */
+  #follow(deed: Deed): void {
+    if (deed.kind === "outbox") this.#outbox.follow(deed.change);
+    else this.#read(deed.conversationId, deed.seq);
+  }
+
+  #read(conversationId: string, seq: number): void {
+    this.#replica.watermark(conversationId, this.me.id, seq, seq);
+    this.#marks.read(conversationId, seq);
+    void this.#loader.recount(conversationId);
   }
 
   #down(): void {
@@ -377,7 +415,14 @@ export class Client {
       others = event.seq;
       this.#whereabouts.stopped(conversation.id, event.senderId);
       if (event.body.kind !== "message" || event.seq <= conversation.readSeq) continue;
-      for (const watcher of this.#watchers) watcher(conversation, event);
+      for (const watcher of this.#watchers) {
+        try {
+          watcher(conversation, event);
+        } catch (error) {
+          // A watcher's fault is its own: it never reaches who reads the transport.
+          (globalThis.reportError ?? console.error)(error);
+        }
+      }
     }
     if (others > conversation.deliveredSeq) {
       this.#marks.delivered(conversation.id, others);
@@ -394,14 +439,14 @@ export class Client {
   }
 
   async #sync(): Promise<void> {
-    const session = this.#link.session;
+    const session = this.#link.line;
     if (!session) return;
     let moved: readonly string[];
     try {
       moved = await synchronize(session, this.#replica, this.#own, this.#ownSeqNow);
     } catch {
       // A session that ended brings its successor, and that syncs; this one is still there: once more.
-      if (session === this.#link.session) this.#syncSoon(RESYNC_MS);
+      if (session === this.#link.line) this.#syncSoon(RESYNC_MS);
       return;
     }
     const contacts = this.#replica.contacts.get().filter((contact) => contact.state === "accepted");
@@ -410,7 +455,7 @@ export class Client {
     const open = [...this.#open].filter((id) => this.#replica.conversation(id));
     const rest = moved.filter((id) => !this.#open.has(id)).slice(0, PREFETCH);
     await Promise.all(open.map((id) => this.#loader.catchUp(id)));
-    for (let i = 0; i < rest.length && session === this.#link.session; i += 4) {
+    for (let i = 0; i < rest.length && session === this.#link.line; i += 4) {
       await Promise.all(rest.slice(i, i + 4).map((id) => this.#loader.catchUp(id)));
     }
   }

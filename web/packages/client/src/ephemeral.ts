@@ -5,7 +5,7 @@ import { Timer } from "./clock.ts";
 import type { Ephemeral } from "./gen/gogochat/v1/realtime_pb.ts";
 import type { Presence } from "./model.ts";
 import { Cell, type Observable } from "./observable.ts";
-import type { Session } from "./session.ts";
+import type { Line } from "./session.ts";
 
 /** Typing and presence. */
 export class Whereabouts {
@@ -61,7 +61,7 @@ export class Whereabouts {
   }
 
   /** Says that this user is typing, every 3 s at most, or has stopped. */
-  say(session: Session | undefined, conversationId: string, typing: boolean): void {
+  say(session: Line | undefined, conversationId: string, typing: boolean): void {
     const now = this.#clock.now();
     const going = this.#said?.conversationId === conversationId && now - this.#said.at < TYPING_MS;
     if (typing && going && now - (this.#said?.at ?? 0) < REPEAT_MS) return;

@@ -1,15 +1,18 @@
 // The public face: open(...) gives a signed-in device with what it knows and what it can do.
 
 import type { Auth } from "./auth.ts";
+import { keyValues } from "./key-values.ts";
 import { Client } from "./client.ts";
 import { MemoryStorage } from "./storage/memory.ts";
 import { openIndexedDb } from "./storage/indexeddb.ts";
 import type { Storage } from "./storage/storage.ts";
+import { browserTabs } from "./tabs/browser.ts";
 import { elsewhere } from "./transport/elsewhere.ts";
 import { type WebSocketFactory, webSocket } from "./transport/websocket.ts";
 import { hasWebTransport, webTransport } from "./transport/webtransport.ts";
 
-export { Auth, type AuthOptions, type KeyValues, type SignedIn } from "./auth.ts";
+export { Auth, type AuthOptions, type SignedIn } from "./auth.ts";
+export { type KeyValues, keyValues } from "./key-values.ts";
 export { Client, type ClientOptions } from "./client.ts";
 export { ERROR_CODES, type ErrorCode, GogochatError, type Violation } from "./errors.ts";
 export type { ConnectionState } from "./link.ts";
@@ -46,7 +49,7 @@ export interface OpenOptions {
 /** Opens the signed-in device of `auth` against a server. */
 export async function open(auth: Auth, server: ServerConfig, options: OpenOptions = {}): Promise<Client> {
   const userId = auth.signedIn.get()?.user.id ?? "";
-  const storage = options.storage ?? (await openIndexedDb(userId).catch(() => new MemoryStorage()));
+  const storage = options.storage ?? (typeof indexedDB === "object" ? await openIndexedDb(userId) : new MemoryStorage());
   const factory = options.WebSocket ?? (globalThis.WebSocket as WebSocketFactory | undefined);
   if (!factory) throw new TypeError("there is no WebSocket here (Node has one from version 22 on): give options.WebSocket");
   const here = globalThis.location?.href;
@@ -55,11 +58,13 @@ export async function open(auth: Auth, server: ServerConfig, options: OpenOption
   }
   const url = new URL(server.websocketUrl, here);
   url.protocol = url.protocol.replace("http", "ws");
-  const tab = globalThis.sessionStorage;
+  const tab = keyValues(() => globalThis.sessionStorage);
   const client = await Client.open({
     auth,
     storage,
-    doubtful: tab?.getItem(NO_UDP) === "1",
+    // A storage of the caller's own is for this page alone.
+    tabs: options.storage ? undefined : browserTabs(auth.signedIn.get()?.deviceId ?? ""),
+    doubtful: tab.getItem(NO_UDP) === "1",
     ...(options.name && { name: options.name }),
     dials: {
       ...(server.webtransportUrl &&
@@ -69,8 +74,8 @@ export async function open(auth: Auth, server: ServerConfig, options: OpenOption
     elsewhere: (target) => elsewhere(target, url, server, factory),
   });
   client.connection.subscribe(({ transport }) => {
-    if (transport === "websocket") tab?.setItem(NO_UDP, "1");
-    else if (transport === "webtransport") tab?.removeItem(NO_UDP);
+    if (transport === "websocket") tab.setItem(NO_UDP, "1");
+    else if (transport === "webtransport") tab.removeItem(NO_UDP);
   });
   return client;
 }

@@ -2,7 +2,7 @@
 
 import type { Clock } from "./clock.ts";
 import { Timer } from "./clock.ts";
-import type { Session } from "./session.ts";
+import type { Line } from "./session.ts";
 
 interface Mark {
   delivered: number;
@@ -16,7 +16,7 @@ export class Marks {
   readonly #waiting = new Map<string, Mark>();
   /** Sent by sessions that may have ended before they arrived; sent again by the next one. */
   readonly #recent = new Map<string, Mark>();
-  #session: Session | undefined;
+  #session: Line | undefined;
   #lastSent = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
@@ -35,7 +35,7 @@ export class Marks {
     this.#timer.set(wait, () => this.flush());
   }
 
-  connected(session: Session): void {
+  connected(session: Line): void {
     this.#session = session;
     for (const [id, mark] of this.#recent) this.#raise(id, mark.delivered, mark.read);
     this.#recent.clear();

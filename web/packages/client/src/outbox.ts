@@ -5,7 +5,7 @@ import { Backoff, type Clock, Timer } from "./clock.ts";
 import { type ErrorCode, GogochatError } from "./errors.ts";
 import { SendMessage } from "./methods.ts";
 import { newId } from "./ids.ts";
-import type { Session } from "./session.ts";
+import type { Line } from "./session.ts";
 import type { OutboxEntry, Storage } from "./storage/storage.ts";
 
 /** What the outbox reports. */
@@ -14,7 +14,17 @@ export interface OutboxEvents {
   changed(conversationId: string): void;
   /** An entry was acknowledged: its place in the log. */
   acknowledged(entry: OutboxEntry, seq: number, timeMs: number): void;
+  /** Something changed here that the device's other tabs have to know. */
+  tell(change: OutboxChange): void;
 }
+
+/** A change of the outbox that all tabs of a device follow. */
+export type OutboxChange =
+  /** Written, refused for good, or to be sent again. */
+  | { readonly kind: "put"; readonly entry: OutboxEntry }
+  /** Acknowledged. */
+  | { readonly kind: "sent"; readonly entry: OutboxEntry; readonly seq: number; readonly timeMs: number }
+  | { readonly kind: "discarded"; readonly entry: OutboxEntry };
 
 interface Item {
   entry: OutboxEntry;
@@ -35,13 +45,13 @@ interface Lane {
   readonly timer: Timer;
 }
 
-/** The outbox of a device. */
+/** The outbox of a device. Each of its tabs has all of it; the one that has a session sends. */
 export class Outbox {
   readonly #lanes = new Map<string, Lane>();
   readonly #storage: Storage;
   readonly #clock: Clock;
   readonly #events: OutboxEvents;
-  #session: Session | undefined;
+  #session: Line | undefined;
   #lastN = 0;
 
   constructor(storage: Storage, clock: Clock, events: OutboxEvents, kept: readonly OutboxEntry[]) {
@@ -71,7 +81,7 @@ export class Outbox {
 
   /** Puts a message on its way. */
   add(conversationId: string, text: string): OutboxEntry {
-    // A second tab has a numbering of its own: the time keeps the two apart and in order.
+    // What other tabs write at the same moment has numbers of their own: the time keeps them apart and in order.
     this.#lastN = Math.max(this.#lastN + 1, Date.now() * 1_000);
     const entry: OutboxEntry = {
       n: this.#lastN,
@@ -84,6 +94,7 @@ export class Outbox {
     const lane = this.#lane(conversationId);
     lane.items.push({ entry, state: "queued", seq: 0 });
     this.#events.changed(conversationId);
+    this.#events.tell({ kind: "put", entry });
     this.#pump(lane);
     return entry;
   }
@@ -103,7 +114,62 @@ export class Outbox {
   discard(conversationId: string, clientMsgId: string): void {
     const lane = this.#lane(conversationId);
     const item = lane.items.find((i) => i.entry.clientMsgId === clientMsgId);
+    if (item?.state !== "failed") return;
+    this.#remove(lane, item);
+    this.#storage.delete("outbox", clientMsgId);
+    this.#events.tell({ kind: "discarded", entry: item.entry });
+  }
+
+  /** Follows a change in another tab. */
+  follow(change: OutboxChange): void {
+    const { conversationId, clientMsgId } = change.entry;
+    if (change.kind === "put") return this.adopt([change.entry]);
+    const lane = this.#lane(conversationId);
+    if (change.kind === "sent") {
+      this.committed(conversationId, clientMsgId, change.seq);
+      this.#events.acknowledged(change.entry, change.seq, change.timeMs);
+      return this.#sweep(lane);
+    }
+    const item = lane.items.find((i) => i.entry.clientMsgId === clientMsgId);
     if (item?.state === "failed") this.#remove(lane, item);
+  }
+
+  /** Takes entries that another tab has put, or that it left in the storage. What is known better here stays. */
+  adopt(entries: readonly OutboxEntry[]): void {
+    const touched = new Set<Lane>();
+    for (const entry of entries) {
+      this.#lastN = Math.max(this.#lastN, entry.n);
+      const lane = this.#lane(entry.conversationId);
+      const item = lane.items.find((i) => i.entry.clientMsgId === entry.clientMsgId);
+      const state = entry.error ? "failed" : "queued";
+      if (!item) lane.items.push({ entry, state, seq: 0 });
+      else if (item.state === "in flight" || item.seq > 0 || entry.n < item.entry.n) continue;
+      else Object.assign(item, { entry, state });
+      touched.add(lane);
+    }
+    for (const lane of touched) {
+      lane.items.sort((a, b) => a.entry.n - b.entry.n || (a.entry.clientMsgId < b.entry.clientMsgId ? -1 : 1));
+      this.#events.changed(lane.items[0]?.entry.conversationId ?? "");
+      this.#pump(lane);
+    }
+  }
+
+  /** Another tab has the session, and `entries` is all that waits: what is not among them was sent while this tab did not listen. */
+  reconcile(entries: readonly OutboxEntry[]): void {
+    const there = new Set(entries.map((entry) => entry.clientMsgId));
+    for (const lane of this.#lanes.values()) {
+      for (const item of lane.items) {
+        if (item.state === "queued" && item.seq === 0 && !there.has(item.entry.clientMsgId)) this.#remove(lane, item);
+      }
+    }
+    this.adopt(entries);
+  }
+
+  /** The storage has lost what it had: keeps anew what waits. */
+  keepAgain(): void {
+    for (const lane of this.#lanes.values()) {
+      for (const { entry, seq } of lane.items) if (seq === 0) this.#storage.put("outbox", entry.clientMsgId, entry);
+    }
   }
 
   /** An entry is known to be committed, by its reply or its event: it needs no keeping any more, whatever the log shows. */
@@ -142,7 +208,7 @@ export class Outbox {
   }
 
   /** Everything that has no reply is sent again by the new session, in order: a repeat is recognised by its id. */
-  connected(session: Session): void {
+  connected(session: Line): void {
     this.#session = session;
     for (const lane of this.#lanes.values()) {
       for (const item of lane.items) {
@@ -159,6 +225,7 @@ export class Outbox {
 
   disconnected(): void {
     this.#session = undefined;
+    for (const lane of this.#lanes.values()) lane.timer.clear();
   }
 
   #pump(lane: Lane): void {
@@ -173,7 +240,7 @@ export class Outbox {
     }
   }
 
-  async #send(session: Session, lane: Lane, item: Item): Promise<void> {
+  async #send(session: Line, lane: Lane, item: Item): Promise<void> {
     const { conversationId, clientMsgId, text } = item.entry;
     try {
       const reply = await session.call(SendMessage, { conversationId, clientMsgId, text }, { key: conversationId });
@@ -183,8 +250,10 @@ export class Outbox {
         item.state = "committed";
       }
       // Told late by a session that was replaced, it may be in flight once more: then the reply to that is waited for, as a refusal holds the server's lane.
-      this.committed(conversationId, clientMsgId, Number(reply.seq));
-      this.#events.acknowledged(item.entry, Number(reply.seq), Number(reply.timeMs));
+      const [seq, timeMs] = [Number(reply.seq), Number(reply.timeMs)];
+      this.committed(conversationId, clientMsgId, seq);
+      this.#events.acknowledged(item.entry, seq, timeMs);
+      this.#events.tell({ kind: "sent", entry: item.entry, seq, timeMs });
       this.#sweep(lane);
       if (current) this.#returned(lane);
     } catch (error) {
@@ -228,6 +297,7 @@ export class Outbox {
     item.state = state;
     this.#storage.put("outbox", item.entry.clientMsgId, item.entry);
     this.#events.changed(item.entry.conversationId);
+    this.#events.tell({ kind: "put", entry: item.entry });
   }
 
   /** Lets go of what is committed and stands in the log. */
@@ -237,7 +307,6 @@ export class Outbox {
 
   #remove(lane: Lane, item: Item): void {
     lane.items = lane.items.filter((i) => i !== item);
-    this.#storage.delete("outbox", item.entry.clientMsgId);
     this.#events.changed(item.entry.conversationId);
   }
 

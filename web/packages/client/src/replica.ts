@@ -157,6 +157,15 @@ export class Replica {
     this.#list.touch();
   }
 
+  /** The storage has lost what it had: keeps everything anew but events, which can be fetched again. */
+  keepAgain(): void {
+    const { storage } = this.#options;
+    if (this.#ownSeq !== undefined) storage.put("meta", OWN_SEQ, this.#ownSeq);
+    for (const conversation of this.#conversations.values()) this.#keep(conversation);
+    for (const [id, contact] of this.#contacts) storage.put("contacts", id, contact);
+    for (const [id, person] of this.#people) storage.put("people", id, person);
+  }
+
   /** Takes an event of a conversation, live or from an acknowledgement. */
   receive(event: LogEvent): void {
     this.log(event.logId).receive(event);

@@ -29,6 +29,22 @@ export interface SessionEvents {
   closed(info: CloseInfo): void;
 }
 
+/** What calls and frames go over: a session of one's own, or that of the tab that leads. */
+export interface Line {
+  /** Whether calls can be made. */
+  readonly open: boolean;
+  /** Calls a method. Rejects with the server's error, `deadline_exceeded`, or `connection_lost` when the session ends first. */
+  call<I extends DescMessage, O extends DescMessage>(
+    method: Method<I, O>,
+    request: MessageInitShape<I>,
+    options?: CallOptions,
+  ): Promise<MessageShape<O>>;
+  /** Sends a frame that has no reply. */
+  send(frame: ClientFrameInit): void;
+  /** Sends a frame that may be lost. */
+  sendLossy(frame: ClientFrameInit): void;
+}
+
 /** How a call travels. */
 export interface CallOptions {
   /** For the ordered lane: the conversation. */
@@ -45,7 +61,7 @@ interface Pending {
 }
 
 /** A session over one transport. When the transport ends, so does the session. */
-export class Session {
+export class Session implements Line {
   readonly kind: TransportKind;
   readonly #transport: Transport;
   readonly #clock: Clock;
@@ -87,7 +103,6 @@ export class Session {
     this.#timer.set(OPEN_TIMEOUT_MS, () => this.#giveUp("not open in time"));
   }
 
-  /** Whether calls can be made. */
   get open(): boolean {
     return this.#state === "open";
   }
@@ -103,16 +118,19 @@ export class Session {
     if (attentive && this.open) this.ping();
   }
 
-  /** Calls a method. Rejects with the server's error, `deadline_exceeded`, or `connection_lost` when the session ends first. */
-  call<I extends DescMessage, O extends DescMessage>(
+  async call<I extends DescMessage, O extends DescMessage>(
     method: Method<I, O>,
     request: MessageInitShape<I>,
     options: CallOptions = {},
   ): Promise<MessageShape<O>> {
+    return fromBinary(method.output, await this.invoke(method.name, toBinary(method.input, create(method.input, request)), options));
+  }
+
+  /** A call by the method's name, with encoded messages. */
+  invoke(method: string, body: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
     if (!this.open) return Promise.reject(lost());
     const id = ++this.#lastCall;
-    const body = toBinary(method.input, create(method.input, request));
-    const bytes = encodeFrame({ case: "call", value: { id, method: method.name, key: options.key ?? "", body } });
+    const bytes = encodeFrame({ case: "call", value: { id, method, key: options.key ?? "", body } });
     // The server would end the session, and so every one after it that repeats the call.
     if (bytes.length > MAX_FRAME) return Promise.reject(new GogochatError("body_too_large", `a frame holds ${MAX_FRAME} bytes`));
     return new Promise((resolve, reject) => {
@@ -121,7 +139,7 @@ export class Session {
       });
       this.#calls.set(id, {
         send: () => this.#write(bytes, options.aside ? "aside" : "main"),
-        resolve: (bytes) => resolve(fromBinary(method.output, bytes)),
+        resolve,
         reject,
         cancelTimeout,
       });
@@ -130,14 +148,17 @@ export class Session {
     });
   }
 
-  /** Sends a frame that has no reply. */
   send(frame: ClientFrameInit): void {
     if (this.open) this.#send(frame);
   }
 
-  /** Sends a frame that may be lost. */
   sendLossy(frame: ClientFrameInit): void {
     if (this.open) this.#send(frame, "lossy");
+  }
+
+  /** Sends an encoded frame of another tab. */
+  relay(bytes: Uint8Array, lossy: boolean): void {
+    if (this.open) this.#write(bytes, lossy ? "lossy" : "main");
   }
 
   /** Asks for a sign of life; its answer measures the round trip. */
@@ -316,14 +337,15 @@ export class Session {
   }
 }
 
-function lost(): GogochatError {
+/** The failure of a call whose session has ended. */
+export function lost(): GogochatError {
   return new GogochatError("connection_lost", "the session ended before the reply", 1);
 }
 
 /** From dialling to Welcome. */
 const OPEN_TIMEOUT_MS = 10_000;
 /** A reply that takes longer is as good as none: the call is made again. */
-const CALL_TIMEOUT_MS = 15_000;
+export const CALL_TIMEOUT_MS = 15_000;
 /** Quiet for so long, the other side is asked for a sign of life. */
 const QUIET_MS = 1_200;
 /** An answer that takes longer: the path may be gone. */

@@ -6,7 +6,7 @@ import type { SyncResponse } from "./gen/gogochat/v1/sync_pb.ts";
 import * as methods from "./methods.ts";
 import { toContact, toConversation, toHead, toPerson } from "./model.ts";
 import type { Replica } from "./replica.ts";
-import type { Session } from "./session.ts";
+import type { Line } from "./session.ts";
 
 /** What a change in the user's own log asks for. */
 export interface OwnEvents {
@@ -96,7 +96,7 @@ export class OwnLog {
  * Rejects when the session ends meanwhile.
  */
 export async function synchronize(
-  session: Session,
+  session: Line,
   replica: Replica,
   own: OwnLog,
   ownSeqNow: number,
@@ -126,7 +126,7 @@ export async function synchronize(
 
 /** One Sync with all its pages; whether the own log has more. */
 async function syncOnce(
-  session: Session,
+  session: Line,
   replica: Replica,
   own: OwnLog,
   moved: Set<string>,
@@ -150,7 +150,7 @@ async function syncOnce(
   return more;
 }
 
-async function loadContacts(session: Session, replica: Replica): Promise<void> {
+async function loadContacts(session: Line, replica: Replica): Promise<void> {
   const gone = new Set(replica.contacts.get().map((contact) => contact.person.id));
   let pageToken = "";
   do {

@@ -28,6 +28,7 @@ function setUp() {
   const events = {
     changed: () => {},
     acknowledged: ({ text }: { text: string }, seq: number) => void acknowledged.push([text, seq]),
+    tell: () => {},
   };
   const outbox = new Outbox(new MemoryStorage(), clock, events, []);
   return { clock, outbox, acknowledged, old: line(), next: line() };

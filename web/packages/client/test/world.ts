@@ -6,6 +6,8 @@ import { Cell } from "../src/observable.ts";
 import { MemoryStorage } from "../src/storage/memory.ts";
 import type { Storage } from "../src/storage/storage.ts";
 import type { TimelineItem } from "../src/timeline.ts";
+import type { Tabs } from "../src/tabs/tabs.ts";
+import type { Browser, TestTab } from "./browser.ts";
 import { ManualClock } from "./clock.ts";
 import { Peer } from "./peer.ts";
 import { Path } from "./wire.ts";
@@ -26,6 +28,7 @@ export class World {
     storage: Storage = new MemoryStorage(),
     paths: Partial<Paths> = {},
     auth: Auth = this.auth(user, name),
+    tabs?: Tabs,
   ): Promise<Client> {
     return Client.open({
       auth,
@@ -38,8 +41,15 @@ export class World {
         return edge && { webtransport: edge.webtransport.dial, websocket: edge.websocket.dial };
       },
       storage,
+      tabs,
       clock: this.clock,
     });
+  }
+
+  /** A tab of a browser in which a device is signed in. All tabs share the storage, as tabs share a database. */
+  tab(browser: Browser, user: string, device: string, storage: Storage): Promise<Client> & { tab: TestTab } {
+    const tab = browser.tab();
+    return Object.assign(this.device(user, device, storage, {}, this.auth(user, device), tab), { tab });
   }
 
   /** Another edge. */

@@ -1,10 +1,12 @@
 // Records in memory: where there is no IndexedDB, and in tests.
 
 import type { LogEvent } from "../model.ts";
-import { type Key, OWN_SEQ, type Records, type Snapshot, type Storage } from "./storage.ts";
+import { Cell } from "../observable.ts";
+import { type Key, type OutboxEntry, OWN_SEQ, type Records, type Snapshot, type Storage } from "./storage.ts";
 
 /** Keeps records as long as the page lives. */
 export class MemoryStorage implements Storage {
+  readonly kept = new Cell(false);
   readonly #kinds = new Map<keyof Records, Map<Key, unknown>>();
   readonly #events = new Map<string, Map<number, LogEvent>>();
 
@@ -15,8 +17,16 @@ export class MemoryStorage implements Storage {
       conversations: all("conversations"),
       contacts: all("contacts"),
       people: all("people"),
-      outbox: all("outbox").sort((a, b) => a.n - b.n),
+      outbox: await this.outbox(),
     };
+  }
+
+  async outbox(): Promise<OutboxEntry[]> {
+    return ([...this.#kind("outbox").values()] as OutboxEntry[]).sort((a, b) => a.n - b.n);
+  }
+
+  onReturn(): () => void {
+    return () => {};
   }
 
   put<K extends keyof Records>(kind: K, key: Key, value: Records[K]): void {

@@ -2,6 +2,7 @@
 
 import type { ErrorCode } from "../errors.ts";
 import type { Contact, Conversation, LogEvent, Person } from "../model.ts";
+import type { Observable } from "../observable.ts";
 
 /** The events from..to of a log, both included, are on the device. */
 export type Segment = readonly [from: number, to: number];
@@ -50,9 +51,26 @@ export interface Records {
 /** The key of a record; of an event, its log and seq. */
 export type Key = string | number | [string, number];
 
-/** Keeps records. Writes of one turn of the event loop are one transaction: what belongs together is there together or not at all. */
+/** Records can be kept again, after a time in which they could not. */
+export interface Returned {
+  /** What was kept before is gone: it has to be written anew. */
+  readonly lost: boolean;
+  /** What is there of the outbox, by this page or another, in the order of sending. */
+  readonly outbox: readonly OutboxEntry[];
+}
+
+/**
+ * Keeps records. Writes of one turn of the event loop are one transaction, and those of the outbox one of their own:
+ * what belongs together is there together or not at all.
+ */
 export interface Storage {
+  /** Whether the outbox is kept beyond this page; else it is in memory alone. */
+  readonly kept: Observable<boolean>;
   load(): Promise<Snapshot>;
+  /** What is in the outbox now, written by whichever page, in the order of sending. */
+  outbox(): Promise<OutboxEntry[]>;
+  /** Calls back when records can be kept again. */
+  onReturn(callback: (returned: Returned) => void): () => void;
   put<K extends keyof Records>(kind: K, key: Key, value: Records[K]): void;
   delete(kind: keyof Records, key: Key): void;
   /** Deletes all records of a kind. */

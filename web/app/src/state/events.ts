@@ -2,7 +2,7 @@
 
 import type { EventBody } from "@gogochat/client";
 import { t } from "../i18n/index.ts";
-import type { AppState } from "../state/app.ts";
+import type { AppState } from "./app.ts";
 
 /** The line for an event that is no message. */
 export function systemText(app: AppState, body: EventBody, senderId: string): string {
