@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::Node;
+use super::node::Node;
 
 /// A node is known to the others for as long as this lives. When it is dropped the node is forgotten, in the background.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::{Claim, CoreNode, Discovery, DiscoveryError, EdgeNode, Node, Registration};
+use super::{Claim, CoreNode, Discovery, DiscoveryError, EdgeNode, Node, Registration, node::set};
 
 /// The nodes of a configuration. A registration is known in this process alone, and takes the place of what the configuration says of a
 /// core of that name.
@@ -142,15 +142,6 @@ impl Shared {
         set(&self.cores, cores);
         set(&self.edges, edges);
     }
-}
-
-/// Tells only what is new.
-pub(super) fn set<T: PartialEq>(to: &watch::Sender<T>, value: T) {
-    to.send_if_modified(|current| {
-        let changed = *current != value;
-        *current = value;
-        changed
-    });
 }
 
 /// Of one kind and name.

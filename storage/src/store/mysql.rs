@@ -6,27 +6,26 @@
 //! runs with `innodb_flush_log_at_trx_commit` and `sync_binlog` at 1, their defaults.
 
 mod alone;
+mod dialect;
 mod error;
 mod options;
+mod pool;
 mod setup;
 
-use std::{io, path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
-use sea_orm::{
-    SqlxMySqlConnector, TransactionOptions,
-    sqlx::{
-        Connection as _, Error, Executor as _,
-        mysql::{MySql, MySqlConnectOptions, MySqlPool, MySqlSslMode},
-        pool::PoolOptions,
-    },
-};
+use sea_orm::{SqlxMySqlConnector, sqlx::mysql::MySqlSslMode};
 
 pub use self::{
     alone::{Alone, AloneError},
     error::OpenError,
 };
+use self::{
+    dialect::{DIALECT, DIALECT_OVER_TLS, TRANSFER, TRANSFER_OVER_TLS},
+    pool::{READERS, WRITERS, pool},
+};
 use super::{
-    sql::{Dialect, SqlStore, db::was_silent_lately, migrate::MigrateError},
+    sql::{Dialect, SqlStore, migrate::MigrateError},
     transfer,
 };
 
@@ -73,103 +72,3 @@ async fn connect(url: &str, [clear, over_tls]: [&'static Dialect; 2]) -> Result<
     let [writer, reader] = [writer, reader].map(SqlxMySqlConnector::from_sqlx_mysql_pool);
     Ok(SqlStore::new(writer, reader, dialect, None))
 }
-
-/// Connections that are made when they are needed, each set up alike.
-fn pool(connections: u32, isolation: &'static str, options: MySqlConnectOptions) -> MySqlPool {
-    let setup = format!(
-        "SET transaction_isolation = '{isolation}', innodb_lock_wait_timeout = {LOCK_WAIT}, \
-         sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
-    );
-    PoolOptions::<MySql>::new()
-        .max_connections(connections)
-        .min_connections(0)
-        .acquire_timeout(ACQUIRE)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-        // A connection that lay idle may be gone, with the server or for its `wait_timeout`.
-        .before_acquire(|connection, seen| {
-            Box::pin(async move {
-                if seen.idle_for > TRUSTED {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        // The pool itself asks each connection that comes back, and waits for its answer without an end: all its places could wait for a
-        // machine that is gone.
-        .after_release(|connection, _| {
-            Box::pin(async move {
-                if was_silent_lately() {
-                    tokio::time::timeout(ANSWER, connection.ping())
-                        .await
-                        .map_err(|_| Error::Io(io::ErrorKind::TimedOut.into()))??;
-                }
-                Ok(true)
-            })
-        })
-        .after_connect(move |connection, _| {
-            let setup = setup.clone();
-            Box::pin(async move { connection.execute(sqlx::AssertSqlSafe(setup)).await.map(drop) })
-        })
-        .connect_lazy_with(options)
-}
-
-/// What is MySQL's own.
-static DIALECT: Dialect = PLAIN;
-
-/// The same where TLS may be between. Its records hold 16 KiB; a statement that takes several is sent in several pieces, and the driver leaves
-/// Nagle's algorithm on: the last piece would wait for the server's delayed acknowledgement, for 40 ms.
-static DIALECT_OVER_TLS: Dialect = Dialect { statement_bytes: TLS_RECORD, ..PLAIN };
-
-/// The same for moving a store: to count the rows of a large table takes its time.
-static TRANSFER: Dialect = Dialect { patience: Some(TRANSFER_PATIENCE), ..PLAIN };
-static TRANSFER_OVER_TLS: Dialect = Dialect { statement_bytes: TLS_RECORD, patience: Some(TRANSFER_PATIENCE), ..PLAIN };
-
-const PLAIN: Dialect = Dialect {
-    // The connections have the isolation that is wanted: said for each transaction, it would be a statement more.
-    write: TransactionOptions { isolation_level: None, access_mode: None, sqlite_transaction_mode: None },
-    insert: "INSERT",
-    lock: "FOR UPDATE",
-    // Text is equal where its bytes are, trailing spaces and all, as on SQLite.
-    table: "ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin",
-    upsert,
-    row_list,
-    statement_bytes: usize::MAX,
-    error: error::meaning,
-    conflict: error::is_conflict,
-    done_before: error::is_done_before,
-    attempts: ATTEMPTS,
-    patience: Some(PATIENCE),
-};
-
-fn upsert(_keys: &[&str], update: &[&str]) -> String {
-    let update: Vec<_> = update.iter().map(|column| format!("{column} = incoming.{column}")).collect();
-    format!("AS incoming ON DUPLICATE KEY UPDATE {}", update.join(", "))
-}
-
-fn row_list(rows: usize, width: usize) -> String {
-    let row = format!("({})", super::sql::db::placeholders(width));
-    format!("({})", vec![row.as_str(); rows].join(", "))
-}
-
-/// Bytes of a statement that fit into one record with what goes around them.
-const TLS_RECORD: usize = 14 << 10;
-/// Connections that write. What waits for the disk in one of them leaves room for the others.
-const WRITERS: u32 = 8;
-/// Connections that read.
-const READERS: u32 = 8;
-/// How often a transaction is run that others' locks have kept from its end.
-const ATTEMPTS: u32 = 4;
-/// Seconds that a statement waits for another transaction's lock.
-const LOCK_WAIT: u32 = 2;
-/// How long a caller waits for a connection, which includes making one. While the server is away the pool tries at longer and longer intervals,
-/// and begins anew for the next caller: so this is also how late it may notice that the server is back.
-const ACQUIRE: Duration = Duration::from_secs(1);
-/// How long a connection may take to say that it lives.
-const ANSWER: Duration = Duration::from_secs(1);
-/// How long a statement may take.
-const PATIENCE: Duration = Duration::from_secs(6);
-const TRANSFER_PATIENCE: Duration = Duration::from_secs(1_800);
-/// A connection that was used this long ago is asked whether it still lives.
-const TRUSTED: Duration = Duration::from_millis(500);

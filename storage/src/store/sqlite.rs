@@ -4,21 +4,23 @@
 //! on disk when it returns: WAL with synchronous=FULL syncs the log at every commit (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
 
 mod checkpoint;
+mod dialect;
 
 use std::{path::Path, time::Duration};
 
 use sea_orm::{
-    DbErr, RuntimeErr, SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions, TransactionTrait,
+    DbErr, RuntimeErr, SqlxSqliteConnector, TransactionTrait,
     sqlx::{
-        self, ConnectOptions, Connection,
+        ConnectOptions, Connection,
         pool::PoolOptions,
         sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePool, SqliteSynchronous},
     },
 };
 
+use self::dialect::{DIALECT, error};
 use super::{
     StoreError,
-    sql::{Db, Dialect, SqlStore, Upkeep, db::placeholders, migrate},
+    sql::{Db, SqlStore, Upkeep, migrate},
 };
 
 pub use super::sql::migrate::MigrateError;
@@ -107,72 +109,6 @@ async fn pool(connections: u32, options: SqliteConnectOptions) -> Result<SqliteP
         .await
         .map_err(|cause| error(DbErr::Conn(RuntimeErr::SqlxError(cause.into()))))
 }
-
-/// What is SQLite's own.
-static DIALECT: Dialect = Dialect {
-    // A transaction that reads first and would write later could find that another has written: take the write lock at once.
-    write: TransactionOptions {
-        isolation_level: None,
-        access_mode: None,
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-    },
-    // A commit writes rows whose keys it knows to be free. Where one is not, all of the transaction goes: so SQLite need not keep, for each
-    // statement, what it would have to take back of that statement alone.
-    insert: "INSERT OR ROLLBACK",
-    lock: "",
-    table: "WITHOUT ROWID",
-    upsert,
-    row_list,
-    statement_bytes: usize::MAX,
-    error,
-    // There is one writer, which waits for nobody, and a schema changes in a transaction.
-    conflict: |_| false,
-    done_before: |_| false,
-    attempts: 1,
-    patience: None,
-};
-
-fn upsert(keys: &[&str], update: &[&str]) -> String {
-    let update: Vec<_> = update.iter().map(|column| format!("{column} = excluded.{column}")).collect();
-    format!("ON CONFLICT ({}) DO UPDATE SET {}", keys.join(", "), update.join(", "))
-}
-
-fn row_list(rows: usize, width: usize) -> String {
-    let row = format!("({})", placeholders(width));
-    format!("(VALUES {})", vec![row.as_str(); rows].join(", "))
-}
-
-fn error(error: DbErr) -> StoreError {
-    let (DbErr::Exec(RuntimeErr::SqlxError(cause))
-    | DbErr::Query(RuntimeErr::SqlxError(cause))
-    | DbErr::Conn(RuntimeErr::SqlxError(cause))) = &error
-    else {
-        return match error {
-            DbErr::ConnectionAcquire(_) => StoreError::Unavailable(error.to_string()),
-            _ => StoreError::Failed(error.to_string()),
-        };
-    };
-    let code = match &**cause {
-        sqlx::Error::Database(database) => database.code().and_then(|code| code.parse::<i32>().ok()),
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-            return StoreError::Unavailable(error.to_string());
-        }
-        _ => None,
-    };
-    match code {
-        Some(IOERR_SHMSIZE) => StoreError::Full,
-        Some(code) if code & 0xff == FULL => StoreError::Full,
-        Some(code) if UNAVAILABLE.contains(&(code & 0xff)) => StoreError::Unavailable(error.to_string()),
-        _ => StoreError::Failed(error.to_string()),
-    }
-}
-
-// Result codes: https://www.sqlite.org/rescode.html. The lowest byte of an extended code is the primary one.
-const FULL: i32 = 13;
-/// The shared memory beside the file could not be made larger.
-const IOERR_SHMSIZE: i32 = 4874;
-/// BUSY, LOCKED, READONLY, IOERR, CANTOPEN, PROTOCOL.
-const UNAVAILABLE: [i32; 6] = [5, 6, 8, 10, 14, 15];
 
 /// How long a connection waits for another process's lock.
 const BUSY: Duration = Duration::from_secs(5);

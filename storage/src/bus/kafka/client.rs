@@ -1,5 +1,7 @@
 //! What all clients of librdkafka here share.
 
+use std::time::Duration;
+
 use parking_lot::Mutex;
 use rdkafka::{
     client::ClientContext,
@@ -32,7 +34,7 @@ pub(super) enum Trouble {
 pub(super) fn trouble(client: &QuietConsumer) -> Option<Trouble> {
     // What librdkafka has to say of them waits for this.
     for _ in 0..EVENTS {
-        client.poll(std::time::Duration::ZERO);
+        client.poll(Duration::ZERO);
     }
     client.context().trouble.lock().clone()
 }
@@ -72,3 +74,7 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 }
 
 const EVENTS: usize = 64;
+
+/// How long a node that starts waits for its broker.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PAUSE: Duration = Duration::from_millis(100);

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use gogochat_proto::partition::PARTITIONS;
 use tokio::time::Instant;
 
-use super::{Shared, fetcher::Member};
+use super::{fetcher::Member, shared::Shared};
 use crate::bus::{BusCommand, BusError, Consumer};
 
 /// Takes what its thread has fetched. When it is dropped its thread leaves the group.

@@ -19,7 +19,7 @@ use rdkafka::{
 };
 use tokio::sync::Notify;
 
-use super::{Shared, client, wire};
+use super::{client, shared::Shared, wire};
 use crate::bus::{
     BusCommand,
     queues::{Queues, Waits},

@@ -14,8 +14,8 @@ use rdkafka::{
 };
 
 use super::{
-    OpenError, PATIENCE, PAUSE,
-    client::{Quiet, QuietConsumer, Trouble, trouble},
+    client::{PATIENCE, PAUSE, Quiet, QuietConsumer, Trouble, trouble},
+    error::OpenError,
 };
 use crate::bus::KafkaConfig;
 

@@ -17,7 +17,7 @@ use rdkafka::{
     error::KafkaResult,
 };
 
-use super::{OpenError, Shared, client::QuietConsumer, topic};
+use super::{client::QuietConsumer, error::OpenError, shared::Shared, topic};
 
 /// Starts the thread. It ends when `alarms` rings and the bus has been dropped.
 pub(super) fn start(shared: Arc<Shared>, asks: Arc<QuietConsumer>, alarms: Receiver<()>) -> Result<(), OpenError> {

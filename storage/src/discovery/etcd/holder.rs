@@ -8,8 +8,11 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 
-use super::{ASK, Entry, EtcdConfig, PAUSE, describe, is_refusal};
-use crate::discovery::DiscoveryError;
+use super::{
+    ask::{ASK, PAUSE, answer, describe, is_refusal},
+    entry::Entry,
+};
+use crate::discovery::{DiscoveryError, EtcdConfig};
 
 /// Holds one key.
 pub(super) struct Holder {
@@ -179,7 +182,7 @@ impl Holder {
             return Ok(None);
         }
         let found = done.op_responses().into_iter().find_map(|response| match response {
-            TxnOpResponse::Get(found) => found.kvs().first().map(|kv| entry(kv.value())),
+            TxnOpResponse::Get(found) => found.kvs().first().map(|kv| Entry::read(kv.value())),
             _ => None,
         });
         match found {
@@ -198,17 +201,6 @@ impl Holder {
     fn value(&self) -> Vec<u8> {
         serde_json::to_vec(&self.entry).unwrap_or_default()
     }
-}
-
-/// What a key says; nothing, when it was written by something else.
-pub(super) fn entry(value: &[u8]) -> Entry {
-    serde_json::from_slice(value).unwrap_or_default()
-}
-
-/// An answer that comes in time.
-pub(super) async fn answer<T>(asking: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let late = || Error::IoError(std::io::Error::new(std::io::ErrorKind::TimedOut, "it takes too long"));
-    timeout(ASK, asking).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// How late etcd may notice that a lease has run out.

@@ -8,8 +8,11 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{CORES, EDGES, Entry, EtcdConfig, PAUSE, holder};
-use crate::discovery::{CoreNode, EdgeNode, static_list::set};
+use super::{
+    ask::{PAUSE, answer},
+    entry::{CORES, EDGES, Entry},
+};
+use crate::discovery::{CoreNode, EdgeNode, EtcdConfig, node::set};
 
 /// Which nodes there are.
 #[derive(Clone)]
@@ -50,11 +53,11 @@ impl Members {
     /// Asks for all of them. The revision of the answer: what changes later, changes after it.
     pub(super) async fn list(&mut self, client: &Client) -> Result<i64, Error> {
         let mut kv = client.kv_client();
-        let found = holder::answer(kv.get(self.prefix.clone(), Some(GetOptions::new().with_prefix()))).await?;
+        let found = answer(kv.get(self.prefix.clone(), Some(GetOptions::new().with_prefix()))).await?;
         let listed: BTreeMap<String, Entry> = found
             .kvs()
             .iter()
-            .map(|kv| (String::from_utf8_lossy(kv.key()).into_owned(), holder::entry(kv.value())))
+            .map(|kv| (String::from_utf8_lossy(kv.key()).into_owned(), Entry::read(kv.value())))
             .collect();
         let forget = Instant::now() + self.grace;
         for name in self.known.keys().filter(|name| !listed.contains_key(*name)) {
@@ -116,7 +119,7 @@ impl Members {
             let Some(kv) = event.kv() else { continue };
             let name = String::from_utf8_lossy(kv.key()).into_owned();
             match event.event_type() {
-                EventType::Put => self.say(name, holder::entry(kv.value())),
+                EventType::Put => self.say(name, Entry::read(kv.value())),
                 EventType::Delete => self.miss(name),
             }
         }

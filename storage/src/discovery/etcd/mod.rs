@@ -1,14 +1,15 @@
 //! Discovery by etcd: each node has a key under a lease that it renews; all watch the keys. While etcd is away everybody keeps what they
 //! knew last.
 
+mod ask;
+mod entry;
 mod holder;
 mod members;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use etcd_client::{Client, Compare, CompareOp, ConnectOptions, Error, TlsOptions, Txn, TxnOp, TxnOpResponse};
-use serde::{Deserialize, Serialize};
+use etcd_client::{Client, Compare, CompareOp, ConnectOptions, TlsOptions, Txn, TxnOp, TxnOpResponse};
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -16,7 +17,9 @@ use tokio::{
 };
 
 use self::{
-    holder::{Holder, answer},
+    ask::{ASK, PAUSE, answer, describe, is_refusal},
+    entry::{CORES, EDGES, Entry},
+    holder::Holder,
     members::Members,
 };
 use super::{Claim, CoreNode, Discovery, DiscoveryError, EdgeNode, EtcdConfig, Node, Registration};
@@ -158,29 +161,6 @@ impl Discovery for EtcdDiscovery {
     }
 }
 
-/// The value of a key. It is read by programs of other versions: fields are only added.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Entry {
-    /// A core's address, an edge's URL, or the holder of a claim.
-    #[serde(default)]
-    address: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    services: Vec<String>,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    bus: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    partitions: Vec<u32>,
-    /// Those that an edge is attached to.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    cores: Vec<String>,
-    /// The node goes away in order: nobody need wait whether it comes back.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    leaving: bool,
-    /// Of one process: tells a node's own key from that of another of its name.
-    #[serde(default)]
-    token: String,
-}
-
 /// Endpoints without user and password, and how to connect.
 fn options(config: &EtcdConfig) -> Result<(Vec<String>, ConnectOptions), DiscoveryError> {
     let mut options = ConnectOptions::new()
@@ -220,30 +200,10 @@ fn options(config: &EtcdConfig) -> Result<(Vec<String>, ConnectOptions), Discove
     Ok((endpoints, options))
 }
 
-/// Whether etcd has answered, and does not want this user.
-fn is_refusal(error: &Error) -> bool {
-    // etcd's codes for a wrong user or password, a missing one, and a missing permission: 3, 3, 7 (gRPC), or 16.
-    let message = error.to_string();
-    matches!(error, Error::GRpcStatus(_)) && REFUSALS.iter().any(|refusal| message.contains(refusal))
-}
-
-fn describe(error: &Error) -> String {
-    match error {
-        Error::GRpcStatus(status) => status.message().to_owned(),
-        other => other.to_string(),
-    }
-}
-
-const CORES: &str = "cores";
-const EDGES: &str = "edges";
-const REFUSALS: [&str; 4] =
-    ["authentication failed", "user name is empty", "permission denied", "authentication is not enabled"];
 const MIN_TTL: Duration = Duration::from_secs(2);
 /// How long the first answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Who opens it says so, and tries again if it likes.
 const OPENING: Duration = Duration::from_secs(3);
-const PAUSE: Duration = Duration::from_millis(200);
-const ASK: Duration = Duration::from_secs(2);
 /// etcd closes connections that ping more often than every 5 s.
 const PING: Duration = Duration::from_secs(6);

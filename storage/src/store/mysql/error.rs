@@ -18,8 +18,13 @@ pub enum OpenError {
     #[error("this is no mysql://user:password@host:port/database: {0}")]
     Url(String),
     /// The URL has an option of no known name.
-    #[error("the URL has an option {0:?}, which there is not: there are {names}", names = super::options::OPTIONS.join(", "))]
-    Option(String),
+    #[error("the URL has an option {option:?}, which there is not: there are {}", known.join(", "))]
+    Option {
+        /// Its name.
+        option: String,
+        /// Those that there are.
+        known: &'static [&'static str],
+    },
     /// The user may not come in.
     #[error(
         "MySQL lets nobody into {place} as {user:?}: check the user and the password, and what the user was granted ({reason})"

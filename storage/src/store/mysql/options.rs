@@ -20,8 +20,8 @@ pub(super) fn parse(url: &str) -> Result<MySqlConnectOptions, OpenError> {
     if options.get_database().is_none() {
         return Err(OpenError::Url("it names no database".into()));
     }
-    if let Some(unknown) = options_of(url).find(|(key, _)| !OPTIONS.iter().any(|option| is(key, option))) {
-        return Err(OpenError::Option(unknown.0.into_owned()));
+    if let Some((unknown, _)) = options_of(url).find(|(key, _)| !OPTIONS.iter().any(|option| is(key, option))) {
+        return Err(OpenError::Option { option: unknown.into_owned(), known: &OPTIONS });
     }
     check_tls(url, &options)?;
     // On this machine TLS protects nothing, and costs every statement.
@@ -108,7 +108,7 @@ fn is_local(options: &MySqlConnectOptions) -> bool {
 }
 
 /// The driver knows more, which are not for who runs this: the time zone, how text is compared.
-pub(super) const OPTIONS: [&str; 5] = ["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
+const OPTIONS: [&str; 5] = ["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
 
 /// Prepared statements of one connection. All connections of all nodes share the server's `max_prepared_stmt_count`, 16,382 by default.
 const STATEMENTS: usize = 150;

@@ -10,7 +10,7 @@ use sea_orm::{
     },
 };
 
-use super::{DIALECT, OpenError, options::place, pool};
+use super::{OpenError, dialect::DIALECT, options::place, pool::pool};
 use crate::{
     clock,
     store::sql::{

@@ -3,8 +3,8 @@
 use gogochat_proto::ids::UserId;
 use sea_orm::ConnectionTrait;
 
-use super::{Db, SqlId, row::USER};
-use crate::store::{Contact, ContactState, StoreError};
+use super::{Db, SqlId, row::USER, state};
+use crate::store::{Contact, StoreError};
 
 pub(super) async fn page<C: ConnectionTrait>(
     db: &Db<'_, C>,
@@ -40,23 +40,4 @@ pub(super) async fn accepted<C: ConnectionTrait>(
     let head = "SELECT peer_id FROM contact WHERE state = 3 AND";
     let rows = db.rows_in(head, ["user_id", "peer_id"], keys, "").await?;
     rows.iter().map(|row| row.id(0)).collect()
-}
-
-/// The state in a column.
-pub(in crate::store) fn state(number: i64) -> Result<ContactState, StoreError> {
-    match number {
-        1 => Ok(ContactState::Requested),
-        2 => Ok(ContactState::Incoming),
-        3 => Ok(ContactState::Accepted),
-        _ => Err(StoreError::Failed(format!("a contact has the state {number}"))),
-    }
-}
-
-/// The state for a column.
-pub(in crate::store) fn state_number(state: ContactState) -> i64 {
-    match state {
-        ContactState::Requested => 1,
-        ContactState::Incoming => 2,
-        ContactState::Accepted => 3,
-    }
 }

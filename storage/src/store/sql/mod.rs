@@ -9,10 +9,11 @@ mod events;
 pub(crate) mod migrate;
 mod row;
 mod sign_outs;
+mod state;
 mod store;
 
-pub(super) use contacts::{state, state_number};
 pub(super) use db::{Db, Dialect};
 pub(super) use row::{Row, SqlId};
+pub(super) use state::{state, state_number};
 pub use store::SqlStore;
 pub(super) use store::Upkeep;

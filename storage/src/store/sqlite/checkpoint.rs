@@ -6,7 +6,7 @@ use std::time::Duration;
 use sea_orm::DatabaseConnection;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::DIALECT;
+use super::dialect::DIALECT;
 use crate::store::{StoreError, sql::Db};
 
 /// Looks at the log now and again; ends when it is aborted. `own` is a connection for this alone.

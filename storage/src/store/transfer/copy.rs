@@ -1,7 +1,7 @@
 //! Copying a table.
 
 use super::{
-    Progress, TransferError,
+    progress::{Progress, TransferError},
     tables::{Field, Table},
 };
 use crate::store::{SqlStore, StoreError};

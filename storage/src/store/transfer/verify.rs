@@ -4,7 +4,7 @@ use gogochat_proto::ids::LogId;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Progress, TransferError,
+    progress::{Progress, TransferError},
     tables::{Field, Table},
 };
 use crate::store::{SqlStore, StoreError};
