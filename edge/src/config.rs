@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use rustls::server::ResolvesServerCert;
 
-use crate::address::Network;
+use crate::{address::Network, door::Doors};
 
 /// The settings of an [`crate::Edge`].
 #[derive(Clone)]
@@ -31,6 +31,8 @@ pub struct EdgeConfig {
     /// A secret of this node's own, with which it tells clients at once that a connection was lost when it was started anew (RFC 9000 section 10.3); the same at
     /// each start, and at no other node. `None`: such clients notice by their own time-outs.
     pub reset_key: Option<[u8; 32]>,
+    /// What all TCP listeners of this process share.
+    pub doors: Arc<Doors>,
     /// Bounds of what clients may take up.
     pub limits: Limits,
 }

@@ -10,6 +10,8 @@ pub const OPENED: &str = "gogochat_edge_sessions_opened_total";
 pub const CLOSED: &str = "gogochat_edge_sessions_closed_total";
 /// Handshakes that failed or were refused, by transport and reason.
 pub const REFUSED: &str = "gogochat_edge_handshakes_refused_total";
+/// TCP connections that were ended, by reason: silent, stalled, evicted.
+pub const ENDED: &str = "gogochat_edge_connections_ended_total";
 /// Tickets that clients have shown, by what became of them.
 pub const TICKETS: &str = "gogochat_edge_tickets_total";
 /// Frames from clients.
@@ -45,6 +47,7 @@ pub fn describe() {
     describe_counter!(OPENED, "Sessions that were opened, by transport");
     describe_counter!(CLOSED, "Sessions that ended, by transport and close code");
     describe_counter!(REFUSED, "Handshakes that failed or were refused, by transport and reason");
+    describe_counter!(ENDED, "TCP connections that were ended for what their clients did not do, by reason");
     describe_counter!(TICKETS, "Tickets that clients have shown, by what became of them");
     describe_counter!(FRAMES_IN, "Frames from clients");
     describe_counter!(DELIVERED, "Events delivered into sessions' queues");

@@ -1,7 +1,7 @@
 //! What HTTP serves here, the same over every version: WebSocket, REST, the settings of a page, and the
 //! application that the server adds.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -23,6 +23,7 @@ use serde_json::json;
 use crate::{
     config::EdgeConfig,
     hub::Hub,
+    limits::tcp::{BODY, UPGRADE},
     listen::ServeSession as _,
     metrics as names,
     transport::{Transport, handshake},
@@ -79,7 +80,7 @@ async fn websocket(
     let hub = site.hub.clone();
     hub.tasks.clone().spawn(async move {
         // Fails when the client has gone meanwhile.
-        let socket = tokio::time::timeout(UPGRADE_TIMEOUT, accepted.socket(address, hub.limits)).await;
+        let socket = tokio::time::timeout(UPGRADE, accepted.socket(address, hub.limits)).await;
         if let Ok(Ok(socket)) = socket {
             hub.serve(Transport::WebSocket(Box::new(socket))).await;
         }
@@ -130,7 +131,7 @@ impl From<v1::Error> for RestError {
 async fn call(hub: &Hub, address: SocketAddr, request: Request) -> Result<Vec<u8>, RestError> {
     let (parts, body) = request.into_parts();
     let route = route(&parts.method, parts.uri.path()).map_err(RestError::Route)?;
-    let body = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, MAX_BODY))
+    let body = tokio::time::timeout(BODY, axum::body::to_bytes(body, MAX_BODY))
         .await
         .map_err(|_| ErrorCode::DeadlineExceeded.with("the body did not come in time"))?
         .map_err(|_| ErrorCode::BodyTooLarge.with(format!("a body has at most {MAX_BODY} bytes")))?;
@@ -198,5 +199,3 @@ fn status_code(status: u16) -> StatusCode {
 }
 
 const JSON: (header::HeaderName, &str) = (header::CONTENT_TYPE, "application/json");
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);

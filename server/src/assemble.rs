@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use gogochat_core::Core;
-use gogochat_edge as edge;
+use gogochat_edge::{self as edge, door::Doors};
 use gogochat_storage::{
     discovery::DiscoveryError,
     open::{self, OpenError},
@@ -47,6 +47,11 @@ async fn serve(
     ready: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let metrics = telemetry::start_metrics()?;
+    // A descriptor for each connection, and some for what is none.
+    if let Err(error) = Doors::raise_descriptors() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+    let doors = Doors::new();
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let mut checks: Checks = Vec::new();
@@ -88,10 +93,10 @@ async fn serve(
             link: edge::CoreLink::new(started.node_service()),
         });
         if let (Some(address), Some(identity)) = (config.cluster.listen, &identity) {
-            node::serve(address, identity.clone(), started.node_service(), &stop, &tasks).await?;
+            node::serve(&doors, address, identity.clone(), started.node_service(), &stop, &tasks).await?;
         }
         for address in &config.core.grpc {
-            node::serve_public(*address, started.public_service(), &stop, &tasks).await?;
+            node::serve_public(&doors, *address, started.public_service(), &stop, &tasks).await?;
         }
         membership.join(&config, assigned, &stop).await?;
         let probe = started.clone();
@@ -104,7 +109,7 @@ async fn serve(
     if let Some(certificate) = certificate {
         let configured = config.cluster.discovery == DiscoveryKind::Static;
         let cores = cores::follow(own, discovery.cores(), identity, configured, &stop, &tasks)?;
-        let started = edge::Edge::bind(settings::edge(&config, &certificate), cores).await?;
+        let started = edge::Edge::bind(settings::edge(&config, &certificate, doors.clone()), cores).await?;
         let probe = started.handle();
         let edges = Edges::join(&config, discovery.clone(), started.handle());
         let detour = Detour::watch(&config.node, started.handle(), edges.watch(), &stop, &tasks);
@@ -113,7 +118,7 @@ async fn serve(
         front = Some((started.start(page::router(policy), status::router(checks, metrics)), edges));
     } else {
         // A core alone: health and metrics all the same.
-        node::serve_http(&config.http.listen, status::router(checks, metrics), &stop, &tasks).await?;
+        node::serve_http(&doors, &config.http.listen, status::router(checks, metrics), &stop, &tasks).await?;
     }
 
     let listens = listeners::all(&config).into_iter().map(|(key, address)| format!("{key}={address}"));

@@ -6,18 +6,20 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
+use gogochat_edge::{
+    door::{Doors, LogThrottle, Watched},
+    limits::tcp::NODE_HANDSHAKE,
+};
 use gogochat_storage::discovery::CoreNode;
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use parking_lot::Mutex;
 use rustls::{CertificateError, pki_types::ServerName};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
@@ -28,32 +30,29 @@ use crate::identity::Identity;
 
 /// The connections of nodes that have shown a certificate of the private CA, until `stop`.
 pub(crate) fn accept(
+    doors: Arc<Doors>,
     listener: TcpListener,
     identity: Arc<Identity>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
-) -> ReceiverStream<io::Result<server::TlsStream<TcpStream>>> {
+) -> ReceiverStream<io::Result<server::TlsStream<Watched<TcpStream>>>> {
     let (shaken, connections) = mpsc::channel(1);
     let (running, stopped) = (tasks.clone(), stop.clone());
     let accepting = async move {
-        let (room, said) = (Arc::new(Semaphore::new(HANDSHAKES)), Arc::<Mutex<Option<Instant>>>::default());
+        let complaints = Arc::<LogThrottle>::default();
         loop {
-            let Ok(place) = room.clone().acquire_owned().await else { return };
-            let (tcp, from) = match listener.accept().await {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "no node can be taken in");
-                    tokio::time::sleep(PAUSE).await;
-                    continue;
-                }
-            };
-            let (acceptor, shaken, said) = (TlsAcceptor::from(identity.server()), shaken.clone(), said.clone());
+            let (tcp, from) = doors.accept(&listener, "cluster.listen").await;
+            let Some(tcp) = doors.watch_node(tcp, NODE_HANDSHAKE) else { continue };
+            let (acceptor, shaken) = (TlsAcceptor::from(identity.server()), shaken.clone());
+            let complaints = complaints.clone();
             let handshake = async move {
-                let _place = place;
-                let _ = tcp.set_nodelay(true);
-                match timeout(HANDSHAKE, acceptor.accept(tcp)).await.unwrap_or_else(|_| Err(late())) {
-                    Ok(connection) => _ = shaken.send(Ok(connection)).await,
-                    Err(error) => complain(&said, &from.to_string(), &error),
+                let activity = tcp.activity().clone();
+                match acceptor.accept(tcp).await {
+                    Ok(connection) => {
+                        activity.opened();
+                        let _ = shaken.send(Ok(connection)).await;
+                    }
+                    Err(error) => complain(&complaints, &from.to_string(), &error),
                 }
             };
             running.spawn(stopped.clone().run_until_cancelled_owned(handshake));
@@ -63,13 +62,10 @@ pub(crate) fn accept(
     ReceiverStream::new(connections)
 }
 
-/// Anybody may connect: what they do wrong is said once a second at most.
-fn complain(said: &Mutex<Option<Instant>>, from: &str, error: &io::Error) {
-    let now = Instant::now();
-    let mut said = said.lock();
-    if said.is_none_or(|before| now.saturating_duration_since(before) >= Duration::from_secs(1)) {
-        *said = Some(now);
-        tracing::warn!(from, reason = meaning(error), "a node was turned away");
+/// Anybody may connect: what they do wrong is said once a minute.
+fn complain(complaints: &LogThrottle, from: &str, error: &io::Error) {
+    if let Some(times) = complaints.due() {
+        tracing::warn!(from, times, reason = meaning(error), "a node was turned away");
     }
 }
 
@@ -96,7 +92,7 @@ impl Dialler {
             tcp.set_nodelay(true)?;
             TlsConnector::from(self.identity.client()).connect(self.name, tcp).await
         };
-        let dialled = timeout(HANDSHAKE, dialling).await.unwrap_or_else(|_| Err(late()));
+        let dialled = timeout(NODE_HANDSHAKE, dialling).await.unwrap_or_else(|_| Err(late()));
         let named = |error: io::Error| {
             let CoreNode { name, address, .. } = &*self.core;
             io::Error::new(error.kind(), format!("{name} at {address}: {}", meaning(&error)))
@@ -151,9 +147,3 @@ fn late() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the handshake takes too long")
 }
 
-/// How long a handshake may take, with the dialling before it.
-const HANDSHAKE: Duration = Duration::from_secs(3);
-/// Handshakes under way at once.
-const HANDSHAKES: usize = 256;
-/// After a failure of the system's, such as too many open files.
-const PAUSE: Duration = Duration::from_millis(100);

@@ -1,12 +1,19 @@
 //! How the parts of a system are joined between processes: by gRPC over mutual TLS. In one process an edge calls the same service without a connection.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
+use gogochat_edge::{
+    door::{self, Doors, Requests, Watched},
+    limits::tcp::{CONNECTION_WINDOW, GRPC_PING, HTTP2_PONG, MAX_HEADERS, MAX_REQUESTS, STREAM_WINDOW},
+};
 use gogochat_storage::discovery::CoreNode;
-use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
     service::Routes,
@@ -17,6 +24,7 @@ use crate::{identity::Identity, mutual};
 
 /// Takes edges on `address`, each with a certificate of the private CA.
 pub(crate) async fn serve(
+    doors: &Arc<Doors>,
     address: SocketAddr,
     identity: Arc<Identity>,
     routes: Routes,
@@ -24,8 +32,8 @@ pub(crate) async fn serve(
     tasks: &TaskTracker,
 ) -> anyhow::Result<()> {
     let listener = listen(address, "cluster.listen").await?;
-    let incoming = mutual::accept(listener, identity, stop, tasks);
-    let server = builder().add_routes(routes).serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+    let incoming = mutual::accept(doors.clone(), listener, identity, stop, tasks);
+    let server = builder().layer(Requests { bounded: false }).add_routes(routes).serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
     tasks.spawn(report("the node service", server));
     Ok(())
 }
@@ -40,24 +48,51 @@ pub(crate) fn connect(core: &CoreNode, identity: &Arc<Identity>) -> anyhow::Resu
 
 /// Serves the public gRPC services in clear.
 pub(crate) async fn serve_public(
+    doors: &Arc<Doors>,
     address: SocketAddr,
     routes: Routes,
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) -> anyhow::Result<()> {
     let listener = listen(address, "core.grpc").await?;
+    let incoming = accept(doors.clone(), listener, stop, tasks);
     let server = Server::builder()
-        .max_concurrent_streams(PUBLIC_STREAMS)
-        .max_frame_size(64 * 1024)
-        .http2_keepalive_interval(Some(Duration::from_secs(15)))
+        .max_concurrent_streams(MAX_REQUESTS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_max_header_list_size(MAX_HEADERS as u32)
+        .http2_keepalive_interval(Some(GRPC_PING))
+        .http2_keepalive_timeout(Some(HTTP2_PONG))
+        .layer(Requests { bounded: true })
         .add_routes(routes)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.clone().cancelled_owned());
+        .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
     tasks.spawn(report("the public gRPC service", server));
     Ok(())
 }
 
+/// The connections of a listener in clear, until `stop`.
+fn accept(
+    doors: Arc<Doors>,
+    listener: TcpListener,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> ReceiverStream<io::Result<Watched<TcpStream>>> {
+    let (accepted, connections) = mpsc::channel(1);
+    let accepting = async move {
+        loop {
+            let (tcp, _) = doors.accept(&listener, "core.grpc").await;
+            if accepted.send(Ok(doors.watch(tcp))).await.is_err() {
+                return;
+            }
+        }
+    };
+    tasks.spawn(stop.clone().run_until_cancelled_owned(accepting));
+    ReceiverStream::new(connections)
+}
+
 /// Serves HTTP in clear, for a process without the edge role.
 pub(crate) async fn serve_http(
+    doors: &Arc<Doors>,
     addresses: &[SocketAddr],
     app: Router,
     stop: &CancellationToken,
@@ -65,8 +100,7 @@ pub(crate) async fn serve_http(
 ) -> anyhow::Result<()> {
     for address in addresses {
         let listener = listen(*address, "http.listen").await?;
-        let server = axum::serve(listener, app.clone()).with_graceful_shutdown(stop.clone().cancelled_owned());
-        tasks.spawn(async move { report("health", server.into_future()).await });
+        tasks.spawn(door::serve_clear(doors.clone(), listener, "http.listen", app.clone(), stop.clone()));
     }
     Ok(())
 }
@@ -107,4 +141,3 @@ const FRAME: u32 = 1024 * 1024;
 /// A peer that is gone without a word is noticed within 2 s.
 const KEEPALIVE: Duration = Duration::from_secs(1);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(1);
-const PUBLIC_STREAMS: u32 = 128;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use gogochat_core::CoreConfig;
-use gogochat_edge::{EdgeConfig, Limits, Network};
+use gogochat_edge::{EdgeConfig, Limits, Network, door::Doors};
 use gogochat_proto::service::Service as Part;
 use gogochat_storage::{
     blobs::S3Config,
@@ -139,7 +139,7 @@ fn names(services: &[Service]) -> Vec<String> {
 }
 
 /// What the edge is told. Only a pinned certificate has a hash to give to the page.
-pub(crate) fn edge(config: &Config, certificate: &Arc<Reloadable>) -> EdgeConfig {
+pub(crate) fn edge(config: &Config, certificate: &Arc<Reloadable>, doors: Arc<Doors>) -> EdgeConfig {
     let pin = certificate.clone();
     EdgeConfig {
         node: config.node.clone(),
@@ -153,6 +153,7 @@ pub(crate) fn edge(config: &Config, certificate: &Arc<Reloadable>) -> EdgeConfig
         certificate_hash: Arc::new(move || pin.pin().map_or_else(String::new, |hash| hex(&hash))),
         // Of this node's own: with one that nodes share, packets sent astray would end connections of others (RFC 9000 section 21.11).
         reset_key: certificate.derive("QUIC stateless reset", &config.node).ok(),
+        doors,
         limits: Limits {
             sessions: config.edge.sessions,
             connections_per_address: config.edge.connections_per_address,

@@ -1,5 +1,6 @@
 //! What tests of the whole system share: servers as real processes that can be killed, and a proxy on the way to them that can be cut.
 
+pub mod attack;
 pub mod cluster;
 pub mod device;
 pub mod http;

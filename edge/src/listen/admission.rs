@@ -1,30 +1,24 @@
-//! Who may connect. Connections are bounded by address; handshakes, which cost the most, in all and by
-//! address. A connection past a bound is turned away at once, so that nobody else waits.
+//! Who may connect. Connections are bounded by address; handshakes over QUIC, which cost the most, in all and by address.
+//! [`crate::door`] bounds the handshakes over TCP, apart: neither takes the other's places.
 
-use std::{
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use dashmap::{DashMap, Entry};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use crate::{address::source, config::Limits};
+use crate::{
+    address::source,
+    config::Limits,
+    door::{Bounds, Table, Ticket, Waits},
+};
 
 /// Counts connections.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    by_source: DashMap<IpAddr, Count>,
-    handshakes: AtomicUsize,
+    by_source: DashMap<IpAddr, usize>,
+    handshakes: Arc<Table<Handshake>>,
     per_address: usize,
-}
-
-#[derive(Debug, Default)]
-struct Count {
-    connections: usize,
-    handshakes: usize,
 }
 
 /// A connection's place, given back when it is dropped.
@@ -32,100 +26,91 @@ struct Count {
 pub(crate) struct Place {
     admission: Arc<Admission>,
     source: IpAddr,
-    handshake: bool,
 }
 
-/// A gateway's connection whose client is not known yet. It counts among the handshakes of all, and of
-/// no address.
+/// A handshake over QUIC that is under way. Its place is given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Untold {
-    admission: Arc<Admission>,
+pub(crate) struct Shaking {
+    handshake: Handshake,
+    _ticket: Ticket<Handshake>,
+}
+
+/// Of a handshake over QUIC nothing is seen until it is over.
+#[derive(Debug, Clone, Default)]
+struct Handshake(CancellationToken);
+
+impl Waits for Handshake {
+    fn is_silent(&self) -> bool {
+        true
+    }
+
+    fn evict(&self) {
+        self.0.cancel();
+    }
 }
 
 impl Admission {
     pub(crate) fn new(limits: &Limits) -> Arc<Self> {
-        let per_address = limits.connections_per_address;
-        Arc::new(Self { by_source: DashMap::new(), handshakes: AtomicUsize::new(0), per_address })
+        let bounds = Bounds { most: MAX_HANDSHAKES, most_per_source: HANDSHAKES_PER_ADDRESS, grace: GRACE };
+        Arc::new(Self {
+            by_source: DashMap::new(),
+            handshakes: Table::new(bounds),
+            per_address: limits.connections_per_address,
+        })
     }
 
-    /// Takes a connection in. `None`: its address has as many as it may. `handshake`: one is about to be
-    /// made, see [`Place::shaken`].
-    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr, handshake: bool) -> Option<Place> {
+    /// Takes a connection in. `None`: its address has as many as it may.
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let source = source(address);
-        if handshake && !self.begin_handshake() {
-            return None;
-        }
         let mut count = self.by_source.entry(source).or_default();
-        let few = (self.per_address == 0 || count.connections < self.per_address)
-            && (!handshake || count.handshakes < HANDSHAKES_PER_ADDRESS);
         // Programs on this machine are its operator's, or stand for everybody behind a proxy.
-        if !few && !source.is_loopback() {
-            drop(count);
-            if handshake {
-                self.handshakes.fetch_sub(1, Ordering::Relaxed);
-            }
+        if self.per_address != 0 && *count >= self.per_address && !source.is_loopback() {
             return None;
         }
-        count.connections += 1;
-        count.handshakes += usize::from(handshake);
+        *count += 1;
         drop(count);
-        Some(Place { admission: self.clone(), source, handshake })
+        Some(Place { admission: self.clone(), source })
     }
 
-    /// Takes a gateway's connection in until its client is known. `None`: too many handshakes are under way.
-    pub(crate) fn admit_untold(self: &Arc<Self>) -> Option<Untold> {
-        self.begin_handshake().then(|| Untold { admission: self.clone() })
-    }
-
-    fn begin_handshake(&self) -> bool {
-        let few = self.handshakes.fetch_add(1, Ordering::Relaxed) < MAX_HANDSHAKES;
-        if !few {
-            self.handshakes.fetch_sub(1, Ordering::Relaxed);
-        }
-        few
+    /// Begins a handshake over QUIC. `None`: too many are under way that have just begun.
+    pub(crate) fn shake(&self, address: IpAddr) -> Option<Shaking> {
+        let handshake = Handshake::default();
+        let share = Some(source(address)).filter(|source| !source.is_loopback());
+        let ticket = self.handshakes.enter(share, handshake.clone(), Instant::now())?;
+        Some(Shaking { handshake, _ticket: ticket })
     }
 
     /// Whether so many handshakes are under way that addresses are to prove themselves first.
     pub(crate) fn is_pressed(&self) -> bool {
-        self.handshakes.load(Ordering::Relaxed) > PRESSED
+        self.handshakes.len() > PRESSED
     }
 }
 
-impl Place {
-    /// The handshake is over.
-    pub(crate) fn shaken(&mut self) {
-        if std::mem::take(&mut self.handshake) {
-            self.admission.handshakes.fetch_sub(1, Ordering::Relaxed);
-            if let Some(mut count) = self.admission.by_source.get_mut(&self.source) {
-                count.handshakes = count.handshakes.saturating_sub(1);
-            }
-        }
+impl Shaking {
+    /// Done when its place is needed for another.
+    pub(crate) async fn evicted(&self) {
+        self.handshake.0.cancelled().await;
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.shaken();
         if let Entry::Occupied(mut entry) = self.admission.by_source.entry(self.source) {
             let count = entry.get_mut();
-            count.connections = count.connections.saturating_sub(1);
-            if count.connections == 0 {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
                 entry.remove();
             }
         }
     }
 }
 
-impl Drop for Untold {
-    fn drop(&mut self) {
-        self.admission.handshakes.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Handshakes under way at once.
+/// Handshakes over QUIC under way at once; past it the oldest goes.
 const MAX_HANDSHAKES: usize = 2_048;
 /// Those of one address: an eighth.
 const HANDSHAKES_PER_ADDRESS: usize = 256;
+/// A handshake that is younger than this never goes: when a whole system connects anew, the server is what is slow.
+const GRACE: Duration = Duration::from_secs(2);
 /// Handshakes under way from which on QUIC clients prove their address first (RFC 9000 section 8.1.2), which costs them a round trip.
 const PRESSED: usize = 512;
 
@@ -146,12 +131,12 @@ mod tests {
     #[test]
     fn an_address_has_its_share_and_no_more() {
         let admission = admission(3);
-        let mut places: Vec<_> = (0..3).map(|_| admission.admit(v4(1), false).unwrap()).collect();
-        assert!(admission.admit(v4(1), false).is_none());
-        assert!(admission.admit("::ffff:192.0.2.1".parse().unwrap(), false).is_none(), "the same, written otherwise");
-        assert!(admission.admit(v4(2), false).is_some(), "others are not concerned");
+        let mut places: Vec<_> = (0..3).map(|_| admission.admit(v4(1)).unwrap()).collect();
+        assert!(admission.admit(v4(1)).is_none());
+        assert!(admission.admit("::ffff:192.0.2.1".parse().unwrap()).is_none(), "the same, written otherwise");
+        assert!(admission.admit(v4(2)).is_some(), "others are not concerned");
         places.pop();
-        assert!(admission.admit(v4(1), false).is_some());
+        assert!(admission.admit(v4(1)).is_some());
         drop(places);
         assert!(admission.by_source.is_empty(), "nothing is kept of who has gone");
     }
@@ -159,45 +144,35 @@ mod tests {
     #[test]
     fn a_subscriber_of_ipv6_is_one_address() {
         let admission = admission(1);
-        let _place = admission.admit("2001:db8:0:1::1".parse().unwrap(), false).unwrap();
-        assert!(admission.admit("2001:db8:0:1:ffff::2".parse().unwrap(), false).is_none());
-        assert!(admission.admit("2001:db8:0:2::1".parse().unwrap(), false).is_some());
+        let _place = admission.admit("2001:db8:0:1::1".parse().unwrap()).unwrap();
+        assert!(admission.admit("2001:db8:0:1:ffff::2".parse().unwrap()).is_none());
+        assert!(admission.admit("2001:db8:0:2::1".parse().unwrap()).is_some());
     }
 
     #[test]
-    fn handshakes_are_bounded_by_address_and_in_all() {
-        let admission = admission(0);
-        let mut places: Vec<_> = (0..HANDSHAKES_PER_ADDRESS).map(|_| admission.admit(v4(1), true).unwrap()).collect();
-        assert!(admission.admit(v4(1), true).is_none());
-        places.first_mut().unwrap().shaken();
-        assert!(!admission.is_pressed());
-        places.push(admission.admit(v4(1), true).unwrap());
-        for host in 2..=8 {
-            places.extend((0..HANDSHAKES_PER_ADDRESS).map(|_| admission.admit(v4(host), true).unwrap()));
-        }
-        assert!(admission.is_pressed());
-        assert!(admission.admit(v4(9), true).is_none(), "{MAX_HANDSHAKES} are under way");
-        drop(places);
-        assert!(admission.admit(v4(9), true).is_some());
-    }
-
-    #[test]
-    fn a_gateway_is_bounded_in_all_alone_until_it_has_told_whose_a_connection_is() {
-        let admission = admission(1);
-        let untold: Vec<_> = (0..MAX_HANDSHAKES).map(|_| admission.admit_untold().unwrap()).collect();
-        assert!(admission.admit_untold().is_none() && admission.admit(v4(1), true).is_none());
-        assert!(admission.by_source.is_empty());
-        drop(untold);
-        assert!(!admission.is_pressed());
-        let _place = admission.admit(v4(1), true).unwrap();
-        assert!(admission.admit(v4(1), true).is_none(), "whom it has told is bounded as anybody is");
-    }
-
-    #[test]
-    fn this_machine_is_bounded_in_all_alone() {
+    fn this_machine_is_not_bounded_by_address() {
         let admission = admission(1);
         let local: IpAddr = Ipv4Addr::LOCALHOST.into();
-        let _places: Vec<_> = (0..MAX_HANDSHAKES).map(|_| admission.admit(local, true).unwrap()).collect();
-        assert!(admission.admit(local, true).is_none());
+        let _places: Vec<_> = (0..10).map(|_| admission.admit(local).unwrap()).collect();
+        let _shaking: Vec<_> = (0..=HANDSHAKES_PER_ADDRESS).map(|_| admission.shake(local).unwrap()).collect();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn handshakes_are_bounded_by_address_and_in_all_and_the_oldest_goes() {
+        let admission = admission(0);
+        let mut shaking: Vec<_> = (0..HANDSHAKES_PER_ADDRESS).map(|_| admission.shake(v4(1)).unwrap()).collect();
+        assert!(admission.shake(v4(1)).is_none() && !admission.is_pressed());
+        for host in 2..=8 {
+            shaking.extend((0..HANDSHAKES_PER_ADDRESS).map(|_| admission.shake(v4(host)).unwrap()));
+        }
+        assert!(admission.is_pressed());
+        assert!(admission.shake(v4(9)).is_none(), "{MAX_HANDSHAKES} are under way, none of them for long");
+        tokio::time::advance(GRACE).await;
+        let _newest = admission.shake(v4(9)).unwrap();
+        shaking[0].evicted().await;
+        let _another = admission.shake(v4(2)).unwrap();
+        shaking[HANDSHAKES_PER_ADDRESS].evicted().await;
+        drop(shaking);
+        assert!(!admission.is_pressed());
     }
 }

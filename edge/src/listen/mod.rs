@@ -14,8 +14,8 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::Router;
 use quinn::Endpoint;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::host::ServeSession;
@@ -46,7 +46,7 @@ pub(crate) struct Sockets {
     pub(crate) tls: Vec<TcpListener>,
     /// QUIC.
     pub(crate) quic: Vec<Endpoint>,
-    acceptor: TlsAcceptor,
+    acceptor: Arc<ServerConfig>,
 }
 
 /// An edge could not begin.
@@ -70,7 +70,7 @@ pub enum BindError {
 impl Sockets {
     /// Binds every address. Port 0 is any free one, the same for TCP and UDP.
     pub(crate) fn bind(config: &EdgeConfig) -> Result<Self, BindError> {
-        let acceptor = TlsAcceptor::from(Arc::new(crypto::tls(config, &[b"h2", b"http/1.1"])?));
+        let acceptor = Arc::new(crypto::tls(config, &[b"h2", b"http/1.1"])?);
         let (endpoint, quic) = (reset::endpoint(config.reset_key), crypto::quic(config)?);
         let mut sockets = Self { http: Vec::new(), tls: Vec::new(), quic: Vec::new(), acceptor };
         let refused = |key, address| move |error| BindError::Listen { key, address, error };
@@ -101,9 +101,9 @@ impl Sockets {
         let Service { host, secure, clear, config, tasks, stop } = service;
         let admission = Admission::new(&config.limits);
         let serve = |listener, acceptor, router: &Router, direct, gateways: &Gateways| {
-            let (router, gateways, admission, stop) =
-                (router.clone(), gateways.clone(), admission.clone(), stop.clone());
-            let served = tcp::Served { acceptor, router, direct, gateways, admission, stop };
+            let (router, gateways, admission) = (router.clone(), gateways.clone(), admission.clone());
+            let (doors, stop) = (config.doors.clone(), stop.clone());
+            let served = tcp::Served { acceptor, router, direct, gateways, admission, doors, stop };
             tasks.spawn(tcp::accept(listener, Arc::new(served), tasks.clone()));
         };
         let gateways = Gateways::new(&config.http_proxy_protocol_from);

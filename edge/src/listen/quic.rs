@@ -50,17 +50,25 @@ pub(super) async fn accept<H: ServeSession>(endpoint: Endpoint, served: Arc<Serv
             let _ = incoming.retry();
             continue;
         }
-        let Some(mut place) = served.admission.admit(incoming.remote_address().ip(), true) else {
+        let address = incoming.remote_address().ip();
+        let Some((place, shaking)) = served.admission.admit(address).zip(served.admission.shake(address)) else {
             metrics::counter!(names::REFUSED, "transport" => "quic", "reason" => "too many").increment(1);
             incoming.refuse();
             continue;
         };
         let own = served.clone();
         served.tasks.spawn(async move {
-            match tokio::time::timeout(HEADER_TIMEOUT, incoming).await {
+            let handshake = tokio::select! {
+                handshake = tokio::time::timeout(HEADER_TIMEOUT, incoming) => handshake,
+                () = shaking.evicted() => {
+                    metrics::counter!(names::REFUSED, "transport" => "quic", "reason" => "evicted").increment(1);
+                    return;
+                }
+            };
+            drop(shaking);
+            match handshake {
                 // In a task of its own: what the handshake took is freed.
                 Ok(Ok(connection)) => {
-                    place.shaken();
                     let tasks = own.tasks.clone();
                     tasks.spawn(serve(connection, place, own));
                 }

@@ -1,26 +1,29 @@
 //! Connections over TCP: whose they are, TLS, and HTTP.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::Router;
+use rustls::{ServerConfig, server::Acceptor};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    admission::{Admission, Place, Untold},
+    admission::{Admission, Place},
     gateways::Gateways,
     proxy_header::{self, HeaderError},
 };
 use crate::{
+    address::source,
+    door::{self, Doors, Watched},
+    limits::tcp::{CLIENT_HELLO, PROXY_HEADER, TLS_HANDSHAKE},
     metrics as names,
-    transport::http::{self, HEADER_TIMEOUT},
 };
 
 /// What a listener's connections come to.
 pub(super) struct Served {
     /// TLS; `None`: in clear.
-    pub(super) acceptor: Option<TlsAcceptor>,
+    pub(super) acceptor: Option<Arc<ServerConfig>>,
     /// For whom a gateway brings.
     pub(super) router: Router,
     /// For who comes without one.
@@ -28,95 +31,76 @@ pub(super) struct Served {
     /// Who tells where its connections come from.
     pub(super) gateways: Gateways,
     pub(super) admission: Arc<Admission>,
+    pub(super) doors: Arc<Doors>,
     pub(super) stop: CancellationToken,
-}
-
-/// A connection's place, by what is known of where it comes from.
-enum Entry {
-    Known(Place),
-    Untold(Untold),
 }
 
 /// Accepts connections until they are to stop.
 pub(super) async fn accept(listener: TcpListener, served: Arc<Served>, tasks: TaskTracker) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = served.stop.cancelled() => return,
-        };
-        let (tcp, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of file descriptors: what is open goes on.
-                tracing::warn!(%error, "a connection cannot be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        // Small frames must not wait for each other's acknowledgement.
-        if tcp.set_nodelay(true).is_err() {
-            continue;
-        }
-        let entry = if served.gateways.has(peer.ip()) {
-            served.admission.admit_untold().map(Entry::Untold)
-        } else {
-            served.admit(peer).map(Entry::Known)
-        };
-        match entry {
-            Some(entry) => drop(tasks.spawn(served.clone().enter(tcp, peer, entry))),
-            None => served.refused(TOO_MANY),
-        }
+    let key = if served.acceptor.is_some() { "edge.listen" } else { "http.listen" };
+    while let Some((tcp, peer)) = served.stop.run_until_cancelled(served.doors.accept(&listener, key)).await {
+        let entered = served.clone().enter(tcp, peer);
+        tasks.spawn(entered);
     }
 }
 
+/// Why a connection came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum EnterError {
+    #[error("its address has as many connections as it may, or too many shake hands")]
+    TooMany,
+    #[error("the gateway's header: {0}")]
+    Header(#[from] HeaderError),
+    #[error("its place was needed for another")]
+    Evicted,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Http(#[from] Box<dyn std::error::Error + Send + Sync>),
+}
+
 impl Served {
-    async fn enter(self: Arc<Self>, mut tcp: TcpStream, peer: SocketAddr, entry: Entry) {
-        let (address, place, router) = match entry {
-            Entry::Known(place) => (peer, place, &self.direct),
-            Entry::Untold(untold) => match self.told(&mut tcp, peer, untold).await {
-                Ok(Some((address, place))) => (address, place, &self.router),
-                Ok(None) => return self.refused(TOO_MANY),
-                Err(error) => {
-                    tracing::debug!(gateway = %peer, error = &error as &dyn std::error::Error, "a connection is refused");
-                    return self.refused(error.reason());
-                }
-            },
+    async fn enter(self: Arc<Self>, tcp: TcpStream, peer: SocketAddr) {
+        let entered = if self.gateways.has(peer.ip()) {
+            self.told(tcp, peer).await
+        } else {
+            self.admitted(tcp, peer, self.direct.clone()).await
         };
-        if let Err(error) = self.serve(tcp, address, place, router.clone()).await {
-            tracing::debug!(%address, error, "an HTTP connection ended");
+        let Err(error) = entered else { return };
+        tracing::debug!(%peer, %error, "a connection ended");
+        match error {
+            EnterError::TooMany => self.refused("too many"),
+            EnterError::Header(error) => self.refused(error.reason()),
+            EnterError::Evicted | EnterError::Io(_) | EnterError::Http(_) => {}
         }
     }
 
-    /// Hears from a gateway where its connection comes from, and admits it as that address's; `None`: that has as many as it may.
-    async fn told(
-        &self,
-        tcp: &mut TcpStream,
-        gateway: SocketAddr,
-        untold: Untold,
-    ) -> Result<Option<(SocketAddr, Place)>, HeaderError> {
-        let address = proxy_header::read(tcp).await?.unwrap_or(gateway);
-        drop(untold);
-        Ok(self.admit(address).map(|place| (address, place)))
+    /// Hears from a gateway where its connection comes from, and serves it as that address's.
+    async fn told(&self, tcp: TcpStream, gateway: SocketAddr) -> Result<(), EnterError> {
+        let mut waiting = self.doors.watch_handshake(tcp, None, PROXY_HEADER).ok_or(EnterError::TooMany)?;
+        let activity = waiting.activity().clone();
+        let header = tokio::select! {
+            header = proxy_header::read(waiting.get_mut()?) => header,
+            () = activity.evicted() => return Err(EnterError::Evicted),
+        };
+        let address = header?.unwrap_or(gateway);
+        // Whose share of the handshakes it takes was not known before.
+        self.admitted(waiting.into_inner()?, address, self.router.clone()).await
     }
 
-    async fn serve(
-        &self,
-        tcp: TcpStream,
-        address: SocketAddr,
-        mut place: Place,
-        router: Router,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    async fn admitted(&self, tcp: TcpStream, address: SocketAddr, router: Router) -> Result<(), EnterError> {
+        let _place: Place = self.admission.admit(address.ip()).ok_or(EnterError::TooMany)?;
         let stop = self.stop.clone();
-        let Some(acceptor) = &self.acceptor else { return http::serve(tcp, address, router, stop).await };
-        let tls = tokio::time::timeout(HEADER_TIMEOUT, acceptor.accept(tcp))
-            .await
-            .map_err(|_| "the TLS handshake took too long")??;
-        place.shaken();
-        http::serve(tls, address, router, stop).await
-    }
-
-    fn admit(&self, address: SocketAddr) -> Option<Place> {
-        self.admission.admit(address.ip(), self.acceptor.is_some())
+        let Some(tls) = &self.acceptor else {
+            let io = self.doors.watch(tcp);
+            let activity = io.activity().clone();
+            return Ok(door::serve(io, activity, address, router, stop).await?);
+        };
+        let share = Some(source(address.ip())).filter(|source| !source.is_loopback());
+        let tcp = self.doors.watch_handshake(tcp, share, CLIENT_HELLO).ok_or(EnterError::TooMany)?;
+        let activity = tcp.activity().clone();
+        let io = Box::pin(shake_hands(tcp, tls.clone())).await?;
+        Ok(door::serve(io, activity, address, router, stop).await?)
     }
 
     /// Counts a connection that was turned away.
@@ -126,5 +110,15 @@ impl Served {
     }
 }
 
-const TOO_MANY: &str = "too many";
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// TLS from the ClientHello to the end of the handshake, each in its time.
+async fn shake_hands(
+    tcp: Watched<TcpStream>,
+    config: Arc<ServerConfig>,
+) -> io::Result<TlsStream<Watched<TcpStream>>> {
+    let activity = tcp.activity().clone();
+    let start = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
+    activity.allow(TLS_HANDSHAKE);
+    let tls = start.into_stream(config).await?;
+    activity.opened();
+    Ok(tls)
+}

@@ -15,7 +15,7 @@ use super::{
     origin::{self, Came},
     websocket::WebSocket,
 };
-use crate::{config::Limits, session::wire::Format};
+use crate::{config::Limits, door::Watched, session::wire::Format};
 
 /// A handshake that was accepted: the socket is there once the response has gone out.
 pub(crate) struct Accepted {
@@ -88,12 +88,12 @@ impl Accepted {
 
 /// The bare socket under an upgraded connection, its TLS state, and bytes that were read already.
 fn take_apart(upgraded: Upgraded) -> io::Result<(TcpStream, Option<Box<rustls::ServerConnection>>, Bytes)> {
-    match downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => Ok((parts.io.into_inner(), None, parts.read_buf)),
-        Err(upgraded) => match downcast::<TokioIo<TlsStream<TcpStream>>>(upgraded) {
+    match downcast::<TokioIo<Watched<TcpStream>>>(upgraded) {
+        Ok(parts) => Ok((parts.io.into_inner().into_inner()?, None, parts.read_buf)),
+        Err(upgraded) => match downcast::<TokioIo<TlsStream<Watched<TcpStream>>>>(upgraded) {
             Ok(parts) => {
                 let (tcp, tls) = parts.io.into_inner().into_inner();
-                Ok((tcp, Some(Box::new(tls)), parts.read_buf))
+                Ok((tcp.into_inner()?, Some(Box::new(tls)), parts.read_buf))
             }
             Err(_) => Err(io::Error::other("an upgraded connection of an unknown kind")),
         },

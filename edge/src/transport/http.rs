@@ -1,4 +1,4 @@
-//! HTTP over TCP (versions 1.1 and 2, by hyper) and over QUIC (version 3, by h3), all served by one router.
+//! HTTP over QUIC (version 3, by h3), served by the router that serves TCP.
 
 use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
 
@@ -6,52 +6,9 @@ use axum::{Router, body::Body, extract::ConnectInfo};
 use bytes::{Buf as _, Bytes};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
-use hyper::service::service_fn;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto::Builder,
-};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::webtransport::H3Stream;
-
-/// Serves a connection until it ends, or is upgraded, or `stop` lets it finish what it has under way.
-///
-/// # Errors
-/// The connection broke, or what came is no HTTP.
-pub(crate) async fn serve<S>(
-    io: S,
-    address: SocketAddr,
-    router: Router,
-    stop: CancellationToken,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(address));
-        router.clone().oneshot(request)
-    });
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADERS);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_REQUESTS)
-        .max_header_list_size(MAX_HEADERS as u32)
-        .keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(HEADER_TIMEOUT);
-    let mut connection = std::pin::pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
-    tokio::select! {
-        result = &mut connection => return result,
-        () = stop.cancelled() => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    connection.await
-}
 
 /// Answers one HTTP/3 request.
 ///
@@ -106,5 +63,3 @@ pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const MAX_HEADERS: usize = 16 * 1024;
 /// Between two pieces of a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-const MAX_REQUESTS: u32 = 64;
-const KEEP_ALIVE: Duration = Duration::from_secs(30);

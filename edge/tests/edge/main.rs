@@ -29,7 +29,7 @@ use axum::{
     response::Response,
     routing::{any, get},
 };
-use gogochat_edge::{Core as CoreSet, CoreLink, Edge, EdgeConfig, Limits, Network};
+use gogochat_edge::{Core as CoreSet, CoreLink, Edge, EdgeConfig, Limits, Network, door::Doors};
 use rustls::{
     pki_types::{CertificateDer, PrivatePkcs8KeyDer},
     server::{ClientHello, ResolvesServerCert},
@@ -122,6 +122,7 @@ impl World {
             webtransport_url: None,
             certificate_hash: Arc::new(|| "abcd".into()),
             reset_key,
+            doors: Doors::new(),
             limits,
         };
         let app = Router::new().route("/page", get(|| async { "a page" })).route("/file", any(file));

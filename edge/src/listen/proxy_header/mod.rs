@@ -4,16 +4,17 @@
 mod error;
 mod parse;
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr};
 
 use tokio::{io::AsyncReadExt as _, net::TcpStream};
 
 pub(super) use self::error::HeaderError;
 use self::parse::{MAX_HEADER, parse};
+use crate::limits::tcp::PROXY_HEADER;
 
 /// Reads the header, and not a byte of what follows it. Gives where the connection comes from; `None`: from the gateway itself, or from where it cannot tell.
 pub(super) async fn read(tcp: &mut TcpStream) -> Result<Option<SocketAddr>, HeaderError> {
-    tokio::time::timeout(TIMEOUT, read_whole(tcp)).await.unwrap_or(Err(HeaderError::Late))
+    tokio::time::timeout(PROXY_HEADER, read_whole(tcp)).await.unwrap_or(Err(HeaderError::Late))
 }
 
 async fn read_whole(tcp: &mut TcpStream) -> Result<Option<SocketAddr>, HeaderError> {
@@ -35,6 +36,3 @@ async fn read_whole(tcp: &mut TcpStream) -> Result<Option<SocketAddr>, HeaderErr
         }
     }
 }
-
-/// A gateway sends its header at once, before anything of its client's.
-const TIMEOUT: Duration = Duration::from_secs(5);

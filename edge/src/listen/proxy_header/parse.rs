@@ -9,6 +9,7 @@ use std::{
 use bytes::Buf as _;
 
 use super::error::HeaderError;
+use crate::limits::tcp::PROXY_HEADER_BYTES;
 
 /// A header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +122,7 @@ const UDP_OVER_IPV6: u8 = 0x22;
 const UNIX_STREAM: u8 = 0x31;
 const UNIX_DATAGRAM: u8 = 0x32;
 /// Far more than gateways have to tell; version 2 could say 65,551.
-pub(super) const MAX_HEADER: usize = 4_096;
+pub(super) const MAX_HEADER: usize = PROXY_HEADER_BYTES;
 
 #[cfg(test)]
 #[path = "parse_tests.rs"]
