@@ -146,4 +146,3 @@ fn meaning(error: &io::Error) -> String {
 fn late() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the handshake takes too long")
 }
-

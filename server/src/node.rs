@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use axum::Router;
 use gogochat_edge::{
     door::{self, Doors, Requests, Watched},
-    limits::tcp::{CONNECTION_WINDOW, GRPC_PING, HTTP2_PONG, MAX_HEADERS, MAX_REQUESTS, STREAM_WINDOW},
+    limits::tcp::{CONNECTION_WINDOW, GRPC_CALLS, GRPC_PING, HTTP2_PONG, MAX_HEADERS, STREAM_WINDOW},
 };
 use gogochat_storage::discovery::CoreNode;
 use tokio::{
@@ -33,7 +33,10 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     let listener = listen(address, "cluster.listen").await?;
     let incoming = mutual::accept(doors.clone(), listener, identity, stop, tasks);
-    let server = builder().layer(Requests { bounded: false }).add_routes(routes).serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+    let server = builder()
+        .layer(Requests { bounded: false })
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
     tasks.spawn(report("the node service", server));
     Ok(())
 }
@@ -57,7 +60,7 @@ pub(crate) async fn serve_public(
     let listener = listen(address, "core.grpc").await?;
     let incoming = accept(doors.clone(), listener, stop, tasks);
     let server = Server::builder()
-        .max_concurrent_streams(MAX_REQUESTS)
+        .max_concurrent_streams(GRPC_CALLS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_max_header_list_size(MAX_HEADERS as u32)
@@ -81,7 +84,7 @@ fn accept(
     let accepting = async move {
         loop {
             let (tcp, _) = doors.accept(&listener, "core.grpc").await;
-            if accepted.send(Ok(doors.watch(tcp))).await.is_err() {
+            if accepted.send(Ok(doors.watch_grpc(tcp))).await.is_err() {
                 return;
             }
         }

@@ -1,6 +1,13 @@
 //! What is known of a connection over TCP: whose turn it is, since when, and until when it may last. No I/O.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::task::AtomicWaker;
 use http::Version;
@@ -11,10 +18,13 @@ use tokio::{
 };
 
 use super::table::{Bounds, Table, Ticket, Waits};
-use crate::{limits::tcp::{
-    ANSWERS, CHECK, FIRST_REQUEST, HANDSHAKES, HANDSHAKES_PER_ADDRESS, HTTP1_IDLE, HTTP2_IDLE, IDLE, NODE_HANDSHAKES,
-    SILENT, WRITE_STALL,
-}, metrics as names};
+use crate::{
+    limits::tcp::{
+        ANSWERS, ANSWERS_IN_ALL, ANSWERS_PRESSED, CHECK, FIRST_REQUEST, HANDSHAKES, HANDSHAKES_PER_ADDRESS, HTTP1_IDLE,
+        HTTP2_IDLE, IDLE, NODE_HANDSHAKES, SILENT, WRITE_STALL, WRITE_STALL_PRESSED,
+    },
+    metrics as names,
+};
 
 /// The connections that wait for what is at their other end.
 #[derive(Debug)]
@@ -25,6 +35,8 @@ pub(super) struct Tables {
     idle: Arc<Table<Activity>>,
     /// Nodes that shake hands.
     nodes: Arc<Table<Activity>>,
+    /// Bytes of answers that clients have not taken, of all connections.
+    unread: AtomicUsize,
 }
 
 impl Tables {
@@ -34,6 +46,7 @@ impl Tables {
             handshakes: Table::new(bounds(HANDSHAKES, HANDSHAKES_PER_ADDRESS)),
             idle: Table::new(bounds(IDLE, usize::MAX)),
             nodes: Table::new(bounds(NODE_HANDSHAKES, usize::MAX)),
+            unread: AtomicUsize::new(0),
         })
     }
 
@@ -63,7 +76,7 @@ struct Shared {
     /// The task that reads and writes.
     reader: AtomicWaker,
     evicted: Notify,
-    /// [`ANSWERS`], in KiB.
+    /// What its answers may take, in KiB.
     answers: Arc<Semaphore>,
 }
 
@@ -144,7 +157,7 @@ impl Activity {
     /// A client's connection that has come just now, with so long for the next step of its handshake. `source`: whose share
     /// of all handshakes it takes; `None`: nobody's. `None` is given when there is no room.
     pub(super) fn shaking(tables: &Arc<Tables>, source: Option<IpAddr>, within: Duration) -> Option<Self> {
-        let activity = Self::new(tables, Peer::Client, within);
+        let activity = Self::new(tables, Peer::Client, within, ANSWERS);
         let ticket = tables.handshakes.enter(source, activity.clone(), Instant::now())?;
         activity.0.place.lock().ticket = Some(ticket);
         Some(activity)
@@ -152,20 +165,20 @@ impl Activity {
 
     /// The same, of a node.
     pub(super) fn shaking_node(tables: &Arc<Tables>, within: Duration) -> Option<Self> {
-        let activity = Self::new(tables, Peer::Node, within);
+        let activity = Self::new(tables, Peer::Node, within, ANSWERS);
         let ticket = tables.nodes.enter(None, activity.clone(), Instant::now())?;
         activity.0.place.lock().ticket = Some(ticket);
         Some(activity)
     }
 
-    /// A client's connection that may begin with its first request.
-    pub(super) fn open(tables: &Arc<Tables>) -> Self {
-        let activity = Self::new(tables, Peer::Client, FIRST_REQUEST);
+    /// A client's connection that may begin with its first request, and whose answers may take so many bytes.
+    pub(super) fn open(tables: &Arc<Tables>, answers: usize) -> Self {
+        let activity = Self::new(tables, Peer::Client, FIRST_REQUEST, answers);
         activity.stand_by(Instant::now());
         activity
     }
 
-    fn new(tables: &Arc<Tables>, peer: Peer, allowance: Duration) -> Self {
+    fn new(tables: &Arc<Tables>, peer: Peer, allowance: Duration, answers: usize) -> Self {
         let now = Instant::now();
         Self(Arc::new(Shared {
             tables: tables.clone(),
@@ -184,7 +197,7 @@ impl Activity {
             place: Mutex::default(),
             reader: AtomicWaker::new(),
             evicted: Notify::new(),
-            answers: Arc::new(Semaphore::new(ANSWERS / 1024)),
+            answers: Arc::new(Semaphore::new(answers / 1024)),
         }))
     }
 
@@ -253,7 +266,8 @@ impl Activity {
 
     /// How it stands.
     pub(super) fn verdict(&self, now: Instant) -> Verdict {
-        self.0.state.lock().verdict(now)
+        let pressed = self.0.tables.unread.load(Ordering::Relaxed) > ANSWERS_PRESSED;
+        self.0.state.lock().verdict(now, if pressed { WRITE_STALL_PRESSED } else { WRITE_STALL })
     }
 
     /// A request begins.
@@ -290,6 +304,7 @@ impl Activity {
 
     /// Bytes of an answer were given to the HTTP library.
     pub(super) fn give(&self, bytes: usize) {
+        self.0.tables.unread.fetch_add(bytes, Ordering::Relaxed);
         let mut state = self.0.state.lock();
         if state.unread == 0 {
             state.progress = Instant::now();
@@ -299,6 +314,7 @@ impl Activity {
 
     /// They have left.
     pub(super) fn take(&self, bytes: usize) {
+        self.0.tables.unread.fetch_sub(bytes, Ordering::Relaxed);
         let mut state = self.0.state.lock();
         state.unread = state.unread.saturating_sub(bytes);
         state.progress = Instant::now();
@@ -307,6 +323,11 @@ impl Activity {
     /// What answers may take.
     pub(super) fn answers(&self) -> &Arc<Semaphore> {
         &self.0.answers
+    }
+
+    /// Whether there is room for more answers, of whatever connection.
+    pub(super) fn has_room(&self) -> bool {
+        self.0.tables.unread.load(Ordering::Relaxed) < ANSWERS_IN_ALL
     }
 
     /// Headers of a request wait with it; `false`: there are too many already.
@@ -340,13 +361,13 @@ impl Waits for Activity {
 }
 
 impl State {
-    fn verdict(&self, now: Instant) -> Verdict {
+    fn verdict(&self, now: Instant, stall: Duration) -> Verdict {
         if self.evicted && self.requests == 0 {
             return Verdict::Over(Ending::Evicted);
         }
         let idle = self.allowance.filter(|_| self.requests == 0).map(|within| (self.since + within, Ending::Silent));
-        let blocked = self.blocked.map(|since| (since + WRITE_STALL, Ending::Stalled));
-        let unread = (self.unread > 0).then(|| (self.progress + WRITE_STALL, Ending::Stalled));
+        let blocked = self.blocked.map(|since| (since + stall, Ending::Stalled));
+        let unread = (self.unread > 0).then(|| (self.progress + stall, Ending::Stalled));
         let next = [idle, blocked, unread].into_iter().flatten().min_by_key(|(at, _)| *at);
         match next {
             Some((at, ending)) if at <= now => Verdict::Over(ending),

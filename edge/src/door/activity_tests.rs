@@ -3,7 +3,7 @@ use http::Version;
 use super::*;
 
 fn open() -> Activity {
-    Activity::open(&Tables::new())
+    Activity::open(&Tables::new(), ANSWERS)
 }
 
 fn ends(activity: &Activity, after: Duration) -> Option<Ending> {
@@ -89,7 +89,8 @@ async fn a_deadline_that_comes_nearer_is_noticed_in_time() {
 #[tokio::test(start_paused = true)]
 async fn the_silent_make_room_and_those_with_something_to_say_do_not() {
     let tables = Tables::new();
-    let (silent, asking, young) = (Activity::open(&tables), Activity::open(&tables), Activity::open(&tables));
+    let (silent, asking, young) =
+        (Activity::open(&tables, ANSWERS), Activity::open(&tables, ANSWERS), Activity::open(&tables, ANSWERS));
     asking.begin(Version::HTTP_11);
     young.came(1);
     tables.make_room(10);
@@ -114,7 +115,8 @@ async fn silent_handshakes_of_eight_addresses_keep_nobody_out() {
     }
     assert_eq!(silent.len(), HANDSHAKES);
     tokio::time::advance(SILENT).await;
-    let new: Vec<_> = (0..HANDSHAKES).map(|n| Activity::shaking(&tables, address(8 + (n % 200) as u8), hello)).collect();
+    let new: Vec<_> =
+        (0..HANDSHAKES).map(|n| Activity::shaking(&tables, address(8 + (n % 200) as u8), hello)).collect();
     assert!(new.iter().all(Option::is_some));
     assert!(silent.iter().all(|activity| ends(activity, Duration::ZERO) == Some(Ending::Evicted)));
     assert!(Activity::shaking(&tables, address(1), hello).is_none(), "all that are left have just come");
@@ -125,9 +127,8 @@ async fn one_address_loses_its_own_oldest_alone() {
     let tables = Tables::new();
     let address = |n: u8| Some(IpAddr::from([192, 0, 2, n]));
     let other = Activity::shaking(&tables, address(1), FIRST_REQUEST).unwrap();
-    let own: Vec<_> = (0..HANDSHAKES_PER_ADDRESS)
-        .map(|_| Activity::shaking(&tables, address(2), FIRST_REQUEST).unwrap())
-        .collect();
+    let own: Vec<_> =
+        (0..HANDSHAKES_PER_ADDRESS).map(|_| Activity::shaking(&tables, address(2), FIRST_REQUEST).unwrap()).collect();
     tokio::time::advance(SILENT).await;
     assert!(Activity::shaking(&tables, address(2), FIRST_REQUEST).is_some());
     assert_eq!(ends(&own[0], Duration::ZERO), Some(Ending::Evicted));
@@ -137,9 +138,28 @@ async fn one_address_loses_its_own_oldest_alone() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_kept_of_a_connection_that_is_gone() {
     let tables = Tables::new();
-    let activity = Activity::open(&tables);
+    let activity = Activity::open(&tables, ANSWERS);
     activity.begin(Version::HTTP_11);
     activity.leave();
     activity.finish();
     assert_eq!((tables.idle.len(), tables.handshakes.len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_much_is_unread_patience_is_short() {
+    let tables = Tables::new();
+    let (one, other) = (Activity::open(&tables, ANSWERS), Activity::open(&tables, ANSWERS));
+    for activity in [&one, &other] {
+        activity.begin(Version::HTTP_2);
+    }
+    one.give(ANSWERS_PRESSED);
+    assert_eq!(ends(&one, WRITE_STALL - MOMENT), None);
+    other.give(1);
+    assert_eq!(ends(&one, WRITE_STALL_PRESSED - MOMENT), None);
+    assert_eq!([ends(&one, WRITE_STALL_PRESSED), ends(&other, WRITE_STALL_PRESSED)], [Some(Ending::Stalled); 2]);
+    other.take(1);
+    assert_eq!(ends(&one, WRITE_STALL - MOMENT), None);
+    assert!(other.has_room());
+    other.give(ANSWERS_IN_ALL - ANSWERS_PRESSED);
+    assert!(!other.has_room());
 }

@@ -50,6 +50,9 @@ impl Underway {
     /// Waits until there is room for one more answer. `None`: too many wait already.
     /// `headers`: bytes of the request's, see [`size`].
     pub(super) async fn admit(activity: &Activity, version: Version, headers: usize) -> Option<Self> {
+        if !activity.has_room() {
+            return None;
+        }
         let mut underway = Self::begin(activity, version);
         let (answers, needed) = (activity.answers().clone(), kib(ANSWER));
         if let Ok(permit) = answers.clone().try_acquire_many_owned(needed) {
@@ -105,10 +108,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {
     type Data = Bytes;
     type Error = B::Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
         if this.rest.is_empty() {
             match std::task::ready!(Pin::new(&mut this.body).poll_frame(context)) {

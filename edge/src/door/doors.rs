@@ -20,6 +20,7 @@ use super::{
     throttle::LogThrottle,
     watched::Watched,
 };
+use crate::limits::tcp::{ANSWERS, GRPC_ANSWERS, SILENT};
 
 /// The tables of connections that wait for their clients, and the file descriptors that there are.
 #[derive(Debug)]
@@ -95,19 +96,32 @@ impl Doors {
     /// Watches over a client's connection in clear, from its first request on.
     #[must_use]
     pub fn watch(&self, tcp: TcpStream) -> Watched<TcpStream> {
-        Watched::new(tcp, Activity::open(&self.tables))
+        Watched::new(tcp, Activity::open(&self.tables, ANSWERS))
+    }
+
+    /// The same for gRPC, where one connection carries the calls of a whole program.
+    #[must_use]
+    pub fn watch_grpc(&self, tcp: TcpStream) -> Watched<TcpStream> {
+        Watched::new(tcp, Activity::open(&self.tables, GRPC_ANSWERS))
     }
 
     /// Watches over a client's connection from its handshake on: it has so long for the first step, see
     /// [`Activity::allow`] and [`Activity::opened`]. `source`: whose share of all handshakes it takes; `None`: nobody's.
-    /// `None` is given when too many shake hands.
-    pub(crate) fn watch_handshake(
+    /// `None` is given when too many shake hands, of whom none becomes silent within a moment.
+    pub(crate) async fn watch_handshake(
         &self,
         tcp: TcpStream,
         source: Option<IpAddr>,
         within: Duration,
     ) -> Option<Watched<TcpStream>> {
-        Some(Watched::new(tcp, Activity::shaking(&self.tables, source, within)?))
+        for _ in 0..TRIES {
+            if let Some(activity) = Activity::shaking(&self.tables, source, within) {
+                return Some(Watched::new(tcp, activity));
+            }
+            // They have all just come.
+            tokio::time::sleep(SILENT).await;
+        }
+        None
     }
 
     /// Watches over a node's connection, from its handshake on, which is to be over within so long: see
@@ -146,6 +160,8 @@ impl Doors {
     }
 }
 
+/// How often a connection asks for a place among the handshakes before it is turned away.
+const TRIES: usize = 4;
 /// Between two looks whether there are descriptors again.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Silent connections of either kind that go at each of them.

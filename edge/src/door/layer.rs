@@ -33,7 +33,8 @@ impl Connected for Watched<TcpStream> {
     type ConnectInfo = Connection;
 
     fn connect_info(&self) -> Connection {
-        let addresses = self.get_ref().map_or(TcpConnectInfo { local_addr: None, remote_addr: None }, |tcp| tcp.connect_info());
+        let addresses =
+            self.get_ref().map_or(TcpConnectInfo { local_addr: None, remote_addr: None }, |tcp| tcp.connect_info());
         Connection { activity: self.activity().clone(), addresses }
     }
 }

@@ -10,10 +10,6 @@ mod table;
 mod throttle;
 mod watched;
 
-pub(crate) use self::{
-    serve::serve,
-    table::{Bounds, Table, Ticket, Waits},
-};
 pub use self::{
     activity::{Activity, Ending},
     answers::Answer,
@@ -22,4 +18,8 @@ pub use self::{
     serve::serve_clear,
     throttle::LogThrottle,
     watched::Watched,
+};
+pub(crate) use self::{
+    serve::serve,
+    table::{Bounds, Table, Ticket, Waits},
 };

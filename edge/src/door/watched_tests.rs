@@ -7,11 +7,11 @@ use super::{
     super::activity::{Ending, Tables},
     *,
 };
-use crate::limits::tcp::{CHECK, FIRST_REQUEST, WRITE_STALL};
+use crate::limits::tcp::{ANSWERS, CHECK, FIRST_REQUEST, WRITE_STALL};
 
 fn watched() -> (Watched<DuplexStream>, DuplexStream) {
     let (near, far) = duplex(1_024);
-    (Watched::new(near, Activity::open(&Tables::new())), far)
+    (Watched::new(near, Activity::open(&Tables::new(), ANSWERS)), far)
 }
 
 fn ending(error: &io::Error) -> Ending {
@@ -42,7 +42,10 @@ async fn reading_fails_when_nothing_is_asked() {
             }
         }
     };
-    let (error, took) = timed(async { tokio::select! { error = reading => error, () = trickle => unreachable!() } }).await;
+    let (error, took) = timed(async {
+        tokio::select! { error = reading => error, () = trickle => unreachable!() }
+    })
+    .await;
     assert_eq!(ending(&error), Ending::Silent);
     assert!(took >= FIRST_REQUEST && took <= FIRST_REQUEST + CHECK, "{took:?}");
 }
@@ -90,7 +93,10 @@ async fn answers_that_are_not_taken_end_a_connection_that_answers_pings() {
             }
         }
     };
-    let (error, took) = timed(async { tokio::select! { error = reading => error, () = pings => unreachable!() } }).await;
+    let (error, took) = timed(async {
+        tokio::select! { error = reading => error, () = pings => unreachable!() }
+    })
+    .await;
     assert_eq!(ending(&error), Ending::Stalled);
     assert!(took >= WRITE_STALL && took <= WRITE_STALL + CHECK, "{took:?}");
 }
@@ -99,7 +105,7 @@ async fn answers_that_are_not_taken_end_a_connection_that_answers_pings() {
 async fn a_connection_that_is_needed_by_another_ends_at_once() {
     let tables = Tables::new();
     let (near, _far) = duplex(1_024);
-    let mut near = Watched::new(near, Activity::open(&tables));
+    let mut near = Watched::new(near, Activity::open(&tables, ANSWERS));
     let begin = Instant::now();
     let reading = tokio::spawn(async move { near.read_u8().await });
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -138,7 +144,10 @@ async fn reading_on_is_bounded_in_time_and_bytes() {
             }
         }
     };
-    let (shut, took) = timed(async { tokio::select! { shut = near.shutdown() => shut, () = trickle => unreachable!() } }).await;
+    let (shut, took) = timed(async {
+        tokio::select! { shut = near.shutdown() => shut, () = trickle => unreachable!() }
+    })
+    .await;
     shut.unwrap();
     assert!(took >= LINGER - CHECK && took <= LINGER + CHECK, "{took:?}");
 

@@ -40,11 +40,46 @@ pub const ROWS: &[Row] = &[
     row("`http`, `edge`", "HTTP/2: bodies that are not read yet", BODY, CONNECTION_WINDOW as usize, "it waits"),
     row("`http`, `edge`", "request: body", BODY, MAX_BODY, "it is answered: deadline_exceeded, 413"),
     row(
-        "`http`, `edge`, gRPC",
+        "`http`, `edge`",
+        "HTTP/2: requests under way, beside headers, bodies and answers",
+        WRITE_STALL,
+        MAX_REQUESTS as usize * REQUEST_STATE,
+        "the next request waits at the client",
+    ),
+    row(
+        "`http`, `edge`",
         "answers: a connection takes nothing of them",
         WRITE_STALL,
         ANSWERS,
         "it is closed; the next request waits",
+    ),
+    row(
+        "gRPC",
+        "answers: a connection takes nothing of them",
+        WRITE_STALL,
+        GRPC_ANSWERS,
+        "it is closed; the next call waits",
+    ),
+    row(
+        "gRPC",
+        "calls under way, beside headers, bodies and answers",
+        WRITE_STALL,
+        GRPC_CALLS as usize * REQUEST_STATE,
+        "the next call waits at the client",
+    ),
+    row(
+        "all together",
+        "answers: much of them is not taken",
+        WRITE_STALL_PRESSED,
+        ANSWERS_PRESSED,
+        "connections that take nothing are closed",
+    ),
+    row(
+        "all together",
+        "answers: more is not taken than there is room for",
+        WRITE_STALL_PRESSED,
+        ANSWERS_IN_ALL,
+        "requests are answered: 503",
     ),
     row("`http`, `edge`, gRPC", "socket: takes nothing", WRITE_STALL, 2 * CHUNK, "the connection is closed"),
     row("`http`, `edge`, gRPC", "closing: the client goes on sending", LINGER, CHUNK, "it is reset"),
@@ -63,7 +98,13 @@ pub const ROWS: &[Row] = &[
         "the call is answered: resource_exhausted",
     ),
     row("gRPC", "bodies that are not read yet", WRITE_STALL, CONNECTION_WINDOW as usize, "they wait"),
-    row("`cluster.listen`", "connection: TLS handshake of a node", NODE_HANDSHAKE, TLS_STATE + TLS_MESSAGE, "it is closed"),
+    row(
+        "`cluster.listen`",
+        "connection: TLS handshake of a node",
+        NODE_HANDSHAKE,
+        TLS_STATE + TLS_MESSAGE,
+        "it is closed",
+    ),
     row("`cluster.listen`", "connection: nothing was called", FIRST_REQUEST, HTTP2_STATE, "it is closed"),
 ];
 
@@ -98,6 +139,8 @@ const HTTP2_PING_IN_ALL: Duration = Duration::from_secs(HTTP2_PING.as_secs() + H
 const GRPC_PING_IN_ALL: Duration = Duration::from_secs(GRPC_PING.as_secs() + HTTP2_PONG.as_secs());
 /// A socket that takes no byte for so long while some wait, or a client that takes none of its answers.
 pub const WRITE_STALL: Duration = Duration::from_secs(15);
+/// The same while all connections together have taken too little, see [`ANSWERS_PRESSED`].
+pub const WRITE_STALL_PRESSED: Duration = Duration::from_secs(2);
 /// From a REST request's headers to the end of its body.
 pub const BODY: Duration = Duration::from_secs(10);
 /// From the answer to a WebSocket's handshake to the bare socket.
@@ -116,10 +159,20 @@ pub const CHECK: Duration = Duration::from_secs(2);
 pub const MAX_HEADERS: usize = 16 * 1024;
 /// Requests of one HTTP/2 connection under way.
 pub const MAX_REQUESTS: u32 = 64;
+/// Calls of one gRPC connection under way.
+pub const GRPC_CALLS: u32 = 128;
+/// What a request takes beside its headers and its answer: the stream's state in h2, and its task.
+pub const REQUEST_STATE: usize = 8 * 1024;
 /// Headers of one connection's requests that wait until earlier answers are read.
 pub const WAITING_HEADERS: usize = 64 * 1024;
 /// Answers of one connection, from the beginning of their making until they are written.
 pub const ANSWERS: usize = 512 * 1024;
+/// The same over gRPC, where one connection carries the calls of a whole program.
+pub const GRPC_ANSWERS: usize = 2 * 1024 * 1024;
+/// Answers of all connections that are not taken, from which on [`WRITE_STALL_PRESSED`] holds.
+pub const ANSWERS_PRESSED: usize = 64 * 1024 * 1024;
+/// The same, from which on no request is answered but by 503.
+pub const ANSWERS_IN_ALL: usize = 256 * 1024 * 1024;
 /// What is set aside of [`ANSWERS`] for a request whose answer's size is not known yet.
 pub const ANSWER: usize = 64 * 1024;
 /// An answer is given to the HTTP library in pieces of this size.

@@ -77,7 +77,7 @@ impl Served {
 
     /// Hears from a gateway where its connection comes from, and serves it as that address's.
     async fn told(&self, tcp: TcpStream, gateway: SocketAddr) -> Result<(), EnterError> {
-        let mut waiting = self.doors.watch_handshake(tcp, None, PROXY_HEADER).ok_or(EnterError::TooMany)?;
+        let mut waiting = self.doors.watch_handshake(tcp, None, PROXY_HEADER).await.ok_or(EnterError::TooMany)?;
         let activity = waiting.activity().clone();
         let header = tokio::select! {
             header = proxy_header::read(waiting.get_mut()?) => header,
@@ -97,7 +97,7 @@ impl Served {
             return Ok(door::serve(io, activity, address, router, stop).await?);
         };
         let share = Some(source(address.ip())).filter(|source| !source.is_loopback());
-        let tcp = self.doors.watch_handshake(tcp, share, CLIENT_HELLO).ok_or(EnterError::TooMany)?;
+        let tcp = self.doors.watch_handshake(tcp, share, CLIENT_HELLO).await.ok_or(EnterError::TooMany)?;
         let activity = tcp.activity().clone();
         let io = Box::pin(shake_hands(tcp, tls.clone())).await?;
         Ok(door::serve(io, activity, address, router, stop).await?)
@@ -111,10 +111,7 @@ impl Served {
 }
 
 /// TLS from the ClientHello to the end of the handshake, each in its time.
-async fn shake_hands(
-    tcp: Watched<TcpStream>,
-    config: Arc<ServerConfig>,
-) -> io::Result<TlsStream<Watched<TcpStream>>> {
+async fn shake_hands(tcp: Watched<TcpStream>, config: Arc<ServerConfig>) -> io::Result<TlsStream<Watched<TcpStream>>> {
     let activity = tcp.activity().clone();
     let start = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
     activity.allow(TLS_HANDSHAKE);
