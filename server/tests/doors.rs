@@ -205,9 +205,10 @@ async fn refusals_arrive_before_everything_was_sent() {
 /// Sends all of a request before it reads: the status of the answer, if that arrives.
 async fn refusal(mut io: impl AsyncRead + AsyncWrite + Unpin, request: &str, body: &[u8]) -> Option<u16> {
     let exchange = async {
-        let _ = io.write_all(request.as_bytes()).await;
-        let _ = io.write_all(body).await;
-        let _ = io.flush().await;
+        // Many clients give up when they cannot write.
+        io.write_all(request.as_bytes()).await.ok()?;
+        io.write_all(body).await.ok()?;
+        io.flush().await.ok()?;
         let mut answer = Vec::new();
         let _ = io.read_to_end(&mut answer).await;
         String::from_utf8_lossy(&answer).strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()

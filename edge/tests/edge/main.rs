@@ -13,6 +13,7 @@ mod core;
 mod gateway;
 mod hostile;
 mod http;
+mod limits;
 mod many;
 mod quic;
 mod reattach;
