@@ -17,6 +17,7 @@ use tokio_rustls::TlsConnector;
 use crate::{
     ConnectError, Connection, Target, Transport, Trust,
     connection::{WebSocket, WebTransport},
+    stream::Stream,
     tls::Tls,
 };
 
@@ -152,16 +153,6 @@ impl std::fmt::Debug for Dialer {
         f.debug_struct("Dialer").field("options", &self.shared.options).finish_non_exhaustive()
     }
 }
-
-/// TCP, within TLS or in clear.
-pub(crate) type Stream = Box<dyn ReadWrite>;
-
-pub(crate) trait ReadWrite:
-    tokio::io::AsyncRead + tokio::io::AsyncWrite + std::fmt::Debug + Send + Unpin
-{
-}
-
-impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + std::fmt::Debug + Send + Unpin> ReadWrite for T {}
 
 async fn resolve(target: &Target) -> Result<impl Iterator<Item = SocketAddr>, ConnectError> {
     Ok(tokio::net::lookup_host((target.host(), target.port())).await?)

@@ -34,6 +34,7 @@ mod error;
 mod liveness;
 mod rest;
 mod session;
+mod stream;
 mod target;
 mod tls;
 

@@ -3,14 +3,15 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use gogochat_client::{Dialer, DialerOptions, Target, Transport, Trust};
+use clap::{Args, Parser, Subcommand};
+use gogochat_client::{Dialer, DialerOptions, Target, Trust};
 
 use crate::{
     measure::{files, server::Server},
     progress,
     report::Report,
     scenario::{Env, chat, cluster, connect, fanout, idle, kill},
+    transports::Transports,
 };
 
 /// Drives a gogochat server as many clients would, and says in JSON how it did.
@@ -29,8 +30,8 @@ struct Common {
     #[arg(long, global = true, value_name = "URL")]
     target: Vec<Target>,
     /// How frames travel.
-    #[arg(long, global = true, value_enum, default_value_t = Way::Wt)]
-    transport: Way,
+    #[arg(long, global = true, value_enum, default_value_t = Transports::Wt)]
+    transport: Transports,
     /// Where the result goes; without it, to standard output.
     #[arg(long, global = true, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -61,19 +62,6 @@ enum Scenario {
     Faults(cluster::Faults),
     /// A cluster (scripts/cluster) whose edges and cores are all restarted, one after the other, while clients send.
     Rolling(cluster::Rolling),
-}
-
-/// The transports' names on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Way {
-    /// WebTransport.
-    Wt,
-    /// A WebSocket over TLS.
-    Wss,
-    /// A WebSocket in clear.
-    Ws,
-    /// Every other session over WebTransport, the rest over a WebSocket with TLS.
-    Mixed,
 }
 
 impl Cli {
@@ -111,7 +99,7 @@ impl Cli {
 impl Common {
     fn env(self, resume_tls: bool) -> anyhow::Result<Env> {
         let first = self.target.first().context("--target URL is needed")?;
-        let secure = self.transport != Way::Ws;
+        let secure = self.transport != Transports::Ws;
         if self.target.iter().any(|target| target.is_secure() != secure) {
             bail!("--transport {} needs an {} target", self.transport.name(), if secure { "https" } else { "http" });
         }
@@ -122,28 +110,7 @@ impl Common {
         let dialer = Dialer::with(DialerOptions { trust, resume_tls, sockets: SOCKETS, ..DialerOptions::default() })?;
         let server = Server::find(&self.server_pid, first);
         ensure!(self.server_pid.is_empty() || server.is_some(), "--server-pid: there is no such process");
-        Ok(Env { dialer, targets: self.target, way: self.transport, server })
-    }
-}
-
-impl Way {
-    /// The name on the command line and in reports.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Wt => "wt",
-            Self::Wss => "wss",
-            Self::Ws => "ws",
-            Self::Mixed => "mixed",
-        }
-    }
-
-    /// What clients take in turn.
-    pub(crate) fn transports(self) -> &'static [Transport] {
-        match self {
-            Self::Wt => &[Transport::WebTransport],
-            Self::Wss | Self::Ws => &[Transport::WebSocket],
-            Self::Mixed => &[Transport::WebTransport, Transport::WebSocket],
-        }
+        Ok(Env { dialer, targets: self.target, transports: self.transport, server })
     }
 }
 
@@ -178,14 +145,15 @@ mod tests {
 
     #[test]
     fn transport_and_target_fit() {
-        for (target, way, fits) in [
+        for (target, transport, fits) in [
             ("http://127.0.0.1:1", "ws", true),
             ("https://127.0.0.1:1", "ws", false),
             ("http://127.0.0.1:1", "wt", false),
             ("http://127.0.0.1:1", "wss", false),
             ("https://127.0.0.1:1", "wss", true),
         ] {
-            let line = format!("gogochat-loadtest idle --sessions 1 --seconds 1 --target {target} --transport {way}");
+            let line =
+                format!("gogochat-loadtest idle --sessions 1 --seconds 1 --target {target} --transport {transport}");
             assert_eq!(parse(&line).unwrap().common.env(true).is_ok(), fits, "{line}");
         }
     }

@@ -7,6 +7,7 @@ mod progress;
 mod report;
 mod scenario;
 mod tally;
+mod transports;
 
 use std::process::ExitCode;
 

@@ -6,9 +6,10 @@ use anyhow::Context as _;
 use gogochat_core::Core;
 use gogochat_edge::{self as edge, door::Doors};
 use gogochat_storage::{
-    discovery::DiscoveryError,
+    discovery::{Discovery, DiscoveryError},
     open::{self, OpenError},
 };
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -16,8 +17,8 @@ use crate::{
     certificate::Reloadable,
     config::{Config, DiscoveryKind, Role, listeners},
     cores,
-    detour::Detour,
     edges::Edges,
+    failover::Failover,
     identity::Identity,
     membership::Membership,
     node, page,
@@ -47,114 +48,186 @@ async fn serve(
     ready: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let metrics = telemetry::start_metrics()?;
-    // A descriptor for each connection, and some for what is none.
-    if let Err(error) = Doors::raise_descriptors() {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
-    let doors = Doors::new();
-    let stop = CancellationToken::new();
-    let tasks = TaskTracker::new();
-    let mut checks: Checks = Vec::new();
+    let process = Process::new(config);
+    let cluster = process.find_cluster(certificate.as_ref()).await?;
+    let core = process.start_core(&cluster).await?;
+    let edge = process.start_edge(&cluster, certificate, core.as_ref(), metrics).await?;
+    process.say_ready();
+    ready()?;
+    let fault = process.run(core.as_ref()).await;
+    process.drain(core, edge).await;
+    fault.map_or(Ok(()), Err)
+}
 
-    // 0. Who this node is, and who else there is.
-    let identity = config.is_joined().then(|| Identity::open(&config.node, &config.cluster)).transpose()?;
-    let mut watched: Vec<Arc<dyn Reload>> = Vec::new();
-    watched.extend(certificate.clone().map(|certificate| certificate as _));
-    watched.extend(identity.clone().map(|identity| identity as _));
-    let watching = async move {
-        if let Err(error) = reload::watch(watched).await {
-            tracing::error!(%error, "certificates are not read anew");
+/// What every phase needs.
+struct Process {
+    config: Config,
+    /// What all listeners share.
+    doors: Arc<Doors>,
+    /// Ends all tasks.
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Who this node is, and who else there is.
+struct Cluster {
+    /// `None`: this process speaks with no other.
+    identity: Option<Arc<Identity>>,
+    discovery: Arc<dyn Discovery>,
+}
+
+/// The core of this process.
+struct RunningCore {
+    core: Arc<Core>,
+    membership: Membership,
+}
+
+/// The edge of this process.
+struct RunningEdge {
+    edge: edge::Edge,
+    edges: Edges,
+}
+
+impl Process {
+    fn new(config: Config) -> Self {
+        // A descriptor for each connection, and some for what is none.
+        if let Err(error) = Doors::raise_descriptors() {
+            tracing::warn!(%error, "the limit of open files stays as it is");
         }
-    };
-    tasks.spawn(stop.clone().run_until_cancelled_owned(watching));
-    let patience = Duration::from_millis(config.wait_ms);
-    let finding = settings::discovery(&config);
-    let discovery = patiently(patience, DiscoveryError::is_away, async || open::open_discovery(&finding).await).await?;
+        Self { config, doors: Doors::new(), stop: CancellationToken::new(), tasks: TaskTracker::new() }
+    }
 
-    // 1. The core: store, workers, gRPC for nodes and for the public.
-    let mut core = None;
-    let mut own = None;
-    if config.has(Role::Core) {
+    /// Phase 1 of the start: this node's identity, its certificates, and the other nodes.
+    async fn find_cluster(&self, certificate: Option<&Arc<Reloadable>>) -> anyhow::Result<Cluster> {
+        let Self { config, stop, tasks, .. } = self;
+        let identity = config.is_joined().then(|| Identity::open(&config.node, &config.cluster)).transpose()?;
+        let mut watched: Vec<Arc<dyn Reload>> = Vec::new();
+        watched.extend(certificate.cloned().map(|certificate| certificate as _));
+        watched.extend(identity.clone().map(|identity| identity as _));
+        let watching = async move {
+            if let Err(error) = reload::watch(watched).await {
+                tracing::error!(%error, "certificates are not read anew");
+            }
+        };
+        tasks.spawn(stop.clone().run_until_cancelled_owned(watching));
+        let finding = settings::discovery(config);
+        let discovery =
+            patiently(self.patience(), DiscoveryError::is_away, async || open::open_discovery(&finding).await).await?;
+        Ok(Cluster { identity, discovery })
+    }
+
+    /// Phase 2: the core. Store, workers, gRPC for nodes and for the public; then other nodes may find it.
+    async fn start_core(&self, cluster: &Cluster) -> anyhow::Result<Option<RunningCore>> {
+        let Self { config, doors, stop, tasks } = self;
+        if !config.has(Role::Core) {
+            return Ok(None);
+        }
         if config.keeps_store_in_data() {
             let data = &config.data;
             std::fs::create_dir_all(data).with_context(|| format!("data: {}", data.display()))?;
         }
-        let mut membership = Membership::begin(&config, discovery.clone()).await?;
-        let keeping = settings::storage(&config);
-        let storage = patiently(patience, OpenError::is_away, async || open::open(&keeping).await).await?;
-        membership.lock_store(&config, &*storage.store).await?;
+        let mut membership = Membership::begin(config, cluster.discovery.clone()).await?;
+        let keeping = settings::storage(config);
+        let storage = patiently(self.patience(), OpenError::is_away, async || open::open(&keeping).await).await?;
+        membership.lock_store(config, &*storage.store).await?;
         let assigned = storage.bus.assigned();
-        let started = Arc::new(Core::start(settings::core(&config), storage).await?);
-        own = Some(edge::Core {
-            name: config.node.clone(),
-            address: String::new(),
-            services: settings::core(&config).services,
-            lives: true,
-            link: edge::CoreLink::new(started.node_service()),
-        });
-        if let (Some(address), Some(identity)) = (config.cluster.listen, &identity) {
-            node::serve(&doors, address, identity.clone(), started.node_service(), &stop, &tasks).await?;
+        let core = Arc::new(Core::start(settings::core(config), storage).await?);
+        if let (Some(address), Some(identity)) = (config.cluster.listen, &cluster.identity) {
+            node::serve(doors, address, identity.clone(), core.node_service(), stop, tasks).await?;
         }
         for address in &config.core.grpc {
-            node::serve_public(&doors, *address, started.public_service(), &stop, &tasks).await?;
+            node::serve_public(doors, *address, core.public_service(), stop, tasks).await?;
         }
-        membership.join(&config, assigned, &stop).await?;
-        let probe = started.clone();
-        checks.push(("core", Arc::new(move || probe.ready().map(|()| None))));
-        core = Some((started, membership));
+        membership.join(config, assigned, stop).await?;
+        Ok(Some(RunningCore { core, membership }))
     }
 
-    // 2. The edge: transports, joined to the core in this process or, over mutual TLS, in another.
-    let mut front = None;
-    if let Some(certificate) = certificate {
+    /// Phase 3: the edge. Transports, joined to the core in this process or, over mutual TLS, in
+    /// another. Without the role edge: health and metrics alone.
+    async fn start_edge(
+        &self,
+        cluster: &Cluster,
+        certificate: Option<Arc<Reloadable>>,
+        core: Option<&RunningCore>,
+        metrics: PrometheusHandle,
+    ) -> anyhow::Result<Option<RunningEdge>> {
+        let Self { config, doors, stop, tasks } = self;
+        let mut checks: Checks = Vec::new();
+        if let Some(RunningCore { core, .. }) = core {
+            let probe = core.clone();
+            checks.push(("core", Arc::new(move || probe.ready().map(|()| None))));
+        }
+        let Some(certificate) = certificate else {
+            node::serve_http(doors, &config.http.listen, status::router(checks, metrics), stop, tasks).await?;
+            return Ok(None);
+        };
+        let own = core.map(|core| edge::Core {
+            name: config.node.clone(),
+            address: String::new(),
+            services: settings::core(config).services,
+            lives: true,
+            link: edge::CoreLink::new(core.core.node_service()),
+        });
         let configured = config.cluster.discovery == DiscoveryKind::Static;
-        let cores = cores::follow(own, discovery.cores(), identity, configured, &stop, &tasks)?;
-        let started = edge::Edge::bind(settings::edge(&config, &certificate, doors.clone()), cores).await?;
-        let probe = started.handle();
-        let edges = Edges::join(&config, discovery.clone(), started.handle());
-        let detour = Detour::watch(&config.node, started.handle(), edges.watch(), &stop, &tasks);
-        checks.push(("edge", Arc::new(move || probe.ready().and_then(|()| detour.ready()))));
-        let policy = settings::content_security_policy(&config, certificate.is_pinned(), edges.watch());
-        front = Some((started.start(page::router(policy), status::router(checks, metrics)), edges));
-    } else {
-        // A core alone: health and metrics all the same.
-        node::serve_http(&doors, &config.http.listen, status::router(checks, metrics), &stop, &tasks).await?;
+        let cores = cores::follow(own, cluster.discovery.cores(), cluster.identity.clone(), configured, stop, tasks)?;
+        let bound = edge::Edge::bind(settings::edge(config, &certificate, doors.clone()), cores).await?;
+        let edges = Edges::join(config, cluster.discovery.clone(), bound.handle());
+        let failover = Failover::watch(&config.node, bound.handle(), edges.watch(), stop, tasks);
+        let probe = bound.handle();
+        checks.push(("edge", Arc::new(move || probe.ready().and_then(|()| failover.ready()))));
+        let policy = settings::content_security_policy(config, certificate.is_pinned(), edges.watch());
+        let edge = bound.start(page::router(policy), status::router(checks, metrics));
+        Ok(Some(RunningEdge { edge, edges }))
     }
 
-    let listens = listeners::all(&config).into_iter().map(|(key, address)| format!("{key}={address}"));
-    tracing::info!(node = config.node, roles = ?config.roles, listens = listens.collect::<Vec<_>>().join(" "), "ready");
-    ready()?;
-    let superseded = async {
-        match &core {
-            Some((_, membership)) => membership.superseded().await,
-            None => std::future::pending().await,
+    fn say_ready(&self) {
+        let config = &self.config;
+        let listens = listeners::all(config).into_iter().map(|(key, address)| format!("{key}={address}"));
+        let listens = listens.collect::<Vec<_>>().join(" ");
+        tracing::info!(node = config.node, roles = ?config.roles, listens, "ready");
+    }
+
+    /// Runs until a signal ends it, or another core does what this one alone may do: that is a fault.
+    async fn run(&self, core: Option<&RunningCore>) -> Option<anyhow::Error> {
+        let superseded = async {
+            match core {
+                Some(core) => core.membership.superseded().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            signal = wait_for_signal() => signal.err(),
+            error = superseded => Some(error),
         }
-    };
-    let fault = tokio::select! {
-        signal = wait_for_signal() => signal.err(),
-        error = superseded => Some(error),
-    };
+    }
 
-    // 3. The end: clients are told and finish, then what they sent is committed and answered, then nothing listens.
-    let deadline = Duration::from_millis(config.drain_ms);
-    tracing::info!(?deadline, "draining");
-    if let Some((front, edges)) = front {
-        // No other edge sends its clients here any more; these go to the others.
-        let others = edges.leave().await;
-        front.drain(deadline, &others).await;
+    /// The end: clients are told and finish, then what they sent is committed and answered, then nothing
+    /// listens.
+    async fn drain(self, core: Option<RunningCore>, edge: Option<RunningEdge>) {
+        let deadline = Duration::from_millis(self.config.drain_ms);
+        tracing::info!(?deadline, "draining");
+        if let Some(RunningEdge { edge, edges }) = edge {
+            // No other edge sends its clients here any more; these go to the others.
+            let others = edges.leave().await;
+            edge.drain(deadline, &others).await;
+        }
+        if let Some(RunningCore { core, mut membership }) = core {
+            membership.leave().await;
+            core.drain(deadline).await;
+            membership.end().await;
+        }
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(deadline, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some tasks did not end in time");
+        }
+        tracing::info!("stopped");
     }
-    if let Some((core, mut membership)) = core {
-        membership.leave().await;
-        core.drain(deadline).await;
-        membership.end().await;
+
+    /// How long a start waits for services that are away.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(self.config.wait_ms)
     }
-    stop.cancel();
-    tasks.close();
-    if tokio::time::timeout(deadline, tasks.wait()).await.is_err() {
-        tracing::warn!("some tasks did not end in time");
-    }
-    tracing::info!("stopped");
-    fault.map_or(Ok(()), Err)
 }
 
 async fn wait_for_signal() -> anyhow::Result<()> {

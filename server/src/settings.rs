@@ -23,7 +23,7 @@ use crate::{
     certificate::Reloadable,
     config::{BusKind, Config, Core, DiscoveryKind, PresenceKind, Service},
     edges,
-    page::hex,
+    hex::hex,
 };
 
 /// What storage is told.
@@ -165,7 +165,7 @@ pub(crate) fn edge(config: &Config, certificate: &Arc<Reloadable>, doors: Arc<Do
     }
 }
 
-/// The networks; whether each is one, [`crate::config::Given::check`] has looked.
+/// The networks; whether each is one, `check` has looked.
 fn networks(networks: &[String]) -> Vec<Network> {
     networks.iter().filter_map(|network| network.parse().ok()).collect()
 }

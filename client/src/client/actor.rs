@@ -16,10 +16,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Cursors, Options, Update,
-    dial::{Dialler, Failure, Opened, ends},
     moving::{Moving, SETTLE},
+    options::{Cursors, Options},
     replica::{Output, Replica, Settings},
+    session_dialer::{Failure, Opened, SessionDialer, ends},
+    update::Update,
 };
 use crate::{
     Account, CallError, Closed, Connection,
@@ -47,7 +48,7 @@ pub(super) enum Sink {
 }
 
 pub(super) struct Actor {
-    dialler: Dialler,
+    dialer: SessionDialer,
     options: Options,
     wiring: Wiring,
     replica: Replica,
@@ -80,7 +81,7 @@ enum End {
 }
 
 impl Actor {
-    pub(super) fn new(dialler: Dialler, options: Options, wiring: Wiring) -> Self {
+    pub(super) fn new(dialer: SessionDialer, options: Options, wiring: Wiring) -> Self {
         let settings = Settings {
             backfill: options.backfill,
             delivered: options.delivered,
@@ -88,7 +89,7 @@ impl Actor {
             random: rand::random,
         };
         let replica = Replica::new(settings, options.cursors.clone());
-        Self { dialler, options, wiring, replica, waiting: HashMap::new(), leaving: JoinSet::new() }
+        Self { dialer, options, wiring, replica, waiting: HashMap::new(), leaving: JoinSet::new() }
     }
 
     /// Connects again and again until there is an end.
@@ -96,16 +97,16 @@ impl Actor {
         let mut failures = 0;
         loop {
             let least;
-            let dialler = self.dialler.clone();
-            let Some(dialled) = self.meanwhile(dialler.dial()).await else { return };
-            match dialled {
-                Ok((mut connection, mut welcome)) => {
+            let dialer = self.dialer.clone();
+            let Some(opened) = self.meanwhile(dialer.dial()).await else { return };
+            match opened {
+                Ok(Opened { mut connection, mut welcome }) => {
                     let stood = Instant::now();
                     let end = loop {
                         match self.serve(&mut connection, welcome).await {
                             End::Moved(next) => {
-                                let old = std::mem::replace(&mut connection, next.0);
-                                welcome = next.1;
+                                let old = std::mem::replace(&mut connection, next.connection);
+                                welcome = next.welcome;
                                 self.leave(old);
                                 self.replica.moved(Instant::now());
                                 self.hand_over(None).await;
@@ -133,7 +134,7 @@ impl Actor {
                     failures = if stood.elapsed() > STOOD { 0 } else { failures + 1 };
                 }
                 Err(Failure::Later(why, retry_after)) => {
-                    self.dialler.turn();
+                    self.dialer.turn();
                     tracing::debug!(%why, "cannot connect");
                     least = retry_after;
                     failures += 1;
@@ -175,7 +176,7 @@ impl Actor {
     async fn serve(&mut self, connection: &mut Connection, welcome: v1::Welcome) -> End {
         let heartbeat = Duration::from_millis(welcome.heartbeat_ms.max(1).unsigned_abs().into());
         let mut liveness = Liveness::new(Instant::now(), heartbeat, self.options.patience);
-        self.dialler.ticket.clone_from(&welcome.ticket);
+        self.dialer.ticket.clone_from(&welcome.ticket);
         self.replica.opened(Instant::now(), &welcome);
         self.update(Update::Online { transport: connection.transport(), welcome: welcome.clone() }).await;
         self.wiring.online.send_replace(Some(welcome));
@@ -183,7 +184,7 @@ impl Actor {
         let cancel = self.wiring.cancel.clone();
         let timer = sleep_until(Instant::now());
         let mut moving = Moving::default();
-        let account = Arc::clone(&self.dialler.account);
+        let account = Arc::clone(&self.dialer.account);
         let renewal = next_token(&account);
         tokio::pin!(timer, renewal);
         loop {
@@ -205,12 +206,12 @@ impl Actor {
                 frame = connection.next() => match frame {
                     Ok(server_frame::Frame::Drain(drain)) => {
                         liveness.received();
-                        moving.begin(&self.dialler, connection.transport(), &drain);
+                        moving.begin(&self.dialer, connection.transport(), &drain);
                     }
                     Ok(server_frame::Frame::Welcome(welcome)) => {
                         // To a token that was presented anew.
                         liveness.received();
-                        self.dialler.ticket = welcome.ticket;
+                        self.dialer.ticket = welcome.ticket;
                     }
                     Ok(frame) => {
                         liveness.received();

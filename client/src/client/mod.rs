@@ -3,14 +3,16 @@
 mod actor;
 mod backoff;
 mod calls;
-mod dial;
 mod log;
 mod marks;
 mod moving;
+mod options;
 mod outbox;
 mod replica;
+mod session_dialer;
+mod update;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use gogochat_proto::{
@@ -21,107 +23,21 @@ use prost::Message;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use backoff::Backoff;
-
-use crate::{Account, CallError, Closed, Dialer, Target, Transport, session::PATIENCE};
-use actor::{Actor, Command, Sink, Wiring};
-use dial::Dialler;
+use self::{
+    actor::{Actor, Command, Sink, Wiring},
+    session_dialer::SessionDialer,
+};
+pub use self::{
+    backoff::Backoff,
+    options::{Cursors, Options, Path},
+    update::Update,
+};
+use crate::{Account, CallError, Closed, Dialer};
 
 /// A device of a user. Clones share it; when the last is dropped, it says goodbye.
 #[derive(Debug, Clone)]
 pub struct Client {
     shared: Arc<Shared>,
-}
-
-/// How a client works.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The server.
-    pub target: Target,
-    /// More addresses of the same server, as a cluster has an edge at each: when one takes no session, the next is tried, and the first again
-    /// after the last.
-    pub others: Vec<Target>,
-    /// How to reach it.
-    pub path: Path,
-    /// Where this device stood when it was last stopped.
-    pub cursors: Cursors,
-    /// Without cursors: hand out all history (true), or begin with what comes after the first [`Update::CaughtUp`].
-    pub backfill: bool,
-    /// Send delivered marks for what is handed out.
-    pub delivered: bool,
-    /// How long a question may go without a sign of life before a ping, and a ping before the session counts as dead.
-    pub patience: Duration,
-    /// How long a call may go without its reply before it is repeated (a message) or given up (a call of the application's).
-    pub call_timeout: Duration,
-    /// The waits between tries to connect.
-    pub backoff: Backoff,
-}
-
-/// Which transports a client uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Path {
-    /// This one.
-    Only(Transport),
-    /// WebTransport, and a WebSocket when it does not open within 3 s; the next connection tries WebTransport again.
-    Auto,
-}
-
-/// Where a device stands in its logs.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Cursors {
-    /// The last seq of the user's own log; `None`: a new device.
-    pub own_seq: Option<i64>,
-    /// For each conversation what the device knows, `last_seq` being the last event that it has.
-    pub logs: Vec<v1::Head>,
-}
-
-/// What a client tells.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Update {
-    /// A session stands. Without an [`Self::Offline`] before it: it has taken the place of another, at a server that is going away.
-    Online {
-        /// Over this.
-        transport: Transport,
-        /// What the server said.
-        welcome: v1::Welcome,
-    },
-    /// Everything that was missed has been handed out.
-    CaughtUp,
-    /// There is no session; the client connects again by itself.
-    Offline {
-        /// In words, for a log.
-        why: String,
-    },
-    /// The next event of a log.
-    Event(Box<v1::Event>),
-    /// A log goes on after events that are not to be had any more; or the server has lost its end, and what follows are other events under
-    /// seqs that were handed out before.
-    Reset {
-        /// The log.
-        log_id: String,
-    },
-    /// A conversation is new to this device, or its head was told anew.
-    Conversation(Box<v1::Conversation>),
-    /// The user is no member any more.
-    Gone {
-        /// Of this conversation.
-        conversation_id: String,
-    },
-    /// A message was acknowledged, or refused for good.
-    Sent {
-        /// Its conversation.
-        conversation_id: String,
-        /// Its id.
-        client_msg_id: String,
-        /// Its seq, or why it was refused.
-        outcome: Result<v1::SendMessageResponse, v1::Error>,
-    },
-    /// A member's marks have moved.
-    Watermark(v1::Watermark),
-    /// Typing or presence.
-    Ephemeral(v1::Ephemeral),
-    /// The client has stopped for good: the device was signed out, the token is of no use, ... Nothing follows.
-    Ended(Closed),
 }
 
 /// Why a message was not taken into the outbox.
@@ -145,30 +61,6 @@ struct Shared {
     online: watch::Receiver<Option<v1::Welcome>>,
     stopped: CancellationToken,
     _cancel: DropGuard,
-}
-
-impl Options {
-    /// The usual.
-    #[must_use]
-    pub fn new(target: Target, path: impl Into<Path>) -> Self {
-        Self {
-            target,
-            others: Vec::new(),
-            path: path.into(),
-            cursors: Cursors::default(),
-            backfill: false,
-            delivered: true,
-            patience: PATIENCE,
-            call_timeout: Duration::from_secs(15),
-            backoff: Backoff::default(),
-        }
-    }
-}
-
-impl From<Transport> for Path {
-    fn from(transport: Transport) -> Self {
-        Self::Only(transport)
-    }
 }
 
 impl Client {
@@ -195,7 +87,7 @@ impl Client {
         let (online, online_seen) = watch::channel(None);
         let (cancel, stopped) = (CancellationToken::new(), CancellationToken::new());
         let room = Arc::new(Semaphore::new(MAX_OUTBOX));
-        let dialler = Dialler {
+        let dialer = SessionDialer {
             dialer: dialer.clone(),
             account,
             target: options.target.clone(),
@@ -204,7 +96,7 @@ impl Client {
             ticket: Bytes::new(),
         };
         let wiring = Wiring { commands: queue, sink, online, cancel: cancel.clone(), room: Arc::clone(&room) };
-        let actor = Actor::new(dialler, options, wiring);
+        let actor = Actor::new(dialer, options, wiring);
         let guard = stopped.clone().drop_guard();
         tokio::spawn(async move {
             actor.run().await;

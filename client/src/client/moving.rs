@@ -6,8 +6,8 @@ use gogochat_proto::v1;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Path,
-    dial::{Dialler, Opened},
+    options::Path,
+    session_dialer::{Opened, SessionDialer},
 };
 use crate::{Target, Transport};
 
@@ -25,9 +25,9 @@ pub(super) enum Moving {
 
 impl Moving {
     /// The server drains. Over `transport`, the one in use.
-    pub(super) fn begin(&mut self, dialler: &Dialler, transport: Transport, drain: &v1::Drain) {
+    pub(super) fn begin(&mut self, dialer: &SessionDialer, transport: Transport, drain: &v1::Drain) {
         if matches!(self, Self::No) {
-            *self = Self::Opening(Box::pin(open(dialler.clone(), transport, drain.clone(), rand::random())));
+            *self = Self::Opening(Box::pin(open(dialer.clone(), transport, drain.clone(), rand::random())));
         }
     }
 
@@ -64,15 +64,15 @@ impl Moving {
 /// Opens another session: at the edge that was named, else at the address that this client has. All clients of a server are told at once, so each begins at a
 /// moment of its own (`random` in 0..1) in the deadline's first quarter. `None`: with no edge named, none opened in the first half; a server that is alone is
 /// not kept from ending then.
-async fn open(dialler: Dialler, transport: Transport, drain: v1::Drain, random: f64) -> Option<Opened> {
+async fn open(dialer: SessionDialer, transport: Transport, drain: v1::Drain, random: f64) -> Option<Opened> {
     let deadline = Duration::from_millis(drain.deadline_ms.max(0).unsigned_abs().into());
     let until = Instant::now() + deadline / 2;
     sleep(deadline.div_f64(4.0).mul_f64(random)).await;
-    let ticket = if drain.ticket.is_empty() { dialler.ticket.clone() } else { drain.ticket };
-    let dialler = Dialler { ticket, ..dialler };
-    let elsewhere = follow(&dialler.target, &drain.target);
+    let ticket = if drain.ticket.is_empty() { dialer.ticket.clone() } else { drain.ticket };
+    let dialer = SessionDialer { ticket, ..dialer };
+    let elsewhere = follow(&dialer.target, &drain.target);
     if let Some(target) = &elsewhere {
-        let there = Dialler { target: target.clone(), path: Path::Only(transport), ..dialler.clone() };
+        let there = SessionDialer { target: target.clone(), path: Path::Only(transport), ..dialer.clone() };
         let patience = (deadline / 4).max(LEAST_PATIENCE);
         match tokio::time::timeout(patience, there.dial()).await {
             Ok(Ok(opened)) => return Some(opened),
@@ -80,7 +80,7 @@ async fn open(dialler: Dialler, transport: Transport, drain: v1::Drain, random: 
         }
     }
     loop {
-        if let Ok(opened) = dialler.clone().dial().await {
+        if let Ok(opened) = dialer.clone().dial().await {
             return Some(opened);
         }
         let again = Instant::now() + AGAIN.mul_f64(0.5 + rand::random::<f64>());

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 /// The messages of one device.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    lanes: HashMap<LogId, Lane>,
-    /// Lanes that may have something to send now.
+    queues: HashMap<LogId, ConversationQueue>,
+    /// Queues that may have something to send now.
     runnable: VecDeque<LogId>,
     in_flight: usize,
     online: bool,
@@ -30,8 +30,8 @@ pub(crate) struct Item {
 
 /// The messages to one conversation.
 #[derive(Debug, Default)]
-struct Lane {
-    /// While the lane is open, those in flight come first.
+struct ConversationQueue {
+    /// While the queue is open, those in flight come first.
     items: VecDeque<Item>,
     in_flight: usize,
     flow: Flow,
@@ -53,7 +53,7 @@ enum Flow {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Answered {
     pub(crate) fate: Fate,
-    /// When the lane is to be woken.
+    /// When the queue is to be woken.
     pub(crate) wake: Option<Instant>,
 }
 
@@ -69,11 +69,11 @@ pub(crate) enum Fate {
 }
 
 impl Outbox {
-    /// Adds a message at the end of its conversation's lane.
+    /// Adds a message at the end of its conversation's queue.
     pub(crate) fn push(&mut self, conversation: LogId, item: Item) {
-        let lane = self.lanes.entry(conversation).or_default();
-        lane.items.push_back(item);
-        if lane.flow == Flow::Open && self.online {
+        let queue = self.queues.entry(conversation).or_default();
+        queue.items.push_back(item);
+        if queue.flow == Flow::Open && self.online {
             self.runnable.push_back(conversation);
         }
     }
@@ -81,16 +81,16 @@ impl Outbox {
     /// A session stands: everything unacknowledged is sent again.
     pub(crate) fn opened(&mut self) {
         self.online = true;
-        self.runnable = self.lanes.keys().copied().collect();
+        self.runnable = self.queues.keys().copied().collect();
     }
 
     /// The session is over: whether what was in flight has arrived is unknown.
     pub(crate) fn lost(&mut self) {
         self.online = false;
         self.in_flight = 0;
-        for lane in self.lanes.values_mut() {
-            lane.in_flight = 0;
-            lane.flow = Flow::Open;
+        for queue in self.queues.values_mut() {
+            queue.in_flight = 0;
+            queue.flow = Flow::Open;
         }
     }
 
@@ -98,12 +98,12 @@ impl Outbox {
     pub(crate) fn next(&mut self) -> Option<(LogId, Item)> {
         while self.in_flight < MAX_IN_FLIGHT {
             let conversation = *self.runnable.front()?;
-            let lane = self.lanes.get_mut(&conversation).filter(|lane| lane.flow == Flow::Open);
-            if let Some(lane) = lane
-                && lane.in_flight < MAX_IN_FLIGHT_PER_LANE
-                && let Some(item) = lane.items.get(lane.in_flight)
+            let queue = self.queues.get_mut(&conversation).filter(|queue| queue.flow == Flow::Open);
+            if let Some(queue) = queue
+                && queue.in_flight < MAX_IN_FLIGHT_PER_CONVERSATION
+                && let Some(item) = queue.items.get(queue.in_flight)
             {
-                lane.in_flight += 1;
+                queue.in_flight += 1;
                 self.in_flight += 1;
                 return Some((conversation, item.clone()));
             }
@@ -128,26 +128,26 @@ impl Outbox {
         if !error.retryable() {
             return self.settled(now, conversation, client_msg_id, false);
         }
-        let Some(lane) = self.lanes.get_mut(&conversation).filter(|lane| lane.has(client_msg_id)) else {
+        let Some(queue) = self.queues.get_mut(&conversation).filter(|queue| queue.has(client_msg_id)) else {
             return Answered { fate: Fate::Unknown, wake: None };
         };
         self.in_flight = self.in_flight.saturating_sub(1);
-        lane.in_flight = lane.in_flight.saturating_sub(1);
+        queue.in_flight = queue.in_flight.saturating_sub(1);
         let asked = Duration::from_millis(error.retry_after_ms.unsigned_abs());
-        let delay = match lane.flow {
+        let delay = match queue.flow {
             Flow::Refused(delay) => delay.max(asked),
             Flow::Open | Flow::Waiting(_) => asked,
         };
-        lane.flow = Flow::Refused(delay);
-        Answered { fate: Fate::Again, wake: lane.settle(now) }
+        queue.flow = Flow::Refused(delay);
+        Answered { fate: Fate::Again, wake: queue.settle(now) }
     }
 
-    /// A lane's time has come.
+    /// A queue's time has come.
     pub(crate) fn wake(&mut self, now: Instant, conversation: LogId) {
-        if let Some(lane) = self.lanes.get_mut(&conversation)
-            && matches!(lane.flow, Flow::Waiting(until) if until <= now)
+        if let Some(queue) = self.queues.get_mut(&conversation)
+            && matches!(queue.flow, Flow::Waiting(until) if until <= now)
         {
-            lane.flow = Flow::Open;
+            queue.flow = Flow::Open;
             if self.online {
                 self.runnable.push_back(conversation);
             }
@@ -157,23 +157,23 @@ impl Outbox {
     /// How many messages wait for their acknowledgement.
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.lanes.values().map(|lane| lane.items.len()).sum()
+        self.queues.values().map(|queue| queue.items.len()).sum()
     }
 
     fn settled(&mut self, now: Instant, conversation: LogId, client_msg_id: &str, success: bool) -> Answered {
         let unknown = Answered { fate: Fate::Unknown, wake: None };
-        let Some(lane) = self.lanes.get_mut(&conversation) else { return unknown };
-        if lane.take(client_msg_id).is_none() {
+        let Some(queue) = self.queues.get_mut(&conversation) else { return unknown };
+        if queue.take(client_msg_id).is_none() {
             return unknown;
         }
         self.in_flight = self.in_flight.saturating_sub(1);
         if success {
-            lane.refusals = 0;
+            queue.refusals = 0;
         }
-        let wake = lane.settle(now);
-        if lane.items.is_empty() {
-            self.lanes.remove(&conversation);
-        } else if lane.flow == Flow::Open && lane.items.len() > lane.in_flight {
+        let wake = queue.settle(now);
+        if queue.items.is_empty() {
+            self.queues.remove(&conversation);
+        } else if queue.flow == Flow::Open && queue.items.len() > queue.in_flight {
             // What waited for room may go now.
             self.runnable.push_back(conversation);
         }
@@ -181,7 +181,7 @@ impl Outbox {
     }
 }
 
-impl Lane {
+impl ConversationQueue {
     fn has(&self, client_msg_id: &str) -> bool {
         self.items.iter().any(|item| item.client_msg_id == client_msg_id)
     }
@@ -207,7 +207,7 @@ impl Lane {
 
 /// Calls in flight are limited by the server (256 a session); others need some too.
 const MAX_IN_FLIGHT: usize = 128;
-const MAX_IN_FLIGHT_PER_LANE: usize = 64;
+const MAX_IN_FLIGHT_PER_CONVERSATION: usize = 64;
 const MAX_DELAY: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ fn drain(outbox: &mut Outbox) -> Vec<String> {
 }
 
 #[test]
-fn a_refusal_holds_the_lane_until_all_is_answered() {
+fn a_refusal_holds_the_queue_until_all_is_answered() {
     let (mut outbox, now, c) = (Outbox::default(), Instant::now(), conversation(1));
     for n in 0..3 {
         outbox.push(c, item(n));
@@ -95,7 +95,7 @@ proptest! {
         }
         let mut choices = choices.into_iter().chain(std::iter::repeat(0));
         let (mut committed, mut seen) = (Vec::new(), HashSet::new());
-        // The server's lane: after a refusal, only the refused one opens it again.
+        // The server's order: after a refusal, only the refused one opens it again.
         let mut blocked: Option<String> = None;
         let mut wire: VecDeque<String> = VecDeque::new();
         for _ in 0..20_000 {

@@ -1,6 +1,7 @@
 //! Frames over one transport: no task, no policy.
 
 mod h3;
+mod received;
 mod web_socket;
 mod web_transport;
 
@@ -16,6 +17,7 @@ use gogochat_proto::{
 pub(crate) use web_socket::WebSocket;
 pub(crate) use web_transport::WebTransport;
 
+use self::received::Received;
 use crate::{Closed, ConnectError, Transport};
 
 /// Frames both ways over a WebTransport session or a WebSocket.
@@ -36,16 +38,6 @@ pub struct Connection {
 enum Wire {
     WebTransport(Box<WebTransport>),
     WebSocket(Box<WebSocket>),
-}
-
-/// What a transport has brought.
-enum Received {
-    /// Bytes of delimited frames.
-    Bytes(Bytes),
-    /// The same, of the second stream.
-    Low(Bytes),
-    /// One frame, not delimited, that overtook the others.
-    Datagram(Bytes),
 }
 
 impl Connection {

@@ -20,8 +20,8 @@ use tokio_tungstenite::{
 
 use gogochat_proto::{close::CloseCode, limits::MAX_FRAME};
 
-use super::Received;
-use crate::{Closed, ConnectError, Target, dialer::Stream};
+use super::received::Received;
+use crate::{Closed, ConnectError, Target, stream::Stream};
 
 /// An open WebSocket.
 #[derive(Debug)]

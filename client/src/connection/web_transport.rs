@@ -6,8 +6,8 @@ use quinn::{RecvStream, SendStream, VarInt, WriteError};
 use gogochat_proto::close::CloseCode;
 
 use super::{
-    Received,
     h3::{self, Answer, Answers},
+    received::Received,
 };
 use crate::{Closed, ConnectError, Target};
 

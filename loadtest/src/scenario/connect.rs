@@ -15,7 +15,7 @@ use gogochat_proto::close::CloseCode;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
-use super::{Env, idle::ACCOUNTS, per_operation, place, used, wait_while_it_moves};
+use super::{ACCOUNTS, Env, per_operation, place, used, wait_while_it_moves};
 use crate::{
     measure::pace::{self, Watch},
     people, progress,
@@ -57,14 +57,14 @@ impl Connect {
         let bar = progress::bar("connecting", self.sessions);
         let paced = pace::open_loop(self.rate, self.sessions, {
             let (outcome, runtime) = (Arc::clone(&outcome), Handle::current());
-            let (dialer, targets, way) = (env.dialer.clone(), env.targets.clone(), env.way);
+            let (dialer, targets, transports) = (env.dialer.clone(), env.targets.clone(), env.transports);
             move |n| {
                 let token = tokens.get(n as usize % tokens.len()).cloned().unwrap_or_default();
                 let (outcome, bar) = (Arc::clone(&outcome), bar.clone());
                 let (dialer, targets) = (dialer.clone(), targets.clone());
                 runtime.spawn(async move {
                     let opened = async {
-                        let (target, transport) = place(&targets, way, n as usize)?;
+                        let (target, transport) = place(&targets, transports, n as usize)?;
                         let mut connection = dialer.open(target, transport).await?;
                         connection.hello(&token).await?;
                         anyhow::Ok(connection)
@@ -99,7 +99,7 @@ impl Connect {
         let late = pace::late_percent(&paced.lateness);
         Ok(Report {
             scenario: "connect",
-            transport: env.way.name(),
+            transport: env.transports.name(),
             sent: self.sessions,
             acked: opened.len() as u64,
             errors: self.sessions - opened.len() as u64,

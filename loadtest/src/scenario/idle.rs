@@ -7,7 +7,7 @@ use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use gogochat_client::Session;
 
-use super::{Env, used};
+use super::{ACCOUNTS, Env, used};
 use crate::{measure::pace::Watch, measure::server::Server, people, progress, report::Report, tally::Run};
 
 /// Sessions that do nothing.
@@ -69,7 +69,7 @@ impl Idle {
         let broken = sessions.iter().filter(|session| session.is_closed()).count();
         Ok(Report {
             scenario: "idle",
-            transport: env.way.name(),
+            transport: env.transports.name(),
             sent: self.sessions as u64,
             acked: sessions.len() as u64,
             errors: broken as u64,
@@ -96,8 +96,6 @@ async fn settled_rss(server: Option<&Server>) -> Option<f64> {
     Some(last)
 }
 
-/// Several sessions share an account, as devices of one person would.
-pub(super) const ACCOUNTS: usize = 200;
 /// Sessions that are being opened at the same time.
 const OPENING: usize = 32;
 /// Seconds, at most, for memory to settle.

@@ -86,7 +86,7 @@ impl Load {
         let late = pace::late_percent(&paced.lateness);
         let report = Report::from(verdict);
         Ok(Report {
-            transport: env.way.name(),
+            transport: env.transports.name(),
             sent: count,
             errors: report.errors + refused + breaks + dropped,
             per_second: operations as f64 / lasted.max(self.seconds as f64),

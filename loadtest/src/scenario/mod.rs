@@ -17,14 +17,14 @@ use std::{
 use anyhow::Context as _;
 use gogochat_client::{Backoff, Dialer, Options, Target, Transport};
 
-use crate::{cli::Way, measure::server::Server, progress, tally::Seen};
+use crate::{measure::server::Server, progress, tally::Seen, transports::Transports};
 
 /// What a scenario works with.
 pub(crate) struct Env {
     pub(crate) dialer: Dialer,
     /// Where the server is; clients and sessions take them in turn. Not empty.
     pub(crate) targets: Vec<Target>,
-    pub(crate) way: Way,
+    pub(crate) transports: Transports,
     pub(crate) server: Option<Server>,
 }
 
@@ -42,7 +42,7 @@ impl Env {
 
     /// Where the n-th client or session goes, and how.
     fn place(&self, n: usize) -> anyhow::Result<(&Target, Transport)> {
-        place(&self.targets, self.way, n)
+        place(&self.targets, self.transports, n)
     }
 
     /// The server's CPU time so far.
@@ -52,16 +52,16 @@ impl Env {
 }
 
 /// Where the n-th client or session goes, and how: all pairs of a target and a transport come in turn.
-fn place(targets: &[Target], way: Way, n: usize) -> anyhow::Result<(&Target, Transport)> {
-    let ways = way.transports();
-    let transport = ways.get(n % ways.len()).context("no transport")?;
-    let target = targets.get(n / ways.len() % targets.len().max(1)).context("--target URL is needed")?;
+fn place(targets: &[Target], transports: Transports, n: usize) -> anyhow::Result<(&Target, Transport)> {
+    let in_turn = transports.in_turn();
+    let transport = in_turn.get(n % in_turn.len()).context("no transport")?;
+    let target = targets.get(n / in_turn.len() % targets.len().max(1)).context("--target URL is needed")?;
     Ok((target, *transport))
 }
 
 /// A client that keeps all history, notices soon that its edge is gone, and goes to another; every other one is over WebTransport.
 fn watchful(targets: &[Target], n: usize) -> anyhow::Result<Options> {
-    let (target, transport) = place(targets, Way::Mixed, n)?;
+    let (target, transport) = place(targets, Transports::Mixed, n)?;
     Ok(Options {
         others: targets.iter().filter(|other| *other != target).cloned().collect(),
         backfill: true,
@@ -114,4 +114,6 @@ async fn wait_while_it_moves(patience: Duration, progress: impl Fn() -> u64, don
 /// A killed server says nothing: over QUIC only silence tells.
 const PATIENCE: Duration = Duration::from_millis(700);
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Several sessions share an account, as devices of one person would.
+const ACCOUNTS: usize = 200;
 const POLL: Duration = Duration::from_millis(20);

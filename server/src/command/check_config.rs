@@ -8,7 +8,10 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 
-use crate::config::{Config, Given, Problem, Role, Runner, Service, Sources};
+use crate::{
+    check,
+    config::{Config, Problem, Role, Runner, Service, Sources},
+};
 
 /// Reads a configuration, with the environment, as `serve` would.
 #[derive(Debug, Args)]
@@ -67,7 +70,7 @@ impl CheckConfig {
 /// All mistakes: each with its place, the key, and what to do.
 pub(super) fn load(sources: &Sources<'_>, runner: Option<&Runner>) -> anyhow::Result<(Config, Vec<Problem>)> {
     let source = |file: &Path| format!("{}: ", file.display());
-    Given::read(sources).check(runner).map_err(|problems| {
+    check::accept(&sources.read(), runner).map_err(|problems| {
         let list = problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();
         let file = sources.file.map(source).unwrap_or_default();
         anyhow!("{file}{} to mend:{list}", problems.len())

@@ -1,9 +1,10 @@
 //! The environment: `GOGOCHAT__EDGE__LISTEN` is the key `edge.listen`, and what is nearly so is named.
 
+use toml_edit::Value;
+
 use super::{
-    file::{unknown, value},
     given::Given,
-    known::Known,
+    known::{Known, unknown},
 };
 
 /// A variable as it was given.
@@ -52,6 +53,12 @@ pub(super) fn read(variables: Vec<Variable>, known: &Known, given: &mut Given) {
 /// The variable that names a key.
 fn variable(key: &str) -> String {
     format!("{PREFIX}_{}", key.to_uppercase().replace('.', "__"))
+}
+
+/// A variable's value in TOML's form; text needs no quotes.
+fn value(text: &str, is_text: bool) -> Value {
+    let parsed = text.trim().parse::<Value>().ok();
+    parsed.filter(|value| value.is_str() || !is_text).unwrap_or_else(|| Value::from(text))
 }
 
 /// Variables that are no keys: of other commands, of scripts and tests, and what Kubernetes tells of a service that is named gogochat

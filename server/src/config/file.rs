@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
-use toml_edit::{ImDocument, Item, Value};
+use toml_edit::{ImDocument, Item};
 
-use super::{given::Given, known::Known};
+use super::{
+    given::Given,
+    known::{Known, unknown},
+};
 
 /// Takes in the keys of a TOML text. `file`: its name, for messages.
 pub(super) fn read(file: &Path, text: &str, known: &Known, given: &mut Given) {
@@ -55,19 +58,4 @@ fn entries(document: &ImDocument<&str>, known: &Known) -> Vec<(String, usize, It
     }
     entries.sort_by_key(|(_, at, _)| *at);
     entries
-}
-
-/// Says that there is no such key, and which may have been meant.
-pub(super) fn unknown<T: AsRef<str>>(nearest: &[T]) -> String {
-    let nearest: Vec<_> = nearest.iter().map(AsRef::as_ref).collect();
-    match nearest.is_empty() {
-        true => "there is no such key: docs/gogochat.example.toml has every one".to_owned(),
-        false => format!("there is no such key: did you mean {}?", nearest.join(" or ")),
-    }
-}
-
-/// A variable's value in TOML's form; text needs no quotes.
-pub(super) fn value(text: &str, is_text: bool) -> Value {
-    let parsed = text.trim().parse::<Value>().ok();
-    parsed.filter(|value| value.is_str() || !is_text).unwrap_or_else(|| Value::from(text))
 }

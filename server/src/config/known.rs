@@ -96,6 +96,15 @@ pub(super) fn config<'a>(
     Config::deserialize(Value::InlineTable(whole).into_deserializer())
 }
 
+/// Says that there is no such key, and which may have been meant.
+pub(super) fn unknown<T: AsRef<str>>(nearest: &[T]) -> String {
+    let nearest: Vec<_> = nearest.iter().map(AsRef::as_ref).collect();
+    match nearest.is_empty() {
+        true => "there is no such key: docs/gogochat.example.toml has every one".to_owned(),
+        false => format!("there is no such key: did you mean {}?", nearest.join(" or ")),
+    }
+}
+
 /// What a key with this default wants, and whether the value is of that kind at least.
 fn wanted(default: &Json, value: &Value) -> (String, bool) {
     match default {

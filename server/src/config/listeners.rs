@@ -6,9 +6,9 @@ use super::{Config, Role};
 
 /// Two listeners at one address.
 #[derive(Debug)]
-pub(super) struct Clash {
+pub(crate) struct Clash {
     /// The key of the second.
-    pub(super) key: &'static str,
+    pub(crate) key: &'static str,
     address: SocketAddr,
     first: (&'static str, SocketAddr),
 }
@@ -22,7 +22,7 @@ impl fmt::Display for Clash {
 }
 
 /// Each listener at whose address there is one before it.
-pub(super) fn clashes(config: &Config) -> Vec<Clash> {
+pub(crate) fn clashes(config: &Config) -> Vec<Clash> {
     let listeners = all(config);
     let clashes = listeners.iter().enumerate().filter_map(|(at, (key, address))| {
         let first = listeners.iter().take(at).find(|(_, first)| is_shared(*address, *first))?;

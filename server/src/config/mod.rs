@@ -1,10 +1,12 @@
-//! The configuration: one struct, each key documented, from defaults, a TOML file, the environment and flags, in this order.
+//! The configuration: one struct, each key documented.
 //!
-//! The environment names a key by its path: `GOGOCHAT__EDGE__LISTEN='["[::]:443"]'`. Tests hold docs/gogochat.example.toml and these
-//! structures together.
+//! A value comes from the defaults, a TOML file, the environment or a flag; the later goes over the
+//! earlier. The environment names a key by its path: `GOGOCHAT__EDGE__LISTEN='["[::]:443"]'`. Tests
+//! hold docs/gogochat.example.toml and these structures together.
 //!
-//! [`Given`] reads and checks: `file`, `environment` and `env_file` take in what was given, `known` says which keys there are, `check` looks at what
-//! the values mean, and `runner` at who may read the files.
+//! [`Sources`] reads (`file`, `environment`, `env_file`), [`Given`] is what it has read, `known` says
+//! which keys there are, and `runner` who may read the files. What values mean is looked at in
+//! [`crate::check`].
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +16,6 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-mod check;
 mod env_file;
 mod environment;
 mod file;
@@ -23,10 +24,12 @@ mod known;
 pub(crate) mod listeners;
 mod problem;
 mod runner;
+mod sources;
 
-pub(crate) use given::{Given, Sources};
-pub(crate) use problem::Problem;
+pub(crate) use given::Given;
+pub(crate) use problem::{Problem, Problems};
 pub(crate) use runner::Runner;
+pub(crate) use sources::Sources;
 
 /// Everything that an operator may set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -26,31 +26,31 @@ impl fmt::Display for Problem {
 
 /// What was found so far, for the user who will run the server.
 #[derive(Debug, Default)]
-pub(super) struct Problems {
+pub(crate) struct Problems {
     /// `None`: the user of this process.
-    pub(super) runner: Option<Runner>,
-    pub(super) found: Vec<Problem>,
+    pub(crate) runner: Option<Runner>,
+    pub(crate) found: Vec<Problem>,
 }
 
 impl Problems {
-    pub(super) fn add(&mut self, key: impl Into<Cow<'static, str>>, advice: impl Into<String>) {
+    pub(crate) fn add(&mut self, key: impl Into<Cow<'static, str>>, advice: impl Into<String>) {
         self.found.push(Problem { place: None, key: key.into(), advice: advice.into() });
     }
 
     /// Takes over an error whose message may begin with the key at fault, which may be another than `key`.
-    pub(super) fn said(&mut self, key: &'static str, message: &str) {
+    pub(crate) fn said(&mut self, key: &'static str, message: &str) {
         let keys = [key, "edge.certificate", "edge.key", "cluster.ca", "cluster.certificate", "cluster.key", "node"];
         let found = keys.into_iter().find_map(|key| Some((key, message.strip_prefix(key)?)));
         let (key, rest) = found.unwrap_or((key, message));
         self.add(key, rest.trim_start_matches([':', ' ']));
     }
 
-    pub(super) fn has(&self, keys: &[&str]) -> bool {
+    pub(crate) fn has(&self, keys: &[&str]) -> bool {
         self.found.iter().any(|problem| keys.contains(&&*problem.key))
     }
 
     /// The file has to be given and readable.
-    pub(super) fn file(&mut self, key: &'static str, path: &Path, what: &str) {
+    pub(crate) fn file(&mut self, key: &'static str, path: &Path, what: &str) {
         if path.as_os_str().is_empty() {
             self.add(key, format!("missing: give {what}"));
         } else if let Err(error) = fs::read(path) {
@@ -61,14 +61,14 @@ impl Problems {
     }
 
     /// The user who will run the server has to be able to read a file that is there.
-    pub(super) fn readable(&mut self, key: &'static str, path: &Path) {
+    pub(crate) fn readable(&mut self, key: &'static str, path: &Path) {
         if let Some(Err(refusal)) = self.runner.as_ref().map(|runner| runner.reads(path)) {
             self.add(key, refusal);
         }
     }
 
     /// Each has to be an address or a network.
-    pub(super) fn networks(&mut self, key: &'static str, networks: &[String]) {
+    pub(crate) fn networks(&mut self, key: &'static str, networks: &[String]) {
         for error in networks.iter().filter_map(|network| network.parse::<Network>().err()) {
             self.add(key, error.to_string());
         }

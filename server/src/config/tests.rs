@@ -2,8 +2,11 @@
 
 use std::{borrow::Cow, fs::Permissions, os::unix::fs::PermissionsExt as _};
 
-use super::{check::advice, known::Known, *};
-use crate::issue::{self, Order};
+use super::{known::Known, *};
+use crate::{
+    check::{accept, advice},
+    issue::{self, Order},
+};
 
 const EXAMPLE: &str = include_str!("../../../docs/gogochat.example.toml");
 
@@ -24,7 +27,7 @@ fn from_toml(text: &str) -> Config {
 }
 
 fn check(config: &Config) -> Vec<Problem> {
-    super::check::check(config, None)
+    crate::check::check(config, None)
 }
 
 #[test]
@@ -122,7 +125,7 @@ fn what_is_not_toml_is_said_with_its_line_and_without_its_text() {
 fn a_mistake_is_said_once() {
     let dir = tempfile::tempdir().unwrap();
     let said = |text: &str| {
-        let problems = given(text).check(None).unwrap_err();
+        let problems = accept(&given(text), None).unwrap_err();
         problems.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let found = said(&least(dir.path()).replace("edge.certificate", "edge.certficate"));
@@ -433,7 +436,7 @@ fn every_file_has_to_be_readable_for_the_user_who_will_run_the_server() {
         dir.path()
     ));
     assert_eq!(check(&config), []);
-    let found = super::check::check(&config, Some(&nobody));
+    let found = crate::check::check(&config, Some(&nobody));
     let keys: Vec<_> = found.iter().map(|problem| &*problem.key).collect();
     assert_eq!(keys, ["edge.certificate", "edge.key", "core.store", "core.store", "core.redis_ca", "data"]);
     assert!(found.iter().all(|problem| problem.advice.contains("the user nobody cannot")), "{found:?}");

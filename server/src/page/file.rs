@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use rust_embed::RustEmbed;
 
-use super::hex;
+use crate::hex::hex;
 
 /// A release build embeds the folder. A debug build reads it at each look-up.
 #[derive(RustEmbed)]

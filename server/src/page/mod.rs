@@ -112,11 +112,6 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// `Cache-Control` of a file whose name changes with its content: good for a year without asking.
 const FOREVER: &str = "public, max-age=31536000, immutable";
 /// `Cache-Control` of all else: ask each time, by ETag.

@@ -12,7 +12,7 @@ use prost::Message;
 use tokio::time::Instant;
 
 use super::{
-    super::{Update, calls::Purpose, log::Log},
+    super::{calls::Purpose, log::Log, update::Update},
     Output, RETRY, Replica, Timer,
 };
 

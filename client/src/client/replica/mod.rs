@@ -20,11 +20,12 @@ use prost::Message;
 use tokio::time::Instant;
 
 use super::{
-    Cursors, Update,
     calls::{Asked, Calls, Purpose},
     log::Log,
     marks::Marks,
+    options::Cursors,
     outbox::Outbox,
+    update::Update,
 };
 use crate::{CallError, Closed};
 
@@ -84,7 +85,8 @@ pub(crate) struct Replica {
 
 #[derive(Debug)]
 enum Timer {
-    Lane(LogId),
+    /// A conversation's queue may go on.
+    Wake(LogId),
     Page(LogId),
     Sync,
     Again(Asked),
@@ -217,7 +219,7 @@ impl Replica {
     pub(crate) fn tick(&mut self, now: Instant) {
         while let Some(entry) = self.timers.first_entry().filter(|entry| entry.key().0 <= now) {
             match entry.remove() {
-                Timer::Lane(conversation) => self.outbox.wake(now, conversation),
+                Timer::Wake(conversation) => self.outbox.wake(now, conversation),
                 Timer::Page(id) => {
                     if let Some(log) = self.logs.get_mut(&id) {
                         log.fetching = false;

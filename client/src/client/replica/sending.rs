@@ -13,9 +13,9 @@ use tokio::time::Instant;
 
 use super::{
     super::{
-        Update,
         calls::{Asked, Purpose},
         outbox::{Fate, Item},
+        update::Update,
     },
     Output, Replica, Timer,
 };
@@ -34,7 +34,7 @@ impl Replica {
     }
 
     /// Makes a call of the application's. Off line it fails at once. One that carries a client_msg_id is repeated when it is refused for
-    /// now: until it comes again, the server holds back what follows it in its lane.
+    /// now: until it comes again, the server holds back what follows it in the conversation.
     pub(crate) fn call(
         &mut self,
         now: Instant,
@@ -97,7 +97,7 @@ impl Replica {
             Err(error) => self.outbox.refused(now, conversation, &client_msg_id, error),
         };
         if let Some(at) = answered.wake {
-            self.timer(at, Timer::Lane(conversation));
+            self.timer(at, Timer::Wake(conversation));
         }
         if answered.fate == Fate::Settled {
             self.update(Update::Sent { conversation_id: conversation.to_string(), client_msg_id, outcome });

@@ -6,7 +6,7 @@ use gogochat_proto::{error::ErrorCode, ids::LogId, limits::MAX_KNOWN, v1};
 use tokio::time::Instant;
 
 use super::{
-    super::{Update, calls::Purpose, log::Log},
+    super::{calls::Purpose, log::Log, update::Update},
     RETRY, Replica, Timer,
 };
 

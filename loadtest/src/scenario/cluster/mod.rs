@@ -26,12 +26,12 @@ use self::{
 };
 use super::{truth::settle, watchful};
 use crate::{
-    cli::Way,
     measure::pace::{self, Watch},
     people::{self, Crew},
     progress,
     report::Report,
     tally::{Planned, Room, Run, Seen},
+    transports::Transports,
 };
 
 /// Members of a cluster are killed (SIGKILL) and stopped (SIGTERM) by turns, and started again.
@@ -214,7 +214,7 @@ impl ClusterLoad {
         let report = outcome.report(planned.len());
         Ok(Report {
             scenario,
-            transport: Way::Mixed.name(),
+            transport: Transports::Mixed.name(),
             errors: report.errors + dropped.load(Ordering::Relaxed),
             per_second,
             late_percent: late,

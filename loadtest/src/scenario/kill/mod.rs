@@ -17,12 +17,12 @@ use tokio_util::sync::CancellationToken;
 use self::servers::Servers;
 use super::{truth::settle, watchful};
 use crate::{
-    cli::Way,
     measure::pace::Watch,
     people::{self, Crew},
     progress,
     report::Report,
     tally::{Planned, Room, Run, Seen},
+    transports::Transports,
 };
 
 /// A server that is killed (SIGKILL) and started again while clients send.
@@ -105,7 +105,7 @@ impl Kill {
         let per_second = outcome.verdict.acked as f64 / lasted.as_secs_f64();
         Ok(Report {
             scenario: "kill",
-            transport: Way::Mixed.name(),
+            transport: Transports::Mixed.name(),
             per_second,
             driver_cpu_cores: kept.cores,
             rounds: self.rounds,

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use gogochat_proto::{close::CloseCode, v1};
 use tokio::time::timeout;
 
-use super::Path;
+use super::options::Path;
 use crate::{Account, Closed, ConnectError, Connection, Dialer, RestError, Target, Transport, session::HELLO_PATIENCE};
 
 /// What connecting takes.
 #[derive(Clone)]
-pub(super) struct Dialler {
+pub(super) struct SessionDialer {
     pub(super) dialer: Dialer,
     pub(super) account: Arc<Account>,
     pub(super) target: Target,
@@ -30,10 +30,13 @@ pub(super) enum Failure {
     Ended(Closed),
 }
 
-/// A connection on which Hello was answered, and the answer.
-pub(super) type Opened = (Connection, v1::Welcome);
+/// A session that stands: Hello was answered.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) welcome: v1::Welcome,
+}
 
-impl Dialler {
+impl SessionDialer {
     /// The next address: this one took no session.
     pub(super) fn turn(&mut self) {
         if let Some(next) = self.others.pop_front() {
@@ -77,7 +80,7 @@ impl Dialler {
         let welcome = timeout(HELLO_PATIENCE, connection.hello_again(token, self.ticket.clone()))
             .await
             .map_err(|_| ConnectError::TimedOut)??;
-        Ok((connection, welcome))
+        Ok(Opened { connection, welcome })
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, absolute};
 
 use rustix::fs::{Access, access};
 
-use crate::config::{Config, problem::Problems};
+use crate::config::{Config, Problems};
 
 /// `data`, where it is used, and folders that other keys name.
 pub(super) fn check(config: &Config, problems: &mut Problems) {

@@ -4,14 +4,14 @@ use super::*;
 
 /// An edge attached to core-1, and other edges, under a clock of its own.
 struct Sim {
-    detour: Detour,
+    failover: State,
     now: Instant,
     others: Vec<EdgeNode>,
 }
 
 impl Sim {
     fn new(others: Vec<EdgeNode>) -> Self {
-        Self { detour: Detour { is_ready: true, ..Detour::default() }, now: Instant::now(), others }
+        Self { failover: State { is_ready: true, ..State::default() }, now: Instant::now(), others }
     }
 
     /// For so many seconds `away` is out of reach: in which of them clients were sent away, and where to.
@@ -22,13 +22,13 @@ impl Sim {
         (1..=seconds)
             .filter_map(|second| {
                 self.now += Duration::from_secs(1);
-                Some((second, self.detour.tick(&reach, &self.others, 0.5, self.now)?))
+                Some((second, self.failover.tick(&reach, &self.others, 0.5, self.now)?))
             })
             .collect()
     }
 
     fn says(&self) -> (bool, String) {
-        match self.detour.ready() {
+        match self.failover.ready() {
             Ok(said) => (true, said.unwrap_or_default()),
             Err(said) => (false, said),
         }

@@ -8,9 +8,9 @@ use gogochat_storage::{
     tls, userinfo,
 };
 
-use super::has_port;
+use super::address::has_port;
 use crate::{
-    config::{BusKind, Config, Core, PresenceKind, problem::Problems},
+    config::{BusKind, Config, Core, PresenceKind, Problems},
     settings,
 };
 

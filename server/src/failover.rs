@@ -1,5 +1,7 @@
-//! What an edge does while it cannot reach a core that another edge reaches: nothing of what that core commits comes here of itself, and what it answers does not
-//! come at all. So new clients had better begin elsewhere, and in the end those that are here go there.
+//! What an edge does while it cannot reach a core that other edges reach.
+//!
+//! Nothing of what that core commits comes here by itself, and its answers do not come at all. So new
+//! clients should begin at other edges, and in the end those that are here are sent there.
 
 use std::{
     sync::Arc,
@@ -17,9 +19,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::edges::authority;
 
-/// The state of an edge towards the cores.
+/// The failover of this edge's clients, kept up to date by a task. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Failover(Arc<Mutex<State>>);
+
+/// What the edge can reach, and what it has done about it.
 #[derive(Debug, Default)]
-pub(crate) struct Detour {
+struct State {
     /// The cores that are up and out of reach, by name.
     missed: Vec<String>,
     /// Those of which the log has said so.
@@ -28,35 +34,32 @@ pub(crate) struct Detour {
     since: Option<Instant>,
     /// When others were known to do so last.
     last: Option<Instant>,
-    /// Beyond `SEND_AWAY`: edges in the same plight do not all act at one moment.
+    /// Beyond `SEND_AWAY`: edges in the same situation do not all act at one moment.
     jitter: Duration,
     /// When clients were sent away last.
     sent_away: Option<Instant>,
     is_ready: bool,
 }
 
-/// A detour that is kept up to date.
-#[derive(Debug, Clone)]
-pub(crate) struct Watched(Arc<Mutex<Detour>>);
-
-impl Detour {
-    /// Follows what an edge reaches, and what the others do, until `stop`; sends its clients to others when it comes to that.
+impl Failover {
+    /// Follows what this edge reaches and what the other edges do, until `stop`. Sends clients to the
+    /// others when it comes to that.
     pub(crate) fn watch(
         node: &str,
         edge: Handle,
         edges: watch::Receiver<Vec<EdgeNode>>,
         stop: &CancellationToken,
         tasks: &TaskTracker,
-    ) -> Watched {
-        let watched = Watched(Arc::new(Mutex::new(Self { is_ready: true, ..Self::default() })));
-        let (detour, node) = (watched.0.clone(), node.to_owned());
+    ) -> Self {
+        let failover = Self(Arc::new(Mutex::new(State { is_ready: true, ..State::default() })));
+        let (state, node) = (failover.0.clone(), node.to_owned());
         let following = async move {
             let mut ticks = interval(EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
                 let others: Vec<_> = edges.borrow().iter().filter(|edge| edge.name != node).cloned().collect();
-                let targets = detour.lock().tick(&edge.reach(), &others, rand::random(), Instant::now());
+                let targets = state.lock().tick(&edge.reach(), &others, rand::random(), Instant::now());
                 if let Some(targets) = targets {
                     tracing::warn!(
                         sessions = edge.sessions(),
@@ -68,13 +71,24 @@ impl Detour {
             }
         };
         tasks.spawn(stop.clone().run_until_cancelled_owned(following));
-        watched
+        failover
     }
 
-    /// Looks at what is within reach, here and at the other edges. `Some`: all clients are to go to these. `random`: 0 to 1.
+    /// Whether new clients may come here. `Ok(Some)`: what is amiss all the same.
+    ///
+    /// # Errors
+    /// Which cores are out of reach, where others reach them.
+    pub(crate) fn ready(&self) -> Result<Option<String>, String> {
+        self.0.lock().ready()
+    }
+}
+
+impl State {
+    /// Looks at what is within reach, here and at the other edges. `Some`: all clients are to go to
+    /// these. `random`: 0 to 1.
     fn tick(&mut self, reach: &Reach, others: &[EdgeNode], random: f64, now: Instant) -> Option<Vec<String>> {
         let missed: Vec<_> = reach.away.iter().filter(|core| core.lives).map(|core| core.name.clone()).collect();
-        self.say(reach);
+        self.log(reach);
         self.missed = missed;
         if self.missed.is_empty() {
             *self = Self { is_ready: true, said: std::mem::take(&mut self.said), ..Self::default() };
@@ -83,7 +97,8 @@ impl Detour {
         let reaches_all =
             |edge: &&EdgeNode| reach.attached.iter().chain(&self.missed).all(|core| edge.cores.contains(core));
         let better: Vec<_> = others.iter().filter(reaches_all).collect();
-        // Where more edges are cut off than are not, those could not take the clients of all: each is as good as any. So it is where nobody reaches the core.
+        // If most edges are cut off, the others could not take the clients of all: each edge is as
+        // good as any. The same holds if nobody reaches the core.
         if better.len() > others.len() - better.len() {
             self.last = Some(now);
         } else if self.last.is_none_or(|last| now.saturating_duration_since(last) >= FLEETING) {
@@ -106,8 +121,9 @@ impl Detour {
         Some(targets)
     }
 
-    /// What lasts. One that has just died is still taken to be up, and one that has just been found is about to be attached to.
-    fn say(&mut self, reach: &Reach) {
+    /// Logs what lasts. A core that has just died is still taken to be up, and one that has just been
+    /// found is about to be attached to.
+    fn log(&mut self, reach: &Reach) {
         let lasting = reach.away.iter().filter(|core| core.lives && core.away >= NOTICED);
         let lasting: Vec<_> = lasting.map(|core| core.name.clone()).collect();
         if lasting == self.said {
@@ -133,16 +149,6 @@ impl Detour {
     }
 }
 
-impl Watched {
-    /// Whether new clients may come here. `Ok(Some)`: what is amiss all the same.
-    ///
-    /// # Errors
-    /// Which cores are out of reach, where others reach them.
-    pub(crate) fn ready(&self) -> Result<Option<String>, String> {
-        self.0.lock().ready()
-    }
-}
-
 const EVERY: Duration = Duration::from_secs(1);
 /// Longer than a core that has died is still taken to be up.
 const NOTICED: Duration = Duration::from_secs(10);
@@ -156,5 +162,5 @@ const FLEETING: Duration = Duration::from_secs(5);
 const WITHIN: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
-#[path = "detour_tests.rs"]
+#[path = "failover_tests.rs"]
 mod tests;

@@ -1,14 +1,41 @@
-//! What `check-config` and every start look at, beyond types: each problem names the key and says what to do.
+//! What `check-config` and every start look at, beyond names and types: each problem names the key and says what to do.
 
-use super::{
-    Config, DiscoveryKind, Role, Service, listeners,
-    problem::{Problem, Problems},
-    runner::Runner,
-};
-use crate::{certificate::Reloadable, identity::Identity, telemetry};
-
+mod address;
 mod folders;
 mod services;
+
+use self::address::has_port;
+use crate::{
+    certificate::Reloadable,
+    config::{Config, DiscoveryKind, Given, Problem, Problems, Role, Runner, Service, listeners},
+    edges,
+    identity::Identity,
+    telemetry,
+};
+
+/// The configuration that was given, and what is worth saying of it.
+///
+/// # Errors
+/// All mistakes. `runner`: who will run the server; `None`: the user of this process.
+pub(crate) fn accept(given: &Given, runner: Option<&Runner>) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+    let config = given.config();
+    let mut problems = given.problems.clone();
+    if let (Some(file), Some(runner)) = (&given.file, runner)
+        && let Err(refusal) = runner.reads(file)
+    {
+        problems.push(Problem { place: Some(Given::FILE.to_owned()), key: "".into(), advice: refusal });
+    }
+    // What hangs on a key that is not known to be right would be guessed at.
+    if !given.is_unread && !DECISIVE.iter().any(|key| given.is_suspect(key)) {
+        let found = check(&config, runner).into_iter().filter(|problem| !given.is_suspect(&problem.key));
+        problems.extend(found.map(|problem| given.placed(problem)));
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let advice = advice(&config).into_iter().map(|problem| given.placed(problem));
+    Ok((config, advice.chain(given.advice.iter().cloned()).collect()))
+}
 
 /// Everything that is wrong with a configuration for `serve`. `runner`: who will run it; `None`: the user of this process.
 pub(crate) fn check(config: &Config, runner: Option<&Runner>) -> Vec<Problem> {
@@ -77,7 +104,7 @@ fn edge(config: &Config, problems: &mut Problems) {
         problems.add("edge.sessions", format!("{} is out of range: give 1 to {MAX_SESSIONS}", config.edge.sessions));
     }
     let public = &config.edge.public;
-    if !public.is_empty() && crate::edges::authority(public).is_none() {
+    if !public.is_empty() && edges::authority(public).is_none() {
         problems.add(
             "edge.public",
             "write https, host and port alone, as \"https://edge-2.example.org:443\", or leave it empty",
@@ -167,9 +194,7 @@ fn cluster(config: &Config, problems: &mut Problems) {
     }
 }
 
-fn has_port(address: &str) -> bool {
-    address.parse::<http::uri::Authority>().is_ok_and(|address| address.port_u16().is_some_and(|port| port > 0))
-}
-
 /// When a core is lost, all of its sessions move at once: as many as may wait for another core's stream.
 const MAX_SESSIONS: usize = 1_000_000;
+/// Keys that say which others count.
+const DECISIVE: [&str; 5] = ["roles", "core.services", "core.bus", "core.presence", "cluster.discovery"];

@@ -1,0 +1,13 @@
+//! What a transport has brought.
+
+use bytes::Bytes;
+
+/// Bytes of frames, by the way that they came.
+pub(super) enum Received {
+    /// Bytes of delimited frames.
+    Bytes(Bytes),
+    /// The same, of the second stream.
+    Low(Bytes),
+    /// One frame, not delimited, that overtook the others.
+    Datagram(Bytes),
+}
