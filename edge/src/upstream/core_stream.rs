@@ -1,7 +1,10 @@
-//! One core: an Attach stream for what must stay in order, unary calls for the rest.
+//! One core: whether it is there, what waits for it, and its answers to unary calls.
+//!
+//! `attach` keeps the Attach stream, which takes what waits here.
+
+mod attach;
 
 use std::{
-    future::Future,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -10,49 +13,17 @@ use std::{
 };
 
 use gogochat_proto::{
-    node::{self, core_item, edge_item, node_service_client::NodeServiceClient},
+    node::{self, edge_item, node_service_client::NodeServiceClient},
     service::Service as Part,
 };
 use parking_lot::Mutex;
-use rand::RngExt as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     core_link::{Core, NodeService},
-    outbox::{Batch, Offered, Outbox, Sent, State},
+    core_queue::{CoreQueue, Offered, Sent},
 };
-use crate::{clock::now_ms, metrics as names};
-
-/// Takes what the cores send.
-pub(crate) trait Downstream: Send + Sync + 'static {
-    /// What a core has to know first on a new stream.
-    type Announcement: Announcement;
-
-    /// A stream was opened: what this core has to know first.
-    fn attached(&self, core: &Arc<CoreStream>) -> Self::Announcement;
-    /// The core sent an item, on the stream of this number.
-    fn item(&self, item: core_item::Item, core: &Arc<CoreStream>, stream: u64) -> impl Future<Output = ()> + Send;
-    /// The stream has ended: what was sent on it may or may not have been seen.
-    fn detached(&self, core: &Arc<CoreStream>, stream: u64, end: StreamEnd);
-    /// The core goes away: its sessions move to others.
-    fn leaving(&self, core: &Arc<CoreStream>);
-}
-
-/// How a stream to a core has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StreamEnd {
-    /// In good order: before that the core sent everything that it has committed.
-    InOrder,
-    /// Any other end. The core may have committed what it did not send.
-    Lost,
-}
-
-/// What a core has to know first on a new stream, sent bit by bit as the stream takes it.
-pub(crate) trait Announcement: Send {
-    /// Sends the next bit. `false`: there is no more.
-    fn send_next(&mut self) -> bool;
-}
 
 /// One core.
 #[derive(Debug)]
@@ -65,7 +36,7 @@ pub(crate) struct CoreStream {
     hello: node::EdgeHello,
     /// See [`crate::Limits::core_queue`].
     core_queue: usize,
-    outbox: Mutex<Outbox>,
+    queue: Mutex<CoreQueue>,
     /// Something waits for the stream.
     filled: Notify,
     /// The stream took something.
@@ -134,7 +105,7 @@ impl CoreStream {
             node,
             hello,
             core_queue,
-            outbox: Mutex::default(),
+            queue: Mutex::default(),
             filled: Notify::new(),
             drained: Notify::new(),
             changed: Notify::new(),
@@ -148,12 +119,12 @@ impl CoreStream {
 
     /// Whether a stream to the core is open.
     pub(crate) fn is_attached(&self) -> bool {
-        self.outbox.lock().is_attached()
+        self.queue.lock().is_attached()
     }
 
     /// Whether it is attached and takes what it is sent.
     pub(crate) fn takes(&self) -> bool {
-        self.outbox.lock().takes()
+        self.queue.lock().takes()
     }
 
     /// Whether sessions may begin there.
@@ -232,7 +203,7 @@ impl CoreStream {
     /// A core that takes so little that the queue is full is let go: the next stream begins with a short
     /// announcement. `false`: no core is attached, it is let go, or it has sent everything.
     pub(crate) fn send(&self, item: edge_item::Item) -> bool {
-        let sent = self.outbox.lock().send(item, self.core_queue);
+        let sent = self.queue.lock().send(item, self.core_queue);
         match sent {
             Sent::Queued => self.filled.notify_one(),
             Sent::Overrun => self.changed.notify_waiters(),
@@ -260,12 +231,12 @@ impl CoreStream {
     }
 
     fn has_little(&self) -> bool {
-        self.outbox.lock().len() < SLICE.min(self.core_queue / 2)
+        self.queue.lock().len() < SLICE.min(self.core_queue / 2)
     }
 
     /// Queues an item that is dropped when there is no room.
     pub(crate) fn offer(&self, item: edge_item::Item) {
-        if self.outbox.lock().offer(item) {
+        if self.queue.lock().offer(item) {
             self.filled.notify_one();
         }
     }
@@ -280,7 +251,7 @@ impl CoreStream {
         let mut deadline = std::pin::pin!(deadline);
         loop {
             let drained = self.drained.notified();
-            let offered = self.outbox.lock().command(command, stream);
+            let offered = self.queue.lock().command(command, stream);
             command = match offered {
                 Offered::Queued => {
                     self.filled.notify_one();
@@ -295,167 +266,6 @@ impl CoreStream {
             }
         }
     }
-
-    /// Keeps a stream to the core until `stop`, or until it has ended and the core is retired.
-    pub(crate) async fn run(self: Arc<Self>, downstream: Arc<impl Downstream>, stop: CancellationToken) {
-        let mut failures = 0_u32;
-        while !stop.is_cancelled() {
-            let attaching = self.attach(&*downstream);
-            let result = stop.run_until_cancelled(attaching).await;
-            let in_order = matches!(result, Some(Ok(()))) && self.has_said_all();
-            let end = if in_order { StreamEnd::InOrder } else { StreamEnd::Lost };
-            if let Some(stream) = self.detach() {
-                downstream.detached(&self, stream, end);
-                failures = 0;
-            }
-            let Some(result) = result else { return };
-            if self.retired.is_cancelled() {
-                return;
-            }
-            // The first of a row, and then each 16th: half a minute apart.
-            if failures.is_multiple_of(16) {
-                let error = result.err().map(|status| reason(&status));
-                tracing::warn!(core = self.node.name, error, "a core is not attached (tried again)");
-            }
-            // Up to 100 ms, 200 ms, ... 2 s.
-            let most = (100_u64 << failures.min(5)).min(2_000);
-            failures += 1;
-            let pause = Duration::from_millis(rand::rng().random_range(most / 2..=most));
-            let pause = self.retired.run_until_cancelled(tokio::time::sleep(pause));
-            if !matches!(stop.run_until_cancelled(pause).await, Some(Some(()))) {
-                return;
-            }
-        }
-    }
-
-    async fn attach(self: &Arc<Self>, downstream: &impl Downstream) -> Result<(), tonic::Status> {
-        let stream = {
-            let mut outbox = self.outbox.lock();
-            let hello = node::EdgeHello { clock_ms: now_ms(), ..self.hello.clone() };
-            let stream = self.after(outbox.stream());
-            outbox.begin(stream, Some(edge_item::Item::Hello(hello)));
-            stream
-        };
-        let upstream = self.clone();
-        let batches = futures_util::stream::unfold(upstream, move |upstream| async move {
-            let batch = upstream.next_batch(stream).await?;
-            Some((batch, upstream))
-        });
-        let mut batches = {
-            let mut client = self.client.clone();
-            let attaching = client.attach(batches);
-            tokio::time::timeout(ATTACH_TIMEOUT, attaching)
-                .await
-                .map_err(|_| tonic::Status::deadline_exceeded("the core did not answer"))??
-                .into_inner()
-        };
-        // From here on what is sent is kept for this stream, and what was there before is announced.
-        // What comes between is in both, which does no harm.
-        self.leaving.store(self.retired.is_cancelled(), Ordering::Relaxed);
-        self.outbox.lock().open();
-        *self.away.lock() = None;
-        let mut announcement = Some(downstream.attached(self));
-        self.changed.notify_waiters();
-        self.any_changed.notify_waiters();
-        metrics::gauge!(names::ATTACHED).increment(1.0);
-        tracing::info!(core = self.node.name, "attached to a core");
-        loop {
-            let (changed, drained) = (self.changed.notified(), self.drained.notified());
-            if self.outbox.lock().state() == State::Overrun {
-                return Err(tonic::Status::resource_exhausted("the core takes nothing"));
-            }
-            while announcement.is_some() && self.has_little() {
-                announcement = announcement.take_if(|announcement| announcement.send_next());
-            }
-            let batch = tokio::select! {
-                batch = batches.message() => batch?,
-                () = changed => continue,
-                () = drained, if announcement.is_some() => continue,
-            };
-            let Some(batch) = batch else { return Ok(()) };
-            for item in batch.items.into_iter().filter_map(|item| item.item) {
-                if matches!(item, core_item::Item::DrainMs(_)) {
-                    self.leave();
-                    downstream.leaving(self);
-                }
-                if matches!(item, core_item::Item::Drained(_)) {
-                    self.drained(announcement.take().is_none());
-                }
-                downstream.item(item, self, stream).await;
-            }
-        }
-    }
-
-    /// Whether this side has ended behind all that concerns the core.
-    fn has_said_all(&self) -> bool {
-        self.outbox.lock().state() == State::Drained { complete: true }
-    }
-
-    /// The core has sent everything. This side of the stream ends as well, so that the core knows when it
-    /// has heard everything. If the announcement was incomplete, the core is treated as lost: it did not
-    /// know all that this edge is subscribed to.
-    fn drained(&self, announced: bool) {
-        self.leave();
-        self.outbox.lock().drain(announced);
-        self.filled.notify_one();
-        self.drained.notify_waiters();
-    }
-
-    /// The number of the stream that was open.
-    fn detach(&self) -> Option<u64> {
-        let mut outbox = self.outbox.lock();
-        let was_attached = outbox.is_attached().then_some(outbox.stream());
-        // The number ends the old stream's batches.
-        let stream = self.after(outbox.stream());
-        outbox.begin(stream, None);
-        drop(outbox);
-        if was_attached.is_some() {
-            *self.away.lock() = Some(Instant::now());
-            metrics::gauge!(names::ATTACHED).decrement(1.0);
-        }
-        self.any_changed.notify_waiters();
-        self.filled.notify_one();
-        self.drained.notify_waiters();
-        self.changed.notify_waiters();
-        was_attached
-    }
-
-    /// The number of the next stream.
-    fn after(&self, stream: u64) -> u64 {
-        (u64::from(self.id) << 32) | u64::from((stream as u32).wrapping_add(1))
-    }
-
-    /// What waits, up to a batch's size. Nothing lingers, and a backlog goes together.
-    async fn next_batch(&self, stream: u64) -> Option<node::EdgeBatch> {
-        loop {
-            let filled = self.filled.notified();
-            let batch = self.outbox.lock().take(stream);
-            match batch {
-                Batch::Items(items) => {
-                    self.drained.notify_waiters();
-                    metrics::histogram!(names::BATCH).record(items.len() as f64);
-                    return Some(node::EdgeBatch { items });
-                }
-                Batch::End => return None,
-                Batch::Empty => {}
-            }
-            filled.await;
-        }
-    }
-}
-
-/// A failure with what led to it. The cause is in the last of them, as a certificate that was refused.
-fn reason(status: &tonic::Status) -> String {
-    let mut said = status.message().to_owned();
-    let mut source = std::error::Error::source(status);
-    while let Some(error) = source {
-        let error_text = error.to_string();
-        if !said.contains(&error_text) {
-            said = format!("{said}: {error_text}");
-        }
-        source = error.source();
-    }
-    said
 }
 
 /// What concerns all logs is added to what waits as long as that is less.
@@ -465,58 +275,3 @@ const MAX_BATCH: usize = 16 * 1024 * 1024;
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 /// A core that has failed to answer is asked last for so long.
 const SUSPECT: Duration = Duration::from_secs(2);
-const ATTACH_TIMEOUT: Duration = Duration::from_secs(5);
-
-#[cfg(test)]
-mod tests {
-    use super::{
-        super::{core_link::CoreLink, outbox::MAX_ITEMS},
-        *,
-    };
-
-    #[tokio::test]
-    async fn once_the_core_has_told_everything_this_side_ends_behind_what_waits() {
-        // A core that had an incomplete announcement has not sent what it did not know of.
-        for announced in [true, false] {
-            let link = CoreLink::new(tonic::transport::Endpoint::from_static("http://core").connect_lazy());
-            let upstream =
-                CoreStream::new(1, Core::every_service(link), node::EdgeHello::default(), 10, Arc::default());
-            let close = || edge_item::Item::Close(node::SessionClose { session: 1 });
-            upstream.outbox.lock().open();
-            assert!(upstream.send(close()));
-            upstream.drained(announced);
-            assert!(!upstream.send(close()) && !upstream.takes() && upstream.is_attached());
-            assert_eq!(upstream.command(node::Command::default(), 0).await, Err(Away));
-            assert_eq!(upstream.next_batch(0).await.unwrap().items.len(), 1);
-            assert!(!upstream.has_said_all());
-            assert!(upstream.next_batch(0).await.is_none());
-            assert_eq!(upstream.has_said_all(), announced);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_stream_that_takes_nothing_is_given_up() {
-        let link = CoreLink::new(tonic::transport::Endpoint::from_static("http://core").connect_lazy());
-        let most = 2 * MAX_ITEMS;
-        let upstream = CoreStream::new(1, Core::every_service(link), node::EdgeHello::default(), most, Arc::default());
-        let close = || edge_item::Item::Close(node::SessionClose { session: 1 });
-        // Without a core nothing waits.
-        upstream.send(close());
-        assert_eq!(upstream.outbox.lock().len(), 0);
-        upstream.outbox.lock().open();
-        for _ in 0..most {
-            upstream.send(close());
-        }
-        assert!(upstream.is_attached());
-        // What may be lost, and what may wait outside, has stopped long before.
-        upstream.offer(close());
-        assert_eq!(upstream.outbox.lock().len(), most);
-        assert_eq!(upstream.outbox.lock().state(), State::Open);
-        upstream.send(close());
-        assert_eq!(upstream.outbox.lock().state(), State::Overrun);
-        // It is detached as any other, and the next one begins with nothing.
-        assert_eq!(upstream.detach(), Some(0));
-        assert_eq!(upstream.outbox.lock().len(), 0);
-        assert!(upstream.next_batch(0).await.is_none());
-    }
-}

@@ -2,8 +2,9 @@
 //! order does not matter.
 
 mod core_link;
+mod core_queue;
 mod core_stream;
-mod outbox;
+mod downstream;
 
 use std::{
     collections::HashSet,
@@ -27,7 +28,10 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::core_link::{Core, CoreLink, Cores};
-pub(crate) use self::core_stream::{Announcement, Away, CoreStream, Downstream, Home, StreamEnd};
+pub(crate) use self::{
+    core_stream::{Away, CoreStream, Home},
+    downstream::{Announcement, Downstream, StreamEnd},
+};
 
 /// Which cores with `chat` an edge is attached to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -260,7 +264,7 @@ impl Upstreams {
         let method =
             method::find(&request.method).ok_or_else(|| ErrorCode::UnknownMethod.with("there is no such method"))?;
         let Ok(_permit) = self.invocations.try_acquire() else {
-            return Err(ErrorCode::Overloaded.with("too many calls are under core"));
+            return Err(ErrorCode::Overloaded.with("too many calls are under way"));
         };
         let answer = tokio::time::timeout(INVOKE_TIMEOUT, self.invoke_any(method, request)).await;
         answer.unwrap_or_else(|_| Err(ErrorCode::DeadlineExceeded.with("the core did not answer in time")))

@@ -1,4 +1,4 @@
-//! What waits for the stream to one core: bounded, and without I/O.
+//! The queue of the stream to one core: bounded, and without I/O.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use gogochat_proto::node::{
 
 /// What waits for the stream. Empty while there is none.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(super) struct CoreQueue {
     state: State,
     /// Goes by itself, before all else.
     hello: Option<Item>,
@@ -75,7 +75,7 @@ pub(super) enum Batch {
     End,
 }
 
-impl Outbox {
+impl CoreQueue {
     /// Whether a stream is open.
     pub(super) fn is_attached(&self) -> bool {
         self.state != State::Detached
@@ -218,60 +218,60 @@ mod tests {
         Item::Close(node::SessionClose { session })
     }
 
-    /// The outbox of a stream of number 1 that is open.
-    fn open() -> Outbox {
-        let mut outbox = Outbox::default();
-        outbox.begin(1, None);
-        outbox.open();
-        outbox
+    /// The queue of a stream of number 1 that is open.
+    fn open() -> CoreQueue {
+        let mut queue = CoreQueue::default();
+        queue.begin(1, None);
+        queue.open();
+        queue
     }
 
     #[test]
     fn hello_goes_first_and_before_the_stream_is_open() {
-        let mut outbox = Outbox::default();
-        outbox.begin(1, Some(Item::Hello(node::EdgeHello::default())));
-        assert_eq!(outbox.send(close(1), 10), Sent::Closed);
-        assert!(!outbox.is_attached());
+        let mut queue = CoreQueue::default();
+        queue.begin(1, Some(Item::Hello(node::EdgeHello::default())));
+        assert_eq!(queue.send(close(1), 10), Sent::Closed);
+        assert!(!queue.is_attached());
         assert!(
-            matches!(outbox.take(1), Batch::Items(items) if matches!(items[..], [node::EdgeItem { item: Some(Item::Hello(_)) }]))
+            matches!(queue.take(1), Batch::Items(items) if matches!(items[..], [node::EdgeItem { item: Some(Item::Hello(_)) }]))
         );
-        assert!(matches!(outbox.take(1), Batch::Empty));
-        assert!(matches!(outbox.take(2), Batch::End), "of another stream");
+        assert!(matches!(queue.take(1), Batch::Empty));
+        assert!(matches!(queue.take(2), Batch::End), "of another stream");
     }
 
     #[test]
     fn an_item_past_the_bound_ends_the_stream() {
-        let mut outbox = open();
-        assert_eq!((outbox.send(close(1), 2), outbox.send(close(2), 2)), (Sent::Queued, Sent::Queued));
-        assert_eq!(outbox.send(close(3), 2), Sent::Overrun);
-        assert_eq!((outbox.send(close(4), 9), outbox.state()), (Sent::Closed, State::Overrun));
-        outbox.drain(true);
-        assert_eq!(outbox.state(), State::Overrun, "what was lost stays lost");
+        let mut queue = open();
+        assert_eq!((queue.send(close(1), 2), queue.send(close(2), 2)), (Sent::Queued, Sent::Queued));
+        assert_eq!(queue.send(close(3), 2), Sent::Overrun);
+        assert_eq!((queue.send(close(4), 9), queue.state()), (Sent::Closed, State::Overrun));
+        queue.drain(true);
+        assert_eq!(queue.state(), State::Overrun, "what was lost stays lost");
     }
 
     #[test]
     fn a_command_waits_outside_and_goes_on_no_other_stream() {
-        let mut outbox = open();
-        while outbox.len() < MAX_ITEMS {
-            outbox.send(close(1), MAX_ITEMS);
+        let mut queue = open();
+        while queue.len() < MAX_ITEMS {
+            queue.send(close(1), MAX_ITEMS);
         }
-        assert!(matches!(outbox.command(node::Command::default(), 1), Offered::Full(_)));
-        assert!(!outbox.offer(close(1)));
-        assert!(matches!(outbox.take(1), Batch::Items(items) if items.len() == BATCH_ITEMS));
-        assert!(matches!(outbox.command(node::Command::default(), 1), Offered::Queued));
-        assert!(matches!(outbox.command(node::Command::default(), 2), Offered::Closed));
+        assert!(matches!(queue.command(node::Command::default(), 1), Offered::Full(_)));
+        assert!(!queue.offer(close(1)));
+        assert!(matches!(queue.take(1), Batch::Items(items) if items.len() == BATCH_ITEMS));
+        assert!(matches!(queue.command(node::Command::default(), 1), Offered::Queued));
+        assert!(matches!(queue.command(node::Command::default(), 2), Offered::Closed));
     }
 
     #[test]
     fn a_drained_stream_ends_behind_what_waits() {
-        let mut outbox = open();
-        outbox.send(close(1), 10);
-        outbox.drain(true);
-        assert_eq!(outbox.send(close(2), 10), Sent::Closed);
-        assert!(matches!(outbox.command(node::Command::default(), 1), Offered::Closed));
-        assert!(matches!(outbox.take(1), Batch::Items(items) if items.len() == 1));
-        assert_eq!(outbox.state(), State::Draining { complete: true });
-        assert!(matches!(outbox.take(1), Batch::End));
-        assert_eq!(outbox.state(), State::Drained { complete: true });
+        let mut queue = open();
+        queue.send(close(1), 10);
+        queue.drain(true);
+        assert_eq!(queue.send(close(2), 10), Sent::Closed);
+        assert!(matches!(queue.command(node::Command::default(), 1), Offered::Closed));
+        assert!(matches!(queue.take(1), Batch::Items(items) if items.len() == 1));
+        assert_eq!(queue.state(), State::Draining { complete: true });
+        assert!(matches!(queue.take(1), Batch::End));
+        assert_eq!(queue.state(), State::Drained { complete: true });
     }
 }
