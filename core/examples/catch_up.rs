@@ -52,22 +52,22 @@ async fn main() -> Result<(), Failure> {
     let mut out = std::io::stdout();
     writeln!(out, "{HEAD}")?;
     for (name, verify) in [("a core has begun", false), ("another was lost", true)] {
-        let (untold, live) = (logs.iter().step_by(UNTOLD).copied().collect(), logs.iter().skip(1).step_by(UNTOLD));
+        let (unsent, live) = (logs.iter().step_by(UNSENT).copied().collect(), logs.iter().skip(1).step_by(UNSENT));
         let live: Vec<_> = live.copied().collect();
-        sender.commit_silently(&*store, &untold).await?;
+        sender.commit_silently(&*store, &unsent).await?;
         let have: Vec<_> = logs.iter().map(|log| (*log, edge.have.get(log).copied().unwrap_or(1))).collect();
         let begin = Instant::now();
         edge.ask(have, verify);
         let found = watch::Sender::new(false);
         let (waits, took) = tokio::join!(sender.talk(&live, found.subscribe()), async {
-            edge.hear(untold).await.inspect(|()| _ = found.send_replace(true)).map(|()| begin.elapsed())
+            edge.hear(unsent).await.inspect(|()| _ = found.send_replace(true)).map(|()| begin.elapsed())
         });
         let (acknowledged, took) = (waits?, took?.as_secs_f64());
         let mut waits = edge.waits(acknowledged).await?;
         waits.sort_by(f64::total_cmp);
         let at = |part: f64| waits.get((part * (waits.len() as f64 - 1.0)) as usize).copied().unwrap_or(f64::NAN);
         writeln!(out, "{name:<18} {took:>8.2} {:>9} {:>8.1} {:>8.1} {:>8.1}", waits.len(), at(0.5), at(0.99), at(1.0))?;
-        logs.rotate_left(UNTOLD / 2);
+        logs.rotate_left(UNSENT / 2);
     }
     core.stop().await;
     Ok(())
@@ -181,7 +181,7 @@ impl Sender {
 
     /// As a core that is lost before it tells anybody.
     async fn commit_silently(&self, store: &dyn Store, logs: &HashSet<LogId>) -> Result<(), Failure> {
-        let body = Some(Body::Message(v1::Message { text: "untold".into() }));
+        let body = Some(Body::Message(v1::Message { text: "unsent".into() }));
         let payload = bytes::Bytes::from(v1::Event { body, ..Default::default() }.encode_to_vec());
         let append = |log: &LogId| Command::Append { log: *log, origin: self.origin(), payload: payload.clone() };
         all_done(store, logs.iter().map(append).collect()).await
@@ -234,4 +234,4 @@ async fn invoke(
 
 const HEAD: &str = "                   s to all      live   ms p50   ms p99   ms max";
 /// One log of so many has a message that nobody was told of.
-const UNTOLD: usize = 1_000;
+const UNSENT: usize = 1_000;

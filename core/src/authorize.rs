@@ -1,4 +1,5 @@
-//! Who may call what: one row for each method. What a caller may see of a conversation is decided where it is read or committed.
+//! Who may call what: one row for each method. What a caller may see of a conversation is decided
+//! where it is read or committed.
 
 use gogochat_proto::ids::{DeviceId, UserId};
 

@@ -13,27 +13,30 @@ pub struct CoreConfig {
     pub access_ttl: Duration,
     /// How long a refresh token is good for.
     pub refresh_ttl: Duration,
-    /// A refresh token may be exchanged again this long after its first exchange: the answer may have been lost on the way.
+    /// A refresh token may be exchanged again this long after its first exchange: the answer may
+    /// have been lost on the way.
     pub refresh_grace: Duration,
     /// What a password hash costs.
     pub argon2: Argon2Cost,
     /// Hashes that may wait for a core of the processor; past it, calls are refused as `overloaded`.
     pub hash_queue: usize,
-    /// Callers from loopback addresses are not limited by address, nor in contact requests: for development and load tests.
+    /// Callers from loopback addresses are not limited by address, nor in contact requests: for
+    /// development and load tests.
     pub exempt_loopback: bool,
     /// How often one may try.
     pub rates: Rates,
     /// Commands in one transaction, at most.
     pub batch_max: usize,
     /// What may wait for one edge before its attachment is closed, in items.
-    pub outbox_items: usize,
+    pub edge_queue_items: usize,
     /// What may wait for one edge before its attachment is closed, in bytes.
-    pub outbox_bytes: usize,
+    pub edge_queue_bytes: usize,
     /// Ordered calls by REST or gRPC that may wait for their commit at once.
     pub waiting_calls: usize,
     /// How long such a call waits.
     pub call_deadline: Duration,
-    /// How long a core that goes away takes commands still, so that sessions move to other cores without a refusal; at most half of its deadline.
+    /// How long a core that goes away takes commands still, so that sessions move to other cores
+    /// without a refusal; at most half of its deadline.
     pub drain_grace: Duration,
     /// A user whose last session ended counts as online for so long: a reload is no departure.
     pub presence_grace: Duration,
@@ -59,7 +62,8 @@ pub struct Rates {
     pub register_by_address: Rate,
     /// Attempts to log in from one address.
     pub log_in_by_address: Rate,
-    /// Attempts to register, log in as, or change the password of one name, whether there is such a user or not.
+    /// Attempts to register, log in as, or change the password of one name, whether there is such a
+    /// user or not.
     pub by_account: Rate,
     /// Contact requests by one user.
     pub contact_requests: Rate,
@@ -86,8 +90,8 @@ impl Default for CoreConfig {
             exempt_loopback: false,
             rates: Rates::default(),
             batch_max: 1_000,
-            outbox_items: 65_536,
-            outbox_bytes: 64 * 1024 * 1024,
+            edge_queue_items: 65_536,
+            edge_queue_bytes: 64 * 1024 * 1024,
             waiting_calls: 4_096,
             call_deadline: Duration::from_secs(10),
             drain_grace: Duration::from_secs(2),

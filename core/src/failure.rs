@@ -9,7 +9,7 @@ use gogochat_proto::{
 use gogochat_storage::store::{Refusal, StoreError};
 use prost::Message;
 
-use crate::seldom::Seldom;
+use crate::log_throttle::LogThrottle;
 
 /// The request in a body.
 ///
@@ -46,7 +46,7 @@ pub(crate) fn store(error: StoreError) -> v1::Error {
     stored(&error)
 }
 
-static REFUSED: Seldom = Seldom::new();
+static REFUSED: LogThrottle = LogThrottle::new();
 
 /// What a caller hears when the store failed.
 pub(crate) fn stored(error: &StoreError) -> v1::Error {

@@ -7,7 +7,8 @@ use metrics::{
 /// Commands in one transaction.
 pub const BATCH: &str = "gogochat_core_batch_commands";
 
-/// Tells the recorder what each metric means. To be called once, after a recorder was installed and before a core starts.
+/// Tells the recorder what each metric means. To be called once, after a recorder was installed and
+/// before a core starts.
 pub fn describe() {
     describe_counter!("gogochat_core_commits_total", "Transactions of the chat worker");
     describe_counter!("gogochat_core_commit_failures_total", "Transactions that the store did not take");

@@ -1,5 +1,5 @@
-//! Whether what a core needs outside of itself answers: a gauge for each, a line in the log when it goes and when it is back, and what that
-//! means for who asks whether the core can serve.
+//! Whether what a core needs outside of itself answers: a gauge for each, a line in the log when it
+//! goes and when it is back, and what that means for who asks whether the core can serve.
 
 use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
 
@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use crate::metrics::Metrics;
 
-/// What does not answer, and without which a core cannot serve: by the key of the configuration that says where it is.
+/// What does not answer, and without which a core cannot serve: by the key of the configuration
+/// that says where it is.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outside {
     missing: Arc<Mutex<BTreeMap<&'static str, String>>>,
@@ -20,8 +21,8 @@ pub(crate) struct Outside {
 type Look = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Outside {
-    /// A task for each service. Messages go on without presence and blobs; without the store and the bus none does. Where there is no `chat` none
-    /// goes by the bus.
+    /// A task for each service. Messages go on without presence and blobs; without the store and
+    /// the bus none does. Where there is no `chat` none goes by the bus.
     pub(crate) fn looks(
         &self,
         chat: bool,
@@ -46,7 +47,7 @@ impl Outside {
                 let presence = presence.clone();
                 async move { presence.check().await.map_err(|error| error.to_string()) }
             })),
-            Box::pin(self.clone().watch(service("core.blobs", false, &metrics.blobs_up, SELDOM), move || {
+            Box::pin(self.clone().watch(service("core.blobs", false, &metrics.blobs_up, RARELY), move || {
                 let blobs = blobs.clone();
                 async move { blobs.check().await.map_err(|error| error.to_string()) }
             })),
@@ -77,7 +78,8 @@ impl Outside {
         let (mut answered, mut misses, mut asked) = (true, 0, None);
         loop {
             look.tick().await;
-            // One that is still under way is not begun beside: it may hold a thread, as on a file system that hangs.
+            // One that is still under way is not begun beside: it may hold a thread, as on a file
+            // system that hangs.
             let (begin, question) = asked.get_or_insert_with(|| (Instant::now(), Box::pin(ask())));
             let answer = match tokio::time::timeout(ANSWER, question).await {
                 Ok(answer) => {
@@ -125,10 +127,12 @@ struct Service {
 
 const OFTEN: Duration = Duration::from_secs(2);
 /// A store of blobs may charge for each look.
-const SELDOM: Duration = Duration::from_secs(10);
-/// Longer than Redis and Kafka take to give up by themselves, and than most of what a busy store has before it.
+const RARELY: Duration = Duration::from_secs(10);
+/// Longer than Redis and Kafka take to give up by themselves, and than most of what a busy store
+/// has before it.
 const ANSWER: Duration = Duration::from_secs(8);
-/// Refusals in a row until a service counts as gone: what a connection tells that was broken, or a broker that has just died, is not what the next one tells.
+/// Refusals in a row until a service counts as gone: what a connection tells that was broken, or a
+/// broker that has just died, is not what the next one tells.
 const MISSES: u32 = 2;
 /// A question that takes so long is lost, and another is asked.
 const GIVEN_UP: Duration = Duration::from_secs(120);

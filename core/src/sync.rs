@@ -151,7 +151,8 @@ fn known(heads: Vec<v1::Head>) -> Result<HashMap<LogId, v1::Head>, v1::Error> {
 }
 
 const OWN_EVENTS: u32 = 200;
-/// Conversations read at once, and how often for one page: a device that knows all of very many is answered in parts.
+/// Conversations read at once, and how often for one page: a device that knows all of very many is
+/// answered in parts.
 const SCAN: u32 = 200;
 const SCANS: u32 = 5;
 const ID_BYTES: usize = 36;

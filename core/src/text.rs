@@ -67,7 +67,8 @@ pub(crate) fn note(field: &str, text: &str, max: usize) -> Result<String, v1::Er
 }
 
 fn checked(field: &str, text: &str, max: usize, allowed: fn(char) -> bool) -> Result<String, v1::Error> {
-    // A composed character has at most four bytes, a decomposed one a few more: what is longer needs no normalisation to be too long.
+    // A composed character has at most four bytes, a decomposed one a few more: what is longer
+    // needs no normalisation to be too long.
     if text.len() > max * 24 {
         return Err(violation(field, format!("at most {max} characters")));
     }

@@ -1,12 +1,13 @@
-//! Hears from the store who was signed out: the store notes it with the device's end, so it is known here within moments also where nobody told, because the core that
-//! asked for it was lost, or the answer to its transaction was.
+//! Reads from the store who was signed out: the store notes it with the device's end. So it is known here
+//! within moments even if nothing was sent, because the core that asked for it was lost, or the answer to
+//! its transaction was.
 
 use std::{sync::Arc, time::Duration};
 
 use gogochat_storage::store::{Store, StoreError};
 
 use super::sign_out::SignOuts;
-use crate::seldom::Seldom;
+use crate::log_throttle::LogThrottle;
 
 /// Follows the sign-outs that the store notes.
 pub(crate) struct Follower {
@@ -26,7 +27,8 @@ impl Follower {
         Ok(Self { store, sign_outs, seen })
     }
 
-    /// Looks again and again. What cannot be read now is found later, as the notes stay for longer than sessions.
+    /// Looks again and again. What cannot be read now is found later, as the notes stay for longer
+    /// than sessions.
     pub(crate) async fn run(mut self) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -54,7 +56,8 @@ impl Follower {
     }
 }
 
-static FAILED: Seldom = Seldom::new();
-/// How long a session may outlive its device where nobody tells. Where nothing is new, the look is a search in an index that ends at once.
+static FAILED: LogThrottle = LogThrottle::new();
+/// How long a session may outlive its device where nothing is sent. Where nothing is new, the look is a
+/// search in an index that ends at once.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const PAGE: u32 = 1_000;

@@ -1,4 +1,5 @@
-//! Signing devices out: noted here, and told to every edge at once, by this core, by one that edges are attached to, or by both. What is lost of that, `follow` finds.
+//! Signing devices out: noted here, and sent to every edge at once, by this core, by one that edges are
+//! attached to, or by both. What is lost of that, `follow` finds.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -15,21 +16,21 @@ use prost::Message as _;
 use crate::{
     auth::Auth,
     clock::now_ms,
-    fanout::{Hub, revoked},
+    fanout::{Fanout, revoked},
 };
 
-/// Tells of devices that were signed out.
+/// Has edges close the sessions of devices that were signed out.
 pub(crate) struct SignOuts {
     auth: Arc<Auth>,
-    hub: Arc<Hub>,
-    way: Way,
-    untold: Mutex<VecDeque<node::Revoke>>,
+    fanout: Arc<Fanout>,
+    notify_by: NotifyBy,
+    unsent: Mutex<VecDeque<node::Revoke>>,
 }
 
-/// How edges hear of it, beside those that are attached here.
-pub(crate) enum Way {
+/// How edges are notified, beside those that are attached here.
+pub(crate) enum NotifyBy {
     /// All are attached here.
-    Attached,
+    Attachments,
     /// By the bus: whoever consumes the user's partition tells those that are attached there.
     Bus {
         /// What it has taken may still be lost.
@@ -37,41 +38,42 @@ pub(crate) enum Way {
         /// Whether edges are attached here too. Otherwise they hear of it with an answer as well.
         attached: bool,
     },
-    /// None is attached here, and the bus leads nowhere: with the answer of a call, which comes by way of an edge.
+    /// None is attached here, and the bus leads nowhere: with the answer of a call, which comes by
+    /// way of an edge.
     Answers,
 }
 
 impl SignOuts {
-    pub(crate) fn new(auth: Arc<Auth>, hub: Arc<Hub>, way: Way) -> Self {
-        Self { auth, hub, way, untold: Mutex::default() }
+    pub(crate) fn new(auth: Arc<Auth>, fanout: Arc<Fanout>, notify_by: NotifyBy) -> Self {
+        Self { auth, fanout, notify_by, unsent: Mutex::default() }
     }
 
     /// A device was signed out.
     pub(crate) async fn sign_out(&self, user: UserId, device: DeviceId) {
         self.heard(user, device);
-        let untold = match &self.way {
-            Way::Attached => false,
-            Way::Answers => true,
-            Way::Bus { bus, attached } => {
+        let unsent = match &self.notify_by {
+            NotifyBy::Attachments => false,
+            NotifyBy::Answers => true,
+            NotifyBy::Bus { bus, attached } => {
                 let told = bus.publish(command(user, device)).await;
                 let lost =
                     told.inspect_err(|error| tracing::warn!(%error, "a sign-out does not go by the bus")).is_err();
                 lost || !attached
             }
         };
-        if untold {
-            let mut untold = self.untold.lock();
-            if untold.len() >= MAX_UNTOLD {
-                untold.pop_front();
+        if unsent {
+            let mut unsent = self.unsent.lock();
+            if unsent.len() >= MAX_UNSENT {
+                unsent.pop_front();
             }
-            untold.push_back(revoked(user, device));
+            unsent.push_back(revoked(user, device));
         }
     }
 
     /// A device was signed out, by this core or another.
     pub(crate) fn heard(&self, user: UserId, device: DeviceId) {
         self.auth.note_revoked(user, device);
-        self.hub.revoke(user, device);
+        self.fanout.revoke(user, device);
     }
 
     /// A device was signed out, as the store has noted. Mostly that is known already.
@@ -91,8 +93,8 @@ impl SignOuts {
     }
 
     /// What has to be passed on by the edge that an answer goes to.
-    pub(crate) fn take_untold(&self) -> Vec<node::Revoke> {
-        self.untold.lock().drain(..).collect()
+    pub(crate) fn take_unsent(&self) -> Vec<node::Revoke> {
+        self.unsent.lock().drain(..).collect()
     }
 }
 
@@ -112,4 +114,4 @@ fn command(user: UserId, device: DeviceId) -> BusCommand {
 /// What a sign-out is called on the bus: no method of a client's.
 pub(crate) const SIGN_OUT: &str = "gogochat.node.v1/SignOut";
 /// Sessions end with their tokens in any case.
-const MAX_UNTOLD: usize = 65_536;
+const MAX_UNSENT: usize = 65_536;

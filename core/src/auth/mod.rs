@@ -96,8 +96,9 @@ impl Auth {
         Ok(device)
     }
 
-    /// What a session begins with: one that shows an access token, one of whom a ticket says whose it is, which holds only while the token that came with it is
-    /// the device's still, or one that an edge opens anew.
+    /// What a session begins with: one that shows an access token, one of whom a ticket says whose
+    /// it is, which holds only while the token that came with it is the device's still, or one that
+    /// an edge opens anew.
     ///
     /// # Errors
     /// `token_expired`, `token_invalid`.
@@ -201,5 +202,6 @@ pub(crate) fn caller(principal: &node::Principal) -> Result<Caller, v1::Error> {
         .ok_or_else(|| ErrorCode::Unauthenticated.with("not a principal"))
 }
 
-/// An edge closes a revoked device's sessions within moments; calls that it sent before it knew are refused for this long.
+/// An edge closes a revoked device's sessions within moments; calls that it sent before it knew are
+/// refused for this long.
 const REVOKED_KEPT_MS: Millis = 5 * 60 * 1000;

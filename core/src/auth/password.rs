@@ -18,8 +18,8 @@ pub(crate) struct Passwords {
     argon2: Argon2<'static>,
     admitted: Arc<Semaphore>,
     running: Arc<Semaphore>,
-    /// What hashes work in, 19 MiB each, one for each that runs: kept and used again. Were it given back, each thread that ever hashed
-    /// would keep as much in its own part of the allocator.
+    /// What hashes work in, 19 MiB each, one for each that runs: kept and used again. Were it given
+    /// back, each thread that ever hashed would keep as much in its own part of the allocator.
     memory: Arc<Mutex<Vec<Vec<Block>>>>,
     /// The hash of a password that nobody has: an unknown user costs as much as a known one.
     nobody: Arc<str>,

@@ -1,10 +1,13 @@
 //! Conversations: what is said in them is committed by the worker; what was said is read here.
 
+pub(crate) mod announce;
 pub(crate) mod commands;
-mod doubts;
-mod lane;
+mod commit;
 mod marks;
-mod partaking;
+mod pending;
+mod resyncs;
+mod sender_order;
+pub(crate) mod shared_bus;
 pub(crate) mod worker;
 
 use std::sync::Arc;
@@ -18,10 +21,9 @@ use gogochat_proto::{
 use gogochat_storage::store::{self, Range, Store};
 
 pub(crate) use self::{
-    doubts::CERTAIN,
-    lane::{Lane, Lanes, Turn},
     marks::{LateMarks, Marks},
-    partaking::partake,
+    resyncs::CERTAIN,
+    sender_order::{Sender, SenderOrder, Turn},
 };
 use crate::{
     authorize::Caller,

@@ -1,4 +1,4 @@
-//! One edge's attachment: its sessions, what waits for it, and what it is owed from the store.
+//! One edge's attachment: its sessions, what waits for it, and what it lacks from the store.
 
 use std::{
     collections::HashMap,
@@ -13,20 +13,21 @@ use gogochat_proto::node::{self, core_item::Item};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{outbox::Outbox, owed::Owed};
+use super::{edge_queue::EdgeQueue, replay_queue::ReplayQueue};
 use crate::authorize::Caller;
 
 /// An edge, attached.
 pub(crate) struct Attachment {
-    /// The edge's instance, the same at every core; drawn here for an edge that names none. Never 0, which stands for this core itself.
+    /// The edge's instance, the same at every core; drawn here for an edge that names none. Never 0,
+    /// which stands for this core itself.
     pub(crate) id: u64,
     /// The edge's name, for the log.
     pub(crate) edge: String,
-    /// Of this attachment alone: what its sessions are known by to presence. One that has moved to another core is there under another key, so that its end here
-    /// is not its end.
+    /// Of this attachment alone: by it presence knows the sessions. A session that has moved to another
+    /// core has another key there, so that its end here is not its end.
     pub(crate) key: u64,
     /// What waits for it.
-    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) queue: Arc<EdgeQueue>,
     /// Cancelled when it ends.
     pub(crate) ended: CancellationToken,
     /// Cancelled when nothing of it is left: one of the same edge may begin.
@@ -34,7 +35,7 @@ pub(crate) struct Attachment {
     /// Cancelled when the edge has ended its side of the stream: it asks for nothing any more.
     pub(crate) heard_out: CancellationToken,
     /// What it lacks, or may lack.
-    pub(super) owed: Owed,
+    pub(super) replays: ReplayQueue,
     /// It was told that nothing is committed here any more.
     drained: AtomicBool,
     sessions: Mutex<HashMap<u64, Session>>,
@@ -71,17 +72,17 @@ pub(crate) enum Entered {
 }
 
 impl Attachment {
-    pub(crate) fn new(instance: u64, edge: &str, outbox: Arc<Outbox>, ended: CancellationToken) -> Self {
+    pub(crate) fn new(instance: u64, edge: &str, queue: Arc<EdgeQueue>, ended: CancellationToken) -> Self {
         let drawn = || rand::random::<u64>().max(1);
         Self {
             id: if instance == 0 { drawn() } else { instance },
             edge: edge.to_owned(),
             key: drawn(),
-            outbox,
+            queue,
             ended,
             gone: CancellationToken::new(),
             heard_out: CancellationToken::new(),
-            owed: Owed::default(),
+            replays: ReplayQueue::default(),
             drained: AtomicBool::new(false),
             sessions: Mutex::default(),
         }
@@ -89,12 +90,13 @@ impl Attachment {
 
     /// Queues an item; an attachment whose queue is full ends.
     pub(crate) fn push(&self, item: Item) {
-        if self.outbox.push(item).is_err() && !self.ended.is_cancelled() {
+        if self.queue.push(item).is_err() && !self.ended.is_cancelled() {
             self.ended.cancel();
         }
     }
 
-    /// A session is being opened, for the first time or anew with another token: until then it stays as it was.
+    /// A session is being opened, for the first time or anew with another token: until then it
+    /// stays as it was.
     pub(crate) fn begin(&self, session: u64) {
         self.sessions.lock().entry(session).or_insert(Session::Opening);
     }
@@ -148,12 +150,13 @@ impl Attachment {
         self.push(Item::Drained(node::Drained {}));
     }
 
-    /// The edge has ended its side: in answer to that, its stream ends in good order, behind all that it has asked for.
+    /// The edge has ended its side: in answer to that, its stream ends in good order, behind all
+    /// that it has asked for.
     pub(crate) async fn finish(&self) {
         self.heard_out.cancel();
         if self.drained.load(Ordering::SeqCst) {
-            self.owed.settled().await;
-            self.outbox.finish();
+            self.replays.settled().await;
+            self.queue.finish();
             self.ended.cancelled().await;
         }
     }

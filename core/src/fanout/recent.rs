@@ -1,4 +1,5 @@
-//! What was published a moment ago in users' own logs: whether anything came between reading a session's view and opening it.
+//! What was published a moment ago in users' own logs: whether anything came between reading a
+//! session's view and opening it.
 
 use std::collections::VecDeque;
 
@@ -38,7 +39,8 @@ impl Recent {
         Moment(self.published.lock().count)
     }
 
-    /// Whether nothing after `end` was published in a log since `then`. When too much was published to tell, it is not.
+    /// Whether nothing after `end` was published in a log since `then`. When too much was published
+    /// to tell, it is not.
     pub(crate) fn is_quiet(&self, log: LogId, end: i64, then: Moment) -> bool {
         let published = self.published.lock();
         let since = usize::try_from(published.count - then.0).unwrap_or(usize::MAX);

@@ -1,5 +1,5 @@
-//! What an edge misses, from the store: one task for each attachment, which looks where logs end, many at once, and replays those that have more, a
-//! few at a time.
+//! Replay: what an edge lacks, from the store. One task for each attachment looks where logs end, many
+//! at once, and replays those that have more, a few at a time.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -7,25 +7,30 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use gogochat_proto::{ids::UserId, node::core_item::Item};
 use gogochat_storage::store::{Event, Range, Store, StoreError, SubscriptionChange};
 
-use super::{Attachment, Hub, Wanted, fanout, owed::Next};
+use super::{
+    Fanout,
+    attachment::Attachment,
+    items,
+    replay_queue::{InterestId, Next},
+};
 use crate::{
     log::{self, Hearing},
-    seldom::Seldom,
+    log_throttle::LogThrottle,
 };
 
-/// Sends the attachment's edge what it is owed, until the attachment ends.
-pub(crate) async fn replay(hub: Arc<Hub>, store: Arc<dyn Store>, attachment: Arc<Attachment>) {
+/// Sends the attachment's edge what it lacks, until the attachment ends.
+pub(crate) async fn run(fanout: Arc<Fanout>, store: Arc<dyn Store>, attachment: Arc<Attachment>) {
     let work = async {
         let (mut replays, mut checks) = (FuturesUnordered::new(), FuturesUnordered::new());
         loop {
-            let room = (replays.len() < AT_ONCE, checks.is_empty());
+            let (replay_room, check_room) = (replays.len() < AT_ONCE, checks.is_empty());
             tokio::select! {
-                next = attachment.owed.next(room.0, room.1), if room.0 || room.1 => match next {
-                    Next::Replay(wanted) => replays.push(one(&hub, &*store, &attachment, wanted)),
-                    Next::Check(wanted) => checks.push(check(&hub, &*store, wanted)),
+                next = attachment.replays.next(replay_room, check_room), if replay_room || check_room => match next {
+                    Next::Replay(interest) => replays.push(replay(&fanout, &*store, &attachment, interest)),
+                    Next::Check(interests) => checks.push(check(&fanout, &*store, interests)),
                 },
-                Some(()) = replays.next() => attachment.owed.done(),
-                Some(()) = checks.next() => attachment.owed.done(),
+                Some(()) = replays.next() => attachment.replays.done(),
+                Some(()) = checks.next() => attachment.replays.done(),
             }
         }
     };
@@ -33,17 +38,17 @@ pub(crate) async fn replay(hub: Arc<Hub>, store: Arc<dyn Store>, attachment: Arc
 }
 
 /// Looks where logs end: those that have more than the edge was sent are to be replayed.
-async fn check(hub: &Hub, store: &dyn Store, wanted: Vec<Wanted>) {
-    let wanted = hub.check(&wanted);
-    let logs: Vec<_> = wanted.iter().map(|wanted| wanted.log).collect();
+async fn check(fanout: &Fanout, store: &dyn Store, interests: Vec<InterestId>) {
+    let interests = fanout.interests.check(&interests);
+    let logs: Vec<_> = interests.iter().map(|interest| interest.log).collect();
     loop {
         match store.last_seqs(&logs).await {
             Ok(ends) => {
-                // What this core has committed and is about to tell is not missing.
-                hub.progress.fence().await;
+                // What this core has committed and is about to send is not missing.
+                fanout.progress.fence().await;
                 let ends: HashMap<_, _> = ends.into_iter().collect();
-                for wanted in wanted {
-                    hub.checked(wanted, ends.get(&wanted.log).copied().unwrap_or(0));
+                for interest in interests {
+                    fanout.interests.checked(interest, ends.get(&interest.log).copied().unwrap_or(0));
                 }
                 return;
             }
@@ -58,17 +63,18 @@ async fn check(hub: &Hub, store: &dyn Store, wanted: Vec<Wanted>) {
 }
 
 /// One log, until the edge is up to date with it.
-async fn one(hub: &Hub, store: &dyn Store, attachment: &Attachment, wanted: Wanted) {
-    while let Some(from) = hub.replay_from(wanted) {
-        match page(hub, store, attachment, wanted, from).await {
-            Ok(Some(end)) if hub.replayed(wanted, end) => return,
+async fn replay(fanout: &Fanout, store: &dyn Store, attachment: &Attachment, interest: InterestId) {
+    while let Some(from) = fanout.interests.replay_from(interest) {
+        match page(fanout, store, attachment, interest, from).await {
+            Ok(Page::End(end)) if fanout.interests.replayed(interest, end) => return,
             Ok(_) if attachment.ended.is_cancelled() => return,
-            // More was told of than the store has: a replica has taken over that lacks the last commits.
-            Ok(Some(end)) if end == from => tokio::time::sleep(RETRY).await,
-            Ok(_) => {}
+            // A later event is known than the store has: a replica has taken over that lacks the
+            // last commits.
+            Ok(Page::End(end)) if end == from => tokio::time::sleep(RETRY).await,
+            Ok(Page::End(_) | Page::More | Page::Unwanted) => {}
             Err(error) => {
                 if let Some(times) = WAITS.due() {
-                    tracing::warn!(log = %wanted.log, %error, times, "a replay waits for the store");
+                    tracing::warn!(log = %interest.log, %error, times, "a replay waits for the store");
                 }
                 tokio::time::sleep(RETRY).await;
             }
@@ -76,33 +82,45 @@ async fn one(hub: &Hub, store: &dyn Store, attachment: &Attachment, wanted: Want
     }
 }
 
-static WAITS: Seldom = Seldom::new();
+/// What became of a page.
+enum Page {
+    /// It was sent, up to this seq, and the store had no more.
+    End(i64),
+    /// It was sent, and the store may have more.
+    More,
+    /// The edge has asked anew meanwhile, or is gone.
+    Unwanted,
+}
 
-/// Sends what comes after `from`, as long as it is wanted. The last, if the store had no more.
+static WAITS: LogThrottle = LogThrottle::new();
+
+/// Sends what comes after `from`, as long as it is wanted.
 async fn page(
-    hub: &Hub,
+    fanout: &Fanout,
     store: &dyn Store,
     attachment: &Attachment,
-    wanted: Wanted,
+    interest: InterestId,
     from: i64,
-) -> Result<Option<i64>, StoreError> {
-    let events = store.events(wanted.log, Range::After(from), PAGE, PAGE_BYTES).await?;
+) -> Result<Page, StoreError> {
+    let events = store.events(interest.log, Range::After(from), PAGE, PAGE_BYTES).await?;
     let bytes: usize = events.iter().map(|event| event.payload.len()).sum();
     let is_end = events.len() < PAGE as usize && bytes < PAGE_BYTES / 2;
     let to = events.last().map_or(from, |event| event.seq);
     // What was committed before these events and ends a subscription has to reach the edge before them.
-    hub.progress.fence().await;
+    fanout.progress.fence().await;
     for event in events {
         let change = change(store, &event).await?;
-        let item = Item::Fanout(fanout(&event, log::frame(&event), change));
-        if attachment.outbox.room().await.is_err() || !hub.replay(wanted, event.seq, item) {
-            return Ok(None);
+        let item = Item::Fanout(items::fanout(&event, log::frame(&event), change));
+        if attachment.queue.room().await.is_err() || !fanout.interests.replay(interest, event.seq, item) {
+            return Ok(Page::Unwanted);
         }
+        fanout.metrics.replayed.increment(1);
     }
-    Ok(is_end.then_some(to))
+    Ok(if is_end { Page::End(to) } else { Page::More })
 }
 
-/// What an event of an own log says, now that it is read late: who is not in the conversation any more does not begin to hear it.
+/// What an event of an own log says, now that it is read late. A user who is not in the conversation any
+/// more does not begin to hear it.
 async fn change(store: &dyn Store, event: &Event) -> Result<Option<SubscriptionChange>, StoreError> {
     match log::hearing(event) {
         None => Ok(None),

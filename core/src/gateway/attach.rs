@@ -1,229 +1,126 @@
-//! Attach: what an edge sends, in its order.
+//! Attach: one edge at this core, from its hello to its end.
 
-use std::{net::IpAddr, sync::Arc, time::Duration, time::Instant};
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use gogochat_proto::{
-    error::ErrorCode,
-    ids::{LogId, UserId},
-    node::{self, EdgeBatch, EphemeralKind, edge_item::Item},
-    v1::{self, ephemeral::Kind, server_frame::Frame},
-};
-use gogochat_storage::bus::ReplyTo;
-use prost::Message as _;
+use gogochat_proto::node::{EdgeBatch, EdgeHello, core_item::Item, edge_item};
+use gogochat_storage::clock;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::{
-    Gateway,
-    dispatch::{self, Route},
+    Gateway, Phase,
+    edge_stream::{End, Reader},
+    open::opener,
 };
-use crate::{
-    authorize::Caller,
-    chat::{Lane, Lanes, LateMarks, Marks, Turn, commands::MARK},
-    command::{Address, encode},
-    fanout::{Attachment, Session, result},
-};
+use crate::fanout::{Attachment, EdgeQueue, replay, revoked};
 
-/// How an edge's stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// The edge has said all it had to say, and it was taken.
-    InOrder,
-    /// It broke, or this core had to end it.
-    Broken,
+/// The core's side of an edge's stream.
+pub(super) struct Attached {
+    /// What it brings the edge.
+    pub(super) queue: Arc<EdgeQueue>,
+    /// To be cancelled when the edge is gone.
+    pub(super) ended: CancellationToken,
 }
 
-/// Reads one edge's stream.
-pub(crate) struct Reader {
-    gateway: Arc<Gateway>,
-    attachment: Arc<Attachment>,
-    opens: mpsc::Sender<node::SessionOpen>,
-    lanes: Lanes,
-    late_marks: LateMarks,
-    /// The bus's, in which all that came by this stream was published.
-    era: u64,
-}
-
-impl Reader {
-    pub(crate) fn new(
-        gateway: Arc<Gateway>,
-        attachment: Arc<Attachment>,
-        opens: mpsc::Sender<node::SessionOpen>,
-    ) -> Self {
-        Self { gateway, attachment, opens, lanes: Lanes::new(MAX_LANES), late_marks: LateMarks::default(), era: 0 }
-    }
-
-    /// Reads until the edge ends the stream or breaks its rules, or commands that were on their way are lost: then the edge has to take what it
-    /// has no answer to as lost too, which it does when a stream ends.
-    pub(super) async fn run(mut self, first: EdgeBatch, mut inbound: Streaming<EdgeBatch>) -> End {
-        let mut eras = self.gateway.bus.era();
-        self.era = *eras.borrow_and_update();
-        let mut retry = tokio::time::interval(LATE_MARKS_EVERY);
-        retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut batch = Ok(Some(first));
-        loop {
-            match batch {
-                Ok(Some(batch)) => {
-                    for item in batch.items.into_iter().filter_map(|item| item.item) {
-                        self.take(item).await;
-                    }
-                }
-                Ok(None) => return End::InOrder,
-                Err(status) => {
-                    tracing::debug!(attachment = self.attachment.id, %status, "an edge's stream broke");
-                    return End::Broken;
-                }
+impl Gateway {
+    /// Serves an edge until either side ends it.
+    pub(super) fn attach(self: &Arc<Self>, mut inbound: Streaming<EdgeBatch>) -> Attached {
+        let queue = Arc::new(EdgeQueue::new(self.queue_items, self.queue_bytes));
+        let ended = self.stop.child_token();
+        let (gateway, out, end) = (self.clone(), queue.clone(), ended.clone());
+        self.tasks.spawn(async move {
+            match end.run_until_cancelled(hello(&mut inbound)).await {
+                Some(Ok(Hello { edge, rest })) => gateway.serve(edge, rest, inbound, &out, &end).await,
+                Some(Err(status)) => out.close(status),
+                None => {}
             }
-            batch = loop {
-                tokio::select! {
-                    batch = inbound.message() => break batch,
-                    _ = retry.tick(), if !self.late_marks.is_empty() => self.repeat_marks().await,
-                    Ok(()) = eras.changed() => {
-                        self.attachment.outbox.close(Status::unavailable("the bus has lost commands"));
-                        return End::Broken;
-                    }
-                }
-            };
-        }
-    }
-
-    async fn take(&mut self, item: Item) {
-        match item {
-            Item::Hello(_) => {}
-            Item::Open(open) => self.open(open),
-            Item::Close(close) => self.close(close.session),
-            Item::Command(command) => self.command(command).await,
-            Item::Interest(interest) => {
-                if let Some(log) = LogId::from_slice(&interest.log_id) {
-                    self.gateway.hub.ask(&self.attachment, log, interest.have_seq.max(0), interest.verify);
-                }
-            }
-            Item::Uninterest(log) => {
-                if let Some(log) = LogId::from_slice(&log) {
-                    self.gateway.hub.unask(self.attachment.id, log);
-                }
-            }
-            Item::Marks(marks) => self.marks(marks).await,
-            Item::Ephemeral(ephemeral) => self.ephemeral(&ephemeral),
-            Item::Revoke(revoke) => self.gateway.sign_outs.heard_of(&revoke),
-        }
-    }
-
-    fn open(&self, open: node::SessionOpen) {
-        let session = open.session;
-        self.attachment.begin(session);
-        if self.opens.try_send(open).is_err() {
-            let error = ErrorCode::Overloaded.with("too many sessions are being opened");
-            self.gateway.refuse(&self.attachment, session, error);
-        }
-    }
-
-    fn close(&mut self, session: u64) {
-        self.lanes.end(self.attachment.id, session);
-        if let Some(closed) = self.attachment.close(session) {
-            self.gateway.left(&self.attachment, session, closed);
-        }
-    }
-
-    async fn command(&mut self, command: node::Command) {
-        let (session, call_id) = (command.session, command.call_id);
-        if let Err(error) = self.try_command(command).await {
-            self.gateway.metrics.refused(&error.code);
-            self.attachment.push(result(session, call_id, Err(error)));
-        }
-    }
-
-    async fn try_command(&mut self, command: node::Command) -> Result<(), v1::Error> {
-        let (caller, address) = self.caller(command.session)?;
-        let entry = dispatch::find(&command.method)?;
-        let Route::Ordered(method) = entry.route else {
-            return Err(ErrorCode::UnknownMethod.with("this method is not one of the ordered lane"));
-        };
-        let body = command.body;
-        let to = self.gateway.check(method, caller, address, Some(&command.key), body.clone())?;
-        let lane = to.client_msg_id.map(|id| {
-            let log = to.conversation.unwrap_or_else(|| caller.user.into());
-            (Lane { attachment: self.attachment.id, session: command.session, log }, id)
+            out.close(Status::unavailable("detached"));
+            end.cancel();
         });
-        if let Some((lane, _)) = lane
-            && command.awaited
-        {
-            self.lanes.resume(lane);
-        }
-        if let Some((lane, id)) = lane
-            && self.lanes.come(lane, id, Instant::now()) == Turn::OutOfOrder
-        {
-            return Err(ErrorCode::OutOfOrder.with("an earlier command was refused: repeat that one first"));
-        }
-        let reply_to = ReplyTo { attachment: self.attachment.id, session: command.session, call_id: command.call_id };
-        let published = self.gateway.publish(Some(self.era), command.method, caller, reply_to, to, body).await;
-        if let (Err(error), Some((lane, id))) = (&published, lane)
-            && error.retryable()
-        {
-            self.lanes.refused(lane, id, Instant::now());
-        }
-        published
+        Attached { queue, ended }
     }
 
-    fn caller(&self, session: u64) -> Result<(Caller, Option<IpAddr>), v1::Error> {
-        match self.attachment.session(session) {
-            Some(Session::Open { caller, address }) => Ok((caller, address)),
-            Some(Session::Revoked { .. }) => Err(ErrorCode::TokenInvalid.with("the device was signed out")),
-            Some(Session::Opening) | None => Err(ErrorCode::Unauthenticated.with("the session is not open")),
+    async fn serve(
+        self: &Arc<Self>,
+        edge: EdgeHello,
+        rest: EdgeBatch,
+        inbound: Streaming<EdgeBatch>,
+        queue: &Arc<EdgeQueue>,
+        ended: &CancellationToken,
+    ) {
+        tracing::info!(edge = edge.node, version = edge.version, "an edge attached");
+        if let Some(skew) = clock::skew(edge.clock_ms, clock::now_ms()) {
+            tracing::warn!(
+                edge = edge.node,
+                "the edge's clock is {skew} this core's: keep both by NTP, or its sessions end at the wrong time"
+            );
         }
+        let attachment = Arc::new(Attachment::new(edge.instance, &edge.node, queue.clone(), ended.clone()));
+        self.renew_ticket_key();
+        self.fanout.attach(&attachment).await;
+        if self.has_reached(Phase::Draining) {
+            attachment.push(Item::DrainMs(0));
+        }
+        for (user, device) in self.auth.lately_revoked() {
+            attachment.push(Item::Revoke(revoked(user, device)));
+        }
+        for key in self.tickets.all() {
+            attachment.push(Item::TicketKey(key));
+        }
+        let (opens, opening) = mpsc::channel(OPENS);
+        let opener = self.tasks.spawn(opener(self.clone(), attachment.clone(), opening));
+        let replay = self.tasks.spawn(replay::run(self.fanout.clone(), self.store.clone(), attachment.clone()));
+        let reader = Reader::new(self.clone(), attachment.clone(), opens).run(rest, inbound);
+        if ended.run_until_cancelled(reader).await == Some(End::InOrder) {
+            ended.run_until_cancelled(attachment.finish()).await;
+        }
+        ended.cancel();
+        // Nothing of this edge's is noted any more once both have ended.
+        let _ = tokio::join!(opener, replay);
+        self.detach(&attachment);
     }
 
-    async fn marks(&mut self, up: node::MarksUp) {
-        let Ok((caller, _)) = self.caller(up.session) else { return };
-        for mark in up.marks {
-            if let Some(log) = LogId::from_slice(&mark.log_id) {
-                let (delivered, read) = (mark.delivered_seq.max(0), mark.read_seq.max(0));
-                self.mark(Marks { log, caller, delivered, read }).await;
-            }
+    fn detach(&self, attachment: &Attachment) {
+        self.fanout.detach(attachment.id);
+        if attachment.queue.overflowed() {
+            tracing::warn!(edge = attachment.edge, "an edge reads too slowly: detached");
+            self.metrics.slow_edges.increment(1);
         }
-    }
-
-    async fn mark(&mut self, marks: Marks) {
-        let body = encode(&v1::MarkRequest {
-            conversation_id: marks.log.to_string(),
-            delivered_seq: marks.delivered,
-            read_seq: marks.read,
-        });
-        let to = Address { conversation: Some(marks.log), client_msg_id: None };
-        let reply_to = ReplyTo { attachment: self.attachment.id, session: 0, call_id: 0 };
-        if self.gateway.publish(Some(self.era), MARK.to_owned(), marks.caller, reply_to, to, body).await.is_err() {
-            self.late_marks.keep(marks);
+        attachment.queue.close(Status::unavailable("detached"));
+        for (session, state) in attachment.take_sessions() {
+            self.left(attachment, session, state);
         }
-    }
-
-    async fn repeat_marks(&mut self) {
-        for marks in self.late_marks.take(LATE_MARKS_AT_ONCE) {
-            self.mark(marks).await;
-        }
-    }
-
-    fn ephemeral(&self, up: &node::EphemeralUp) {
-        let Ok((caller, _)) = self.caller(up.session) else { return };
-        let Some(log) = LogId::from_slice(&up.log_id) else { return };
-        if let Some(frame) = typing(caller.user, log, up.ephemeral.clone()) {
-            self.gateway.hub.ephemeral(log, caller.user, true, EphemeralKind::Typing, frame);
-        }
+        attachment.gone.cancel();
+        tracing::info!(edge = attachment.edge, "an edge detached");
     }
 }
 
-/// Typing alone comes from clients.
-fn typing(user: UserId, log: LogId, ephemeral: Bytes) -> Option<Frame> {
-    let kind = v1::Ephemeral::decode(ephemeral).ok()?.kind?;
-    matches!(kind, Kind::Typing(_)).then(|| {
-        Frame::Ephemeral(v1::Ephemeral {
-            conversation_id: log.to_string(),
-            user_id: user.to_string(),
-            kind: Some(kind),
-        })
-    })
+/// The first batch.
+struct Hello {
+    /// Who it is.
+    edge: EdgeHello,
+    /// What else it says.
+    rest: EdgeBatch,
 }
 
-const MAX_LANES: usize = 1 << 16;
-const LATE_MARKS_EVERY: Duration = Duration::from_millis(250);
-const LATE_MARKS_AT_ONCE: usize = 1_000;
+async fn hello(inbound: &mut Streaming<EdgeBatch>) -> Result<Hello, Status> {
+    let first = tokio::time::timeout(HELLO_TIMEOUT, inbound.message()).await;
+    let mut rest = first
+        .map_err(|_| Status::deadline_exceeded("the hello did not come"))??
+        .ok_or_else(|| Status::invalid_argument("the stream ended before the hello"))?;
+    let wrong = || Status::invalid_argument("the first item has to be the hello");
+    if rest.items.is_empty() {
+        return Err(wrong());
+    }
+    match rest.items.remove(0).item {
+        Some(edge_item::Item::Hello(edge)) => Ok(Hello { edge, rest }),
+        _ => Err(wrong()),
+    }
+}
+
+/// From a stream's beginning to its hello.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// Sessions of one edge that may wait to be opened: as many as an edge may have, as all of them come at
+/// once when another core is lost.
+const OPENS: usize = 1 << 20;

@@ -1,19 +1,35 @@
-//! The one table of methods, for sessions, REST and gRPC alike: what each is called, who may, and who carries it out.
+//! The one table of methods, for sessions, REST and gRPC alike: what each is called, who may, and
+//! who carries it out.
 
-use std::{collections::HashMap, net::IpAddr, sync::LazyLock};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+};
 
 use bytes::Bytes;
 use gogochat_proto::{error::ErrorCode, v1};
 use prost::Message;
 
-use super::Services;
 use crate::{
+    account::Account,
     authorize::{Access, Caller, access},
-    chat,
-    command::{Ordered, encode},
+    chat::{self, Chat},
+    command::{OrderedMethod, encode},
     failure::decode,
-    social,
+    presence::Presence,
+    social::{self, Social},
+    sync::Sync,
 };
+
+/// The services that answer calls.
+pub(crate) struct Services {
+    pub(crate) account: Account,
+    pub(crate) social: Social,
+    pub(crate) chat: Chat,
+    pub(crate) sync: Sync,
+    pub(crate) presence: Arc<Presence>,
+}
 
 /// A method of the table.
 #[derive(Clone, Copy)]
@@ -32,7 +48,7 @@ pub(crate) enum Route {
     /// A service, at once.
     Unary(Unary),
     /// The worker, in order.
-    Ordered(&'static Ordered),
+    Ordered(&'static OrderedMethod),
 }
 
 macro_rules! unary {
@@ -65,7 +81,7 @@ unary! {
     Sync = "gogochat.v1.SyncService/Sync";
 }
 
-static ORDERED: [&[Ordered]; 2] = [&social::commands::ORDERED, &chat::commands::ORDERED];
+static ORDERED: [&[OrderedMethod]; 2] = [&social::commands::ORDERED, &chat::commands::ORDERED];
 
 static TABLE: LazyLock<HashMap<&'static str, Entry>> = LazyLock::new(|| {
     let unary = UNARY.iter().map(|(name, method)| (*name, Route::Unary(*method)));
@@ -88,7 +104,7 @@ pub(crate) fn find(name: &str) -> Result<&'static Entry, v1::Error> {
 }
 
 /// The ordered methods, for the worker.
-pub(crate) fn ordered() -> HashMap<&'static str, &'static Ordered> {
+pub(crate) fn ordered() -> HashMap<&'static str, &'static OrderedMethod> {
     ORDERED.iter().copied().flatten().map(|method| (method.name, method)).collect()
 }
 

@@ -59,7 +59,7 @@ impl Gateway {
         };
         match (entry.route, caller) {
             (Route::Unary(unary), caller) => dispatch::call(&self.services, unary, caller, address, body).await,
-            (Route::Ordered(ordered), Some(caller)) => self.call_ordered(entry, ordered, caller, address, body).await,
+            (Route::Ordered(ordered), Some(caller)) => self.call_ordered(ordered, caller, address, body).await,
             (Route::Ordered(_), None) => Err(ErrorCode::Unauthenticated.with("no access token")),
         }
     }

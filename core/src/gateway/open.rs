@@ -14,7 +14,7 @@ use gogochat_storage::store::Arrival;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Gateway, publish::draining};
+use super::{Gateway, Phase, draining};
 use crate::{
     auth::Bearer,
     authorize::Caller,
@@ -50,12 +50,12 @@ impl Gateway {
     }
 
     async fn try_open(&self, attachment: &Arc<Attachment>, open: node::SessionOpen) -> Result<(), v1::Error> {
-        if self.is_draining() {
+        if self.has_reached(Phase::Draining) {
             return Err(draining());
         }
         let bearer = Bearer::of(&open)?;
         for _ in 0..ATTEMPTS {
-            let then = self.hub.moment();
+            let then = self.fanout.moment();
             let arrival = self.auth.arrive(&bearer).await?;
             if let Some(entered) = self.enter(attachment, &open, &bearer, &arrival, then)? {
                 return match entered {
@@ -84,14 +84,14 @@ impl Gateway {
             let item = opened(open.session, bearer, arrival);
             attachment.opened(open.session, caller, open.address.parse().ok(), item)
         };
-        let entered = self.hub.enter(attachment, own, arrival.own_seq, then, enter);
+        let entered = self.fanout.enter(attachment, own, arrival.own_seq, then, enter);
         match entered {
             Some(Entered::Open) => {
                 // A revocation that did not find this session yet has left its note.
                 self.auth.refuse_revoked(caller)?;
                 self.greet(attachment, open.session, arrival);
             }
-            Some(Entered::Gone | Entered::Refused) => self.hub.unannounce(attachment.id, own),
+            Some(Entered::Gone | Entered::Refused) => self.fanout.unannounce(attachment.id, own),
             None => {}
         }
         Ok(entered)
@@ -113,7 +113,7 @@ impl Gateway {
     pub(crate) fn left(&self, attachment: &Attachment, session: u64, closed: Session) {
         if let Session::Open { caller, .. } | Session::Revoked { caller } = closed {
             self.services.presence.went(caller, (attachment.key, session));
-            self.hub.unannounce(attachment.id, caller.user.into());
+            self.fanout.unannounce(attachment.id, caller.user.into());
         }
     }
 }

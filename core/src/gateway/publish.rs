@@ -10,13 +10,13 @@ use gogochat_proto::{
 };
 use gogochat_storage::bus::{BusCommand, BusError, ReplyTo};
 
-use super::{Gateway, dispatch::Entry};
+use super::{Gateway, Phase, draining};
 use crate::{
     authorize::Caller,
     clock::now_ms,
-    command::{Address, Ordered, partition_of},
-    seldom::Seldom,
-    social::commands::REQUEST_CONTACT,
+    command::{Address, Ordered as _, OrderedMethod, Taken, partition_of},
+    log_throttle::LogThrottle,
+    social::commands::RequestContact,
 };
 
 impl Gateway {
@@ -26,13 +26,13 @@ impl Gateway {
     /// What the method refuses, `key_mismatch`, `rate_limited`.
     pub(crate) fn check(
         &self,
-        method: &Ordered,
+        method: &OrderedMethod,
         caller: Caller,
         address: Option<IpAddr>,
         key: Option<&str>,
         body: Bytes,
     ) -> Result<Address, v1::Error> {
-        let to = (method.address)(body)?;
+        let to = (method.parse)(body)?.address();
         if let Some(key) = key {
             let matches = match to.conversation {
                 Some(log) => key.parse() == Ok(log),
@@ -42,7 +42,7 @@ impl Gateway {
                 return Err(ErrorCode::KeyMismatch.with("the key is not the conversation_id of the request"));
             }
         }
-        if method.name == REQUEST_CONTACT && !self.auth.limits.exempts(address) {
+        if method.name == RequestContact::NAME && !self.auth.limits.exempts(address) {
             self.auth.limits.contact_request(caller.user)?;
         }
         Ok(to)
@@ -52,18 +52,11 @@ impl Gateway {
     ///
     /// # Errors
     /// `overloaded`, `unavailable`: both may be repeated.
-    pub(crate) async fn publish(
-        &self,
-        era: Option<u64>,
-        method: String,
-        caller: Caller,
-        reply_to: ReplyTo,
-        to: Address,
-        body: Bytes,
-    ) -> Result<(), v1::Error> {
-        if self.is_closed() {
+    pub(crate) async fn publish(&self, era: Option<u64>, taken: Taken) -> Result<(), v1::Error> {
+        if self.has_reached(Phase::Refusing) {
             return Err(draining());
         }
+        let Taken { caller, method, to, body, reply_to } = taken;
         let log = to.conversation.unwrap_or_else(|| LogId::from(caller.user));
         let command = BusCommand {
             id: CommandId::new_v7(),
@@ -72,7 +65,7 @@ impl Gateway {
             reply_to,
             user: caller.user,
             device: caller.device,
-            method,
+            method: method.to_owned(),
             body,
         };
         let published = match era {
@@ -90,25 +83,21 @@ impl Gateway {
     /// The command's own, or `deadline_exceeded`: whether it took effect is unknown.
     pub(crate) async fn call_ordered(
         &self,
-        entry: &Entry,
-        method: &Ordered,
+        method: &OrderedMethod,
         caller: Caller,
         address: Option<IpAddr>,
         body: Bytes,
     ) -> Result<Bytes, v1::Error> {
         let to = self.check(method, caller, address, None, body.clone())?;
-        // The one that commits has to answer this call, and no other core keeps it: so the command stays here.
-        let mut waiting = self.hub.wait()?;
+        // The worker that commits it has to answer this call, of which no other core knows: so the command
+        // stays here.
+        let mut waiting = self.fanout.wait()?;
         let reply_to = ReplyTo { attachment: 0, session: waiting.call, call_id: 1 };
-        self.publish(None, entry.name.to_owned(), caller, reply_to, to, body).await?;
+        self.publish(None, Taken { caller, method: method.name, to, body, reply_to }).await?;
         tokio::time::timeout(self.call_deadline, waiting.answer())
             .await
             .unwrap_or_else(|_| Err(ErrorCode::DeadlineExceeded.with("the commit takes too long; repeat the call")))
     }
-}
-
-pub(crate) fn draining() -> v1::Error {
-    ErrorCode::Unavailable.with("the server is going away")
 }
 
 fn refused(error: &BusError) -> v1::Error {
@@ -123,4 +112,4 @@ fn refused(error: &BusError) -> v1::Error {
     }
 }
 
-static UNAVAILABLE: Seldom = Seldom::new();
+static UNAVAILABLE: LogThrottle = LogThrottle::new();

@@ -1,5 +1,6 @@
-//! The keys of sessions' tickets. Edges make the tickets and know them again by themselves; a core only draws the keys, so that no edge need be told of another, and
-//! an edge that is no node any more soon knows none.
+//! The keys of sessions' tickets. Edges make the tickets and know them again by themselves; a core
+//! only draws the keys, so that no edge need be told of another, and an edge that is no node any
+//! more soon knows none.
 
 use std::{
     collections::VecDeque,
@@ -37,7 +38,8 @@ impl TicketKeys {
     }
 }
 
-/// As long as an access token lives by default: a ticket, which lives no longer than its token, is known by the newest key but one at least.
+/// As long as an access token lives by default: a ticket, which lives no longer than its token, is
+/// known by the newest key but one at least.
 const NEWEST: Duration = Duration::from_secs(3_600);
 const KEPT: usize = 2;
 

@@ -1,4 +1,5 @@
-//! Events on their way out: as messages, and as the frame that every session of an edge is sent, encoded once.
+//! Events on their way out: as messages, and as the frame that every session of an edge is sent,
+//! encoded once.
 
 pub(crate) mod conversation;
 pub(crate) mod page;
@@ -32,7 +33,8 @@ pub(crate) fn event(event: &Event) -> Result<v1::Event, v1::Error> {
     Ok(v1::Event { body: body.body, ..header(event) })
 }
 
-/// The encoded `ServerFrame` with an event. The payload is copied, not read: fields of one message may come in parts.
+/// The encoded `ServerFrame` with an event. The payload is copied, not read: fields of one message
+/// may come in parts.
 pub(crate) fn frame(event: &Event) -> Bytes {
     let header = header(event);
     let length = header.encoded_len() + event.payload.len();

@@ -1,5 +1,6 @@
-//! Users who were left with other sessions as one of theirs ended. Those may be of a core that was lost: then they lapse, and no core sees that
-//! but the one that looks again after the time to live.
+//! Users who were left with other sessions as one of theirs ended. Those may be of a core that was
+//! lost: then they lapse, and no core sees that but the one that looks again after the time to
+//! live.
 
 use std::{
     collections::{HashMap, VecDeque},

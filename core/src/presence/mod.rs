@@ -30,7 +30,7 @@ use crate::{
     clock::now_ms,
     config::CoreConfig,
     failure::{self, id},
-    fanout::Hub,
+    fanout::Fanout,
     metrics::Metrics,
 };
 
@@ -38,7 +38,7 @@ use crate::{
 pub(crate) struct Presence {
     store: Arc<dyn Store>,
     directory: Arc<dyn Directory>,
-    hub: Arc<Hub>,
+    fanout: Arc<Fanout>,
     metrics: Arc<Metrics>,
     notes: mpsc::Sender<Note>,
     /// Sessions open at this core, whose presence it keeps fresh.
@@ -70,13 +70,13 @@ impl Presence {
     pub(crate) fn new(
         store: Arc<dyn Store>,
         directory: Arc<dyn Directory>,
-        hub: Arc<Hub>,
+        fanout: Arc<Fanout>,
         metrics: Arc<Metrics>,
         config: &CoreConfig,
     ) -> (Self, mpsc::Receiver<Note>) {
         let (notes, received) = mpsc::channel(MOVES);
         let (grace, ttl) = (config.presence_grace, config.presence_ttl);
-        (Self { store, directory, hub, metrics, notes, open: Mutex::default(), grace, ttl }, received)
+        (Self { store, directory, fanout, metrics, notes, open: Mutex::default(), grace, ttl }, received)
     }
 
     /// A session was opened.
@@ -114,7 +114,8 @@ impl Presence {
         }
     }
 
-    /// Sees off at once those whose sessions have ended here: there will be no later, for this core goes away.
+    /// Sees off at once those whose sessions have ended here: there will be no later, for this core
+    /// goes away.
     pub(crate) async fn see_off(&self) {
         let (done, seen_off) = oneshot::channel();
         if self.notes.send(Note::Hurry(done)).await.is_ok() {
@@ -253,7 +254,7 @@ impl Presence {
 
     /// Tells the contacts of a user in those direct conversations that anyone hears.
     async fn tell(&self, user: UserId, directs: &[(LogId, UserId)], status: Status) {
-        let heard: Vec<_> = directs.iter().filter(|(log, _)| self.hub.is_heard(*log)).collect();
+        let heard: Vec<_> = directs.iter().filter(|(log, _)| self.fanout.is_heard(*log)).collect();
         if heard.is_empty() {
             return;
         }
@@ -265,7 +266,7 @@ impl Presence {
                 user_id: user.to_string(),
                 kind: Some(Kind::Presence(v1::Presence { online: status.online, last_seen_ms: status.last_seen_ms })),
             });
-            self.hub.ephemeral(*log, user, true, EphemeralKind::Presence, frame);
+            self.fanout.ephemeral(*log, user, true, EphemeralKind::Presence, frame);
         }
     }
 

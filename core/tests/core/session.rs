@@ -316,7 +316,7 @@ async fn cutting_the_attachment_under_load_loses_nothing() {
 #[tokio::test]
 async fn an_edge_that_does_not_read_is_detached_and_the_others_go_on() {
     let mut config = crate::support::config();
-    config.outbox_items = 64;
+    config.edge_queue_items = 64;
     let node = Node::with(config, |s| s).await;
     let (alice, bob) = (node.register("alice").await, node.register("bob").await);
     let log = node.befriend(&alice, &bob).await;

@@ -1,6 +1,8 @@
-//! What may have been committed although the store gave no answer: nobody was told of it, so the edges that hear it are sent it from the store.
+//! Logs that are compared with the store a second time, because an event may have been committed in them
+//! although the store gave no answer: it was sent to nobody.
 //!
-//! The first look is at once, as soon as the store can be read. A commit may arrive after its answer was given up, so there is a second one later.
+//! The first comparison is at once, as soon as the store can be read. A commit may arrive after its answer
+//! was given up, so there is a second one later.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -8,12 +10,12 @@ use gogochat_proto::ids::LogId;
 
 /// The logs that are looked at a second time: at most as many as are heard here.
 #[derive(Debug, Default)]
-pub(crate) struct Doubts {
+pub(crate) struct Resyncs {
     fresh: HashSet<LogId>,
     due: HashSet<LogId>,
 }
 
-impl Doubts {
+impl Resyncs {
     /// A log may have got something just now.
     pub(crate) fn add(&mut self, log: LogId) {
         self.fresh.insert(log);
@@ -41,14 +43,14 @@ mod tests {
 
     #[test]
     fn each_is_looked_at_once_more_and_not_before_a_whole_turn() {
-        let (mut doubts, one, other) = (Doubts::default(), LogId::new_v7(), LogId::new_v7());
-        doubts.add(one);
-        doubts.add(one);
-        assert!(doubts.turn().is_empty(), "it may have come a moment ago");
-        doubts.add(other);
-        assert_eq!(doubts.turn(), HashSet::from([one]));
-        assert!(!doubts.is_empty());
-        assert_eq!(doubts.turn(), HashSet::from([other]));
-        assert!(doubts.is_empty() && doubts.turn().is_empty());
+        let (mut resyncs, one, other) = (Resyncs::default(), LogId::new_v7(), LogId::new_v7());
+        resyncs.add(one);
+        resyncs.add(one);
+        assert!(resyncs.turn().is_empty(), "it may have come a moment ago");
+        resyncs.add(other);
+        assert_eq!(resyncs.turn(), HashSet::from([one]));
+        assert!(!resyncs.is_empty());
+        assert_eq!(resyncs.turn(), HashSet::from([other]));
+        assert!(resyncs.is_empty() && resyncs.turn().is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! A warning that thousands of calls would give at once, given once a second with their number.
+//! A warning that thousands of calls would log at once is logged once a second, with their number.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -7,13 +7,13 @@ use std::{
 
 /// One place that warns.
 #[derive(Debug)]
-pub(crate) struct Seldom {
+pub(crate) struct LogThrottle {
     /// The second of the last warning.
     last: AtomicU64,
     times: AtomicU64,
 }
 
-impl Seldom {
+impl LogThrottle {
     pub(crate) const fn new() -> Self {
         Self { last: AtomicU64::new(0), times: AtomicU64::new(0) }
     }
@@ -37,9 +37,9 @@ mod tests {
 
     #[test]
     fn once_a_second_and_none_is_forgotten() {
-        let seldom = Seldom::new();
-        assert_eq!(seldom.due_at(7), Some(1));
-        assert_eq!([seldom.due_at(7), seldom.due_at(7)], [None, None]);
-        assert_eq!(seldom.due_at(8), Some(3));
+        let throttle = LogThrottle::new();
+        assert_eq!(throttle.due_at(7), Some(1));
+        assert_eq!([throttle.due_at(7), throttle.due_at(7)], [None, None]);
+        assert_eq!(throttle.due_at(8), Some(3));
     }
 }

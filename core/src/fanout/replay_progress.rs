@@ -1,27 +1,32 @@
-//! How far one edge has been sent one log: pure, so that the join of what is live, looked up and replayed can be tested in every order.
+//! How far one edge has been sent one log: a state machine without I/O, so that every order of live
+//! events, checks and replays can be tested.
 //!
-//! What is live is sent as it comes, from when the edge asks on. Other cores may commit to the same log and tell the same edge, so what is missing
-//! between two events is known to the edge alone: it asks for it, and it comes from the store, in order, until replay and live meet. What may be
-//! missing behind the last one shows in the log's end in the store: it is checked while what is live goes on, and only a log that has more is
-//! replayed. Nothing is kept in memory meanwhile: what was committed can be read.
+//! Live events are sent as they come, from the moment when the edge asks. Other cores may commit to the
+//! same log and send to the same edge. So only the edge knows what is missing between two events: it
+//! asks for that, and it comes from the store, in order, until replay and live events meet. What may be
+//! missing behind the last event shows in the log's end in the store. That is checked while live events
+//! go on, and only a log that has more is replayed. Nothing is kept in memory meanwhile: what was
+//! committed can be read.
 
-/// Where an edge stands with a log.
+/// What one edge has been sent of one log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct ReplayProgress {
     state: State,
-    /// The log is on the list of those whose end is to be checked. While that is done it is not: who asks then has it checked once more.
+    /// The log waits for its end to be checked. Not so while that is done: whoever asks then has it
+    /// checked once more.
     waits_for_check: bool,
     is_checked: bool,
-    /// Everything up to here was sent in a row. Where a check is due or under way, what was sent past a gap does not count: it would hide what is missing
-    /// before it. At other times a gap is the edge's to notice, who may have it from elsewhere.
+    /// Everything up to here was sent in a row. While a check is due or under way, what was sent past a
+    /// gap does not count: it would hide what is missing before it. At other times the edge notices gaps,
+    /// and it may have the rest from another core.
     unbroken: i64,
 }
 
 /// How far it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// A session has been opened that will want this log; nothing is sent yet, but what is published is noted, so that the check can be spared
-    /// when nothing came between.
+    /// A session has been opened that will want this log. Nothing is sent yet, but published events are
+    /// noted: if none comes in between, there is nothing to check.
     Announced {
         /// The log's end as the session was told, or the last that is known of since.
         top: i64,
@@ -58,7 +63,7 @@ pub(crate) enum Published {
     Skip,
 }
 
-impl Standing {
+impl ReplayProgress {
     /// A session has been opened that was told of everything up to `seen`.
     pub(crate) fn announced(seen: i64) -> Self {
         Self { state: State::Announced { top: seen }, waits_for_check: false, is_checked: false, unbroken: seen }
@@ -72,13 +77,14 @@ impl Standing {
         )
     }
 
-    /// The edge asks for what comes after `have`; `verify`: something may be missing of which nothing is known here.
+    /// The edge asks for what comes after `have`; `verify`: something may be missing of which
+    /// nothing is known here.
     pub(crate) fn ask(&mut self, have: i64, verify: bool) -> Option<Work> {
         let (known, news) = match self.state {
             State::Announced { top } => (top, false),
             State::Live { last } => (last, last < have),
             State::Replaying { last, top } => {
-                // The replay that is to be done, or runs, goes on from there. What it has read may be older than this question.
+                // The replay goes on from there. What it has read already may be older than this question.
                 self.state = State::Replaying { last: last.min(have), top };
                 return if verify { self.wait_for_check() } else { None };
             }
@@ -92,8 +98,8 @@ impl Standing {
         if verify || news { self.wait_for_check() } else { None }
     }
 
-    /// Something may have been committed that nobody was told of.
-    pub(crate) fn doubt(&mut self) -> Option<Work> {
+    /// An event may have been committed that was sent to nobody.
+    pub(crate) fn resync(&mut self) -> Option<Work> {
         self.wait_for_check()
     }
 
@@ -159,7 +165,8 @@ impl Standing {
         }
     }
 
-    /// A replay is about to send this event. `false`: it is not the next one, for the edge has asked for more since it was read.
+    /// A replay is about to send this event. `false`: it is not the next one, for the edge has asked for
+    /// more since it was read.
     pub(crate) fn replay(&mut self, seq: i64) -> bool {
         match &mut self.state {
             State::Replaying { last, .. } if *last + 1 == seq => {
@@ -170,7 +177,8 @@ impl Standing {
         }
     }
 
-    /// A replay has read up to `to`, and the store had no more. `true`: that was sent, nothing more is known of, and what comes is live from here.
+    /// A replay has read up to `to`, and the store had no more. `true`: all of it was sent, no later event
+    /// is known, and the log is live from here.
     pub(crate) fn replayed(&mut self, to: i64) -> bool {
         match self.state {
             State::Replaying { last, top } if last != to || top > to => false,
@@ -185,5 +193,5 @@ impl Standing {
 }
 
 #[cfg(test)]
-#[path = "interest_tests.rs"]
+#[path = "replay_progress_tests.rs"]
 mod tests;

@@ -1,5 +1,6 @@
-//! A core takes part in a bus that cores share while an edge is attached to it. Without one it would commit what it can neither answer nor tell:
-//! the edges that named themselves in the commands are attached to others, and would wait in vain.
+//! Work on a bus that cores share: while an edge is attached. Without one, a core would commit what it can
+//! neither answer nor send: the edges that the commands name are attached to other cores, and would wait in
+//! vain.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,23 +8,24 @@ use gogochat_storage::bus::{Bus, BusError};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::worker::{Settled, Worker};
-use crate::fanout::Hub;
+use super::{announce::Settled, worker::Worker};
+use crate::fanout::Fanout;
 
-/// Works on a shared bus, from when the first edge is attached, with a pause whenever none has been for [`DESERTED`]. Ends when the bus has shut
-/// down, or with `closing` (nothing comes any more) while it takes no part, or with `stop`.
+/// Works on a shared bus from when the first edge is attached, with a pause whenever none has been for
+/// [`DESERTED`]. Ends when the bus has shut down, or with `closing` (nothing comes any more) while it has
+/// paused, or with `stop`.
 ///
 /// # Errors
 /// The bus gives no consumer.
-pub(crate) async fn partake(
+pub(crate) async fn run(
     mut worker: Worker,
     bus: Arc<dyn Bus>,
-    hub: Arc<Hub>,
-    teller: mpsc::Sender<Settled>,
+    fanout: Arc<Fanout>,
+    settled: mpsc::Sender<Settled>,
     closing: CancellationToken,
     stop: CancellationToken,
 ) -> Result<(), BusError> {
-    let mut attached = hub.attached();
+    let mut attached = fanout.attached();
     loop {
         tokio::select! {
             () = closing.cancelled() => return Ok(()),
@@ -32,7 +34,7 @@ pub(crate) async fn partake(
         }
         let leave = stop.child_token();
         let consumer = bus.consumer().await?;
-        let work = worker.run(consumer, &teller, &leave);
+        let work = worker.run(consumer, &settled, &leave);
         tokio::pin!(work);
         tokio::select! {
             () = &mut work => return Ok(()),
@@ -55,7 +57,8 @@ async fn deserted(attached: &mut watch::Receiver<usize>) {
     }
 }
 
-/// Longer than an edge that restarts takes, so that this moves no partition; an edge waits about as long for an answer.
+/// Longer than an edge takes to restart, so that a restart moves no partition. An edge waits about as long
+/// for an answer.
 const DESERTED: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

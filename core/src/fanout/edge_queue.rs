@@ -1,5 +1,5 @@
-//! What waits for one edge: one bounded queue. The stream takes all there is as one batch, so an idle system answers at once and a busy
-//! one pays for framing once a batch.
+//! What waits for one edge: one bounded queue. The stream takes all there is as one batch, so an idle
+//! system answers at once and a busy one pays for framing once a batch.
 
 use std::{
     collections::VecDeque,
@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tonic::Status;
 
-/// The queue.
-pub(crate) struct Outbox {
+/// The bounded queue of one attachment.
+pub(crate) struct EdgeQueue {
     state: Mutex<State>,
     room: Notify,
     max_items: usize,
@@ -32,11 +32,12 @@ struct State {
     overflowed: bool,
 }
 
-/// The queue was full and is closed now, or it was closed before: the edge attaches anew and asks for what it misses.
+/// The queue was full and is closed now, or it was closed before: the edge attaches anew and asks
+/// for what it misses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Closed;
 
-impl Outbox {
+impl EdgeQueue {
     pub(crate) fn new(max_items: usize, max_bytes: usize) -> Self {
         Self { state: Mutex::default(), room: Notify::new(), max_items, max_bytes }
     }
@@ -62,11 +63,11 @@ impl Outbox {
     pub(crate) fn push_or_shed(&self, item: Item) -> bool {
         let size = size(&item);
         let mut state = self.state.lock();
-        let queue = !state.takes_nothing() && !self.is_half_full(&state);
-        if queue {
+        let has_room = !state.takes_nothing() && !self.is_half_full(&state);
+        if has_room {
             state.push(item, size);
         }
-        queue
+        has_room
     }
 
     /// Waits until the queue is less than half full.
@@ -193,13 +194,13 @@ impl State {
 
 /// The stream of an attachment. Whoever drops it is heard of: `on_drop` runs.
 pub(crate) struct Batches<F: FnOnce() + Send> {
-    outbox: Arc<Outbox>,
+    queue: Arc<EdgeQueue>,
     on_drop: Option<F>,
 }
 
 impl<F: FnOnce() + Send> Batches<F> {
-    pub(crate) fn new(outbox: Arc<Outbox>, on_drop: F) -> Self {
-        Self { outbox, on_drop: Some(on_drop) }
+    pub(crate) fn new(queue: Arc<EdgeQueue>, on_drop: F) -> Self {
+        Self { queue, on_drop: Some(on_drop) }
     }
 }
 
@@ -207,13 +208,13 @@ impl<F: FnOnce() + Send + Unpin> tokio_stream::Stream for Batches<F> {
     type Item = Result<CoreBatch, Status>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.outbox.poll_batch(context)
+        self.queue.poll_batch(context)
     }
 }
 
 impl<F: FnOnce() + Send> Drop for Batches<F> {
     fn drop(&mut self) {
-        self.outbox.close(Status::cancelled("the edge went away"));
+        self.queue.close(Status::cancelled("the edge went away"));
         if let Some(on_drop) = self.on_drop.take() {
             on_drop();
         }
@@ -244,77 +245,77 @@ mod tests {
 
     use super::*;
 
-    fn batches(outbox: &Arc<Outbox>) -> Batches<impl FnOnce() + Send + Unpin> {
-        Batches::new(outbox.clone(), || {})
+    fn batches(queue: &Arc<EdgeQueue>) -> Batches<impl FnOnce() + Send + Unpin> {
+        Batches::new(queue.clone(), || {})
     }
 
     #[tokio::test]
     async fn what_waits_comes_as_one_batch_in_order() {
-        let outbox = Arc::new(Outbox::new(10, 10_000));
+        let queue = Arc::new(EdgeQueue::new(10, 10_000));
         for n in 0..10 {
-            outbox.push(Item::DrainMs(n)).unwrap();
+            queue.push(Item::DrainMs(n)).unwrap();
         }
-        let batch = batches(&outbox).next().await.unwrap().unwrap();
+        let batch = batches(&queue).next().await.unwrap().unwrap();
         let got: Vec<_> = batch.items.into_iter().map(|item| item.item.unwrap()).collect();
         assert_eq!(got, (0..10).map(Item::DrainMs).collect::<Vec<_>>());
     }
 
     #[tokio::test]
     async fn one_more_than_fits_closes_it() {
-        let outbox = Arc::new(Outbox::new(3, 10_000));
+        let queue = Arc::new(EdgeQueue::new(3, 10_000));
         for n in 0..3 {
-            outbox.push(Item::DrainMs(n)).unwrap();
+            queue.push(Item::DrainMs(n)).unwrap();
         }
-        assert_eq!(outbox.push(Item::DrainMs(3)), Err(Closed));
-        assert!(outbox.overflowed());
-        assert!(outbox.state.lock().items.is_empty());
-        let mut batches = batches(&outbox);
+        assert_eq!(queue.push(Item::DrainMs(3)), Err(Closed));
+        assert!(queue.overflowed());
+        assert!(queue.state.lock().items.is_empty());
+        let mut batches = batches(&queue);
         assert_eq!(batches.next().await.unwrap().unwrap_err().code(), tonic::Code::ResourceExhausted);
         assert!(batches.next().await.is_none());
-        assert_eq!(outbox.room().await, Err(Closed));
+        assert_eq!(queue.room().await, Err(Closed));
     }
 
     #[tokio::test]
     async fn one_that_is_finished_ends_behind_what_waits_and_takes_no_more() {
-        let outbox = Arc::new(Outbox::new(10, 10_000));
-        outbox.push(Item::DrainMs(0)).unwrap();
-        outbox.finish();
-        assert_eq!(outbox.push(Item::DrainMs(1)), Err(Closed));
-        assert!(!outbox.push_or_shed(Item::DrainMs(1)));
-        let mut batches = batches(&outbox);
+        let queue = Arc::new(EdgeQueue::new(10, 10_000));
+        queue.push(Item::DrainMs(0)).unwrap();
+        queue.finish();
+        assert_eq!(queue.push(Item::DrainMs(1)), Err(Closed));
+        assert!(!queue.push_or_shed(Item::DrainMs(1)));
+        let mut batches = batches(&queue);
         assert_eq!(batches.next().await.unwrap().unwrap().items.len(), 1);
         assert!(batches.next().await.is_none());
         // One that is closed first ends with the status, and what waited is lost.
-        let outbox = Arc::new(Outbox::new(10, 10_000));
-        outbox.push(Item::DrainMs(0)).unwrap();
-        outbox.finish();
-        outbox.close(Status::unavailable("detached"));
-        let mut batches = self::batches(&outbox);
+        let queue = Arc::new(EdgeQueue::new(10, 10_000));
+        queue.push(Item::DrainMs(0)).unwrap();
+        queue.finish();
+        queue.close(Status::unavailable("detached"));
+        let mut batches = self::batches(&queue);
         assert_eq!(batches.next().await.unwrap().unwrap_err().code(), tonic::Code::Unavailable);
     }
 
     #[tokio::test]
     async fn bytes_count_too() {
-        let outbox = Outbox::new(1_000, 2 * (ITEM_BYTES + 128));
-        outbox.push(Item::DrainMs(0)).unwrap();
-        assert!(!outbox.push_or_shed(Item::DrainMs(1)), "half full");
-        outbox.push(Item::DrainMs(1)).unwrap();
-        assert_eq!(outbox.push(Item::DrainMs(2)), Err(Closed));
+        let queue = EdgeQueue::new(1_000, 2 * (ITEM_BYTES + 128));
+        queue.push(Item::DrainMs(0)).unwrap();
+        assert!(!queue.push_or_shed(Item::DrainMs(1)), "half full");
+        queue.push(Item::DrainMs(1)).unwrap();
+        assert_eq!(queue.push(Item::DrainMs(2)), Err(Closed));
     }
 
     #[tokio::test]
     async fn room_comes_back_when_the_stream_is_read() {
-        let outbox = Arc::new(Outbox::new(4, 10_000));
+        let queue = Arc::new(EdgeQueue::new(4, 10_000));
         for n in 0..3 {
-            outbox.push(Item::DrainMs(n)).unwrap();
+            queue.push(Item::DrainMs(n)).unwrap();
         }
         let waiting = tokio::spawn({
-            let outbox = outbox.clone();
-            async move { outbox.room().await }
+            let queue = queue.clone();
+            async move { queue.room().await }
         });
-        let mut batches = batches(&outbox);
+        let mut batches = batches(&queue);
         batches.next().await.unwrap().unwrap();
         assert_eq!(waiting.await.unwrap(), Ok(()));
-        outbox.empty().await;
+        queue.empty().await;
     }
 }

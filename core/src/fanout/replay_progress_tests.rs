@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A log, the core with its store, one edge and the two directions of the stream between them, in any interleaving of their steps.
+/// A log, the core with its store, one edge and the two directions of the stream between them, in
+/// any interleaving of their steps.
 #[derive(Debug, Default)]
 struct World {
     committed: i64,
@@ -15,14 +16,16 @@ struct World {
     edge: Edge,
     up: VecDeque<Asked>,
     down: VecDeque<i64>,
-    /// A session that is being opened: how much was published before its view was read, and the log's end in it.
+    /// A session that is being opened: how much was published before its view was read, and the
+    /// log's end in it.
     opening: Option<(i64, i64)>,
 }
 
-/// One interest after the other, each with its number; and what is under way in the store, perhaps for one that is no more.
+/// One interest after the other, each with its number; and what is under way in the store, perhaps
+/// for one that is no more.
 #[derive(Debug, Default)]
 struct Core {
-    standing: Option<Standing>,
+    progress: Option<ReplayProgress>,
     number: u64,
     checks: VecDeque<u64>,
     /// Its end once it was read.
@@ -37,7 +40,7 @@ struct Core {
     /// What was published before the interest began was not for it.
     began: i64,
     /// What was committed by then has to come without another question.
-    owed: i64,
+    due: i64,
 }
 
 #[derive(Debug, Default)]
@@ -73,7 +76,7 @@ impl World {
             16 => self.opening = Some((self.published, self.committed)),
             17 => self.enter(),
             18 => self.verify(),
-            19 => self.doubt(),
+            19 => self.resync(),
             20 => self.edge.asked = false,
             21 => self.unfollow(),
             22 => {
@@ -92,21 +95,23 @@ impl World {
         self.published += 1;
         let seq = self.published;
         if self.foreign.contains(&seq) {
-            // The other core tells it, or is lost before: every other time. What is missing before it is nobody's to replay.
+            // The other core tells it, or is lost before: every other time. What is missing before
+            // it is nobody's to replay.
             if seq % 2 == 0 && self.edge.follows && self.edge.have + 1 == seq {
                 self.edge.have = seq;
                 self.edge.asked = false;
             }
             return;
         }
-        if let Some(standing) = &mut self.core.standing
-            && standing.publish(seq) == Published::Send
+        if let Some(progress) = &mut self.core.progress
+            && progress.publish(seq) == Published::Send
         {
             self.sends(seq);
         }
     }
 
-    /// Whatever goes to the edge: each once for a question, in order, and without a gap but for what this core was not to tell.
+    /// Whatever goes to the edge: each once for a question, in order, and without a gap but for
+    /// what this core was not to tell.
     fn sends(&mut self, seq: i64) {
         self.down.push_back(seq);
         assert!(seq > self.core.sent, "{seq} is sent twice: {self:?}");
@@ -150,41 +155,41 @@ impl World {
     fn take(&mut self) {
         match self.up.pop_front() {
             None => {}
-            Some(Asked::Nothing) => self.core.standing = None,
+            Some(Asked::Nothing) => self.core.progress = None,
             Some(Asked::For { have, verify }) => self.asked(have, verify),
         }
     }
 
     fn asked(&mut self, have: i64, verify: bool) {
-        let Some(standing) = &mut self.core.standing else {
-            let (standing, work) = Standing::asked(have);
-            self.begin(standing, have);
-            self.core.owed = self.committed;
+        let Some(progress) = &mut self.core.progress else {
+            let (progress, work) = ReplayProgress::asked(have);
+            self.begin(progress, have);
+            self.core.due = self.committed;
             return self.todo(Some(work));
         };
-        let known = match standing.state {
+        let known = match progress.state {
             State::Announced { top } => Some(top),
             State::Live { last } => Some(last),
             State::Replaying { .. } => None,
         };
-        let work = standing.ask(have, verify);
+        let work = progress.ask(have, verify);
         if known.is_some_and(|known| have >= known) {
-            assert_eq!(standing.state, State::Live { last: have }, "what is published now waits");
+            assert_eq!(progress.state, State::Live { last: have }, "what is published now waits");
         }
         // What comes up to there it was told by others, or is the session's own affair.
         if known.is_some() || have < self.core.sent {
             self.core.sent = have;
         }
         if verify {
-            self.core.owed = self.committed;
+            self.core.due = self.committed;
         }
         self.todo(work);
     }
 
-    fn begin(&mut self, standing: Standing, have: i64) {
-        self.core.standing = Some(standing);
+    fn begin(&mut self, progress: ReplayProgress, have: i64) {
+        self.core.progress = Some(progress);
         self.core.number += 1;
-        (self.core.sent, self.core.began, self.core.owed) = (have, self.published, 0);
+        (self.core.sent, self.core.began, self.core.due) = (have, self.published, 0);
     }
 
     fn todo(&mut self, work: Option<Work>) {
@@ -202,17 +207,17 @@ impl World {
         list.push_back(number);
     }
 
-    /// The standing, where this is the interest it is of.
-    fn of(&mut self, number: u64) -> Option<&mut Standing> {
-        self.core.standing.as_mut().filter(|_| self.core.number == number)
+    /// The progress, where this is the interest it is of.
+    fn of(&mut self, number: u64) -> Option<&mut ReplayProgress> {
+        self.core.progress.as_mut().filter(|_| self.core.number == number)
     }
 
     fn begin_check(&mut self) {
         if self.core.checking.is_none()
             && let Some(number) = self.core.checks.pop_front()
-            && let Some(standing) = self.of(number)
+            && let Some(progress) = self.of(number)
         {
-            standing.check();
+            progress.check();
             self.core.checking = Some((number, None));
         }
     }
@@ -226,10 +231,10 @@ impl World {
     fn checked(&mut self) {
         if let Some((number, Some(end))) = self.core.checking {
             self.core.checking = None;
-            if let Some(standing) = self.of(number) {
-                let work = standing.checked(end);
+            if let Some(progress) = self.of(number) {
+                let work = progress.checked(end);
                 if work == Some(Work::Replay)
-                    && let Some(from) = standing.replay_from()
+                    && let Some(from) = progress.replay_from()
                 {
                     // Again only what lies behind a gap.
                     let mut again = from + 1..=self.core.sent;
@@ -247,7 +252,7 @@ impl World {
             return;
         }
         let Some(number) = self.core.replaying.or_else(|| self.core.replays.pop_front()) else { return };
-        self.core.replaying = self.of(number).and_then(|standing| standing.replay_from()).map(|from| {
+        self.core.replaying = self.of(number).and_then(|progress| progress.replay_from()).map(|from| {
             let to = (from + PAGE).min(self.committed).max(from);
             self.core.page = Some((from, to, to - from < PAGE));
             self.core.next = from + 1;
@@ -260,24 +265,24 @@ impl World {
         let seq = self.core.next;
         if seq <= to {
             self.core.next += 1;
-            match self.of(number).is_some_and(|standing| standing.replay(seq)) {
+            match self.of(number).is_some_and(|progress| progress.replay(seq)) {
                 true => self.sends(seq),
                 false => self.core.page = None,
             }
         } else {
             self.core.page = None;
-            if end && self.of(number).is_none_or(|standing| standing.replayed(to)) {
+            if end && self.of(number).is_none_or(|progress| progress.replayed(to)) {
                 self.core.replaying = None;
             }
         }
     }
 
-    /// As the hub does it: only when nothing that the view lacks was published since it was read.
+    /// As fan-out does it: only when nothing that the view lacks was published since it was read.
     fn enter(&mut self) {
         let Some((before, end)) = self.opening.take() else { return };
         let is_quiet = self.published <= before || self.published <= end;
-        if is_quiet && self.core.standing.is_none() {
-            self.begin(Standing::announced(end), end);
+        if is_quiet && self.core.progress.is_none() {
+            self.begin(ReplayProgress::announced(end), end);
             if !self.edge.follows {
                 // What came before is the session's own affair.
                 self.edge.have = self.edge.have.max(end);
@@ -286,10 +291,10 @@ impl World {
     }
 
     /// The core had no answer to a commit.
-    fn doubt(&mut self) {
-        if let Some(standing) = &mut self.core.standing {
-            let work = standing.doubt();
-            self.core.owed = self.committed;
+    fn resync(&mut self) {
+        if let Some(progress) = &mut self.core.progress {
+            let work = progress.resync();
+            self.core.due = self.committed;
             self.todo(work);
         }
     }
@@ -325,17 +330,17 @@ impl World {
         panic!("it has no end: {self:?}");
     }
 
-    /// What was owed comes by itself, and after a core was lost the edge has everything looked for.
+    /// What was due comes by itself, and after a core was lost the edge has everything looked for.
     fn settle(&mut self) {
         self.follow();
         self.run_out();
-        assert!(self.edge.have >= self.core.owed, "what was asked for has not come: {self:?}");
+        assert!(self.edge.have >= self.core.due, "what was asked for has not come: {self:?}");
         self.verify();
         self.run_out();
         assert_eq!(self.edge.have, self.committed, "not everything came: {self:?}");
         let last = self.committed;
-        let is_settled = |standing: Standing| standing.state == State::Live { last } && !standing.waits_for_check;
-        assert!(self.core.standing.is_some_and(is_settled), "{self:?}");
+        let is_settled = |progress: ReplayProgress| progress.state == State::Live { last } && !progress.waits_for_check;
+        assert!(self.core.progress.is_some_and(is_settled), "{self:?}");
     }
 }
 
@@ -374,102 +379,102 @@ proptest! {
     }
 }
 
-fn live(last: i64) -> Standing {
-    Standing { state: State::Live { last }, waits_for_check: false, is_checked: false, unbroken: last }
+fn live(last: i64) -> ReplayProgress {
+    ReplayProgress { state: State::Live { last }, waits_for_check: false, is_checked: false, unbroken: last }
 }
 
 #[test]
 fn who_asks_is_sent_what_comes_at_once_and_what_the_check_finds() {
-    let (mut standing, work) = Standing::asked(5);
+    let (mut progress, work) = ReplayProgress::asked(5);
     assert_eq!(work, Work::Check);
-    assert_eq!(standing.publish(6), Published::Send);
-    assert_eq!(standing.publish(6), Published::Skip);
-    assert_eq!(standing.ask(6, true), None, "it is on the list");
-    standing.check();
-    assert_eq!(standing.checked(6), None);
-    assert_eq!(standing.ask(6, true), Some(Work::Check));
-    standing.check();
-    assert_eq!(standing.checked(8), Some(Work::Replay));
-    assert_eq!(standing.replay_from(), Some(6));
-    assert_eq!(standing.publish(9), Published::Skip);
-    assert!(standing.replay(7) && standing.replay(8));
-    assert!(!standing.replayed(8), "9 was published");
-    assert!(standing.replay(9) && standing.replayed(9));
-    assert_eq!(standing, live(9));
+    assert_eq!(progress.publish(6), Published::Send);
+    assert_eq!(progress.publish(6), Published::Skip);
+    assert_eq!(progress.ask(6, true), None, "it is on the list");
+    progress.check();
+    assert_eq!(progress.checked(6), None);
+    assert_eq!(progress.ask(6, true), Some(Work::Check));
+    progress.check();
+    assert_eq!(progress.checked(8), Some(Work::Replay));
+    assert_eq!(progress.replay_from(), Some(6));
+    assert_eq!(progress.publish(9), Published::Skip);
+    assert!(progress.replay(7) && progress.replay(8));
+    assert!(!progress.replayed(8), "9 was published");
+    assert!(progress.replay(9) && progress.replayed(9));
+    assert_eq!(progress, live(9));
 }
 
 #[test]
 fn who_asks_while_a_check_is_under_way_has_it_checked_once_more() {
-    let (mut standing, _) = Standing::asked(5);
-    standing.check();
-    assert_eq!(standing.ask(5, true), Some(Work::Check));
-    assert_eq!(standing.checked(5), None);
-    assert_eq!(standing.doubt(), None, "that look is still to come");
+    let (mut progress, _) = ReplayProgress::asked(5);
+    progress.check();
+    assert_eq!(progress.ask(5, true), Some(Work::Check));
+    assert_eq!(progress.checked(5), None);
+    assert_eq!(progress.resync(), None, "that look is still to come");
     // What a replay has read may be older than the question as well.
-    let mut standing = live(5);
-    assert_eq!(standing.ask(3, false), Some(Work::Replay));
-    assert_eq!(standing.ask(3, true), Some(Work::Check));
-    standing.check();
-    assert_eq!(standing.checked(6), None);
-    assert!(standing.replay(4) && standing.replay(5) && !standing.replayed(5), "6 is known of");
+    let mut progress = live(5);
+    assert_eq!(progress.ask(3, false), Some(Work::Replay));
+    assert_eq!(progress.ask(3, true), Some(Work::Check));
+    progress.check();
+    assert_eq!(progress.checked(6), None);
+    assert!(progress.replay(4) && progress.replay(5) && !progress.replayed(5), "6 is known of");
 }
 
 #[test]
 fn an_announced_log_needs_no_look_when_nothing_came_between() {
-    let mut standing = Standing::announced(5);
-    assert!(standing.is_announced());
-    assert_eq!(standing.ask(5, false), None);
-    assert_eq!(standing, live(5));
-    assert_eq!(Standing::announced(5).ask(5, true), Some(Work::Check));
+    let mut progress = ReplayProgress::announced(5);
+    assert!(progress.is_announced());
+    assert_eq!(progress.ask(5, false), None);
+    assert_eq!(progress, live(5));
+    assert_eq!(ReplayProgress::announced(5).ask(5, true), Some(Work::Check));
 }
 
 #[test]
 fn an_announced_log_is_replayed_when_something_did_or_the_edge_has_less() {
-    let mut standing = Standing::announced(5);
-    assert_eq!(standing.publish(6), Published::Skip);
-    assert_eq!(standing.ask(5, false), Some(Work::Replay));
-    assert_eq!(standing.state, State::Replaying { last: 5, top: 6 });
-    assert_eq!(Standing::announced(5).ask(3, false), Some(Work::Replay));
-    let mut doubted = Standing::announced(5);
-    assert_eq!(doubted.doubt(), Some(Work::Check));
-    doubted.check();
-    assert_eq!(doubted.checked(6), None, "nothing is sent before the edge asks");
-    assert_eq!(doubted.ask(5, false), Some(Work::Replay));
+    let mut progress = ReplayProgress::announced(5);
+    assert_eq!(progress.publish(6), Published::Skip);
+    assert_eq!(progress.ask(5, false), Some(Work::Replay));
+    assert_eq!(progress.state, State::Replaying { last: 5, top: 6 });
+    assert_eq!(ReplayProgress::announced(5).ask(3, false), Some(Work::Replay));
+    let mut resynced = ReplayProgress::announced(5);
+    assert_eq!(resynced.resync(), Some(Work::Check));
+    resynced.check();
+    assert_eq!(resynced.checked(6), None, "nothing is sent before the edge asks");
+    assert_eq!(resynced.ask(5, false), Some(Work::Replay));
 }
 
 #[test]
 fn a_gap_is_the_edges_to_notice_and_is_read_from_the_store() {
-    let mut standing = live(2);
-    assert_eq!(standing.publish(5), Published::Send);
-    assert_eq!(standing.ask(2, false), Some(Work::Replay));
-    assert_eq!(standing.publish(6), Published::Skip);
-    assert_eq!(standing.replay_from(), Some(2));
-    assert!((3..=5).all(|seq| standing.replay(seq)));
-    assert!(!standing.replayed(5), "6 was published");
+    let mut progress = live(2);
+    assert_eq!(progress.publish(5), Published::Send);
+    assert_eq!(progress.ask(2, false), Some(Work::Replay));
+    assert_eq!(progress.publish(6), Published::Skip);
+    assert_eq!(progress.replay_from(), Some(2));
+    assert!((3..=5).all(|seq| progress.replay(seq)));
+    assert!(!progress.replayed(5), "6 was published");
     // A session has come that has less: what was read is not what comes next.
-    assert_eq!(standing.ask(4, false), None);
-    assert!(!standing.replay(6) && !standing.replayed(6));
-    assert!(standing.replay(5) && standing.replay(6) && standing.replayed(6));
-    assert_eq!(standing, live(6));
+    assert_eq!(progress.ask(4, false), None);
+    assert!(!progress.replay(6) && !progress.replayed(6));
+    assert!(progress.replay(5) && progress.replay(6) && progress.replayed(6));
+    assert_eq!(progress, live(6));
 }
 
 #[test]
 fn what_was_sent_past_a_gap_hides_nothing_from_a_check() {
-    let (mut standing, _) = Standing::asked(2);
-    standing.check();
-    assert_eq!(standing.publish(5), Published::Send);
-    assert_eq!(standing.checked(4), Some(Work::Replay));
-    assert_eq!(standing.replay_from(), Some(2));
+    let (mut progress, _) = ReplayProgress::asked(2);
+    progress.check();
+    assert_eq!(progress.publish(5), Published::Send);
+    assert_eq!(progress.checked(4), Some(Work::Replay));
+    assert_eq!(progress.replay_from(), Some(2));
     // Once nothing was found missing, gaps are the edge's.
-    let mut standing = live(2);
-    assert_eq!(standing.publish(5), Published::Send);
-    assert_eq!(standing.ask(5, true), Some(Work::Check));
-    standing.check();
-    assert_eq!(standing.checked(5), None);
-    assert_eq!(standing.publish(7), Published::Send);
-    assert_eq!(standing.doubt(), Some(Work::Check));
-    standing.check();
-    assert_eq!(standing.checked(7), None);
+    let mut progress = live(2);
+    assert_eq!(progress.publish(5), Published::Send);
+    assert_eq!(progress.ask(5, true), Some(Work::Check));
+    progress.check();
+    assert_eq!(progress.checked(5), None);
+    assert_eq!(progress.publish(7), Published::Send);
+    assert_eq!(progress.resync(), Some(Work::Check));
+    progress.check();
+    assert_eq!(progress.checked(7), None);
 }
 
 #[test]

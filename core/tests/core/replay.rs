@@ -95,11 +95,11 @@ async fn many_logs_are_looked_at_together_and_those_with_more_are_read() {
     eventually("a look begins", async || (faults.looks.load(Ordering::SeqCst) == 1).then_some(())).await;
     edge.send_all(groups.iter().map(|log| interest(*log, 1, false))).await;
     edge.settle().await;
-    world.commit_silently(groups[300], "untold").await;
-    world.commit_silently(groups[599], "untold").await;
+    world.commit_silently(groups[300], "unsent").await;
+    world.commit_silently(groups[599], "unsent").await;
     faults.release_reads();
     for log in [groups[300], groups[599]] {
-        assert_eq!(text(&edge.event(log).await.1).unwrap(), "untold");
+        assert_eq!(text(&edge.event(log).await.1).unwrap(), "unsent");
     }
     eventually("the looks", async || (faults.looks.load(Ordering::SeqCst) == 4).then_some(())).await;
     assert_eq!(faults.reads.load(Ordering::SeqCst), 2);
@@ -113,11 +113,11 @@ async fn what_a_lost_core_did_not_tell_comes_when_it_is_asked_for() {
     edge.interest(*log, 1).await;
     eventually("a look", async || (faults.looks.load(Ordering::SeqCst) == 1).then_some(())).await;
     edge.settle().await;
-    world.commit_silently(*log, "untold").await;
+    world.commit_silently(*log, "unsent").await;
     assert_eq!(edge.settle().await, [], "nobody knows of it");
     faults.fail_ends(2);
     edge.send(interest(*log, 1, true)).await;
-    assert_eq!(text(&edge.event(*log).await.1).unwrap(), "untold");
+    assert_eq!(text(&edge.event(*log).await.1).unwrap(), "unsent");
     node.send(alice, *log, "and on").await.unwrap();
     assert_eq!(text(&edge.event(*log).await.1).unwrap(), "and on");
 }
@@ -127,7 +127,7 @@ async fn what_a_lost_core_did_not_tell_comes_when_it_is_asked_for() {
 async fn what_is_missing_before_an_event_is_read_before_other_logs_are_looked_at() {
     let world = World::new().await;
     let World { node, faults, log, alice, .. } = &world;
-    world.commit_silently(*log, "untold").await;
+    world.commit_silently(*log, "unsent").await;
     let mut edge = Edge::attach(node).await;
     faults.hold_reads();
     edge.interest(LogId::new_v7(), 0).await;
@@ -141,6 +141,6 @@ async fn what_is_missing_before_an_event_is_read_before_other_logs_are_looked_at
     eventually("it is read", async || (faults.reads.load(Ordering::SeqCst) == 1).then_some(())).await;
     assert_eq!(faults.looks.load(Ordering::SeqCst), 1, "the first look is under way still");
     faults.release_reads();
-    assert_eq!(text(&edge.event_after(*log, 1).await).unwrap(), "untold");
+    assert_eq!(text(&edge.event_after(*log, 1).await).unwrap(), "unsent");
     assert_eq!(text(&edge.event_after(*log, 2).await).unwrap(), "later");
 }

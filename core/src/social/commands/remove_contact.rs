@@ -1,0 +1,44 @@
+//! RemoveContact: ends a contact, or takes a request back, or turns one down.
+
+use gogochat_proto::{ids::UserId, v1};
+use gogochat_storage::store::{Command, Done};
+
+use super::own_log::{OWN_LOG, origin, refuse_caller};
+use crate::{
+    command::{Address, Ordered, Request, Stamp, WhenLate, request_hash},
+    failure::id,
+};
+
+/// The request.
+pub(crate) struct RemoveContact {
+    peer: UserId,
+    /// As it is hashed.
+    wire: v1::RemoveContactRequest,
+}
+
+impl Ordered for RemoveContact {
+    const NAME: &'static str = "gogochat.v1.SocialService/RemoveContact";
+    const WHEN_LATE: WhenLate = WhenLate::Refused;
+    type Wire = v1::RemoveContactRequest;
+    type Reply = v1::RemoveContactResponse;
+
+    fn parse(wire: Self::Wire) -> Result<Self, v1::Error> {
+        Ok(Self { peer: id("userId", &wire.user_id)?, wire })
+    }
+
+    fn reply(_: &Done) -> Option<Self::Reply> {
+        Some(v1::RemoveContactResponse {})
+    }
+}
+
+impl Request for RemoveContact {
+    fn address(&self) -> Address {
+        OWN_LOG
+    }
+
+    fn command(self: Box<Self>, stamp: Stamp) -> Result<Command, v1::Error> {
+        refuse_caller(self.peer, stamp)?;
+        let origin = origin(stamp, request_hash(Self::NAME, &self.wire));
+        Ok(Command::RemoveContact { origin, peer: self.peer })
+    }
+}
