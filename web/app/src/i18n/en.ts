@@ -217,3 +217,6 @@ export const en = {
     signed_out: "This device was signed out. Log in again.",
   },
 };
+
+/** The words of the page, in any language. */
+export type Messages = typeof en;

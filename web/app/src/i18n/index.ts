@@ -1,10 +1,7 @@
 // The language of the page: English is here at once, others are fetched when they are chosen.
 
 import { type Accessor, createSignal } from "solid-js";
-import { en } from "./en.ts";
-
-/** The words of the page. */
-export type Messages = typeof en;
+import { en, type Messages } from "./en.ts";
 
 /** The languages the page speaks, each by its own name. */
 export const LANGUAGES = { en: "English", zh: "中文" } as const;

@@ -1,6 +1,6 @@
 // 页面的中文文字。
 
-import type { Messages } from "./index.ts";
+import type { Messages } from "./en.ts";
 
 export const zh: Messages = {
   app: "gogochat",
