@@ -64,7 +64,8 @@ impl Account {
         &self.device_id
     }
 
-    /// An access token that is good for a while; a new one when three quarters of the last one's time are over.
+    /// An access token that is good for a while; a new one when three quarters of the last one's
+    /// time are over.
     ///
     /// # Errors
     /// As [`Rest::refresh`].
@@ -76,7 +77,8 @@ impl Account {
         Ok(tokens.session.access_token.clone())
     }
 
-    /// A new access token in place of one that the server calls expired. When another caller has fetched one meanwhile, that one.
+    /// A new access token in place of one that the server calls expired. When another caller has
+    /// fetched one meanwhile, that one.
     ///
     /// # Errors
     /// As [`Rest::refresh`].
@@ -107,7 +109,8 @@ impl From<v1::Session> for Tokens {
     fn from(session: v1::Session) -> Self {
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
         let left = Duration::from_millis((session.access_expires_ms - now_ms).max(0).unsigned_abs());
-        // Where this machine's clock runs far ahead, the token has expired before it came: it is of use all the same, and no call fetches another.
+        // Where this machine's clock runs far ahead, the token has expired before it came: it is of
+        // use all the same, and no call fetches another.
         let left = if left.is_zero() { UNKNOWN } else { left };
         let renew_at = (session.access_expires_ms > 0).then(|| Instant::now() + left * 3 / 4);
         Self { session, renew_at }

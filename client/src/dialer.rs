@@ -113,7 +113,8 @@ impl Dialer {
         for address in resolve(target).await? {
             match TcpStream::connect(address).await {
                 Ok(tcp) => {
-                    // Without it, the small writes of a handshake wait for the peer's delayed acknowledgement.
+                    // Without it, the small writes of a handshake wait for the peer's delayed
+                    // acknowledgement.
                     tcp.set_nodelay(true)?;
                     if !target.is_secure() {
                         return Ok(Box::new(tcp));
@@ -161,7 +162,8 @@ async fn resolve(target: &Target) -> Result<impl Iterator<Item = SocketAddr>, Co
 fn bind(local: SocketAddr) -> std::io::Result<quinn::Endpoint> {
     let socket =
         socket2::Socket::new(socket2::Domain::for_address(local), socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
-    // One socket receives for many connections: with the default of 208 KiB a burst to all of them is lost. Best effort.
+    // One socket receives for many connections: with the default of 208 KiB a burst to all of them
+    // is lost. Best effort.
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
     let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
     socket.bind(&local.into())?;

@@ -46,7 +46,8 @@ pub enum ConnectError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("session closed: {code} {reason}")]
 pub struct Closed {
-    /// The close code: of [`CloseCode`] when a gogochat peer closed, the transport's own number or 0 when it broke.
+    /// The close code: of [`CloseCode`] when a gogochat peer closed, the transport's own number or
+    /// 0 when it broke.
     pub code: u16,
     /// A stable name with a code of [`CloseCode`], else words for a log.
     pub reason: String,

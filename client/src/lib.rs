@@ -1,9 +1,11 @@
 //! The Rust client of gogochat, in layers; take the one that fits:
 //!
-//! - [`Connection`]: frames over one WebTransport session or WebSocket. No task, no policy: what tests of a server need.
+//! - [`Connection`]: frames over one WebTransport session or WebSocket. No task, no policy: what
+//!   tests of a server need.
 //! - [`Session`]: a signed-in connection with calls and events. It ends when its transport does.
-//! - [`Client`]: what an application wants. It reconnects, resumes by cursor, fetches gaps, sends what waits in its outbox with the
-//!   same id until it is acknowledged, and hands each event out once, in order.
+//! - [`Client`]: what an application wants. It reconnects, resumes by cursor, fetches gaps, sends
+//!   what waits in its outbox with the same id until it is acknowledged, and hands each event out
+//!   once, in order.
 //! - [`Rest`] and [`Account`]: register, log in, refresh.
 //!
 //! A [`Dialer`] holds what connections share (TLS settings, UDP sockets): make one, use it for all.

@@ -1,4 +1,5 @@
-//! Whether the other side is still there: heartbeats, and patience with what is not answered. No clock and no I/O: `now` is passed in.
+//! Whether the other side is still there: heartbeats, and patience with what is not answered. No
+//! clock and no I/O: `now` is passed in.
 
 use std::time::Duration;
 
@@ -28,8 +29,8 @@ pub(crate) enum Verdict {
 }
 
 impl Liveness {
-    /// `heartbeat`: as Welcome says. `patience`: how long a question may go without a sign of life before a ping, and a ping before the
-    /// session counts as dead.
+    /// `heartbeat`: as Welcome says. `patience`: how long a question may go without a sign of life
+    /// before a ping, and a ping before the session counts as dead.
     pub(crate) fn new(now: Instant, heartbeat: Duration, patience: Duration) -> Self {
         Self { heartbeat, patience, last_sent: now, asked: None, pinged: false }
     }

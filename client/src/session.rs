@@ -1,4 +1,5 @@
-//! A signed-in connection with calls and events. It ends when its transport does; [`crate::Client`] outlives that.
+//! A signed-in connection with calls and events. It ends when its transport does; [`crate::Client`]
+//! outlives that.
 
 use std::{
     collections::HashMap,
@@ -59,11 +60,13 @@ enum Command {
 }
 
 impl Session {
-    /// Connects and signs in. The receiver gets what the server tells, and is to be read: when 1,024 wait, the session reads no further
-    /// and the server may close it as too slow. Dropped, it lets everything pass.
+    /// Connects and signs in. The receiver gets what the server tells, and is to be read: when
+    /// 1,024 wait, the session reads no further and the server may close it as too slow. Dropped,
+    /// it lets everything pass.
     ///
     /// # Errors
-    /// The server cannot be reached, or closed: [`ConnectError::Closed`] with [`CloseCode::TokenExpired`], ...
+    /// The server cannot be reached, or closed: [`ConnectError::Closed`] with
+    /// [`CloseCode::TokenExpired`], ...
     pub async fn connect(
         dialer: &Dialer,
         target: &Target,
@@ -119,8 +122,8 @@ impl Session {
         self.transport
     }
 
-    /// Calls a method: "gogochat.v1.ChatService/SendMessage". `key` is the request's conversation_id for methods of the ordered lane,
-    /// else empty.
+    /// Calls a method: "gogochat.v1.ChatService/SendMessage". `key` is the request's
+    /// conversation_id for methods of the ordered lane, else empty.
     ///
     /// # Errors
     /// The server refused, or the session ended first.

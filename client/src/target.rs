@@ -11,7 +11,8 @@ pub enum Transport {
     WebSocket,
 }
 
-/// The address of a server: `https://host:port` (also `wss://`) or, in clear, `http://host:port` (also `ws://`).
+/// The address of a server: `https://host:port` (also `wss://`) or, in clear, `http://host:port`
+/// (also `ws://`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
     host: String,

@@ -21,7 +21,8 @@ pub enum Trust {
     /// Those of the system's authorities.
     #[default]
     System,
-    /// Any from a server on this machine's loopback addresses; from elsewhere those of the system's authorities.
+    /// Any from a server on this machine's loopback addresses; from elsewhere those of the system's
+    /// authorities.
     AnyOnLoopback,
     /// Those of these authorities alone: PEM, one or more certificates.
     Authorities(Vec<u8>),
@@ -61,7 +62,8 @@ impl Tls {
     }
 }
 
-/// The policy of a [`Trust`]. A handshake's signature is always verified: whoever shows a certificate holds its key.
+/// The policy of a [`Trust`]. A handshake's signature is always verified: whoever shows a
+/// certificate holds its key.
 #[derive(Debug)]
 struct Verifier {
     provider: Arc<CryptoProvider>,

@@ -26,7 +26,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Args)]
 struct Common {
-    /// The server: https://EDGE for wt and wss, http://HTTP for ws. May be repeated: sessions are spread over several edges.
+    /// The server: https://EDGE for wt and wss, http://HTTP for ws. May be repeated: sessions are
+    /// spread over several edges.
     #[arg(long, global = true, value_name = "URL")]
     target: Vec<Target>,
     /// How frames travel.
@@ -35,10 +36,12 @@ struct Common {
     /// Where the result goes; without it, to standard output.
     #[arg(long, global = true, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// A process of the server, for its CPU time and memory; may be repeated. Without it: whoever owns the target's port on this machine.
+    /// A process of the server, for its CPU time and memory; may be repeated. Without it: whoever
+    /// owns the target's port on this machine.
     #[arg(long, global = true, value_name = "PID")]
     server_pid: Vec<u32>,
-    /// The authority that signs the server's certificate (PEM). On loopback any certificate is accepted without it.
+    /// The authority that signs the server's certificate (PEM). On loopback any certificate is
+    /// accepted without it.
     #[arg(long, global = true, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// Threads of the driver [default: one for each core].
@@ -60,7 +63,8 @@ enum Scenario {
     Kill(kill::Kill),
     /// A cluster (scripts/cluster) whose members are killed and stopped by turns while clients send.
     Faults(cluster::Faults),
-    /// A cluster (scripts/cluster) whose edges and cores are all restarted, one after the other, while clients send.
+    /// A cluster (scripts/cluster) whose edges and cores are all restarted, one after the other,
+    /// while clients send.
     Rolling(cluster::Rolling),
 }
 
@@ -114,7 +118,8 @@ impl Common {
     }
 }
 
-/// UDP sockets of the driver: enough that no receive buffer overflows, few enough that each wake-up finds several packets.
+/// UDP sockets of the driver: enough that no receive buffer overflows, few enough that each wake-up
+/// finds several packets.
 const SOCKETS: usize = 4;
 
 #[cfg(test)]

@@ -37,7 +37,8 @@ pub(crate) struct Report {
     pub(crate) ack_latency_ms: Latency,
     /// From the intended time to each receipt.
     pub(crate) delivery_latency_ms: Latency,
-    /// User and system time of the server for each acknowledged message (chat), delivery (fanout) or opened session (connect).
+    /// User and system time of the server for each acknowledged message (chat), delivery (fanout)
+    /// or opened session (connect).
     pub(crate) server_cpu_us_per_op: Option<f64>,
     /// The growth of the server's resident memory with each session, from half of them to all.
     pub(crate) rss_kib_per_session: Option<f64>,
@@ -53,7 +54,8 @@ pub(crate) struct Report {
     pub(crate) repaired: u64,
     /// Times the server was killed.
     pub(crate) rounds: u64,
-    /// The longest time of each user without a receipt, while others sent to them all the time (faults and rolling).
+    /// The longest time of each user without a receipt, while others sent to them all the time
+    /// (faults and rolling).
     pub(crate) delivery_gap_ms: Latency,
     /// What was done to the cluster's members, and how long it was felt (faults and rolling).
     pub(crate) recovery: Vec<Recovery>,
@@ -67,7 +69,8 @@ pub(crate) struct Recovery {
     /// kill (SIGKILL) or stop (SIGTERM).
     pub(crate) how: &'static str,
     pub(crate) times: u64,
-    /// Messages that took more than half a second to be acknowledged or to reach a member, all times together.
+    /// Messages that took more than half a second to be acknowledged or to reach a member, all
+    /// times together.
     pub(crate) late_messages: u64,
     /// From the fault until the last such message was through; 0 when there was none. Milliseconds.
     pub(crate) median_ms: u64,

@@ -29,7 +29,8 @@ use crate::{
     telemetry,
 };
 
-/// Runs what the configuration says until SIGTERM or Ctrl-C, then drains. `ready` is called once everything listens.
+/// Runs what the configuration says until SIGTERM or Ctrl-C, then drains. `ready` is called once
+/// everything listens.
 ///
 /// # Errors
 /// A part could not start.

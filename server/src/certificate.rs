@@ -1,4 +1,5 @@
-//! A certificate and its key as files: what is wrong with them, and the edge's own, which may be replaced while it runs.
+//! A certificate and its key as files: what is wrong with them, and the edge's own, which may be
+//! replaced while it runs.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -30,8 +31,8 @@ impl Pair {
     /// Reads both. `now`: at which they have to be valid.
     ///
     /// # Errors
-    /// Names the key of the configuration and the file: it is missing or holds no certificate or key, the key is of another certificate, or the
-    /// certificate is not valid at the time.
+    /// Names the key of the configuration and the file: it is missing or holds no certificate or
+    /// key, the key is of another certificate, or the certificate is not valid at the time.
     pub(crate) fn read(&self, now: OffsetDateTime) -> anyhow::Result<CertifiedKey> {
         let certificate = format!("{}.certificate: {}", self.section, self.certificate.display());
         let chain = CertificateDer::pem_file_iter(&self.certificate)
@@ -78,7 +79,8 @@ pub(crate) fn life(chain: &[CertificateDer<'_>]) -> Option<Life> {
     chain.iter().filter_map(|der| validity(der).ok()).min_by_key(|(_, end)| *end)
 }
 
-/// How long the authority is valid that has signed a chain; of several of its name, which follow each other, the one that ends last.
+/// How long the authority is valid that has signed a chain; of several of its name, which follow
+/// each other, the one that ends last.
 pub(crate) fn life_of_issuer(chain: &[CertificateDer<'_>], authorities: &[CertificateDer<'_>]) -> Option<Life> {
     let (_, last) = x509_parser::parse_x509_certificate(chain.last()?).ok()?;
     let signed = |der: &&CertificateDer<'_>| {
@@ -119,7 +121,8 @@ impl Reloadable {
         self.current.read().cert.first().filter(|_| self.pinned).map(|der| Sha256::digest(der).into())
     }
 
-    /// A secret that follows from the private key, for one purpose and one node alone, and stays the same for as long as the key does.
+    /// A secret that follows from the private key, for one purpose and one node alone, and stays
+    /// the same for as long as the key does.
     ///
     /// # Errors
     /// The key cannot be read any more.

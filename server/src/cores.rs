@@ -11,8 +11,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{identity::Identity, node};
 
-/// The core of this process, if it has one, and those that discovery names, as they come and go. One that cannot be dialled, as what it says of itself is broken, is
-/// passed over: it must not keep the others out. Not so where `configured` says that the operator has named them.
+/// The core of this process, if it has one, and those that discovery names, as they come and go.
+/// One that cannot be dialled, as what it says of itself is broken, is passed over: it must not
+/// keep the others out. Not so where `configured` says that the operator has named them.
 ///
 /// # Errors
 /// One of those that the configuration names cannot be dialled as it says.

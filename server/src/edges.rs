@@ -32,7 +32,8 @@ impl Edges {
         self.edges.clone()
     }
 
-    /// No other sends its clients here from now on. Gives the URLs of those that reach all that this one does, or of all where none is known to.
+    /// No other sends its clients here from now on. Gives the URLs of those that reach all that
+    /// this one does, or of all where none is known to.
     pub(crate) async fn leave(mut self) -> Vec<String> {
         self.left.cancel();
         if let Some(registering) = self.registering.take() {

@@ -42,7 +42,8 @@ impl Watch {
         }
     }
 
-    /// At once, and once a day, from [`EARLY`] on, or in the last third of one that is short: such ones are renewed late as a matter of course.
+    /// At once, and once a day, from [`EARLY`] on, or in the last third of one that is short: such
+    /// ones are renewed late as a matter of course.
     fn is_due(&mut self, left: Duration, life: Duration, now: OffsetDateTime) -> bool {
         if left > EARLY.min(life / 3) {
             self.warned = None;

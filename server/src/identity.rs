@@ -1,4 +1,5 @@
-//! What this node shows to others, and whom it believes: both sides of mutual TLS, read anew when the files change.
+//! What this node shows to others, and whom it believes: both sides of mutual TLS, read anew when
+//! the files change.
 
 use std::{
     path::{Path, PathBuf},
@@ -46,7 +47,8 @@ impl Identity {
     /// Reads the files, and makes sure that other nodes will take them for this one's.
     ///
     /// # Errors
-    /// Names the key of the configuration and the file: it cannot be read, is not valid now, is of another CA or for another node.
+    /// Names the key of the configuration and the file: it cannot be read, is not valid now, is of
+    /// another CA or for another node.
     pub(crate) fn open(node: &str, cluster: &Cluster) -> anyhow::Result<Arc<Self>> {
         let pair = Pair { section: "cluster", certificate: cluster.certificate.clone(), key: cluster.key.clone() };
         let current = RwLock::new(read(node, &pair, &cluster.ca)?);

@@ -18,8 +18,9 @@ use x509_parser::extensions::GeneralName;
 
 use crate::certificate::{Reloadable, validity};
 
-/// The certificate that `dev` keeps in its data folder: P-256, of 13 days, because a browser takes `serverCertificateHashes` only for
-/// ECDSA P-256 certificates of at most 14 days (W3C WebTransport, "custom certificate requirements"). Made anew when less than a day is left.
+/// The certificate that `dev` keeps in its data folder: P-256, of 13 days, because a browser takes
+/// `serverCertificateHashes` only for ECDSA P-256 certificates of at most 14 days (W3C
+/// WebTransport, "custom certificate requirements"). Made anew when less than a day is left.
 ///
 /// # Errors
 /// The folder cannot be written.
@@ -56,7 +57,8 @@ pub(crate) struct Order {
     pub(crate) new_ca: bool,
 }
 
-/// Makes a private CA (or takes the one that is there), and a certificate for each node, good as client and as server. Says what it wrote.
+/// Makes a private CA (or takes the one that is there), and a certificate for each node, good as
+/// client and as server. Says what it wrote.
 ///
 /// # Errors
 /// The folder cannot be written, the CA in it cannot be read, or a node has a key already.

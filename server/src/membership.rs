@@ -19,7 +19,8 @@ use crate::{
 /// A core's place in the cluster, for as long as this lives.
 pub(crate) struct Membership {
     discovery: Arc<dyn Discovery>,
-    /// Says when the claim is in doubt. It ends before the claim, which is given back by whoever ends: also by a start that fails.
+    /// Says when the claim is in doubt. It ends before the claim, which is given back by whoever
+    /// ends: also by a start that fails.
     watching: Option<AbortOnDropHandle<()>>,
     claim: Option<Claim>,
     registration: Option<Arc<Registration>>,
@@ -46,8 +47,9 @@ impl Membership {
         Ok(membership)
     }
 
-    /// The same, where the store itself knows of all its cores: once it is there, and before anything is committed. And makes sure that it is
-    /// the store of the cluster's other cores: one that had its own would answer for conversations and people that it does not have.
+    /// The same, where the store itself knows of all its cores: once it is there, and before
+    /// anything is committed. And makes sure that it is the store of the cluster's other cores: one
+    /// that had its own would answer for conversations and people that it does not have.
     ///
     /// # Errors
     /// Another core does; it is another store; the store or discovery is not reachable.
@@ -145,8 +147,8 @@ impl Membership {
     }
 }
 
-/// Two cores of which one shares its commands by Kafka and the other does not would commit to one conversation side by side, which the store keeps
-/// right, and tell of it late.
+/// Two cores of which one shares its commands by Kafka and the other does not would commit to one
+/// conversation side by side, which the store keeps right, and tell of it late.
 fn one_bus(config: &Config, cores: &[CoreNode]) -> anyhow::Result<()> {
     let own = config.core.bus.name();
     let chats = |core: &&CoreNode| core.services.iter().any(|service| service == CHAT);
@@ -163,7 +165,8 @@ fn one_bus(config: &Config, cores: &[CoreNode]) -> anyhow::Result<()> {
     }
 }
 
-/// A lock beside an SQLite store, which one machine has: it holds where discovery knows nothing of other processes.
+/// A lock beside an SQLite store, which one machine has: it holds where discovery knows nothing of
+/// other processes.
 fn lock(config: &Config) -> anyhow::Result<Option<File>> {
     let url = config.store_url();
     let Some(path) = url.strip_prefix("sqlite:") else { return Ok(None) };
@@ -181,7 +184,8 @@ fn lock(config: &Config) -> anyhow::Result<Option<File>> {
     }
 }
 
-/// No node exits because etcd is away. What is committed stays right even with two; only what is told may come late.
+/// No node exits because etcd is away. What is committed stays right even with two; only what is
+/// told may come late.
 async fn watch_claim(mut held: watch::Receiver<bool>) {
     while held.changed().await.is_ok() {
         if *held.borrow_and_update() {

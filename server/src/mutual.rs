@@ -1,5 +1,5 @@
-//! Connections between nodes: TLS on which both sides show a certificate of the private CA (RFC 8446 section 4.3.2). Each handshake takes
-//! the certificates as they were read last.
+//! Connections between nodes: TLS on which both sides show a certificate of the private CA (RFC
+//! 8446 section 4.3.2). Each handshake takes the certificates as they were read last.
 
 use std::{
     io,

@@ -1,4 +1,5 @@
-//! How the parts of a system are joined between processes: by gRPC over mutual TLS. In one process an edge calls the same service without a connection.
+//! How the parts of a system are joined between processes: by gRPC over mutual TLS. In one process
+//! an edge calls the same service without a connection.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -29,8 +29,9 @@ pub(crate) trait Reload: Send + Sync {
     fn ends(&self) -> Vec<End>;
 }
 
-/// Reads anew whatever has changed, every few seconds, and all of it on SIGHUP, for as long as the future lives. What cannot be used is
-/// reported, and tried again until it can be: files are seldom replaced all at once.
+/// Reads anew whatever has changed, every few seconds, and all of it on SIGHUP, for as long as the
+/// future lives. What cannot be used is reported, and tried again until it can be: files are seldom
+/// replaced all at once.
 ///
 /// # Errors
 /// The process cannot listen for signals.

@@ -151,7 +151,8 @@ pub(crate) fn edge(config: &Config, certificate: &Arc<Reloadable>, doors: Arc<Do
         allowed_origins: config.edge.origins.clone(),
         webtransport_url: Some(config.edge.webtransport_url.clone()).filter(|url| !url.is_empty()),
         certificate_hash: Arc::new(move || pin.pin().map_or_else(String::new, |hash| hex(&hash))),
-        // Of this node's own: with one that nodes share, packets sent astray would end connections of others (RFC 9000 section 21.11).
+        // Of this node's own: with one that nodes share, packets sent astray would end connections
+        // of others (RFC 9000 section 21.11).
         reset_key: certificate.derive("QUIC stateless reset", &config.node).ok(),
         doors,
         limits: Limits {
@@ -170,8 +171,9 @@ fn networks(networks: &[String]) -> Vec<Network> {
     networks.iter().filter_map(|network| network.parse().ok()).collect()
 }
 
-/// The page's Content-Security-Policy (CSP level 3): it talks to where it came from, to the WebTransport address, and to the edges to which it may be sent by one
-/// that drains. `'unsafe-webtransport-hashes'` lets a page use `serverCertificateHashes`.
+/// The page's Content-Security-Policy (CSP level 3): it talks to where it came from, to the
+/// WebTransport address, and to the edges to which it may be sent by one that drains.
+/// `'unsafe-webtransport-hashes'` lets a page use `serverCertificateHashes`.
 pub(crate) fn content_security_policy(
     config: &Config,
     pinned: bool,

@@ -12,7 +12,8 @@ pub(crate) type Checks = Vec<(&'static str, Check)>;
 /// Says what is missing for a part to be ready, or what is amiss though it is.
 pub(crate) type Check = Arc<dyn Fn() -> Result<Option<String>, String> + Send + Sync>;
 
-/// `/livez`: the process runs. `/readyz`: it can serve, or which part cannot and why. `/metrics`: Prometheus text.
+/// `/livez`: the process runs. `/readyz`: it can serve, or which part cannot and why. `/metrics`:
+/// Prometheus text.
 pub(crate) fn router(checks: Checks, metrics: PrometheusHandle) -> Router {
     let checks = Arc::new(checks);
     Router::new()

@@ -34,7 +34,8 @@ pub(crate) fn start_logs(log: &Log) -> anyhow::Result<()> {
 /// What is logged.
 ///
 /// # Errors
-/// It is no filter. A word alone has to be a level: as the name of a part it would leave that part alone to be heard.
+/// It is no filter. A word alone has to be a level: as the name of a part it would leave that part
+/// alone to be heard.
 pub(crate) fn filter(level: &str) -> anyhow::Result<EnvFilter> {
     let words: Vec<_> = level.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
     let alone: Vec<_> = words.iter().filter(|word| !word.contains(['=', '['])).collect();
@@ -46,7 +47,8 @@ pub(crate) fn filter(level: &str) -> anyhow::Result<EnvFilter> {
             "{word:?} is no level: there are error, warn, info, debug, trace and off, and a part has its own by {word}=debug"
         );
     }
-    // Redis's client says of each lost connection what presence says too, with names of files of the build. Where there is no level for all it is not heard.
+    // Redis's client says of each lost connection what presence says too, with names of files of
+    // the build. Where there is no level for all it is not heard.
     let named = words.iter().any(|word| word.starts_with("fred"));
     let quiet = (!alone.is_empty() && !named).then_some("fred=off");
     // With blanks between, the filter would take them into names; where it says nothing, errors are heard.
@@ -67,7 +69,8 @@ pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder)?;
     let upkeep = handle.clone();
-    // Samples are kept one by one until they are put into their buckets, which a scrape does too: but nobody may ever scrape.
+    // Samples are kept one by one until they are put into their buckets, which a scrape does too:
+    // but nobody may ever scrape.
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(UPKEEP);
         loop {

@@ -224,7 +224,8 @@ impl Actor {
                 },
                 opened = moving.opened() => match opened {
                     Some(opened) => {
-                        // What is new waits for the other session; what is under way has some time to end well here.
+                        // What is new waits for the other session; what is under way has some time
+                        // to end well here.
                         self.replica.hold();
                         moving = Moving::Settling(Box::new(opened), Instant::now() + SETTLE);
                     }

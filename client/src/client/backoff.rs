@@ -18,8 +18,9 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The wait after so many failures in a row (0: the session had stood), with `random` in `0..1`: any part of the limit, so that clients which were cut
-    /// together come back evenly over all of it.
+    /// The wait after so many failures in a row (0: the session had stood), with `random` in
+    /// `0..1`: any part of the limit, so that clients which were cut together come back evenly over
+    /// all of it.
     #[must_use]
     pub fn wait(&self, failures: u32, random: f64) -> Duration {
         let limit = (self.first * 2_u32.pow(failures.min(16))).min(self.most);

@@ -1,4 +1,5 @@
-//! One log as this device has it: hands events out in the order of their seq, each once, and says what is missing.
+//! One log as this device has it: hands events out in the order of their seq, each once, and says
+//! what is missing.
 
 use std::collections::BTreeMap;
 
@@ -75,8 +76,8 @@ impl Log {
         self.last <= self.have
     }
 
-    /// Takes a page that was asked for with after_seq = [`Self::gap`]. True when the log does not go on where it stood: events between are
-    /// not to be had any more.
+    /// Takes a page that was asked for with after_seq = [`Self::gap`]. True when the log does not
+    /// go on where it stood: events between are not to be had any more.
     pub(crate) fn page(&mut self, events: Vec<Event>, more: bool, last_seq: i64, ready: &mut Vec<Event>) -> bool {
         self.fetching = false;
         let before = self.have;
@@ -176,7 +177,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the order, doubling and loss of what comes: with pages for the gaps everything is handed out once, in order.
+        /// Whatever the order, doubling and loss of what comes: with pages for the gaps everything
+        /// is handed out once, in order.
         #[test]
         fn everything_once_in_order(sequence in prop::collection::vec(1_i64..60, 0..200), pages in prop::collection::vec(1_usize..20, 1..50)) {
             let mut log = Log::new(0);

@@ -1,4 +1,5 @@
-//! Delivered and read marks on their way: the latest of each conversation, sent together, at most once a second. No clock and no I/O.
+//! Delivered and read marks on their way: the latest of each conversation, sent together, at most
+//! once a second. No clock and no I/O.
 
 use std::collections::HashMap;
 

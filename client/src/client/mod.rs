@@ -1,4 +1,5 @@
-//! A client that outlives its connections: it reconnects, resumes, repairs, and sends until it is acknowledged.
+//! A client that outlives its connections: it reconnects, resumes, repairs, and sends until it is
+//! acknowledged.
 
 mod actor;
 mod backoff;
@@ -64,14 +65,16 @@ struct Shared {
 }
 
 impl Client {
-    /// Starts a client. The receiver gets its updates and is to be read: when 1,024 wait, the client reads no further.
+    /// Starts a client. The receiver gets its updates and is to be read: when 1,024 wait, the
+    /// client reads no further.
     #[must_use]
     pub fn start(dialer: &Dialer, account: Arc<Account>, options: Options) -> (Self, mpsc::Receiver<Update>) {
         let (updates, queue) = mpsc::channel(1024);
         (Self::spawn(dialer, account, options, Sink::Channel(updates)), queue)
     }
 
-    /// Starts a client that hands its updates to a function, on its own task: it must not block. The cheapest way for many clients.
+    /// Starts a client that hands its updates to a function, on its own task: it must not block.
+    /// The cheapest way for many clients.
     #[must_use]
     pub fn start_with(
         dialer: &Dialer,
@@ -145,8 +148,8 @@ impl Client {
         answer.await.map_err(|_| Closed::broken(PostError::Stopped))?.map_err(CallError::Refused)
     }
 
-    /// Calls a method over the session that stands; see [`crate::Session::call`]. A request with a client_msg_id that is refused for now is
-    /// repeated as it is, for up to 30 s.
+    /// Calls a method over the session that stands; see [`crate::Session::call`]. A request with a
+    /// client_msg_id that is refused for now is repeated as it is, for up to 30 s.
     ///
     /// # Errors
     /// Refused; or there is no session, or it ended first.
@@ -181,7 +184,8 @@ impl Client {
         let _ = self.shared.commands.send(Command::Resync).await;
     }
 
-    /// Waits until a session stands, and gives what the server said at its beginning; `None` when the client has stopped.
+    /// Waits until a session stands, and gives what the server said at its beginning; `None` when
+    /// the client has stopped.
     pub async fn online(&self) -> Option<v1::Welcome> {
         let mut online = self.shared.online.clone();
         tokio::select! {
@@ -191,7 +195,8 @@ impl Client {
         }
     }
 
-    /// Where this device stands, for [`Options::cursors`] at a later start; `None` when the client has stopped.
+    /// Where this device stands, for [`Options::cursors`] at a later start; `None` when the client
+    /// has stopped.
     pub async fn cursors(&self) -> Option<Cursors> {
         let (reply, answer) = oneshot::channel();
         self.shared.commands.send(Command::Cursors(reply)).await.ok()?;

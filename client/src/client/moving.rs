@@ -31,7 +31,8 @@ impl Moving {
         }
     }
 
-    /// The other session, or `None` when there is nowhere to go. Pending unless one is being opened. Cancel-safe.
+    /// The other session, or `None` when there is nowhere to go. Pending unless one is being
+    /// opened. Cancel-safe.
     pub(super) async fn opened(&mut self) -> Option<Opened> {
         match self {
             Self::Opening(opening) => opening.await,
@@ -61,9 +62,10 @@ impl Moving {
     }
 }
 
-/// Opens another session: at the edge that was named, else at the address that this client has. All clients of a server are told at once, so each begins at a
-/// moment of its own (`random` in 0..1) in the deadline's first quarter. `None`: with no edge named, none opened in the first half; a server that is alone is
-/// not kept from ending then.
+/// Opens another session: at the edge that was named, else at the address that this client has. All
+/// clients of a server are told at once, so each begins at a moment of its own (`random` in 0..1)
+/// in the deadline's first quarter. `None`: with no edge named, none opened in the first half; a
+/// server that is alone is not kept from ending then.
 async fn open(dialer: SessionDialer, transport: Transport, drain: v1::Drain, random: f64) -> Option<Opened> {
     let deadline = Duration::from_millis(drain.deadline_ms.max(0).unsigned_abs().into());
     let until = Instant::now() + deadline / 2;
@@ -92,8 +94,9 @@ async fn open(dialer: SessionDialer, transport: Transport, drain: v1::Drain, ran
     }
 }
 
-/// The address that a server named, if it may be followed: its certificate has to be good for its own name, so that nobody else gets to see the token. From
-/// elsewhere no one is sent to what listens on this machine, where any certificate may be taken.
+/// The address that a server named, if it may be followed: its certificate has to be good for its
+/// own name, so that nobody else gets to see the token. From elsewhere no one is sent to what
+/// listens on this machine, where any certificate may be taken.
 fn follow(own: &Target, named: &str) -> Option<Target> {
     let target: Target = named.parse().ok()?;
     (own.is_secure() && target.is_secure() && (own.is_loopback() || !target.is_loopback())).then_some(target)

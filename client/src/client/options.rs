@@ -12,20 +12,23 @@ use crate::{Target, Transport, session::PATIENCE};
 pub struct Options {
     /// The server.
     pub target: Target,
-    /// More addresses of the same server, as a cluster has an edge at each: when one takes no session, the next is tried, and the first again
-    /// after the last.
+    /// More addresses of the same server, as a cluster has an edge at each: when one takes no
+    /// session, the next is tried, and the first again after the last.
     pub others: Vec<Target>,
     /// How to reach it.
     pub path: Path,
     /// Where this device stood when it was last stopped.
     pub cursors: Cursors,
-    /// Without cursors: hand out all history (true), or begin with what comes after the first [`Update::CaughtUp`](super::Update::CaughtUp).
+    /// Without cursors: hand out all history (true), or begin with what comes after the first
+    /// [`Update::CaughtUp`](super::Update::CaughtUp).
     pub backfill: bool,
     /// Send delivered marks for what is handed out.
     pub delivered: bool,
-    /// How long a question may go without a sign of life before a ping, and a ping before the session counts as dead.
+    /// How long a question may go without a sign of life before a ping, and a ping before the
+    /// session counts as dead.
     pub patience: Duration,
-    /// How long a call may go without its reply before it is repeated (a message) or given up (a call of the application's).
+    /// How long a call may go without its reply before it is repeated (a message) or given up (a
+    /// call of the application's).
     pub call_timeout: Duration,
     /// The waits between tries to connect.
     pub backoff: Backoff,
@@ -36,7 +39,8 @@ pub struct Options {
 pub enum Path {
     /// This one.
     Only(Transport),
-    /// WebTransport, and a WebSocket when it does not open within 3 s; the next connection tries WebTransport again.
+    /// WebTransport, and a WebSocket when it does not open within 3 s; the next connection tries
+    /// WebTransport again.
     Auto,
 }
 

@@ -1,5 +1,5 @@
-//! Messages that wait for their acknowledgement: in order within each conversation, under the same id until they are acknowledged or
-//! refused for good. No clock and no I/O.
+//! Messages that wait for their acknowledgement: in order within each conversation, under the same
+//! id until they are acknowledged or refused for good. No clock and no I/O.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -42,8 +42,8 @@ struct ConversationQueue {
 enum Flow {
     #[default]
     Open,
-    /// One was refused for now, and others may be on their way still. Sent again while those are unanswered, it could arrive behind
-    /// one of them; so all answers are awaited first.
+    /// One was refused for now, and others may be on their way still. Sent again while those are
+    /// unanswered, it could arrive behind one of them; so all answers are awaited first.
     Refused(Duration),
     /// Nothing before then.
     Waiting(Instant),

@@ -85,7 +85,8 @@ fn in_flight_is_bounded_and_fair_enough() {
 }
 
 proptest! {
-    /// Against a server that takes, refuses and forgets at random: each message is committed once, in order, if ids are honoured.
+    /// Against a server that takes, refuses and forgets at random: each message is committed once,
+    /// in order, if ids are honoured.
     #[test]
     fn order_survives_refusals_and_losses(choices in prop::collection::vec(0_u8..10, 1..400), messages in 1_usize..40) {
         let (mut outbox, mut now, c) = (Outbox::default(), Instant::now(), conversation(1));

@@ -84,7 +84,8 @@ impl SessionDialer {
     }
 }
 
-/// A close after which this client is of no use. A lapsed token is refreshed; who was too fast comes back later.
+/// A close after which this client is of no use. A lapsed token is refreshed; who was too fast
+/// comes back later.
 pub(super) fn ends(closed: &Closed) -> Option<Closed> {
     let transient = closed.reconnect
         || matches!(closed.close_code(), Some(CloseCode::TokenExpired | CloseCode::RateLimited | CloseCode::Timeout));

@@ -7,7 +7,8 @@ use crate::{Closed, Transport};
 /// What a client tells.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Update {
-    /// A session stands. Without an [`Self::Offline`] before it: it has taken the place of another, at a server that is going away.
+    /// A session stands. Without an [`Self::Offline`] before it: it has taken the place of another,
+    /// at a server that is going away.
     Online {
         /// Over this.
         transport: Transport,
@@ -23,8 +24,8 @@ pub enum Update {
     },
     /// The next event of a log.
     Event(Box<v1::Event>),
-    /// A log goes on after events that are not to be had any more; or the server has lost its end, and what follows are other events under
-    /// seqs that were handed out before.
+    /// A log goes on after events that are not to be had any more; or the server has lost its end,
+    /// and what follows are other events under seqs that were handed out before.
     Reset {
         /// The log.
         log_id: String,
@@ -49,6 +50,7 @@ pub enum Update {
     Watermark(v1::Watermark),
     /// Typing or presence.
     Ephemeral(v1::Ephemeral),
-    /// The client has stopped for good: the device was signed out, the token is of no use, ... Nothing follows.
+    /// The client has stopped for good: the device was signed out, the token is of no use, ...
+    /// Nothing follows.
     Ended(Closed),
 }

@@ -1,7 +1,9 @@
-//! As much of HTTP/3 (RFC 9114), QPACK (RFC 9204), capsules (RFC 9297) and WebTransport over HTTP/3 (draft-ietf-webtrans-http3-02 to -07)
-//! as a client's one session needs. No I/O: bytes in, meaning out.
+//! As much of HTTP/3 (RFC 9114), QPACK (RFC 9204), capsules (RFC 9297) and WebTransport over HTTP/3
+//! (draft-ietf-webtrans-http3-02 to -07) as a client's one session needs. No I/O: bytes in, meaning
+//! out.
 //!
-//! No dynamic table is announced, so the server sends static references and literals alone, and neither side needs QPACK streams.
+//! No dynamic table is announced, so the server sends static references and literals alone, and
+//! neither side needs QPACK streams.
 
 use bytes::{Buf as _, BufMut, Bytes, BytesMut};
 

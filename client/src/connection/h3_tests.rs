@@ -81,7 +81,8 @@ fn responses() {
     let status = |status| Ok(vec![Answer::Status(status)]);
     assert_eq!(response(&[0, 0, 0xc0 | 25]), status(200));
     assert_eq!(response(&[0, 0, 0xff, 68 - 63]), status(403));
-    // A field before it; a literal; a literal in Huffman's code: 429 is 011010 00010 011111, padded with ones.
+    // A field before it; a literal; a literal in Huffman's code: 429 is 011010 00010 011111, padded
+    // with ones.
     assert_eq!(response(&[0, 0, 0x51, 1, b'/', 0x5f, 24 - 15, 3, b'4', b'2', b'9']), status(429));
     assert_eq!(response(&[0, 0, 0x5f, 24 - 15, 0x83, 0b0110_1000, 0b0100_1111, 0b1111_1111]), status(429));
     assert_eq!(response(&[0, 0, 0x27, 0, b':', b's', b't', b'a', b't', b'u', b's', 3, b'4', b'0', b'1']), status(401));

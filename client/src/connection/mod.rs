@@ -22,8 +22,9 @@ use crate::{Closed, ConnectError, Transport};
 
 /// Frames both ways over a WebTransport session or a WebSocket.
 ///
-/// Writing is queueing: frames go out while [`Self::next`] or [`Self::flush`] runs, so a peer that writes and does not read can never
-/// bring both sides to a halt. Dropping it cuts the transport; [`Self::close`] says why first.
+/// Writing is queueing: frames go out while [`Self::next`] or [`Self::flush`] runs, so a peer that
+/// writes and does not read can never bring both sides to a halt. Dropping it cuts the transport;
+/// [`Self::close`] says why first.
 #[derive(Debug)]
 pub struct Connection {
     wire: Wire,
@@ -58,7 +59,8 @@ impl Connection {
     /// Signs in: sends Hello and waits for its answer.
     ///
     /// # Errors
-    /// The server closed: [`CloseCode::TokenExpired`], [`CloseCode::TokenInvalid`], ...; or the first frame is no Welcome.
+    /// The server closed: [`CloseCode::TokenExpired`], [`CloseCode::TokenInvalid`], ...; or the
+    /// first frame is no Welcome.
     pub async fn hello(&mut self, access_token: &str) -> Result<v1::Welcome, Closed> {
         self.hello_again(access_token, Bytes::new()).await
     }
@@ -75,7 +77,8 @@ impl Connection {
         }
     }
 
-    /// Queues a Hello. On an open session it puts the next token of the same device in the last one's place, and is answered by another Welcome.
+    /// Queues a Hello. On an open session it puts the next token of the same device in the last
+    /// one's place, and is answered by another Welcome.
     pub fn queue_hello(&mut self, access_token: &str) {
         self.queue(hello(access_token, Bytes::new()));
     }
@@ -86,7 +89,8 @@ impl Connection {
         let _ = ClientFrame::from(frame).encode_length_delimited(&mut self.out);
     }
 
-    /// Queues a call whose reply may wait behind everything else: on a second stream, of low priority, where the transport has streams.
+    /// Queues a call whose reply may wait behind everything else: on a second stream, of low
+    /// priority, where the transport has streams.
     pub fn queue_low(&mut self, call: v1::Call) {
         let out = match self.wire {
             Wire::WebTransport(_) => &mut self.low_out,
@@ -114,8 +118,8 @@ impl Connection {
         self.out.len()
     }
 
-    /// The next frame from the server, frames of kinds unknown to this client left out. What is queued goes out meanwhile.
-    /// Cancel-safe.
+    /// The next frame from the server, frames of kinds unknown to this client left out. What is
+    /// queued goes out meanwhile. Cancel-safe.
     ///
     /// # Errors
     /// The session is over, and why. Every later call says so too, if less precisely.
@@ -154,7 +158,8 @@ impl Connection {
         }
     }
 
-    /// Hands over what is queued, says goodbye with this code and waits, a second at most, until the server has it.
+    /// Hands over what is queued, says goodbye with this code and waits, a second at most, until
+    /// the server has it.
     pub async fn close(mut self, code: CloseCode) {
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), async {
             self.flush().await?;

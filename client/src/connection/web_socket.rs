@@ -104,7 +104,8 @@ impl WebSocket {
     }
 }
 
-/// How many bytes at the start of `out` make one message: whole frames, as many as fit. What is no frame goes as it is.
+/// How many bytes at the start of `out` make one message: whole frames, as many as fit. What is no
+/// frame goes as it is.
 fn whole_frames(out: &[u8]) -> usize {
     let mut end = 0;
     while let Some(length) = out.get(end..).filter(|rest| !rest.is_empty()).and_then(delimited_length) {

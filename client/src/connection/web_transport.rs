@@ -1,4 +1,5 @@
-//! Frames over a WebTransport session: a bidirectional stream of them, another of low priority for history, and datagrams.
+//! Frames over a WebTransport session: a bidirectional stream of them, another of low priority for
+//! history, and datagrams.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use quinn::{RecvStream, SendStream, VarInt, WriteError};

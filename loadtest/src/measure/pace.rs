@@ -1,4 +1,5 @@
-//! Open loop: sends happen at their time, whatever the server does; and a watch over whether the driver kept up.
+//! Open loop: sends happen at their time, whatever the server does; and a watch over whether the
+//! driver kept up.
 
 use std::{
     sync::Arc,
@@ -26,7 +27,8 @@ impl Paced {
     }
 }
 
-/// Calls `send(n)` at `start + n / rate`, `count` times, on a thread of its own so that the clients' work does not delay it.
+/// Calls `send(n)` at `start + n / rate`, `count` times, on a thread of its own so that the
+/// clients' work does not delay it.
 pub(crate) async fn open_loop(rate: f64, count: u64, send: impl Fn(u64) + Send + 'static) -> anyhow::Result<Paced> {
     open_loop_until(&CancellationToken::new(), rate, count, send).await
 }
@@ -72,7 +74,8 @@ pub(crate) fn late_percent(lateness: &[u32]) -> f64 {
     100.0 * late as f64 / lateness.len() as f64
 }
 
-/// Watches whether the driver itself is the bottleneck: a task that wants to run every 5 ms, and the CPU that the driver uses.
+/// Watches whether the driver itself is the bottleneck: a task that wants to run every 5 ms, and
+/// the CPU that the driver uses.
 pub(crate) struct Watch {
     begin: Instant,
     cpu: Duration,

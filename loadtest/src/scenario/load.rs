@@ -39,7 +39,8 @@ pub(super) enum Operation {
 }
 
 impl Load {
-    /// Sends in open loop, waits until all has settled, repairs what is missing as a client would, and compares.
+    /// Sends in open loop, waits until all has settled, repairs what is missing as a client would,
+    /// and compares.
     pub(super) async fn drive(self, env: &Env, crew: &Crew) -> anyhow::Result<Report> {
         let count = (self.rate * self.seconds as f64).round() as u64;
         let recipients = self.rooms.first().map_or(0, |room| room.members.len() as u64 - 1);
@@ -120,7 +121,8 @@ impl Load {
         }
     }
 
-    /// Has those who miss something ask for it, until nothing is missing or the time is over. How many had to.
+    /// Has those who miss something ask for it, until nothing is missing or the time is over. How
+    /// many had to.
     async fn repair(&self, crew: &Crew, whole: impl Fn() -> bool) -> u64 {
         let begin = Instant::now();
         let mut repaired = 0;

@@ -59,7 +59,8 @@ fn place(targets: &[Target], transports: Transports, n: usize) -> anyhow::Result
     Ok((target, *transport))
 }
 
-/// A client that keeps all history, notices soon that its edge is gone, and goes to another; every other one is over WebTransport.
+/// A client that keeps all history, notices soon that its edge is gone, and goes to another; every
+/// other one is over WebTransport.
 fn watchful(targets: &[Target], n: usize) -> anyhow::Result<Options> {
     let (target, transport) = place(targets, Transports::Mixed, n)?;
     Ok(Options {

@@ -1,4 +1,5 @@
-//! What `check-config` and every start look at, beyond names and types: each problem names the key and says what to do.
+//! What `check-config` and every start look at, beyond names and types: each problem names the key
+//! and says what to do.
 
 mod address;
 mod folders;
@@ -13,11 +14,19 @@ use crate::{
     telemetry,
 };
 
-/// The configuration that was given, and what is worth saying of it.
+/// A configuration without mistakes.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) config: Config,
+    /// What is worth saying of it.
+    pub(crate) advice: Vec<Problem>,
+}
+
+/// Looks at all that was given.
 ///
 /// # Errors
 /// All mistakes. `runner`: who will run the server; `None`: the user of this process.
-pub(crate) fn accept(given: &Given, runner: Option<&Runner>) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+pub(crate) fn accept(given: &Given, runner: Option<&Runner>) -> Result<Accepted, Vec<Problem>> {
     let config = given.config();
     let mut problems = given.problems.clone();
     if let (Some(file), Some(runner)) = (&given.file, runner)
@@ -34,10 +43,12 @@ pub(crate) fn accept(given: &Given, runner: Option<&Runner>) -> Result<(Config, 
         return Err(problems);
     }
     let advice = advice(&config).into_iter().map(|problem| given.placed(problem));
-    Ok((config, advice.chain(given.advice.iter().cloned()).collect()))
+    let advice = advice.chain(given.advice.iter().cloned()).collect();
+    Ok(Accepted { config, advice })
 }
 
-/// Everything that is wrong with a configuration for `serve`. `runner`: who will run it; `None`: the user of this process.
+/// Everything that is wrong with a configuration for `serve`. `runner`: who will run it; `None`:
+/// the user of this process.
 pub(crate) fn check(config: &Config, runner: Option<&Runner>) -> Vec<Problem> {
     let mut problems = Problems { runner: runner.cloned(), ..Problems::default() };
     if config.roles.is_empty() {

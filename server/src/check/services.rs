@@ -140,7 +140,8 @@ fn blobs(core: &Core, problems: &mut Problems) {
     }
 }
 
-/// Whether this build has a client of the service that a key names. Nothing else of the service is looked at where it has none.
+/// Whether this build has a client of the service that a key names. Nothing else of the service is
+/// looked at where it has none.
 fn has_client(key: &'static str, service: &'static str, problems: &mut Problems) -> bool {
     let missing = MISSING.contains(&service);
     if missing {
@@ -149,7 +150,8 @@ fn has_client(key: &'static str, service: &'static str, problems: &mut Problems)
     !missing
 }
 
-/// An authority's file, where one is given: it has to be one, and to be for a link over TLS, which another key says.
+/// An authority's file, where one is given: it has to be one, and to be for a link over TLS, which
+/// another key says.
 fn authority(key: &'static str, file: &Path, (place, scheme, used): (&str, &str, bool), problems: &mut Problems) {
     if file.as_os_str().is_empty() {
         return;

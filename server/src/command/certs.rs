@@ -18,10 +18,12 @@ pub(super) struct Certs {
     /// A further host name that the nodes answer to; may be repeated.
     #[arg(long = "host", value_name = "HOST")]
     hosts: Vec<String>,
-    /// Nodes that have a key already get a new key and certificate, for the names that they had and those given now.
+    /// Nodes that have a key already get a new key and certificate, for the names that they had and
+    /// those given now.
     #[arg(long)]
     renew: bool,
-    /// A new CA signs from here on. ca.pem then holds it and the one before: give that to all nodes, renew them, then remove the old one from it.
+    /// A new CA signs from here on. ca.pem then holds it and the one before: give that to all
+    /// nodes, renew them, then remove the old one from it.
     #[arg(long)]
     new_ca: bool,
 }

@@ -9,8 +9,8 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 
 use crate::{
-    check,
-    config::{Config, Problem, Role, Runner, Service, Sources},
+    check::{self, Accepted},
+    config::{Role, Runner, Service, Sources},
 };
 
 /// Reads a configuration, with the environment, as `serve` would.
@@ -22,8 +22,8 @@ pub(super) struct CheckConfig {
     /// A file of variables, as the EnvironmentFile= of a systemd unit: they go before those of this shell.
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
-    /// The user that will run the server: files have to be readable for that user, and folders writable [default: for root, the user of the installed
-    /// gogochat.service; else who asks].
+    /// The user that will run the server: files have to be readable for that user, and folders
+    /// writable [default: for root, the user of the installed gogochat.service; else who asks].
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// What the process does, over the configuration, as for `serve`.
@@ -48,7 +48,7 @@ impl CheckConfig {
             roles: self.roles,
             services: self.services,
         };
-        let (config, advice) = load(&sources, runner.as_ref())?;
+        let Accepted { config, advice } = load(&sources, runner.as_ref())?;
         let roles =
             config.roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect::<Vec<_>>().join(" and ");
         let user = runner.as_ref().map(|runner| format!(", for the user {}", runner.name)).unwrap_or_default();
@@ -64,11 +64,12 @@ impl CheckConfig {
     }
 }
 
-/// A configuration without mistakes, and what is worth saying of it. `runner`: who will run the server; `None`: the user of this process.
+/// A configuration without mistakes, and what is worth saying of it. `runner`: who will run the
+/// server; `None`: the user of this process.
 ///
 /// # Errors
 /// All mistakes: each with its place, the key, and what to do.
-pub(super) fn load(sources: &Sources<'_>, runner: Option<&Runner>) -> anyhow::Result<(Config, Vec<Problem>)> {
+pub(super) fn load(sources: &Sources<'_>, runner: Option<&Runner>) -> anyhow::Result<Accepted> {
     let source = |file: &Path| format!("{}: ", file.display());
     check::accept(&sources.read(), runner).map_err(|problems| {
         let list = problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();

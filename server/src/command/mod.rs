@@ -20,7 +20,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Starts everything on this machine, with no configuration: page, WebTransport, WebSocket, REST and gRPC on loopback.
+    /// Starts everything on this machine, with no configuration: page, WebTransport, WebSocket,
+    /// REST and gRPC on loopback.
     Dev(dev::Dev),
     /// Starts what the configuration says: edge, core or both.
     Serve(serve::Serve),

@@ -21,8 +21,9 @@ use crate::{
     telemetry,
 };
 
-/// Moves an installation from SQLite to MySQL: copies everything into an empty database and compares it. The server has to be stopped.
-/// Cut off, the same command goes on where it was. Sign-ins and what clients have read so far stay valid.
+/// Moves an installation from SQLite to MySQL: copies everything into an empty database and
+/// compares it. The server has to be stopped. Cut off, the same command goes on where it was.
+/// Sign-ins and what clients have read so far stay valid.
 #[derive(Debug, Args)]
 pub(super) struct Move {
     /// The store to move, as core.store names it: "sqlite:PATH". It is left as it is.

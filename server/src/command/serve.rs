@@ -8,6 +8,7 @@ use super::check_config;
 use crate::{
     assemble, built,
     certificate::Reloadable,
+    check::Accepted,
     config::{Role, Service, Sources},
     telemetry,
 };
@@ -21,7 +22,8 @@ pub(super) struct Serve {
     /// What this process does, over the configuration: "edge", "core" or "edge,core".
     #[arg(long, value_delimiter = ',', value_name = "ROLE")]
     roles: Vec<Role>,
-    /// What a core of this process runs, over the configuration: "account,social,chat,sync,presence" or some of them.
+    /// What a core of this process runs, over the configuration:
+    /// "account,social,chat,sync,presence" or some of them.
     #[arg(long, value_delimiter = ',', value_name = "SERVICE")]
     services: Vec<Service>,
 }
@@ -30,7 +32,7 @@ impl Serve {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let Self { config, roles, services } = self;
         let sources = Sources { file: config.as_deref(), env_file: None, roles, services };
-        let (config, advice) = check_config::load(&sources, None)?;
+        let Accepted { config, advice } = check_config::load(&sources, None)?;
         telemetry::start_logs(&config.log)?;
         if let Some(lacks) = built::LACKS {
             tracing::info!("{lacks}");

@@ -53,8 +53,8 @@ impl Reader<'_> {
         Some(name.trim_end().to_owned())
     }
 
-    /// Up to the end of the line, without blanks around. Quotes count at its beginning and after other quotes alone, so that those of a
-    /// list, `["a"]`, are a part of it.
+    /// Up to the end of the line, without blanks around. Quotes count at its beginning and after
+    /// other quotes alone, so that those of a list, `["a"]`, are a part of it.
     fn value(&mut self) -> String {
         let (mut value, mut length, mut is_bare) = (String::new(), 0, false);
         loop {

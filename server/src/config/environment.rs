@@ -61,8 +61,8 @@ fn value(text: &str, is_text: bool) -> Value {
     parsed.filter(|value| value.is_str() || !is_text).unwrap_or_else(|| Value::from(text))
 }
 
-/// Variables that are no keys: of other commands, of scripts and tests, and what Kubernetes tells of a service that is named gogochat
-/// (`GOGOCHAT_SERVICE_HOST`, `GOGOCHAT_PORT_443_TCP`).
+/// Variables that are no keys: of other commands, of scripts and tests, and what Kubernetes tells
+/// of a service that is named gogochat (`GOGOCHAT_SERVICE_HOST`, `GOGOCHAT_PORT_443_TCP`).
 fn is_of_others(rest: &str) -> bool {
     let names = ["LOG", "MOVE_TO", "BIN", "RUN", "IMAGE", "KILL_ROUNDS", "MOVE_MESSAGES"];
     let words: Vec<_> = rest.split('_').collect();

@@ -41,7 +41,8 @@ pub(super) fn read(file: &Path, text: &str, known: &Known, given: &mut Given) {
     }
 }
 
-/// Every key by its path, where it stands, and its value. Sections that there are not have keys all the same, which may be meant for others.
+/// Every key by its path, where it stands, and its value. Sections that there are not have keys all
+/// the same, which may be meant for others.
 fn entries(document: &ImDocument<&str>, known: &Known) -> Vec<(String, usize, Item)> {
     let mut entries = Vec::new();
     for (name, item) in document.iter() {

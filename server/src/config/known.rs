@@ -64,7 +64,8 @@ impl Known {
         Err(Misfit { advice, span: error.span() })
     }
 
-    /// The keys that a wrong one may have been meant for, if any are near: `edge.listne`, `listen`, `edge_listen`.
+    /// The keys that a wrong one may have been meant for, if any are near: `edge.listne`, `listen`,
+    /// `edge_listen`.
     pub(super) fn nearest(&self, wrong: &str) -> Vec<&str> {
         let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
         let plain = |key: &str| key.replace('.', "_");

@@ -68,7 +68,8 @@ pub(crate) enum Role {
 pub(crate) struct Http {
     /// Addresses. Keep them on loopback or behind a proxy.
     pub(crate) listen: Vec<SocketAddr>,
-    /// With the edge role: gateways whose connections begin with a PROXY protocol header, by address and network.
+    /// With the edge role: gateways whose connections begin with a PROXY protocol header, by
+    /// address and network.
     pub(crate) proxy_protocol_from: Vec<String>,
 }
 
@@ -92,7 +93,8 @@ pub(crate) struct Edge {
     pub(crate) connections_per_address: usize,
     /// Sessions of one user at this edge.
     pub(crate) sessions_per_user: usize,
-    /// Where clients reach this edge and no other: `https://edge-2.example.org`. Others send theirs there when they drain. Empty: they do not.
+    /// Where clients reach this edge and no other: `https://edge-2.example.org`. Others send theirs
+    /// there when they drain. Empty: they do not.
     pub(crate) public: String,
     /// What the page dials for WebTransport; empty: the page's own host and port when it came over TLS.
     pub(crate) webtransport_url: String,
@@ -106,7 +108,8 @@ pub(crate) struct Core {
     pub(crate) services: Vec<Service>,
     /// "sqlite:PATH" or "mysql://USER:PASSWORD@HOST:PORT/DATABASE"; empty: gogochat.db in the data folder.
     pub(crate) store: String,
-    /// "channel": commands stay in this process, and one core alone runs "chat". "kafka": they are shared among all cores that do.
+    /// "channel": commands stay in this process, and one core alone runs "chat". "kafka": they are
+    /// shared among all cores that do.
     pub(crate) bus: BusKind,
     /// With the Kafka bus: brokers to begin with, as "HOST:PORT".
     pub(crate) kafka: Vec<String>,
@@ -122,7 +125,8 @@ pub(crate) struct Core {
     pub(crate) redis: String,
     /// With "rediss://": the authority that signed its certificate, PEM; empty: the system's authorities.
     pub(crate) redis_ca: PathBuf,
-    /// Files of messages. "folder": in the folder "blobs" of the data folder. "folder:PATH". "s3://BUCKET" or "s3://BUCKET/PREFIX".
+    /// Files of messages. "folder": in the folder "blobs" of the data folder. "folder:PATH".
+    /// "s3://BUCKET" or "s3://BUCKET/PREFIX".
     pub(crate) blobs: String,
     /// With blobs in S3: "http://HOST:PORT" or "https://HOST"; empty: Amazon's for the region.
     pub(crate) s3_endpoint: String,
@@ -140,11 +144,13 @@ pub(crate) struct Core {
     pub(crate) trust_loopback: bool,
 }
 
-/// Edge and core as processes of their own: mutual TLS with certificates of a private CA (`gogochat certs` makes them).
+/// Edge and core as processes of their own: mutual TLS with certificates of a private CA (`gogochat
+/// certs` makes them).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Cluster {
-    /// What the names of topics, keys and locks begin with in Kafka, Redis and etcd: clusters that share them have one each.
+    /// What the names of topics, keys and locks begin with in Kafka, Redis and etcd: clusters that
+    /// share them have one each.
     pub(crate) name: String,
     /// Where a core takes edges, when the edge is another process.
     pub(crate) listen: Option<SocketAddr>,

@@ -1,5 +1,5 @@
-//! Who will run the server, where that is not who asks: what that user may read and write, by the permission bits of a file and of each folder
-//! on its path.
+//! Who will run the server, where that is not who asks: what that user may read and write, by the
+//! permission bits of a file and of each folder on its path.
 
 use std::{
     fs::{self, Metadata},
@@ -34,7 +34,8 @@ impl Runner {
         unit.and_then(|unit| unit.user).map(|user| Self::named(&user).context("User= of gogochat.service")).transpose()
     }
 
-    /// The user of this name. What the installed unit says of its folders and groups holds for the unit's own user.
+    /// The user of this name. What the installed unit says of its folders and groups holds for the
+    /// unit's own user.
     ///
     /// # Errors
     /// There is no such user.
@@ -116,8 +117,8 @@ impl Runner {
         Ok(())
     }
 
-    /// As the kernel decides it: by the bits of the owner, else of the group, else of all others. Where a list of access rights says more than the
-    /// bits, nothing is held against it.
+    /// As the kernel decides it: by the bits of the owner, else of the group, else of all others.
+    /// Where a list of access rights says more than the bits, nothing is held against it.
     fn may(&self, path: &Path, about: &Metadata, bits: u32) -> bool {
         let shift = match about.uid() == self.uid {
             true => 6,

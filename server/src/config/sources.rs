@@ -1,4 +1,5 @@
-//! Where a configuration comes from: defaults, a TOML file, the environment and flags, each over those before it.
+//! Where a configuration comes from: defaults, a TOML file, the environment and flags, each over
+//! those before it.
 
 use std::{fs, io::ErrorKind, path::Path};
 

@@ -100,7 +100,8 @@ async fn a_file_that_the_caller_has_is_not_sent_again() {
                 let headers = [("accept-encoding", accept), ("if-none-match", have)];
                 let answer = ask(files, verb, "/assets/a-1.js", &headers).await;
                 assert_eq!((answer.status, answer.body.len()), (304, 0), "{have}");
-                // As in the whole answer, also the length that it would have; but nothing about a body that is not there.
+                // As in the whole answer, also the length that it would have; but nothing about a
+                // body that is not there.
                 let mut expected = whole.headers.clone();
                 expected.remove("content-type").unwrap();
                 expected.remove("content-encoding");

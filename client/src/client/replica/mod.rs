@@ -1,4 +1,5 @@
-//! What a device knows and wants, as a state machine: commands and frames in, frames and updates out. No clock and no I/O.
+//! What a device knows and wants, as a state machine: commands and frames in, frames and updates
+//! out. No clock and no I/O.
 
 mod logs;
 mod sending;
@@ -172,7 +173,8 @@ impl Replica {
         !self.calls.any(|purpose| matches!(purpose, Purpose::Send { .. } | Purpose::User(_)))
     }
 
-    /// The session is over, and another stands, which [`Self::opened`] is about to tell of. What may come twice is sent again there.
+    /// The session is over, and another stands, which [`Self::opened`] is about to tell of. What
+    /// may come twice is sent again there.
     pub(crate) fn moved(&mut self, now: Instant) {
         for asked in self.end() {
             match asked.until {

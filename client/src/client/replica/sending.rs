@@ -33,8 +33,9 @@ impl Replica {
         self.send_waiting(now);
     }
 
-    /// Makes a call of the application's. Off line it fails at once. One that carries a client_msg_id is repeated when it is refused for
-    /// now: until it comes again, the server holds back what follows it in the conversation.
+    /// Makes a call of the application's. Off line it fails at once. One that carries a
+    /// client_msg_id is repeated when it is refused for now: until it comes again, the server holds
+    /// back what follows it in the conversation.
     pub(crate) fn call(
         &mut self,
         now: Instant,
@@ -129,5 +130,6 @@ impl Replica {
 pub(super) const SEND_MESSAGE: &str = "gogochat.v1.ChatService/SendMessage";
 /// How long a call with a client_msg_id is repeated.
 const REPEATED: Duration = Duration::from_secs(30);
-/// The part of a wait that is added to it at most, so that calls which were refused together come again apart.
+/// The part of a wait that is added to it at most, so that calls which were refused together come
+/// again apart.
 const JITTER: f64 = 0.25;

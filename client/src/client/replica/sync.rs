@@ -104,7 +104,8 @@ impl Replica {
         if self.settings.backfill { 0 } else { self.own_now }
     }
 
-    /// The server has less than this device knows (it was restored from a backup): begins as a new device. The outbox stays.
+    /// The server has less than this device knows (it was restored from a backup): begins as a new
+    /// device. The outbox stays.
     fn begin_anew(&mut self) {
         self.calls.forget(|purpose| matches!(purpose, Purpose::Page { .. }));
         self.timers.retain(|_, timer| !matches!(timer, Timer::Page(_)));

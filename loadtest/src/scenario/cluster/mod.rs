@@ -92,7 +92,8 @@ enum Kind {
 }
 
 impl Faults {
-    /// Sends all messages while members go and come back, lets everything settle, and compares everybody's view with the logs.
+    /// Sends all messages while members go and come back, lets everything settle, and compares
+    /// everybody's view with the logs.
     pub(crate) async fn run(self) -> anyhow::Result<Report> {
         ensure!(self.messages > 0 && !self.kinds.is_empty(), "--messages and --kinds: one or more");
         let (every, away) = (seconds(self.every, "--every")?, seconds(self.away, "--away")?);
@@ -145,8 +146,8 @@ impl Rolling {
 }
 
 impl ClusterLoad {
-    /// Sends `messages` in open loop, fewer when the token is cancelled, while `happen` does what it does to the members; the token is
-    /// cancelled when all have been sent.
+    /// Sends `messages` in open loop, fewer when the token is cancelled, while `happen` does what
+    /// it does to the members; the token is cancelled when all have been sent.
     async fn run<Happening: Future<Output = anyhow::Result<()>> + Send + 'static>(
         &self,
         scenario: &'static str,

@@ -17,8 +17,9 @@ pub(super) struct Fault {
     pub(super) how: &'static str,
 }
 
-/// By kind and way: a message that took longer than [`LATE`] belongs to the last fault before it was late, or to an earlier one that was
-/// still felt as it was sent; a fault was felt until the last of its messages was through. `faults` are in their order.
+/// By kind and way: a message that took longer than [`LATE`] belongs to the last fault before it
+/// was late, or to an earlier one that was still felt as it was sent; a fault was felt until the
+/// last of its messages was through. `faults` are in their order.
 pub(super) fn recovery(faults: &[Fault], planned: &[Planned], seen: &[&Seen]) -> Vec<Recovery> {
     let acks = seen.iter().flat_map(|seen| &seen.acks).map(|ack| (ack.index, ack.at));
     let receipts = seen.iter().flat_map(|seen| &seen.receipts).map(|receipt| (receipt.index, receipt.at));
@@ -99,7 +100,9 @@ mod tests {
         let log = LogId::new_v7();
         let ack = |index: u64, at| Ack { index, seq: 1, at };
         let sender = Seen {
-            // The last is late because of the second, though a third has happened. The fifth was under way as the core was killed; the sixth is acknowledged at once and comes late to a member.
+            // The last is late because of the second, though a third has happened. The fifth was
+            // under way as the core was killed; the sixth is acknowledged at once and comes late to
+            // a member.
             acks: vec![ack(1, S + LATE), ack(5, 7 * S), ack(6, 6 * S), ack(14, 18 * S), ack(17, 18 * S)],
             ..Seen::default()
         };

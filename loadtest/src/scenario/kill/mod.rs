@@ -1,4 +1,5 @@
-//! A server that is killed (SIGKILL) at random moments and started again, while clients send all the time and resume by themselves.
+//! A server that is killed (SIGKILL) at random moments and started again, while clients send all
+//! the time and resume by themselves.
 
 mod servers;
 

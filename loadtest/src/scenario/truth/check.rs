@@ -12,8 +12,8 @@ pub(crate) struct Entry {
     pub(super) index: Option<u64>,
 }
 
-/// What is wrong: the log has gaps or doubles, an acknowledged message stands elsewhere than it was promised, or a member's view is not
-/// the log.
+/// What is wrong: the log has gaps or doubles, an acknowledged message stands elsewhere than it was
+/// promised, or a member's view is not the log.
 pub(crate) fn converged(rooms: &[Room], truth: &[Vec<Entry>], planned: &[Planned], seen: &[&Seen]) -> Vec<String> {
     let mut faults = Vec::new();
     for (number, (room, log)) in rooms.iter().zip(truth).enumerate() {

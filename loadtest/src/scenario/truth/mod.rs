@@ -1,4 +1,5 @@
-//! After the sending: everything settles, what is missing is asked for as a client would, and everybody's view is compared with the log itself.
+//! After the sending: everything settles, what is missing is asked for as a client would, and
+//! everybody's view is compared with the log itself.
 
 mod check;
 

@@ -19,7 +19,8 @@ pub(super) struct Unit {
 }
 
 impl Unit {
-    /// The unit in the first of these folders that has it, with its additions in any of them; `None`: none has it.
+    /// The unit in the first of these folders that has it, with its additions in any of them;
+    /// `None`: none has it.
     pub(super) fn installed(folders: &[impl AsRef<Path>]) -> Option<Self> {
         let folders = || folders.iter().map(AsRef::as_ref);
         let text = folders().find_map(|folder| fs::read_to_string(folder.join(NAME)).ok())?;
