@@ -3,6 +3,7 @@
 import { Auth } from "@gogochat/client/auth";
 import { createEffect, createSignal, lazy, on, Show } from "solid-js";
 import { render } from "solid-js/web";
+import { watchDay } from "./format/day.ts";
 import { use } from "./state/bind.ts";
 import { applyPrefs } from "./state/prefs.ts";
 import { watchViewport } from "./state/viewport.ts";
@@ -41,6 +42,7 @@ function App() {
 }
 
 watchViewport();
+watchDay();
 await applyPrefs();
 const root = document.getElementById("app");
 if (root) render(() => <App />, root);

@@ -53,4 +53,35 @@ describe("rows", () => {
     expect(after[2]).toBe(before[1]);
     expect(after[3]).toBe(before[2]);
   });
+
+  it("are the same built in steps as built at once, whatever changes at either end or between", () => {
+    let state = 7;
+    const random = (below: number) => (state = (state * 1103515245 + 12345) & 0x7fffffff) % below;
+    let items = [item(500, "a", 0)];
+    const builder = new RowBuilder();
+    let after: number | undefined;
+    for (let step = 0; step < 400; step++) {
+      const [first, last] = [items[0]?.seq ?? 0, items.at(-1)?.seq ?? 0];
+      const dice = random(10);
+      if (dice < 4) items = [...items, item(last + 1, "ab"[random(2)] ?? "a", last + random(9))];
+      else if (dice < 6) items = [item(first - 1, "ab"[random(2)] ?? "a", first - 700), ...items];
+      else if (dice < 7) items = items.map((it, i) => (i === random(items.length) ? { ...it } : it));
+      else if (dice < 8 && items.length > 3) items = items.slice(random(2), items.length - random(2));
+      else if (dice < 9) after = random(3) === 0 ? undefined : first + random(items.length);
+      const built = builder.build(items, "b", after);
+      expect(built, `step ${step}`).toEqual(new RowBuilder().build(items, "b", after));
+    }
+  });
+
+  it("of 50,000 messages take one more in less than a frame", () => {
+    const builder = new RowBuilder();
+    let items = Array.from({ length: 50_000 }, (_, i) => item(i, "ab"[i % 2] ?? "a", i));
+    builder.build(items, "b", undefined);
+    const made = builder.build(items, "b", undefined);
+    items = [...items, item(50_000, "a", 50_000)];
+    const more = builder.build(items, "b", undefined);
+    expect(more.length).toBe(50_001);
+    // All but the two at the seam are the rows that were there.
+    expect(more.filter((row, i) => row !== made[i]).length).toBeLessThanOrEqual(2);
+  });
 });

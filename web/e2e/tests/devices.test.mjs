@@ -49,6 +49,8 @@ test("a device that was away for 10,000 messages", async (t) => {
   second = await two.open("about:blank");
   const returned = Date.now();
   await second.goto(`${server.page}/#/chats/${id}`);
+  // It begins where the person was; the newest is one step away.
+  await second.click("jump-newest");
   await seeText(second, `message ${AWAY - 1}`, 10_000);
   // What is read on one is read on the other.
   for (const tab of [first, second]) await tab.until(() => document.title === "gogochat");

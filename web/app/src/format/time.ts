@@ -1,6 +1,7 @@
-// Times as people say them, in the page's language and the browser's zone.
+// Times as people say them, in the page's language and the browser's zone. What draws them is drawn anew when the day, the zone or the language changes.
 
 import { language, t } from "../i18n/index.ts";
+import { DAY_MS, dayNumber, today } from "./day.ts";
 
 const formats = new Map<string, Intl.DateTimeFormat>();
 
@@ -10,43 +11,45 @@ export function clockTime(ms: number): string {
 }
 
 /** The day of a divider: today, yesterday, a weekday of the last week, or a date. */
-export function dayName(ms: number, now = Date.now()): string {
-  const days = daysBetween(ms, now);
+export function dayName(ms: number): string {
+  const days = daysAgo(ms);
   if (days === 0) return t().today;
   if (days === 1) return t().yesterday;
-  if (days < 7) return format({ weekday: "long" }).format(ms);
-  const sameYear = new Date(ms).getFullYear() === new Date(now).getFullYear();
+  if (days > 0 && days < 7) return format({ weekday: "long" }).format(ms);
+  const sameYear = new Date(ms).getFullYear() === new Date(today().number * DAY_MS).getUTCFullYear();
   return format(sameYear ? { month: "long", day: "numeric" } : { dateStyle: "long" }).format(ms);
 }
 
 /** The time in a list: of today the clock, else the day, short. */
-export function listTime(ms: number, now = Date.now()): string {
+export function listTime(ms: number): string {
   if (ms === 0) return "";
-  const days = daysBetween(ms, now);
+  const days = daysAgo(ms);
   if (days === 0) return clockTime(ms);
   if (days === 1) return t().yesterday;
-  if (days < 7) return format({ weekday: "short" }).format(ms);
+  if (days > 0 && days < 7) return format({ weekday: "short" }).format(ms);
   return format({ year: "2-digit", month: "numeric", day: "numeric" }).format(ms);
 }
 
 /** Day and time in one. */
 export function moment(ms: number): string {
-  return daysBetween(ms, Date.now()) === 0 ? clockTime(ms) : `${dayName(ms)} ${clockTime(ms)}`;
+  return daysAgo(ms) === 0 ? clockTime(ms) : `${dayName(ms)} ${clockTime(ms)}`;
 }
 
-/** Whether two times fall on the same day. */
-export function sameDay(a: number, b: number): boolean {
-  return daysBetween(a, b) === 0;
-}
-
-function daysBetween(ms: number, now: number): number {
-  const day = (time: number) => new Date(time).setHours(0, 0, 0, 0);
-  return Math.round((day(now) - day(ms)) / 86_400_000);
+function daysAgo(ms: number): number {
+  return today().number - dayNumber(ms);
 }
 
 function format(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  const { zone } = today();
+  if (zone !== zoneOf) {
+    // A format keeps the zone in which it was made.
+    formats.clear();
+    zoneOf = zone;
+  }
   const key = language() + JSON.stringify(options);
   let found = formats.get(key);
   if (!found) formats.set(key, (found = new Intl.DateTimeFormat(language() === "zh" ? "zh-CN" : "en-GB", options)));
   return found;
 }
+
+let zoneOf = "";

@@ -53,6 +53,7 @@ export const en = {
   addContact: "Add a contact",
   draft: "Draft:",
   you: "You",
+  said: (who: string, text: string) => `${who}: ${text}`,
   typing: "typing",
   typingOne: (name: string) => `${name} is typing`,
   typingMany: (n: number) => `${n} people are typing`,
@@ -112,6 +113,10 @@ export const en = {
   quicTitle: "Connected by WebTransport (QUIC); round trip",
   wsTitle: "Connected by WebSocket; round trip",
   connectingTitle: "Looking for the server",
+  arrivedRequest: (who: string) => `${who} asks to be your contact.`,
+  arrivedAccept: (who: string) => `${who} is your contact now.`,
+  arrivedGroup: (who: string, group: string) => `${who} added you to “${group}”.`,
+  show: "Show",
   nothingLost: "Network changed. Nothing was lost.",
 
   // Contacts

@@ -51,6 +51,7 @@ export const zh: Messages = {
   addContact: "添加联系人",
   draft: "[草稿]",
   you: "我",
+  said: (who, text) => `${who}：${text}`,
   typing: "正在输入",
   typingOne: (name) => `${name}正在输入`,
   typingMany: (n) => `${n} 人正在输入`,
@@ -102,6 +103,10 @@ export const zh: Messages = {
   quicTitle: "通过 WebTransport（QUIC）连接，往返时延",
   wsTitle: "通过 WebSocket 连接，往返时延",
   connectingTitle: "正在连接服务器",
+  arrivedRequest: (who) => `${who}想加你为联系人。`,
+  arrivedAccept: (who) => `${who}已成为你的联系人。`,
+  arrivedGroup: (who, group) => `${who}邀请你加入了“${group}”。`,
+  show: "查看",
   nothingLost: "网络已切换，没有丢失消息。",
 
   findPeople: "按用户名找人",

@@ -5,6 +5,18 @@ import { type Accessor, createContext, createMemo, createSignal, useContext } fr
 import { t } from "../i18n/index.ts";
 import { use } from "./bind.ts";
 
+/** What a toast offers. */
+export interface ToastAction {
+  readonly label: string;
+  run(): void;
+}
+
+/** Something that is said once. */
+export interface Toast {
+  readonly text: string;
+  readonly action: ToastAction | undefined;
+}
+
 /** The signed-in device and what the page derives from it. */
 export interface AppState {
   readonly auth: Auth;
@@ -18,8 +30,9 @@ export interface AppState {
   titleOf(conversation: Conversation): string;
   online(userId: string | undefined): boolean;
   readonly typing: Accessor<ReadonlyMap<string, readonly string[]>>;
-  readonly toast: Accessor<string | undefined>;
-  showToast(text: string | undefined): void;
+  readonly toast: Accessor<Toast | undefined>;
+  /** Says something once; `action` stands in place of OK. */
+  showToast(text: string | undefined, action?: ToastAction): void;
   /** Signs this device out. */
   leave(): void;
 }
@@ -40,7 +53,7 @@ export function createAppState(auth: Auth, client: Client, leave: () => void): A
   const byId = createMemo(() => new Map(conversations().map((c) => [c.id, c])));
   const people = use(client.people);
   const presence = use(client.presence);
-  const [toast, showToast] = createSignal<string>();
+  const [toast, setToast] = createSignal<Toast>();
   const nameOf = (userId: string) => people().get(userId)?.displayName ?? t().somebody;
   return {
     auth,
@@ -52,7 +65,7 @@ export function createAppState(auth: Auth, client: Client, leave: () => void): A
     online: (userId) => userId !== undefined && presence().get(userId)?.online === true,
     typing: use(client.typing),
     toast,
-    showToast,
+    showToast: (text, action) => setToast(text === undefined ? undefined : { text, action }),
     leave,
   };
 }

@@ -1,7 +1,11 @@
 // Where the person's attention is, and how the page asks for it: title, notifications.
 
+import type { News } from "@gogochat/client";
 import { createEffect, createSignal, onCleanup } from "solid-js";
+import { cut } from "../format/cut.ts";
+import { t } from "../i18n/index.ts";
 import type { AppState } from "./app.ts";
+import { show, watchNotices } from "./notify.ts";
 import { notify } from "./prefs.ts";
 import { go, route } from "./route.ts";
 
@@ -37,25 +41,51 @@ export function watchAttention(app: AppState): void {
     document.title = unread > 0 ? `(${unread > 999 ? "999+" : unread}) gogochat` : "gogochat";
   });
 
-  const end = app.client.onMessage((conversation, event) => {
-    // Of all tabs one announces.
-    if (!app.client.leading || !notify() || typeof Notification !== "function" || Notification.permission !== "granted") return;
-    if (attentive() && route().conversation === conversation.id) return;
-    // What was missed while away is counted, not announced.
-    if (Date.now() - event.timeMs > STALE_MS || event.body.kind !== "message") return;
-    const from = app.nameOf(event.senderId);
-    const note = new Notification(conversation.group ? `${from} · ${conversation.title}` : from, {
-      body: event.body.text.slice(0, 200),
-      tag: conversation.id,
-      icon: "/icon.svg",
-    });
-    note.onclick = () => {
-      window.focus();
-      go("chats", conversation.id);
-      note.close();
-    };
+  watchNotices();
+  const ends = [
+    app.client.onMessage((conversation, event, missed) => {
+      // What was missed is counted, not announced; and of all tabs one announces.
+      if (missed || event.body.kind !== "message" || !app.client.leading || !notify()) return;
+      if (attentive() && route().conversation === conversation.id) return;
+      const from = app.nameOf(event.senderId);
+      const title = conversation.group ? `${from} · ${conversation.title}` : from;
+      show({ title, body: event.body.text, tag: conversation.id, conversation: conversation.id });
+    }),
+    app.client.onNews((news, missed) => {
+      if (!missed) void announce(app, news);
+    }),
+  ];
+  onCleanup(() => {
+    for (const end of ends) end();
   });
-  onCleanup(end);
 }
 
-const STALE_MS = 60_000;
+/** Says on the page what somebody did, and beside it when nobody looks. */
+async function announce(app: AppState, news: News): Promise<void> {
+  let text: string;
+  let body = "";
+  let lead: () => void;
+  let conversation: string | undefined;
+  if (news.kind === "requested") {
+    text = t().arrivedRequest(news.person.displayName);
+    body = news.note;
+    lead = () => go("contacts");
+  } else if (news.kind === "accepted") {
+    conversation = news.conversationId;
+    text = t().arrivedAccept(news.person.displayName);
+    lead = () => go("chats", news.conversationId);
+  } else {
+    conversation = news.conversationId;
+    const group = await app.client.whenKnown(news.conversationId);
+    // Made by oneself, or the conversation with a new contact, which has its own word.
+    const by = group?.lastEvent?.senderId;
+    if (!group?.group || !by || by === app.client.me.id) return;
+    text = t().arrivedGroup(app.nameOf(by), group.title);
+    lead = () => go("chats", news.conversationId);
+  }
+  app.showToast(body ? `${text} “${cut(body, NOTE)}”` : text, { label: t().show, run: lead });
+  if (app.client.leading && notify() && !attentive()) show({ title: text, body, tag: `${news.kind} ${conversation ?? ""}`, ...(conversation && { conversation }) });
+}
+
+/** Graphemes of a note in a line. */
+const NOTE = 80;

@@ -18,11 +18,18 @@ export function Toast() {
   return (
     <div class="toasts" role="status" aria-live="polite">
       <Show when={app.toast()}>
-        {(text) => (
+        {(toast) => (
           <div class="toast" data-testid="toast">
-            <span>{text()}</span>
-            <button type="button" onClick={() => app.showToast(undefined)}>
-              {t().ok}
+            <span>{toast().text}</span>
+            <button
+              type="button"
+              onClick={() => {
+                const run = toast().action?.run;
+                app.showToast(undefined);
+                run?.();
+              }}
+            >
+              {toast().action?.label ?? t().ok}
             </button>
           </div>
         )}
@@ -31,4 +38,4 @@ export function Toast() {
   );
 }
 
-const SHOWN_MS = 6_000;
+const SHOWN_MS = 8_000;

@@ -9,6 +9,7 @@ import { go, route } from "../state/route.ts";
 import { Apart } from "../ui/Apart.tsx";
 import { Avatar } from "../ui/Avatar.tsx";
 import { systemText } from "../state/events.ts";
+import { cut } from "../format/cut.ts";
 import { listTime } from "../format/time.ts";
 
 export function ChatRow(props: { conversation: Conversation }) {
@@ -91,6 +92,9 @@ function snippet(app: AppState, conversation: Conversation): string {
   if (event.body.kind !== "message") return systemText(app, event.body, event.senderId);
   const mine = event.senderId === app.client.me.id;
   const who = mine ? t().you : conversation.group ? app.nameOf(event.senderId) : "";
-  const text = event.body.text.replace(/\s+/g, " ").slice(0, 120);
-  return who ? `${who}: ${text}` : text;
+  const text = cut(event.body.text.replace(/\s+/g, " "), SNIPPET);
+  return who ? t().said(who, text) : text;
 }
+
+/** Graphemes of the line in the list. */
+const SNIPPET = 120;

@@ -44,7 +44,7 @@ export function Settings() {
             label={t().language}
             value={language()}
             options={LANGUAGES}
-            onChange={(next) => void setLanguage(next as Language)}
+            onChange={(next) => setLanguage(next as Language)}
             testid="language"
           />
         </section>
@@ -69,11 +69,17 @@ function Choice(props: {
   label: string;
   value: string;
   options: Readonly<Record<string, string>>;
-  onChange: (value: string) => void;
+  onChange: (value: string) => Promise<void> | void;
   testid: string;
 }) {
+  let box!: HTMLFieldSetElement;
+  const choose = async (value: string) => {
+    await props.onChange(value);
+    // What did not work is not chosen.
+    for (const input of box.querySelectorAll("input")) input.checked = input.value === props.value;
+  };
   return (
-    <fieldset class="choice">
+    <fieldset class="choice" ref={box}>
       <legend>{props.label}</legend>
       <div>
         <For each={Object.entries(props.options)}>
@@ -84,7 +90,7 @@ function Choice(props: {
                 name={props.testid}
                 value={value}
                 checked={props.value === value}
-                onChange={() => props.onChange(value)}
+                onChange={() => void choose(value)}
                 data-testid={`${props.testid}-${value}`}
               />
               <span>{label}</span>
@@ -110,7 +116,7 @@ function Notifications() {
         label={permission() === "denied" ? t().notificationsBlocked : t().notificationsHint}
         value={notify() && permission() === "granted" ? "on" : "off"}
         options={{ on: t().notificationsOn, off: t().notificationsOff }}
-        onChange={(next) => void change(next === "on")}
+        onChange={(next) => change(next === "on")}
         testid="notify"
       />
     </section>

@@ -1,99 +1,208 @@
-// What was said: a virtual list that keeps its place when older messages come in above, and follows when it stands at the end.
+// What was said: a virtual list that opens at the first unread message or where it was left, keeps its place when messages come in
+// above or below, and follows when it stands at the end. What has been on the screen, with the page in front, is read.
 
 import type { Conversation } from "@gogochat/client";
 import { createEffect, createMemo, createSignal, on, onCleanup, onMount, Show } from "solid-js";
 import { Virtualizer, type VirtualizerHandle } from "virtua/solid";
+import { today } from "../format/day.ts";
+import { say } from "../format/errors.ts";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { attentive } from "../state/attention.ts";
 import { use } from "../state/bind.ts";
+import { leavePlace, placeIn } from "../state/places.ts";
 import { type Row, RowBuilder } from "../state/rows.ts";
 import { Icon } from "../ui/Icon.tsx";
-import { say } from "../format/errors.ts";
 import { Bubble } from "./Bubble.tsx";
 import { Dots } from "./ChatRow.tsx";
 
 export function TimelineView(props: { conversation: Conversation }) {
   const app = useApp();
   const id = props.conversation.id;
+  const me = app.client.me.id;
   const timeline = app.client.timeline(id);
   const items = use(timeline.items);
   const state = use(timeline.state);
-  const unreadCount = props.conversation.unread;
-  const unreadAfter = unreadCount > 0 ? props.conversation.readSeq : undefined;
   const builder = new RowBuilder();
+  /** Where the divider is: behind this event, over so many messages. */
+  const [unread, setUnread] = createSignal<{ after: number; count: number }>();
   const [atEnd, setAtEnd] = createSignal(true);
+  const [heard, setHeard] = createSignal("");
   let scroller!: HTMLDivElement;
   let list: VirtualizerHandle | undefined;
   let settled = false;
+  let settling = false;
+  /** At the end, and to stay there. */
+  let pinned = false;
   let lastTop = 0;
+  /** By a person's hand. */
+  let moved = false;
+  let wasNewest = true;
 
   const model = createMemo<{ rows: Row[]; shift: boolean }>(
     (before) => {
-      const rows = builder.build(items(), app.client.me.id, unreadAfter);
+      const rows = builder.build(items(), me, unread()?.after, today().zone);
       const grewAbove = before.rows.length > 0 && rows.length > before.rows.length && rows[0]?.item.key !== before.rows[0]?.item.key;
       return { rows, shift: grewAbove && rows.at(-1)?.item.key === before.rows.at(-1)?.item.key };
     },
     { rows: [], shift: false },
   );
   const rows = () => model().rows;
+  const indexOf = (fits: (row: Row) => boolean) => rows().findIndex(fits);
+  const firstUnseen = () => indexOf(({ item }) => item.seq > props.conversation.readSeq && item.senderId !== me && item.body.kind === "message");
 
   const toEnd = (smooth = false) => list?.scrollToIndex(rows().length - 1, { align: "end", smooth });
   const nearEnd = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_PX;
+  /** To the end, but not past what nobody has seen. */
+  const follow = () => {
+    const first = firstUnseen();
+    if (first < 0) return toEnd();
+    list?.scrollToIndex(first, { align: "start", offset: -DIVIDER_PX });
+  };
+  const stay = () => {
+    if (settled && pinned) follow();
+  };
   const measure = () => {
-    if (!list) return;
+    if (!list || !settled) return;
     const top = scroller.scrollTop;
-    // Only a move upwards leaves the end: what grows below is followed.
-    if (nearEnd()) setAtEnd(true);
-    else if (top < lastTop) setAtEnd(false);
+    if (nearEnd()) pinned = true;
+    // Only a person leaves the end: what grows below is followed.
+    else if (moved || top < lastTop - 1) pinned = false;
+    moved = false;
+    setAtEnd(nearEnd());
     lastTop = top;
-    if (settled && list.scrollOffset < list.viewportSize && !state().complete && !state().loadingOlder && !state().error) {
-      void timeline.loadOlder();
-    }
+    const first = list.findItemIndex(list.scrollOffset);
+    const key = rows()[first]?.item.key;
+    leavePlace(id, nearEnd() || !key ? undefined : { key, above: list.scrollOffset - list.getItemOffset(first) });
+    const { complete, newest, loadingOlder, loadingNewer, error } = state();
+    if (!complete && !loadingOlder && !error && list.scrollOffset < list.viewportSize) void timeline.loadOlder();
+    const below = list.scrollSize - list.scrollOffset - list.viewportSize;
+    if (!newest && !loadingNewer && !error && below < list.viewportSize) void timeline.loadNewer();
     markSeen();
   };
-  /** Everything down to the lower edge has been seen. */
+  /** What is on the screen down to its lower edge has been seen. */
   const markSeen = () => {
-    if (!attentive() || !list) return;
-    const last = atEnd() ? rows().length - 1 : list.findItemIndex(list.scrollOffset + list.viewportSize - NEAR_PX);
+    if (!attentive() || !settled || !list || rows().length === 0) return;
+    const edge = list.scrollOffset + list.viewportSize;
+    let last = nearEnd() ? rows().length - 1 : list.findItemIndex(edge);
+    if (!nearEnd() && list.getItemOffset(last) + list.getItemSize(last) > edge + SLACK_PX) last--;
     for (let i = Math.min(last, rows().length - 1); i >= 0; i--) {
       const seq = rows()[i]?.item.seq ?? 0;
       if (seq > 0) return app.client.markRead(id, seq);
     }
   };
 
-  // Begin at the first unread message where it is at hand, else at the end.
-  const settle = () => {
-    if (settled || rows().length === 0) return;
-    const first = rows().findIndex((row) => row.unread);
-    if (first > 0) list?.scrollToIndex(first, { align: "start" });
+  /** To where one begins: where it was left, else at the first unread message, else at the end. */
+  const begin = () => {
+    const place = placeIn(id);
+    const left = place ? indexOf(({ item }) => item.key === place.key) : -1;
+    const first = firstUnseen();
+    if (place && left >= 0) list?.scrollToIndex(left, { align: "start", offset: place.above });
+    else if (first >= 0) list?.scrollToIndex(first, { align: "start", offset: -DIVIDER_PX });
     else toEnd();
+  };
+  const settle = () => {
+    if (settled || settling || moving || rows().length === 0) return;
+    settling = true;
+    const { unread: count, readSeq } = props.conversation;
+    if (count > 0) setUnread({ after: readSeq, count });
+    begin();
+    // Once more when the rows have their heights.
     requestAnimationFrame(() => {
-      settled = true;
-      setAtEnd(nearEnd());
-      measure();
+      begin();
+      requestAnimationFrame(() => {
+        settled = true;
+        pinned = nearEnd();
+        lastTop = scroller.scrollTop;
+        measure();
+      });
     });
   };
+  /** Moves the window over the log; where it opens is settled anew. */
+  let moving = false;
+  const move = async (step: () => Promise<void>) => {
+    moving = true;
+    await step().catch(() => {});
+    moving = false;
+  };
+  const jump = async () => {
+    leavePlace(id, undefined);
+    await move(() => timeline.moveToNewest());
+    settled = true;
+    pinned = true;
+    queueMicrotask(() => toEnd());
+  };
+
   createEffect(
     on(rows, (now, before) => {
       if (!settled) return settle();
-      const mine = now.at(-1)?.item;
-      const sentNow = mine?.state === "sending" && mine.key !== before?.at(-1)?.item.key;
-      if (!model().shift && (atEnd() || sentNow)) toEnd();
+      const last = now.at(-1)?.item;
+      const lastBefore = before?.at(-1)?.item;
+      const grewBelow = !model().shift && last?.key !== lastBefore?.key;
+      const live = grewBelow && wasNewest;
+      const { unread: count, readSeq } = props.conversation;
+      // Many at once, or from behind a gap: they were missed.
+      const missed = grewBelow && (!wasNewest || now.length - (before?.length ?? 0) >= MISSED);
+      if (missed && count > 0) setUnread((is) => (is && readSeq <= is.after ? is : { after: readSeq, count }));
+      wasNewest = state().newest;
+      if (last?.state === "sending" && last.key !== lastBefore?.key) {
+        setUnread(undefined);
+        pinned = true;
+        toEnd();
+      } else if (live && last && last.senderId !== me) {
+        if (last.body.kind === "message") setHeard(`${app.nameOf(last.senderId)}: ${last.body.text}`);
+        if (!attentive()) setUnread((is) => (is && readSeq <= is.after ? is : { after: readSeq, count: 1 }));
+        stay();
+      } else if (live) {
+        stay();
+      }
       queueMicrotask(measure);
     }),
   );
-  createEffect(on(attentive, markSeen));
+  // While nobody looks, it counts.
+  createEffect(() => {
+    const { unread: count, readSeq } = props.conversation;
+    if (!attentive() && count > 0) setUnread((is) => (is?.after === readSeq && is.count !== count ? { ...is, count } : is));
+  });
+  createEffect(on(state, ({ newest }) => queueMicrotask(() => (wasNewest = newest))));
+  // A message of one's own is behind the newest: that is where it leads.
+  createEffect(
+    on(
+      use(app.client.waiting),
+      (now, before) => {
+        if (before !== undefined && now > before && !state().newest) void jump();
+      },
+      { defer: true },
+    ),
+  );
+  createEffect(
+    on(attentive, () => {
+      // What was held on the screen for the one who comes back is theirs to leave.
+      moved = true;
+      measure();
+    }),
+  );
   onMount(() => {
+    // Opened before: the window is where it was. What is unread may be outside of it.
+    const { unread: count, readSeq } = props.conversation;
+    if (items().length > 0 && !placeIn(id)) {
+      void move(() => (count > 0 ? timeline.moveTo(readSeq + 1) : timeline.moveToNewest())).then(settle);
+    }
     // The keyboard of a phone, or the composer, takes room: the last message stays in view.
-    const observer = new ResizeObserver(() => atEnd() && toEnd());
+    const observer = new ResizeObserver(() => {
+      stay();
+    });
     observer.observe(scroller);
+    const onMove = () => {
+      moved = true;
+    };
+    for (const event of HANDS) scroller.addEventListener(event, onMove, { passive: true });
     onCleanup(() => observer.disconnect());
   });
-
   return (
     <div class="tl-frame">
-      <div class="tl" ref={scroller} role="log" aria-label={t().messages} aria-live="polite" tabIndex={0} data-testid="timeline">
+      {/* Not live as a whole: what is loaded of old would be read out. What comes new is said below. */}
+      <div class="tl" ref={scroller} role="log" aria-label={t().messages} aria-live="off" tabIndex={0} data-testid="timeline">
         <div class="grow">
           <Show when={rows().length === 0}>
             <Placeholder conversation={props.conversation} loading={state().loading} error={state().error !== undefined} />
@@ -108,12 +217,15 @@ export function TimelineView(props: { conversation: Conversation }) {
           scrollRef={scroller}
           onScroll={measure}
           onResize={() => {
-            if (settled && atEnd()) toEnd();
+            stay();
             measure();
           }}
         >
-          {(row) => <Bubble row={row} conversation={props.conversation} unreadCount={unreadCount} />}
+          {(row) => <Bubble row={row} conversation={props.conversation} unreadCount={unread()?.count ?? 0} />}
         </Virtualizer>
+      </div>
+      <div class="hidden" role="status" data-testid="heard">
+        {heard()}
       </div>
       <Show when={state().loadingOlder}>
         <div class="older late" role="status" aria-label={t().loading}>
@@ -123,13 +235,13 @@ export function TimelineView(props: { conversation: Conversation }) {
       <Show when={state().error && rows().length > 0}>
         <div class="older bad" role="alert">
           {t().loadFailed} {state().error && say(state().error ?? "internal")}
-          <button type="button" onClick={() => void timeline.loadOlder()}>
+          <button type="button" onClick={() => void (state().newest ? timeline.loadOlder() : timeline.loadNewer())}>
             {t().retry}
           </button>
         </div>
       </Show>
-      <Show when={!atEnd() && rows().length > 0}>
-        <button type="button" class="jump" aria-label={t().jumpNewest} title={t().jumpNewest} data-testid="jump-newest" onClick={() => toEnd()}>
+      <Show when={rows().length > 0 && (!atEnd() || !state().newest)}>
+        <button type="button" class="jump" aria-label={t().jumpNewest} title={t().jumpNewest} data-testid="jump-newest" onClick={() => void jump()}>
           <Icon name="down" />
           <Show when={props.conversation.unread > 0}>
             <b class="badge">{props.conversation.unread}</b>
@@ -161,5 +273,13 @@ function Placeholder(props: { conversation: Conversation; loading: boolean; erro
   );
 }
 
+/** So many new messages in one turn were not written in one. */
+const MISSED = 5;
+/** By these a person scrolls. */
+const HANDS = ["wheel", "touchmove", "keydown", "pointerdown"];
 /** So near to the end counts as the end. */
 const NEAR_PX = 48;
+/** A row whose lower edge is hidden by less has been seen. */
+const SLACK_PX = 12;
+/** Room for the divider over the first unread message. */
+const DIVIDER_PX = 8;

@@ -17,6 +17,7 @@ import {
   type Conversation,
   type LogEvent,
   type Member,
+  type News,
   type Person,
   type Presence,
   toContactState,
@@ -67,6 +68,7 @@ export class Client {
   /** Whether what waits is kept beyond this page: the browser may refuse that, and then it is lost when the device's last page is closed. */
   readonly kept: Observable<boolean>;
   readonly #auth: Auth;
+  readonly #clock: Clock;
   readonly #storage: Storage;
   readonly #calls: Calls;
   readonly #loader: Loader;
@@ -78,11 +80,16 @@ export class Client {
   readonly #whereabouts: Whereabouts;
   readonly #renewal: Timer;
   readonly #resync: Timer;
-  readonly #watchers = new Set<(conversation: Conversation, event: LogEvent) => void>();
+  readonly #watchers = new Set<(conversation: Conversation, event: LogEvent, missed: boolean) => void>();
+  readonly #newsWatchers = new Set<(news: News, missed: boolean) => void>();
   readonly #waiting: Lazy<number>;
   readonly #unsubscribe: () => void;
   #open = new Set<string>();
   #ownSeqNow = 0;
+  /** When the last session ended; undefined before the first. */
+  #downSince: number | undefined;
+  /** What comes now was missed while away for long: it is counted, and not announced. */
+  #missing = true;
 
   /** Loads what the device has kept and starts to connect. */
   static async open(options: ClientOptions): Promise<Client> {
@@ -99,6 +106,7 @@ export class Client {
     this.#auth = options.auth;
     this.#storage = options.storage;
     const clock = options.clock ?? systemClock;
+    this.#clock = clock;
     this.#renewal = new Timer(clock);
     this.#resync = new Timer(clock);
     this.#marks = new Marks(clock);
@@ -143,7 +151,7 @@ export class Client {
         fetchPage: (id) => this.#loader.pages(id),
         pending: (id) => this.#outbox.entries(id),
         added: (id, events) => this.#added(id, events),
-        grown: (conversation, events) => this.#grown(conversation, events),
+        grown: (conversation, events, knownSeq) => this.#grown(conversation, events, knownSeq),
         unknown: (id) => this.#loader.refresh(id),
         strangers: (ids) => this.#loader.names(ids),
       },
@@ -153,6 +161,10 @@ export class Client {
     this.#own = new OwnLog(this.#replica, this.me.id, {
       refresh: (id) => this.#loader.refresh(id),
       befriended: (id) => void this.#loader.presence([id]),
+      parted: (id) => this.#whereabouts.part(id),
+      news: (news) => {
+        for (const watcher of this.#newsWatchers) safely(() => watcher(news, this.#missing));
+      },
       restarted: () => {
         this.#marks.restart();
         this.#outbox.restarted();
@@ -217,6 +229,24 @@ export class Client {
     return this.#replica.conversation(id);
   }
 
+  /** A conversation by its id, once it is known here; undefined when it does not come. */
+  whenKnown(id: string): Promise<Conversation | undefined> {
+    return new Promise((resolve) => {
+      const look = () => {
+        const found = this.#replica.conversation(id);
+        if (found?.lastEvent) end(found);
+      };
+      const end = (found: Conversation | undefined) => {
+        stop();
+        cancel();
+        resolve(found);
+      };
+      const cancel = this.#clock.after(KNOWN_MS, () => end(undefined));
+      const stop = this.#replica.conversations.subscribe(look);
+      look();
+    });
+  }
+
   /** The timeline of a conversation; opening it loads its newest page. */
   timeline(id: string): Timeline {
     const { timeline, fresh } = this.#replica.timeline(id);
@@ -231,10 +261,13 @@ export class Client {
     return this.#replica.members(id);
   }
 
-  /** Sends a text: kept at once, sent when there is a connection. */
+  /** Sends a text: kept at once, sent when there is a connection. All before it is read. */
   send(conversationId: string, text: string): void {
-    const entry = this.#outbox.add(conversationId, text);
-    this.#replica.change(conversationId, { activeMs: entry.timeMs });
+    this.#outbox.add(conversationId, text);
+    // Who answers has read.
+    const conversation = this.#replica.conversation(conversationId);
+    if (conversation && conversation.unread > 0) this.markRead(conversationId, conversation.lastSeq);
+    this.#replica.lift(conversationId);
     this.#whereabouts.say(this.#link.line, conversationId, false);
   }
 
@@ -318,10 +351,16 @@ export class Client {
     this.#replica.removeConversation(conversationId);
   }
 
-  /** Calls back for each message of others that arrives. */
-  onMessage(callback: (conversation: Conversation, event: LogEvent) => void): () => void {
+  /** Calls back for each message of others that arrives. `missed`: it was written while this device was away for a while, and was fetched now. */
+  onMessage(callback: (conversation: Conversation, event: LogEvent, missed: boolean) => void): () => void {
     this.#watchers.add(callback);
     return () => this.#watchers.delete(callback);
+  }
+
+  /** Calls back for what others do with this user beyond messages. `missed` as of messages. */
+  onNews(callback: (news: News, missed: boolean) => void): () => void {
+    this.#newsWatchers.add(callback);
+    return () => this.#newsWatchers.delete(callback);
   }
 
   /** Whether somebody looks at the page: then a broken connection is noticed within seconds. */
@@ -359,6 +398,7 @@ export class Client {
 
   #up(line: Line, welcome: Welcome, leading: boolean): void {
     this.#ownSeqNow = Number(welcome.ownSeq);
+    this.#missing = this.#downSince === undefined || this.#clock.now() - this.#downSince > BRIEF_MS;
     this.#calls.connected(line);
     if (leading) {
       this.#outbox.connected(line);
@@ -382,6 +422,7 @@ export class Client {
   }
 
   #down(): void {
+    this.#downSince = this.#clock.now();
     this.#outbox.disconnected();
     this.#marks.disconnected();
     this.#resync.clear();
@@ -389,7 +430,11 @@ export class Client {
 
   #event(event: Event): void {
     if (event.logId === this.me.id) {
-      if (!this.#own.receive(event)) this.#syncSoon(GAP_PATIENCE_MS);
+      const missing = this.#missing;
+      this.#missing = false;
+      const next = this.#own.receive(event);
+      this.#missing = missing;
+      if (!next) this.#syncSoon(GAP_PATIENCE_MS);
       return;
     }
     this.#receive(toEvent(event));
@@ -408,21 +453,16 @@ export class Client {
     this.#outbox.reached(conversationId, this.#replica.log(conversationId).tail);
   }
 
-  #grown(conversation: Conversation, events: readonly LogEvent[]): void {
+  #grown(conversation: Conversation, events: readonly LogEvent[], knownSeq: number): void {
     let others = 0;
     for (const event of events) {
       if (event.senderId === this.me.id) continue;
       others = event.seq;
       this.#whereabouts.stopped(conversation.id, event.senderId);
       if (event.body.kind !== "message" || event.seq <= conversation.readSeq) continue;
-      for (const watcher of this.#watchers) {
-        try {
-          watcher(conversation, event);
-        } catch (error) {
-          // A watcher's fault is its own: it never reaches who reads the transport.
-          (globalThis.reportError ?? console.error)(error);
-        }
-      }
+      // The head told of it: it was not there when it was written.
+      const missed = event.seq <= knownSeq && this.#missing;
+      for (const watcher of this.#watchers) safely(() => watcher(conversation, event, missed));
     }
     if (others > conversation.deliveredSeq) {
       this.#marks.delivered(conversation.id, others);
@@ -475,6 +515,18 @@ export class Client {
   }
 }
 
+/** A watcher's fault is its own: it never reaches whoever reads the transport. */
+function safely(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    (globalThis.reportError ?? console.error)(error);
+  }
+}
+
+/** What was missed in a break that was not longer is announced as if there had been none. */
+const BRIEF_MS = 60_000;
+const KNOWN_MS = 10_000;
 const GAP_PATIENCE_MS = 300;
 const RESYNC_MS = 2_000;
 /** Conversations whose newest page is fetched before they are opened. */

@@ -15,6 +15,7 @@ export class Whereabouts {
   readonly presence: Observable<ReadonlyMap<string, Presence>>;
   readonly #typing = new Cell<ReadonlyMap<string, readonly string[]>>(new Map());
   readonly #presence = new Cell<ReadonlyMap<string, Presence>>(new Map());
+  readonly #arrived = new Map<string, Presence>();
   readonly #lapses = new Map<string, Timer>();
   readonly #clock: Clock;
   readonly #me: string;
@@ -48,14 +49,33 @@ export class Whereabouts {
     this.#setTyping(conversationId, typers.filter((id) => id !== userId));
   }
 
+  /** Many of these in one turn are one change. */
   present(userId: string, presence: Presence): void {
-    this.#presence.set(new Map(this.#presence.get()).set(userId, presence));
+    if (this.#arrived.size === 0) queueMicrotask(() => this.#presentAll());
+    this.#arrived.set(userId, presence);
+  }
+
+  /** Somebody is a contact no more: nothing is known of them. */
+  part(userId: string): void {
+    this.#arrived.delete(userId);
+    if (!this.#presence.get().has(userId)) return;
+    const presence = new Map(this.#presence.get());
+    presence.delete(userId);
+    this.#presence.set(presence);
+  }
+
+  #presentAll(): void {
+    const presence = new Map(this.#presence.get());
+    for (const [id, now] of this.#arrived) presence.set(id, now);
+    this.#arrived.clear();
+    this.#presence.set(presence);
   }
 
   /** Without a connection nobody is known to be anywhere. */
   forget(): void {
     for (const timer of this.#lapses.values()) timer.clear();
     this.#lapses.clear();
+    this.#arrived.clear();
     this.#typing.set(new Map());
     this.#presence.set(new Map());
   }

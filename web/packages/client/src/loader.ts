@@ -60,10 +60,20 @@ export class Loader {
     if (conversation) await this.#replica.log(id).catchUp(conversation.lastSeq);
   }
 
-  /** Fills a timeline that was opened for the first time. */
+  /** Fills a timeline that was opened for the first time: around the first unread message where there is one, else with the newest. */
   async open(id: string, timeline: Timeline): Promise<void> {
-    const shown = await timeline.open().catch(() => false);
+    timeline.hold(true);
+    const place = () => {
+      const conversation = this.#replica.conversation(id);
+      return conversation && conversation.unread > 0 ? Math.max(conversation.readSeq + 1, conversation.fromSeq) : undefined;
+    };
+    const at = place();
+    // What is on the device shows at once; in front of that nothing is taken away any more.
+    let shown = await timeline.open(at).catch(() => false);
     await this.catchUp(id);
+    const now = place();
+    shown ||= await timeline.open(now).catch(() => false);
+    timeline.hold(false);
     if (!shown) await timeline.open().catch(() => false);
     const conversation = this.#replica.conversation(id);
     const missing = conversation !== undefined && this.#replica.log(id).tail < conversation.lastSeq;
@@ -116,6 +126,7 @@ export class Loader {
     const segment = this.#replica.log(id).newest;
     if (!segment || segment[0] > readSeq + 1 || segment[1] < lastSeq) return this.refresh(id);
     const events = await this.#o.storage.events(id, readSeq + 1, lastSeq);
+    if (events.length < lastSeq - readSeq) return this.refresh(id);
     const unread = events.filter((event) => event.body.kind === "message" && event.senderId !== this.#o.me).length;
     const now = this.#replica.conversation(id);
     if (now?.readSeq === readSeq && now.lastSeq === lastSeq) this.#replica.change(id, { unread });

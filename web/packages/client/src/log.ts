@@ -96,6 +96,12 @@ export class Log {
     this.#add(events);
   }
 
+  /** Fetches the page behind `seq`. Rejects when it cannot. */
+  async newer(seq: number, limit: number): Promise<void> {
+    const { events } = await this.#fetch({ after: seq }, limit);
+    this.#add(events);
+  }
+
   /** A range turned out not to be here after all. */
   lose(from: number, to: number): void {
     this.#segments = this.#segments.flatMap(([a, b]): Segment[] => {

@@ -59,9 +59,17 @@ export interface Conversation {
   readonly fromSeq: number;
   readonly writable: boolean;
   readonly lastEvent: LogEvent | undefined;
-  /** When it last moved, for the order of the list. */
+  /** When it last moved, by the server's clock: for display alone. */
   readonly activeMs: number;
+  /** Its place in the list, the greatest first: the order in which this device learned that conversations moved. No clock is in it. */
+  readonly order: number;
 }
+
+/** Something that somebody did with this user, as it came in. */
+export type News =
+  | { readonly kind: "requested"; readonly person: Person; readonly note: string }
+  | { readonly kind: "accepted"; readonly person: Person; readonly conversationId: string }
+  | { readonly kind: "joined"; readonly conversationId: string };
 
 /** How this user and another stand. */
 export type ContactState = "requested" | "incoming" | "accepted";
@@ -151,6 +159,7 @@ export function toConversation(c: PbConversation): Conversation {
     writable: c.writable,
     lastEvent,
     activeMs: lastEvent?.timeMs ?? 0,
+    order: 0,
   };
 }
 

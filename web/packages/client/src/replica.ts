@@ -17,8 +17,8 @@ export interface ReplicaOptions {
   pending(conversationId: string): readonly OutboxEntry[];
   /** Events were added to the log of a conversation, wherever. */
   added(conversationId: string, events: readonly LogEvent[]): void;
-  /** Events were added at the end of a conversation. */
-  grown(conversation: Conversation, events: readonly LogEvent[]): void;
+  /** Events were added at the end of a conversation. Those up to `knownSeq` had been heard of before: they were missed, and fetched later. */
+  grown(conversation: Conversation, events: readonly LogEvent[], knownSeq: number): void;
   /** An event of a conversation that is not here. */
   unknown(conversationId: string): void;
   /** People whose names are not here. */
@@ -42,18 +42,20 @@ export class Replica {
   readonly #timelines = new Map<string, Timeline>();
   readonly #members = new Map<string, Cell<readonly Member[]>>();
   #ownSeq: number | undefined;
+  #order = 0;
 
   constructor(options: ReplicaOptions, kept: Snapshot) {
     this.#options = options;
     this.#ownSeq = kept.ownSeq;
     for (const { conversation, segments } of kept.conversations) {
+      this.#order = Math.max(this.#order, conversation.order ?? 0);
       this.#conversations.set(conversation.id, conversation);
       this.#logs.set(conversation.id, this.#makeLog(conversation.id, segments));
     }
     for (const contact of kept.contacts) this.#contacts.set(contact.person.id, contact);
     for (const person of kept.people) this.#people.set(person.id, person);
     this.conversations = this.#list = new Lazy<readonly Conversation[]>(() =>
-      [...this.#conversations.values()].sort((a, b) => b.activeMs - a.activeMs || (a.id < b.id ? 1 : -1)),
+      [...this.#conversations.values()].sort((a, b) => b.order - a.order || (a.id < b.id ? 1 : -1)),
     );
     this.contacts = this.#contactList = new Lazy<readonly Contact[]>(() =>
       [...this.#contacts.values()].sort((a, b) => a.person.displayName.localeCompare(b.person.displayName)),
@@ -105,11 +107,18 @@ export class Replica {
     return members;
   }
 
-  /** Takes what the server says of a conversation. What this device knows better (its own newer marks, a later event) stays. */
-  merge(server: Conversation): void {
+  /** Places in the list for conversations that come one after the other, the most recently active first: the first of them, the others count down. */
+  places(): number {
+    this.#order += MANY;
+    return this.#order;
+  }
+
+  /** Takes what the server says of a conversation. What this device knows better (its own newer marks, a later event) stays. `place`: where it stands if it has moved. */
+  merge(server: Conversation, place?: number): void {
     const old = this.#conversations.get(server.id);
     if (server.peer) this.meet([server.peer]);
-    if (!old) return this.#put(server);
+    const order = old && old.lastSeq >= server.lastSeq ? old.order : (place ?? ++this.#order);
+    if (!old) return this.#put({ ...server, order });
     const readSeq = Math.max(old.readSeq, server.readSeq);
     const behind = server.lastSeq < old.lastSeq;
     const newer = behind ? old : server;
@@ -120,11 +129,17 @@ export class Replica {
       unread,
       lastSeq: newer.lastSeq,
       lastEvent: newer.lastEvent,
-      activeMs: Math.max(newer.activeMs, old.activeMs),
+      activeMs: newer.activeMs,
+      order,
       deliveredSeq: Math.max(old.deliveredSeq, server.deliveredSeq),
       othersDeliveredSeq: Math.max(old.othersDeliveredSeq, server.othersDeliveredSeq),
       othersReadSeq: Math.max(old.othersReadSeq, server.othersReadSeq),
     });
+  }
+
+  /** A conversation moved to the top of the list. */
+  lift(id: string): void {
+    this.change(id, { order: ++this.#order });
   }
 
   /** Changes a conversation that is here. */
@@ -274,9 +289,10 @@ export class Replica {
     const conversation = this.#conversations.get(id);
     if (!conversation) return;
     if (where === "older") return this.#keep(conversation);
-    this.#put(grow(conversation, events, this.#options.me));
+    const next = grow(conversation, events, this.#options.me);
+    this.#put(next.lastSeq > conversation.lastSeq ? { ...next, order: ++this.#order } : next);
     const grown = this.#conversations.get(id);
-    if (grown) this.#options.grown(grown, events);
+    if (grown) this.#options.grown(grown, events, conversation.lastSeq);
   }
 
   #askNames(events: readonly LogEvent[]): void {
@@ -303,8 +319,10 @@ function grow(old: Conversation, events: readonly LogEvent[], me: string): Conve
   }
   const last = events.at(-1);
   if (last && last.seq >= (lastEvent?.seq ?? 0)) lastEvent = last;
-  return { ...old, lastSeq, unread, memberCount, lastEvent, activeMs: Math.max(old.activeMs, lastEvent?.timeMs ?? 0) };
+  return { ...old, lastSeq, unread, memberCount, lastEvent, activeMs: lastEvent?.timeMs ?? old.activeMs };
 }
 
+/** More conversations than a list has. */
+const MANY = 1_000_000;
 /** How many names a line about members shows. */
 const NAMED = 5;

@@ -4,7 +4,7 @@ import { GogochatError } from "./errors.ts";
 import type { Event } from "./gen/gogochat/v1/event_pb.ts";
 import type { SyncResponse } from "./gen/gogochat/v1/sync_pb.ts";
 import * as methods from "./methods.ts";
-import { toContact, toConversation, toHead, toPerson } from "./model.ts";
+import { type News, toContact, toConversation, toHead, toPerson } from "./model.ts";
 import type { Replica } from "./replica.ts";
 import type { Line } from "./session.ts";
 
@@ -14,6 +14,10 @@ export interface OwnEvents {
   refresh(conversationId: string): void;
   /** Somebody became a contact. */
   befriended(userId: string): void;
+  /** Somebody is a contact no more. */
+  parted(userId: string): void;
+  /** Somebody did something, and it is not of old. */
+  news(news: News): void;
   /** The server has lost what this device knows: everything begins anew. */
   restarted(): void;
 }
@@ -63,13 +67,16 @@ export class OwnLog {
           sinceMs,
           conversationId: "",
         });
+        if (!mine) this.#events.news({ kind: "requested", person: toPerson(person), note });
         return;
       }
       case "contactAccepted": {
         const { peer, conversationId } = body.value;
         if (!peer) return;
-        const note = this.#replica.contact(peer.id)?.note ?? "";
+        const before = this.#replica.contact(peer.id);
+        const note = before?.note ?? "";
         this.#replica.putContact({ person: toPerson(peer), state: "accepted", note, sinceMs, conversationId });
+        if (before?.state === "requested") this.#events.news({ kind: "accepted", person: toPerson(peer), conversationId });
         this.#events.refresh(conversationId);
         this.#events.befriended(peer.id);
         return;
@@ -78,11 +85,13 @@ export class OwnLog {
         const { peerId } = body.value;
         const conversationId = this.#replica.contact(peerId)?.conversationId;
         this.#replica.removeContact(peerId);
+        this.#events.parted(peerId);
         if (conversationId) this.#replica.change(conversationId, { writable: false });
         return;
       }
       case "conversationJoined":
-        return this.#events.refresh(body.value.conversationId);
+        this.#events.refresh(body.value.conversationId);
+        return this.#events.news({ kind: "joined", conversationId: body.value.conversationId });
       case "conversationLeft":
         return this.#replica.removeConversation(body.value.conversationId);
       default:
@@ -133,12 +142,13 @@ async function syncOnce(
 ): Promise<boolean> {
   const known = replica.conversations.get().slice(0, MAX_KNOWN).map(toHead);
   const ownSeq = BigInt(replica.ownSeq ?? 0);
+  let place = replica.places();
   let more = false;
   let pageToken = "";
   do {
     const page: SyncResponse = await session.call(methods.Sync, { ownSeq, known, pageToken }, { aside: true });
     for (const conversation of page.conversations) {
-      replica.merge(toConversation(conversation));
+      replica.merge(toConversation(conversation), place--);
       moved.add(conversation.id);
     }
     for (const id of page.gone) replica.removeConversation(id);

@@ -135,8 +135,10 @@ describe("sending", () => {
       world.peer.muteReplies = !acknowledged;
       const second = await world.device("ann", "a1", storage);
       const timeline = second.timeline("c");
-      await world.clock.until(() => seen(second).includes("m700"));
+      await world.clock.until(() => second.conversation("c")?.lastSeq === 700);
       await world.clock.advance(1_000);
+      await timeline.moveToNewest();
+      expect(seen(second)).toContain("m700");
       if (!acknowledged) {
         // Without a reply it is known by its event, when somebody scrolls there.
         expect(second.waiting.get()).toBe(1);
@@ -247,7 +249,7 @@ describe("a conversation over paths that break", () => {
       await ann.close();
       await bob.close();
     }
-  });
+  }, 60_000);
 
   it("goes on within 5 s when UDP is cut", async () => {
     const { world, ann, bob } = await pair();
@@ -279,13 +281,25 @@ describe("catching up", () => {
     const second = await world.device("ann", "a1", storage);
     const timeline = second.timeline("c");
     await world.clock.advance(1);
-    expect(texts(timeline.items.get())).toEqual(Array.from({ length: 60 }, (_, i) => `m${i + 90}`));
-    await timeline.loadOlder();
+    // It begins where the unread part does.
+    expect(texts(timeline.items.get())[0]).toBe("m0");
+    expect(timeline.state.get()).toMatchObject({ complete: true, newest: false });
+    await timeline.loadNewer();
     expect(texts(timeline.items.get()).length).toBe(150);
+    expect(timeline.state.get().newest).toBe(true);
     expect(second.conversation("c")?.unread).toBe(150);
+    second.markRead("c", 151);
+    await second.close();
+    // With nothing unread it begins at the end.
+    const third = await world.device("ann", "a1", storage);
+    const again = third.timeline("c");
+    await world.clock.advance(1);
+    expect(texts(again.items.get())).toEqual(Array.from({ length: 60 }, (_, i) => `m${i + 90}`));
+    await again.loadOlder();
+    expect(texts(again.items.get()).length).toBe(150);
   });
 
-  it("of 10,000 messages shows the newest first and all of them on the way up", async () => {
+  it("of 10,000 messages begins at the first unread one, goes to the newest at once, and shows all of them on the way up", async () => {
     const { world, ann } = await pair();
     const here = await world.device("ann", "a2");
     await world.online(here);
@@ -300,8 +314,24 @@ describe("catching up", () => {
     await world.clock.advance(500);
     const back = await world.device("ann", "a3", storage);
     const timeline = back.timeline("c");
-    const took = await world.clock.until(() => texts(timeline.items.get()).at(-1) === "m9999");
+    const took = await world.clock.until(() => texts(timeline.items.get()).at(-1) !== undefined && back.conversation("c")?.lastSeq === 10_002);
     expect(took).toBeLessThan(3_000);
+    await world.clock.advance(500);
+    expect(texts(timeline.items.get())[0]).toBe("before");
+    // On the way down from there nothing is left out, while the newest page is here too.
+    for (let i = 0; i < 2; i++) {
+      const step = timeline.loadNewer();
+      await world.clock.advance(20);
+      await step;
+    }
+    const shown = texts(timeline.items.get());
+    expect(shown).toEqual(world.peer.texts("c").slice(0, shown.length));
+    expect(shown.length).toBeGreaterThan(100);
+    expect(timeline.state.get().newest).toBe(false);
+    const move = timeline.moveToNewest();
+    await world.clock.advance(50);
+    await move;
+    expect(texts(timeline.items.get()).at(-1)).toBe("m9999");
     expect(world.peer.calls.get("ListEvents")).toBeLessThan(10);
     // A new message while the gap is open.
     world.peer.say("c", "bob", "live");
@@ -317,7 +347,7 @@ describe("catching up", () => {
     const other = texts(here.timeline("c").items.get());
     await world.clock.advance(100);
     expect(other.length === 0 || other.at(-1) === "live").toBe(true);
-  });
+  }, 60_000);
 
   it("shows a conversation and its messages the moment one is made", async () => {
     const { world, ann } = await pair();
@@ -423,6 +453,110 @@ describe("a server that was restored from an older backup", () => {
     // The own log goes on from where it stands.
     world.peer.chat("e", true, "ann", "bob");
     await world.clock.until(() => second.conversation("e") !== undefined);
+  });
+});
+
+describe("the list of conversations", () => {
+  it("is in the order in which they moved, whatever the clocks say, also on the next visit", async () => {
+    const { world, ann } = await pair();
+    await ann.close();
+    const storage = new MemoryStorage();
+    const first = await world.device("ann", "a1", storage);
+    await world.online(first);
+    // The peer's time goes on by each log: what is said in a long one is later than what is said afterwards in a short one.
+    for (let i = 0; i < 50; i++) world.peer.say("c", "bob", `m${i}`);
+    world.peer.chat("d", true, "bob", "ann");
+    world.peer.chat("e", true, "bob", "ann");
+    const order = (client: Client) => client.conversations.get().map(({ id }) => id);
+    await world.clock.until(() => order(first).length === 3);
+    await world.clock.advance(100);
+    world.peer.say("d", "bob", "now");
+    await world.clock.until(() => order(first)[0] === "d", 200);
+    // One's own message lifts at once, and another's that comes after it lifts over it: this device's clock is not asked.
+    first.send("e", "mine");
+    expect(order(first)).toEqual(["e", "d", "c"]);
+    await world.clock.advance(100);
+    world.peer.say("c", "bob", "later");
+    await world.clock.until(() => order(first)[0] === "c", 200);
+    expect(order(first)).toEqual(["c", "e", "d"]);
+    await first.close();
+    world.webtransport.refused = world.websocket.refused = true;
+    const second = await world.device("ann", "a1", storage);
+    expect(order(second)).toEqual(["c", "e", "d"]);
+    expect(second.conversation("e")?.activeMs).toBeLessThan(1_800_000_000_000);
+  });
+});
+
+describe("what is announced", () => {
+  it("is what comes while the device is there or in a brief break, whatever its clock says; the rest is counted", async () => {
+    const { world, ann } = await pair();
+    const heard: string[] = [];
+    ann.onMessage((_, event, missed) => {
+      if (event.body.kind === "message") heard.push(`${event.body.text}${missed ? " (missed)" : ""}`);
+      // A watcher's fault is not the transport's.
+      throw new Error("a watcher's own");
+    });
+    const faults: unknown[] = [];
+    Object.assign(globalThis, { reportError: (error: unknown) => faults.push(error) });
+    world.peer.say("c", "bob", "live");
+    await world.clock.until(() => heard.length === 1, 200);
+    const away = async (ms: number) => {
+      world.webtransport.refused = world.websocket.refused = true;
+      world.webtransport.cut();
+      world.websocket.cut();
+      await world.clock.advance(50);
+      world.peer.say("c", "bob", `after ${ms}`);
+      await world.clock.advance(ms);
+      world.webtransport.refused = world.websocket.refused = false;
+      ann.kick();
+      await world.clock.until(() => heard.some((text) => text.startsWith(`after ${ms}`)), 30_000);
+    };
+    await away(5_000);
+    await away(100_000);
+    world.peer.say("c", "bob", "live again");
+    await world.clock.until(() => heard.includes("live again"), 200);
+    expect(heard).toEqual(["live", "after 5000", "after 100000 (missed)", "live again"]);
+    expect(faults.length).toBe(4);
+    expect(seen(ann)).toEqual(["live", "after 5000", "after 100000", "live again"]);
+    Reflect.deleteProperty(globalThis, "reportError");
+  });
+
+  it("tells of requests with their notes, of acceptances and of groups", async () => {
+    const { world, ann } = await pair();
+    const news: [unknown, boolean][] = [];
+    ann.onNews((it, missed) => void news.push([it, missed]));
+    const person = (id: string) => ({ id, name: id, displayName: id.toUpperCase() });
+    world.peer.tell("ann", { case: "contactRequested", value: { from: person("cyd"), to: person("ann"), note: "We met." } });
+    world.peer.tell("ann", { case: "contactRequested", value: { from: person("ann"), to: person("dan"), note: "Me." } });
+    world.peer.tell("ann", { case: "contactAccepted", value: { peer: person("dan"), conversationId: "c" } });
+    world.peer.chat("g", true, "bob", "ann");
+    await world.clock.until(() => news.length === 3, 1_000);
+    expect(news).toEqual([
+      [{ kind: "requested", person: person("cyd"), note: "We met." }, false],
+      [{ kind: "accepted", person: person("dan"), conversationId: "c" }, false],
+      [{ kind: "joined", conversationId: "g" }, false],
+    ]);
+  });
+
+  it("has many people's presence in one change, and none of who is a contact no more", async () => {
+    const { world, ann } = await pair();
+    let changes = 0;
+    ann.presence.subscribe(() => changes++);
+    world.peer.tell("ann", {
+      case: "contactAccepted",
+      value: { peer: { id: "bob", name: "bob", displayName: "BOB" }, conversationId: "c" },
+    });
+    await world.clock.advance(50);
+    changes = 0;
+    for (let i = 0; i < 500; i++) {
+      world.peer.push("ann", { case: "ephemeral", value: { userId: i === 0 ? "bob" : `p${i}`, kind: { case: "presence", value: { online: true } } } });
+    }
+    await world.clock.advance(50);
+    expect(ann.presence.get().size).toBeGreaterThanOrEqual(500);
+    expect(changes).toBeLessThan(50);
+    world.peer.tell("ann", { case: "contactRemoved", value: { peerId: "bob" } });
+    await world.clock.advance(50);
+    expect(ann.presence.get().has("bob")).toBe(false);
   });
 });
 
