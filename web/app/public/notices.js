@@ -1,4 +1,5 @@
-// Shows the page's notifications where a page itself may not (Chromium on Android), and leads from them into the page.
+// Shows the page's notifications where a page itself may not (Chromium on Android), and leads from
+// them into the page.
 addEventListener("notificationclick", (event) => {
   event.notification.close();
   const { hash } = event.notification.data;

@@ -1,4 +1,5 @@
-// What most tests stand on: one server and one Chromium for all tests of a file, and two people who are contacts.
+// What most tests stand on: one server and one Chromium for all tests of a file, and two people who
+// are contacts.
 
 import { after, before } from "node:test";
 import { startChromium } from "./browsers.mjs";
@@ -16,7 +17,10 @@ export function stage() {
     await on.browser?.close();
     await on.server?.stop();
   });
-  /** Ann and Bob, each on a device of their own, with their conversation open. `prepare` is given Ann's device before it opens a page. */
+  /**
+   * Ann and Bob, each on a device of their own, with their conversation open. `prepare` is given
+   * Ann's device before it opens a page.
+   */
   on.pair = async (t, prepare = async () => {}) => {
     const [here, there] = await Promise.all([on.browser.device(), on.browser.device()]);
     t.after(() => Promise.all([here.close(), there.close()]));

@@ -1,4 +1,5 @@
-// One person with two devices, one of them away for 10,000 messages: within 3 s of its return both show the same.
+// One person with two devices, one of them away for 10,000 messages: within 3 s of its return both
+// show the same.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,5 @@
-// What comes late, or not at all, takes nothing away: a person goes on with what they have, and is told what helps.
+// What comes late, or not at all, takes nothing away: a person goes on with what they have, and is
+// told what helps.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -25,7 +26,8 @@ test("a person who types at their own pace loses neither letters nor the focus, 
   await ann.page.keyboard.type(bobName.slice(0, 8), { delay: 130 });
   await ann.page.locator('[data-testid="contact"]', { hasText: `@${bobName}` }).waitFor();
   assert.equal(await ann.page.inputValue('[data-testid="find"]'), bobName.slice(0, 8));
-  // Half a sentence in the composer outlives settings, a message that comes in, a language, a theme and a new connection.
+  // Half a sentence in the composer outlives settings, a message that comes in, a language, a theme
+  // and a new connection.
   await ann.page.focus('[data-testid="composer"]');
   await ann.page.keyboard.type("half a ", { delay: 60 });
   await bob.say("are you there?");

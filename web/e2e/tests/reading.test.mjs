@@ -1,4 +1,5 @@
-// Reading: a conversation opens at the first unread message, read is what was on the screen, and the place is kept.
+// Reading: a conversation opens at the first unread message, read is what was on the screen, and
+// the place is kept.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -30,7 +31,10 @@ async function still(look) {
   }
   throw new Error("it does not come to rest");
 }
-/** Scrolls as a wheel does: it is turned again when the page was still finding its place. Resolves when that is drawn. */
+/**
+ * Scrolls as a wheel does: it is turned again when the page was still finding its place. Resolves
+ * when that is drawn.
+ */
 const scroll = (tab, by) =>
   tab.run(async ([px]) => {
     const box = document.querySelector('[data-testid="timeline"]');

@@ -1,4 +1,5 @@
-// One device in several tabs, and a browser that keeps nothing: what a person wrote goes out once, and what is said to be kept is.
+// One device in several tabs, and a browser that keeps nothing: what a person wrote goes out once,
+// and what is said to be kept is.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -50,7 +51,8 @@ test("two tabs are one device: one session, one outbox, the same drafts and choi
   await two.until(() => document.title === "gogochat");
   await ann.until(() => document.title === "gogochat");
 
-  // The tab with the session goes away with messages that did not go out: the other sends them, once and in order.
+  // The tab with the session goes away with messages that did not go out: the other sends them,
+  // once and in order.
   await on.server.kill();
   await two.see("offline", "", 20_000);
   for (const text of ["one", "two"]) await ann.say(text);

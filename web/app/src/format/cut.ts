@@ -1,6 +1,10 @@
-// Cutting a text where a person sees an end of a character: a family of emoji, a letter with its accents and a flag are one each.
+// Cutting a text where a person sees an end of a character: a family of emoji, a letter with its
+// accents and a flag are one each.
 
-/** The first `most` graphemes of a text (Unicode Standard Annex #29), with an ellipsis where something is left out. */
+/**
+ * The first `most` graphemes of a text (Unicode Standard Annex #29), with an ellipsis where
+ * something is left out.
+ */
 export function cut(text: string, most: number): string {
   // No grapheme is shorter than one unit.
   if (text.length <= most) return text;

@@ -25,7 +25,10 @@ export function dayNumber(ms: number): number {
   return Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) / DAY_MS;
 }
 
-/** Follows the clock as long as the page lives. A machine that slept, or whose zone was changed, is asked when somebody comes back to it. */
+/**
+ * Follows the clock as long as the page lives. A machine that slept, or whose zone was changed, is
+ * asked when somebody comes back to it.
+ */
 export function watchDay(): void {
   const look = () => setToday(now());
   const next = () => {

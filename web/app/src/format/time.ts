@@ -1,4 +1,5 @@
-// Times as people say them, in the page's language and the browser's zone. What draws them is drawn anew when the day, the zone or the language changes.
+// Times as people say them, in the page's language and the browser's zone. What draws them is drawn
+// anew when the day, the zone or the language changes.
 
 import { language, t } from "../i18n/index.ts";
 import { DAY_MS, dayNumber, today } from "./day.ts";

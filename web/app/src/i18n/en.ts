@@ -1,4 +1,5 @@
-// The words of the page in English. Other languages have the type of this object, so that the compiler finds what one of them lacks.
+// The words of the page in English. Other languages have the type of this object, so that the
+// compiler finds what one of them lacks.
 
 export const en = {
   app: "gogochat",

@@ -16,7 +16,10 @@ const [language, setLanguage] = createSignal<Language>("en");
 export const t: Accessor<Messages> = messages;
 export { language };
 
-/** Speaks a language from now on; of two at once the later. Rejects, and changes nothing, when its words cannot be loaded. */
+/**
+ * Speaks a language from now on; of two at once the later. Rejects, and changes nothing, when its
+ * words cannot be loaded.
+ */
 export async function speak(next: Language): Promise<void> {
   const mine = ++turn;
   const words = next === "zh" ? (await import("./zh.ts")).zh : en;

@@ -1,4 +1,5 @@
-// What was begun and not sent, by conversation. It outlives a reload, is the same in all tabs, and goes when the device signs out.
+// What was begun and not sent, by conversation. It outlives a reload, is the same in all tabs, and
+// goes when the device signs out.
 
 import { createRoot, createSignal } from "solid-js";
 import { keys, onOtherTab, read, write } from "./kept.ts";

@@ -1,4 +1,5 @@
-// What this browser keeps for the page: small texts that all tabs share. Where the browser refuses, they are in memory, and the page works all the same.
+// What this browser keeps for the page: small texts that all tabs share. Where the browser refuses,
+// they are in memory, and the page works all the same.
 
 import { keyValues } from "@gogochat/client/auth";
 import { onCleanup } from "solid-js";

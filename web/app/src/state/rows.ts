@@ -1,4 +1,5 @@
-// From timeline items to rows: which bubbles belong together, where a day begins, where the unread part begins.
+// From timeline items to rows: which bubbles belong together, where a day begins, where the unread
+// part begins.
 
 import type { TimelineItem } from "@gogochat/client";
 import { dayNumber } from "../format/day.ts";
@@ -15,7 +16,10 @@ export interface Row {
   readonly more: boolean;
 }
 
-/** Builds rows. Those whose items and neighbours did not change are kept, so that neither they nor their elements are made again. */
+/**
+ * Builds rows. Those whose items and neighbours did not change are kept, so that neither they nor
+ * their elements are made again.
+ */
 export class RowBuilder {
   #items: readonly TimelineItem[] = [];
   #rows: Row[] = [];
@@ -23,7 +27,10 @@ export class RowBuilder {
   #zone: string | undefined;
   #days = new WeakMap<TimelineItem, number>();
 
-  /** `unreadAfter`: the read mark when the conversation was opened; undefined when nothing was unread. `zone`: in which days are told apart. */
+  /**
+   * `unreadAfter`: the read mark when the conversation was opened; undefined when nothing was
+   * unread. `zone`: in which days are told apart.
+   */
   build(items: readonly TimelineItem[], me: string, unreadAfter: number | undefined, zone = ""): Row[] {
     const before = this.#items;
     const unread = unreadAfter === undefined ? undefined : items.find((item) => isUnread(item, me, unreadAfter));

@@ -1,4 +1,5 @@
-// Whether the server has a newer page than this one. The page names its script by a hash, so another name is another page.
+// Whether the server has a newer page than this one. The page names its script by a hash, so
+// another name is another page.
 
 import { createSignal, onCleanup } from "solid-js";
 import type { AppState } from "./app.ts";

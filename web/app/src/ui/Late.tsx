@@ -3,7 +3,10 @@
 import { ErrorBoundary, type JSX, Suspense } from "solid-js";
 import { t } from "../i18n/index.ts";
 
-/** Shows the fallback until the children are there. Nothing that the children load afterwards brings it back. */
+/**
+ * Shows the fallback until the children are there. Nothing that the children load afterwards brings
+ * it back.
+ */
 export function Late(props: { fallback: JSX.Element; children: JSX.Element }) {
   return (
     <ErrorBoundary fallback={(error) => <Broken error={error} />}>

@@ -1,4 +1,5 @@
-// What a person should know of the page itself, for as long as it holds: the browser keeps nothing, or there is a newer page.
+// What a person should know of the page itself, for as long as it holds: the browser keeps nothing,
+// or there is a newer page.
 
 import { Show } from "solid-js";
 import { t } from "../i18n/index.ts";

@@ -1,4 +1,5 @@
-// Something that is fetched for a view. While it loads, and when it fails, all else stays as it is: no view is ever taken away for it.
+// Something that is fetched for a view. While it loads, and when it fails, all else stays as it is:
+// no view is ever taken away for it.
 
 import { type Accessor, createEffect, createSignal, on, onCleanup } from "solid-js";
 import { say, codeOf } from "../format/errors.ts";
@@ -13,7 +14,10 @@ export interface Load<T> {
   again(): void;
 }
 
-/** Fetches for each value of `source` but undefined, after `restMs` in which it did not change. A later one overtakes an earlier. */
+/**
+ * Fetches for each value of `source` but undefined, after `restMs` in which it did not change. A
+ * later one overtakes an earlier.
+ */
 export function useLoad<S, T>(source: Accessor<S | undefined>, fetch: (source: S) => Promise<T>, restMs = 0): Load<T> {
   const [value, setValue] = createSignal<T>();
   const [loading, setLoading] = createSignal(false);

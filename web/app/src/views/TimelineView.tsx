@@ -1,5 +1,7 @@
-// What was said: a virtual list that opens at the first unread message or where it was left, keeps its place when messages come in
-// above or below, and follows when it stands at the end. What has been on the screen, with the page in front, is read.
+// What was said: a virtual list that opens at the first unread message or where it was left, keeps
+// its place when messages come in
+// above or below, and follows when it stands at the end. What has been on the screen, with the page
+// in front, is read.
 
 import type { Conversation } from "@gogochat/client";
 import { createEffect, createMemo, createSignal, on, onCleanup, onMount, Show } from "solid-js";

@@ -1,4 +1,5 @@
-// Who is signed in on this device: accounts, tokens and devices over REST. It needs no session, and no protobuf: the log-in page loads this alone.
+// Who is signed in on this device: accounts, tokens and devices over REST. It needs no session, and
+// no protobuf: the log-in page loads this alone.
 
 import { GogochatError } from "./errors.ts";
 import { type KeyValues, keyValues, type SafeKeyValues } from "./key-values.ts";
@@ -110,8 +111,10 @@ export class Auth {
   }
 
   /**
-   * An access token that is good for a while yet; refreshed first where that is due or when `rejected` is the one at hand.
-   * Rejects with `signed_out` when this device has to log in again, with `offline` when the server cannot be reached.
+   * An access token that is good for a while yet; refreshed first where that is due or when
+   * `rejected` is the one at hand.
+   * Rejects with `signed_out` when this device has to log in again, with `offline` when the server
+   * cannot be reached.
    */
   async token(rejected?: string): Promise<string> {
     const now = this.#signedIn.get();
@@ -132,7 +135,8 @@ export class Auth {
   /** One tab refreshes; the others wait and take what it got. */
   async #refresh(stale: string): Promise<string> {
     const work = async (): Promise<string> => {
-      // What is stored may be newer, by another tab. When nothing is, it was cleared: a sign-out is told to each tab.
+      // What is stored may be newer, by another tab. When nothing is, it was cleared: a sign-out is
+      // told to each tab.
       const latest = this.#stored() ?? this.#signedIn.get();
       if (!latest) {
         this.#signedIn.set(undefined);
@@ -233,7 +237,8 @@ export class Auth {
 const KEY = "gogochat.signed-in";
 const SKEW = " skew";
 /**
- * What takes longer is given up. A refresh on a connection that died while the device slept would keep every tab from coming back; and for a while only, 30 s,
+ * What takes longer is given up. A refresh on a connection that died while the device slept would
+ * keep every tab from coming back; and for a while only, 30 s,
  * the server exchanges the same refresh token again.
  */
 const REQUEST_TIMEOUT_MS = 10_000;

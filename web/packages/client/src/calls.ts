@@ -1,4 +1,5 @@
-// Calls that outlive a session: they wait for a connection, and are made again where that may help. All that are made here may be repeated.
+// Calls that outlive a session: they wait for a connection, and are made again where that may help.
+// All that are made here may be repeated.
 
 import { create, type DescMessage, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import type { Clock } from "./clock.ts";
@@ -8,7 +9,10 @@ import type { CallOptions, Line } from "./session.ts";
 
 /** How a call is made and repeated. */
 export interface RepeatOptions extends CallOptions {
-  /** What a repeat is refused with when an earlier call, whose outcome was not known, was carried out: then the answer is an empty one. */
+  /**
+   * What a repeat is refused with when an earlier call, whose outcome was not known, was carried
+   * out: then the answer is an empty one.
+   */
   readonly done?: ErrorCode;
 }
 
@@ -33,7 +37,8 @@ export class Calls {
 
   /**
    * Makes a call. Rejects with the server's error, or with `offline` when there is no connection in time.
-   * One that carries a clientMsgId is repeated under it for longer: until it comes again, the server holds back what follows it in its lane.
+   * One that carries a clientMsgId is repeated under it for longer: until it comes again, the
+   * server holds back what follows it in its lane.
    */
   async call<I extends DescMessage, O extends DescMessage>(
     method: Method<I, O>,
@@ -77,5 +82,8 @@ export class Calls {
 const PATIENCE_MS = 10_000;
 /** How long a call with a clientMsgId is repeated. */
 const NAMED_PATIENCE_MS = 30_000;
-/** The part of a wait that is added to it at most, so that calls which were refused together come again apart. */
+/**
+ * The part of a wait that is added to it at most, so that calls which were refused together come
+ * again apart.
+ */
 const JITTER = 0.25;

@@ -1,4 +1,5 @@
-// A signed-in device: the connection, what the device knows, what it sends. The page binds to the observables and calls the verbs.
+// A signed-in device: the connection, what the device knows, what it sends. The page binds to the
+// observables and calls the verbs.
 
 import type { Auth } from "./auth.ts";
 import { Calls } from "./calls.ts";
@@ -39,7 +40,10 @@ import type { Dials } from "./transport/transport.ts";
 export interface ClientOptions {
   readonly auth: Auth;
   readonly dials: Dials;
-  /** How to open each kind at another edge that a draining one has named; `undefined`: it is not to be followed. */
+  /**
+   * How to open each kind at another edge that a draining one has named; `undefined`: it is not to
+   * be followed.
+   */
   readonly elsewhere?: (target: string) => Dials | undefined;
   readonly storage: Storage;
   /** How the tabs in which this device is open meet; without, this one is alone. */
@@ -65,7 +69,10 @@ export class Client {
   readonly presence: Observable<ReadonlyMap<string, Presence>>;
   /** Messages that are not known to be committed, failed ones left out. */
   readonly waiting: Observable<number>;
-  /** Whether what waits is kept beyond this page: the browser may refuse that, and then it is lost when the device's last page is closed. */
+  /**
+   * Whether what waits is kept beyond this page: the browser may refuse that, and then it is lost
+   * when the device's last page is closed.
+   */
   readonly kept: Observable<boolean>;
   readonly #auth: Auth;
   readonly #clock: Clock;
@@ -351,7 +358,10 @@ export class Client {
     this.#replica.removeConversation(conversationId);
   }
 
-  /** Calls back for each message of others that arrives. `missed`: it was written while this device was away for a while, and was fetched now. */
+  /**
+   * Calls back for each message of others that arrives. `missed`: it was written while this device
+   * was away for a while, and was fetched now.
+   */
   onMessage(callback: (conversation: Conversation, event: LogEvent, missed: boolean) => void): () => void {
     this.#watchers.add(callback);
     return () => this.#watchers.delete(callback);

@@ -1,4 +1,5 @@
-// Small texts by their keys, as in localStorage: what the browser does not take is in memory, for as long as the page lives.
+// Small texts by their keys, as in localStorage: what the browser does not take is in memory, for
+// as long as the page lives.
 
 /** Where texts are kept between visits: `localStorage` has this shape. */
 export interface KeyValues {

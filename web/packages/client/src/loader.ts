@@ -60,7 +60,10 @@ export class Loader {
     if (conversation) await this.#replica.log(id).catchUp(conversation.lastSeq);
   }
 
-  /** Fills a timeline that was opened for the first time: around the first unread message where there is one, else with the newest. */
+  /**
+   * Fills a timeline that was opened for the first time: around the first unread message where
+   * there is one, else with the newest.
+   */
   async open(id: string, timeline: Timeline): Promise<void> {
     timeline.hold(true);
     const place = () => {

@@ -1,5 +1,7 @@
-// The log of one conversation on this device: which of its events are here, and how the missing ones are fetched.
-// Its newest segment grows in seq order, each event once; what came ahead of a gap waits until the gap is closed.
+// The log of one conversation on this device: which of its events are here, and how the missing
+// ones are fetched.
+// Its newest segment grows in seq order, each event once; what came ahead of a gap waits until the
+// gap is closed.
 
 import { type Clock, Timer } from "./clock.ts";
 import type { LogEvent } from "./model.ts";
@@ -18,7 +20,8 @@ export type FetchPage = (from: { after: number } | { before: number }, limit: nu
 export interface LogEvents {
   /**
    * Events stand in the log now, ascending and without gaps among them.
-   * `newest`: they continue the newest segment, or (`anew`) are a newest segment that begins behind a gap; otherwise they are older.
+   * `newest`: they continue the newest segment, or (`anew`) are a newest segment that begins
+   * behind a gap; otherwise they are older.
    */
   added(events: readonly LogEvent[], where: "newest" | "anew" | "older"): void;
 }
@@ -78,7 +81,8 @@ export class Log {
   }
 
   /**
-   * Fetches up to the end of the log: all that is missing when that is little, else the newest page, which leaves a gap.
+   * Fetches up to the end of the log: all that is missing when that is little, else the newest
+   * page, which leaves a gap.
    * Ends early, without a word, when there is no connection: the next one begins with it again.
    */
   catchUp(lastSeq: number): Promise<void> {

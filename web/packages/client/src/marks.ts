@@ -1,4 +1,5 @@
-// How far this user has got: delivered marks at most once a second, read marks at once when none went in the last second.
+// How far this user has got: delivered marks at most once a second, read marks at once when none
+// went in the last second.
 
 import type { Clock } from "./clock.ts";
 import { Timer } from "./clock.ts";

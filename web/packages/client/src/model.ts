@@ -1,4 +1,5 @@
-// What the page sees: plain values with numbers, made from the contract's messages at this boundary and nowhere else.
+// What the page sees: plain values with numbers, made from the contract's messages at this boundary
+// and nowhere else.
 
 import { create } from "@bufbuild/protobuf";
 import {
@@ -61,7 +62,10 @@ export interface Conversation {
   readonly lastEvent: LogEvent | undefined;
   /** When it last moved, by the server's clock: for display alone. */
   readonly activeMs: number;
-  /** Its place in the list, the greatest first: the order in which this device learned that conversations moved. No clock is in it. */
+  /**
+   * Its place in the list, the greatest first: the order in which this device learned that
+   * conversations moved. No clock is in it.
+   */
   readonly order: number;
 }
 

@@ -1,5 +1,7 @@
-// Messages on their way. Each is kept until it is known to be committed, sent in its conversation's order, and sent again with the same id
-// after every break: the server answers a repeat with the first commit, so nothing is lost and nothing stands there twice.
+// Messages on their way. Each is kept until it is known to be committed, sent in its conversation's
+// order, and sent again with the same id
+// after every break: the server answers a repeat with the first commit, so nothing is lost and
+// nothing stands there twice.
 
 import { Backoff, type Clock, Timer } from "./clock.ts";
 import { type ErrorCode, GogochatError } from "./errors.ts";
@@ -81,7 +83,8 @@ export class Outbox {
 
   /** Puts a message on its way. */
   add(conversationId: string, text: string): OutboxEntry {
-    // What other tabs write at the same moment has numbers of their own: the time keeps them apart and in order.
+    // What other tabs write at the same moment has numbers of their own: the time keeps them apart
+    // and in order.
     this.#lastN = Math.max(this.#lastN + 1, Date.now() * 1_000);
     const entry: OutboxEntry = {
       n: this.#lastN,
@@ -134,7 +137,10 @@ export class Outbox {
     if (item?.state === "failed") this.#remove(lane, item);
   }
 
-  /** Takes entries that another tab has put, or that it left in the storage. What is known better here stays. */
+  /**
+   * Takes entries that another tab has put, or that it left in the storage. What is known better
+   * here stays.
+   */
   adopt(entries: readonly OutboxEntry[]): void {
     const touched = new Set<Lane>();
     for (const entry of entries) {
@@ -154,7 +160,10 @@ export class Outbox {
     }
   }
 
-  /** Another tab has the session, and `entries` is all that waits: what is not among them was sent while this tab did not listen. */
+  /**
+   * Another tab has the session, and `entries` is all that waits: what is not among them was sent
+   * while this tab did not listen.
+   */
   reconcile(entries: readonly OutboxEntry[]): void {
     const there = new Set(entries.map((entry) => entry.clientMsgId));
     for (const lane of this.#lanes.values()) {
@@ -172,7 +181,10 @@ export class Outbox {
     }
   }
 
-  /** An entry is known to be committed, by its reply or its event: it needs no keeping any more, whatever the log shows. */
+  /**
+   * An entry is known to be committed, by its reply or its event: it needs no keeping any more,
+   * whatever the log shows.
+   */
   committed(conversationId: string, clientMsgId: string, seq: number): void {
     const lane = this.#lanes.get(conversationId);
     const item = lane?.items.find((i) => i.entry.clientMsgId === clientMsgId);
@@ -207,7 +219,10 @@ export class Outbox {
     }
   }
 
-  /** Everything that has no reply is sent again by the new session, in order: a repeat is recognised by its id. */
+  /**
+   * Everything that has no reply is sent again by the new session, in order: a repeat is recognised
+   * by its id.
+   */
   connected(session: Line): void {
     this.#session = session;
     for (const lane of this.#lanes.values()) {
@@ -249,7 +264,8 @@ export class Outbox {
         lane.backoff.reset();
         item.state = "committed";
       }
-      // Told late by a session that was replaced, it may be in flight once more: then the reply to that is waited for, as a refusal holds the server's lane.
+      // Told late by a session that was replaced, it may be in flight once more: then the reply to
+      // that is waited for, as a refusal holds the server's lane.
       const [seq, timeMs] = [Number(reply.seq), Number(reply.timeMs)];
       this.committed(conversationId, clientMsgId, seq);
       this.#events.acknowledged(item.entry, seq, timeMs);

@@ -1,4 +1,5 @@
-// What this device knows: conversations with their logs, contacts, people. Every change is kept in storage and shown by observables.
+// What this device knows: conversations with their logs, contacts, people. Every change is kept in
+// storage and shown by observables.
 
 import type { Clock } from "./clock.ts";
 import { type FetchPage, Log } from "./log.ts";
@@ -17,7 +18,10 @@ export interface ReplicaOptions {
   pending(conversationId: string): readonly OutboxEntry[];
   /** Events were added to the log of a conversation, wherever. */
   added(conversationId: string, events: readonly LogEvent[]): void;
-  /** Events were added at the end of a conversation. Those up to `knownSeq` had been heard of before: they were missed, and fetched later. */
+  /**
+   * Events were added at the end of a conversation. Those up to `knownSeq` had been heard of
+   * before: they were missed, and fetched later.
+   */
   grown(conversation: Conversation, events: readonly LogEvent[], knownSeq: number): void;
   /** An event of a conversation that is not here. */
   unknown(conversationId: string): void;
@@ -107,13 +111,19 @@ export class Replica {
     return members;
   }
 
-  /** Places in the list for conversations that come one after the other, the most recently active first: the first of them, the others count down. */
+  /**
+   * Places in the list for conversations that come one after the other, the most recently active
+   * first: the first of them, the others count down.
+   */
   places(): number {
     this.#order += MANY;
     return this.#order;
   }
 
-  /** Takes what the server says of a conversation. What this device knows better (its own newer marks, a later event) stays. `place`: where it stands if it has moved. */
+  /**
+   * Takes what the server says of a conversation. What this device knows better (its own newer
+   * marks, a later event) stays. `place`: where it stands if it has moved.
+   */
   merge(server: Conversation, place?: number): void {
     const old = this.#conversations.get(server.id);
     if (server.peer) this.meet([server.peer]);

@@ -1,4 +1,5 @@
-// One session: Hello and Welcome, calls and replies, pings. It does no I/O of its own and reads time from the clock it is given.
+// One session: Hello and Welcome, calls and replies, pings. It does no I/O of its own and reads
+// time from the clock it is given.
 
 import { create, type DescMessage, fromBinary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { type Clock, Timer } from "./clock.ts";
@@ -33,7 +34,10 @@ export interface SessionEvents {
 export interface Line {
   /** Whether calls can be made. */
   readonly open: boolean;
-  /** Calls a method. Rejects with the server's error, `deadline_exceeded`, or `connection_lost` when the session ends first. */
+  /**
+   * Calls a method. Rejects with the server's error, `deadline_exceeded`, or `connection_lost` when
+   * the session ends first.
+   */
   call<I extends DescMessage, O extends DescMessage>(
     method: Method<I, O>,
     request: MessageInitShape<I>,
@@ -112,7 +116,10 @@ export class Session implements Line {
     return this.#silent;
   }
 
-  /** Whether somebody looks: then a quiet connection is asked within 1.2 s, otherwise only at the heartbeat. */
+  /**
+   * Whether somebody looks: then a quiet connection is asked within 1.2 s, otherwise only at the
+   * heartbeat.
+   */
   set attentive(attentive: boolean) {
     this.#attentive = attentive;
     if (attentive && this.open) this.ping();
@@ -170,7 +177,10 @@ export class Session implements Line {
     this.#probe();
   }
 
-  /** Presents a newer token of the same device, before the server ends the session with the old one. Another Welcome brings its ticket. */
+  /**
+   * Presents a newer token of the same device, before the server ends the session with the old one.
+   * Another Welcome brings its ticket.
+   */
   renew(token: string): void {
     if (this.open) this.#send({ case: "hello", value: { accessToken: token, client: this.#client } });
   }

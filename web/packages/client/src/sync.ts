@@ -1,4 +1,5 @@
-// Catching up: the user's own log from its cursor, then each conversation that moved. Run once for every new session.
+// Catching up: the user's own log from its cursor, then each conversation that moved. Run once for
+// every new session.
 
 import { GogochatError } from "./errors.ts";
 import type { Event } from "./gen/gogochat/v1/event_pb.ts";
@@ -101,7 +102,8 @@ export class OwnLog {
 }
 
 /**
- * Brings the replica up to date over a session; the ids of the conversations that moved, the most recently active first.
+ * Brings the replica up to date over a session; the ids of the conversations that moved, the most
+ * recently active first.
  * Rejects when the session ends meanwhile.
  */
 export async function synchronize(

@@ -1,4 +1,5 @@
-// What a person sees of a conversation: a window on its log that grows both ways, and behind the newest message what is still on its way.
+// What a person sees of a conversation: a window on its log that grows both ways, and behind the
+// newest message what is still on its way.
 
 import { GogochatError } from "./errors.ts";
 import type { Log } from "./log.ts";
@@ -85,7 +86,10 @@ export class Timeline {
     this.state = this.#state;
   }
 
-  /** Opens the window, unless it is open: around the event `at`, or on the newest. False when what is there cannot be had now. */
+  /**
+   * Opens the window, unless it is open: around the event `at`, or on the newest. False when what
+   * is there cannot be had now.
+   */
   async open(at?: number): Promise<boolean> {
     if (this.#events.length > 0) return true;
     return at === undefined ? this.#openNewest() : this.#openAround(at);
@@ -235,7 +239,10 @@ export class Timeline {
     }
   }
 
-  /** The events of a range that begins or ends at `edge`: from the device, or fetched when it has them not, or not any more. */
+  /**
+   * The events of a range that begins or ends at `edge`: from the device, or fetched when it has
+   * them not, or not any more.
+   */
   async #page(edge: number, fetch: () => Promise<void>, range: (segment: Segment) => Segment): Promise<LogEvent[]> {
     for (let fetched = false; ; fetched = true) {
       const segment = this.#log.segments.find(([a, b]) => a <= edge && edge <= b);
@@ -249,7 +256,10 @@ export class Timeline {
     }
   }
 
-  /** Reads a range that ought to be here; what the device has lost is marked as missing and fetched the next time. */
+  /**
+   * Reads a range that ought to be here; what the device has lost is marked as missing and fetched
+   * the next time.
+   */
   async #read(from: number, to: number): Promise<LogEvent[]> {
     const events = await this.#storage.events(this.#logId, from, to);
     if (events.length === to - from + 1) return events;

@@ -463,7 +463,8 @@ describe("the list of conversations", () => {
     const storage = new MemoryStorage();
     const first = await world.device("ann", "a1", storage);
     await world.online(first);
-    // The peer's time goes on by each log: what is said in a long one is later than what is said afterwards in a short one.
+    // The peer's time goes on by each log: what is said in a long one is later than what is said
+    // afterwards in a short one.
     for (let i = 0; i < 50; i++) world.peer.say("c", "bob", `m${i}`);
     world.peer.chat("d", true, "bob", "ann");
     world.peer.chat("e", true, "bob", "ann");
@@ -472,7 +473,8 @@ describe("the list of conversations", () => {
     await world.clock.advance(100);
     world.peer.say("d", "bob", "now");
     await world.clock.until(() => order(first)[0] === "d", 200);
-    // One's own message lifts at once, and another's that comes after it lifts over it: this device's clock is not asked.
+    // One's own message lifts at once, and another's that comes after it lifts over it: this
+    // device's clock is not asked.
     first.send("e", "mine");
     expect(order(first)).toEqual(["e", "d", "c"]);
     await world.clock.advance(100);

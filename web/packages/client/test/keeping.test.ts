@@ -1,4 +1,5 @@
-// What the browser does to storage while the page is open: it refuses it, closes it, clears it, lets it run full.
+// What the browser does to storage while the page is open: it refuses it, closes it, clears it,
+// lets it run full.
 
 import { IDBFactory, IDBKeyRange } from "fake-indexeddb";
 import { describe, expect, it } from "vitest";

@@ -46,7 +46,10 @@ export class World {
     });
   }
 
-  /** A tab of a browser in which a device is signed in. All tabs share the storage, as tabs share a database. */
+  /**
+   * A tab of a browser in which a device is signed in. All tabs share the storage, as tabs share a
+   * database.
+   */
   tab(browser: Browser, user: string, device: string, storage: Storage): Promise<Client> & { tab: TestTab } {
     const tab = browser.tab();
     return Object.assign(this.device(user, device, storage, {}, this.auth(user, device), tab), { tab });

@@ -1,4 +1,5 @@
-// Records in IndexedDB, one database a user. The browser may refuse it, close it, clear it or let it run full at any moment:
+// Records in IndexedDB, one database a user. The browser may refuse it, close it, clear it or let
+// it run full at any moment:
 // then the records stay in memory, `kept` says so, and they are written when it takes them again.
 
 import { Backoff, type Clock, systemClock, Timer } from "../clock.ts";
@@ -10,10 +11,16 @@ import { type Key, OWN_SEQ, type OutboxEntry, type Records, type Returned, type 
 const CACHE = ["meta", "conversations", "contacts", "people", "events"] as const satisfies (keyof Records)[];
 const KINDS = [...CACHE, "outbox"] as const satisfies (keyof Records)[];
 const VERSION = 1;
-/** The key in `meta` of the database's own number, drawn when it was made: another number, another database. */
+/**
+ * The key in `meta` of the database's own number, drawn when it was made: another number, another
+ * database.
+ */
 const NUMBER = "number";
 
-/** Opens the records of a user. Where the browser keeps none (private windows, full disks), they are in memory until it does. */
+/**
+ * Opens the records of a user. Where the browser keeps none (private windows, full disks), they are
+ * in memory until it does.
+ */
 export async function openIndexedDb(userId: string, factory: IDBFactory = indexedDB, clock: Clock = systemClock): Promise<Storage> {
   const storage = new IndexedDbStorage(`gogochat-${userId}`, factory, clock);
   await storage.begin();
@@ -28,7 +35,10 @@ class IndexedDbStorage implements Storage {
   readonly #clock: Clock;
   readonly #retry: Timer;
   readonly #backoff = new Backoff(RETRY_FIRST_MS, RETRY_MOST_MS);
-  /** What can be fetched again, and what cannot: that a large page finds no room must not take a message with it. */
+  /**
+   * What can be fetched again, and what cannot: that a large page finds no room must not take a
+   * message with it.
+   */
   readonly #cache: Lane;
   readonly #outbox: Lane;
   readonly #returned = new Set<(returned: Returned) => void>();

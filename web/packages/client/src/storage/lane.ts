@@ -1,4 +1,5 @@
-// Writes of some kinds of records on their way to IndexedDB. What the database does not take stays here, is read from here, and is written when it takes it again.
+// Writes of some kinds of records on their way to IndexedDB. What the database does not take stays
+// here, is read from here, and is written when it takes it again.
 
 import type { Key, Records } from "./storage.ts";
 

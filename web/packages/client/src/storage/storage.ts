@@ -60,7 +60,8 @@ export interface Returned {
 }
 
 /**
- * Keeps records. Writes of one turn of the event loop are one transaction, and those of the outbox one of their own:
+ * Keeps records. Writes of one turn of the event loop are one transaction, and those of the outbox
+ * one of their own:
  * what belongs together is there together or not at all.
  */
 export interface Storage {

@@ -3,7 +3,10 @@
 import { newId } from "../ids.ts";
 import type { TabMessage, Tabs } from "./tabs.ts";
 
-/** The tabs in which a device is open; undefined where the browser has no locks (pages without TLS): then each is for itself. */
+/**
+ * The tabs in which a device is open; undefined where the browser has no locks (pages without TLS):
+ * then each is for itself.
+ */
 export function browserTabs(deviceId: string): Tabs | undefined {
   const locks = globalThis.navigator?.locks;
   if (!locks || typeof BroadcastChannel !== "function" || typeof document === "undefined") return undefined;

@@ -1,4 +1,5 @@
-// Which of a device's tabs leads: the one that holds a lock of the browser's, which goes to the next tab when this one is closed.
+// Which of a device's tabs leads: the one that holds a lock of the browser's, which goes to the
+// next tab when this one is closed.
 
 import { Cell, type Observable } from "../observable.ts";
 

@@ -1,5 +1,7 @@
-// One session for all tabs of a device. The tab that leads has the link; the others call through it and hear what it hears.
-// The lead goes to another tab when this one is closed or frozen, and to one that a person sees when this one is hidden.
+// One session for all tabs of a device. The tab that leads has the link; the others call through it
+// and hear what it hears.
+// The lead goes to another tab when this one is closed or frozen, and to one that a person sees
+// when this one is hidden.
 
 import { type Clock, Timer } from "../clock.ts";
 import { GogochatError } from "../errors.ts";
@@ -30,7 +32,10 @@ export class SharedLink {
   readonly #events: SharedLinkEvents;
   readonly #link: Link;
   readonly #leadership: Leadership | undefined;
-  /** Ends the wait for a leader that is silent, and that for one that is hidden while a person sees this tab. */
+  /**
+   * Ends the wait for a leader that is silent, and that for one that is hidden while a person sees
+   * this tab.
+   */
   readonly #silence: Timer;
   readonly #hidden: Timer;
   readonly #look: Timer;

@@ -1,4 +1,5 @@
-// What the tabs of one device say to each other. Each says what it did, and the one that leads what the server says.
+// What the tabs of one device say to each other. Each says what it did, and the one that leads what
+// the server says.
 
 import type { ErrorCode, Violation } from "../errors.ts";
 import type { Event } from "../gen/gogochat/v1/event_pb.ts";
