@@ -171,6 +171,9 @@ impl Process {
         });
         let configured = config.cluster.discovery == DiscoveryKind::Static;
         let cores = cores::follow(own, cluster.discovery.cores(), cluster.identity.clone(), configured, stop, tasks)?;
+        if let Some(room) = settings::room(config) {
+            tracing::info!("edge.sessions: {room}");
+        }
         let bound = edge::Edge::bind(settings::edge(config, &certificate, doors.clone()), cores).await?;
         let edges = Edges::join(config, cluster.discovery.clone(), bound.handle());
         let failover = Failover::watch(&config.node, bound.handle(), edges.watch(), stop, tasks);

@@ -16,6 +16,7 @@ mod hex;
 mod identity;
 mod issue;
 mod membership;
+mod memory;
 mod mutual;
 mod node;
 mod page;

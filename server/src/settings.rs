@@ -21,9 +21,10 @@ use tokio::sync::watch;
 
 use crate::{
     certificate::Reloadable,
-    config::{BusKind, Config, Core, DiscoveryKind, PresenceKind, Service},
+    config::{BusKind, Config, Core, DiscoveryKind, PresenceKind, Role, Service},
     edges,
     hex::hex,
+    memory::Room,
 };
 
 /// What storage is told.
@@ -138,9 +139,15 @@ fn names(services: &[Service]) -> Vec<String> {
     services.iter().map(|service| Part::from(*service).name().to_owned()).collect()
 }
 
+/// How many sessions the memory is for; `None`: the configuration says a number, or there is no edge.
+pub(crate) fn room(config: &Config) -> Option<Room> {
+    (config.has(Role::Edge) && config.edge.sessions == 0).then(Room::look)
+}
+
 /// What the edge is told. Only a pinned certificate has a hash to give to the page.
 pub(crate) fn edge(config: &Config, certificate: &Arc<Reloadable>, doors: Arc<Doors>) -> EdgeConfig {
     let pin = certificate.clone();
+    let sessions = room(config).map_or(config.edge.sessions, |room| room.sessions);
     EdgeConfig {
         node: config.node.clone(),
         http: config.http.listen.clone(),
@@ -156,11 +163,11 @@ pub(crate) fn edge(config: &Config, certificate: &Arc<Reloadable>, doors: Arc<Do
         reset_key: certificate.derive("QUIC stateless reset", &config.node).ok(),
         doors,
         limits: Limits {
-            sessions: config.edge.sessions,
+            sessions,
             connections_per_address: config.edge.connections_per_address,
             sessions_per_user: config.edge.sessions_per_user,
             // All of them move when a core is lost, each closed there and opened here, with what it hears.
-            core_queue: Limits::default().core_queue.max(config.edge.sessions.saturating_mul(4)),
+            core_queue: sessions.saturating_mul(10).min(Limits::default().core_queue).max(sessions.saturating_mul(4)),
             ..Limits::default()
         },
     }

@@ -20,6 +20,6 @@ pub use self::{
     watched::Watched,
 };
 pub(crate) use self::{
-    serve::serve,
+    serve::{Kept, serve},
     table::{Bounds, Table, Ticket, Waits},
 };

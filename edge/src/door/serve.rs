@@ -25,6 +25,19 @@ use crate::limits::tcp::{
     CHUNK, CONNECTION_WINDOW, FIRST_REQUEST, HTTP2_PING, HTTP2_PONG, MAX_HEADERS, MAX_REQUESTS, STREAM_WINDOW,
 };
 
+/// What a connection keeps as long as it is open, such as its place among those of its address. Requests carry it as an
+/// extension, for whatever takes the connection over.
+#[derive(Clone, Default)]
+pub(crate) struct Kept {
+    _kept: Option<Arc<dyn Send + Sync>>,
+}
+
+impl Kept {
+    pub(crate) fn new(kept: impl Send + Sync + 'static) -> Self {
+        Self { _kept: Some(Arc::new(kept)) }
+    }
+}
+
 /// Serves a connection until it ends, or is upgraded, or `stop` lets it finish what it has under way. `io` is [`Watched`],
 /// or TLS over that; `activity` is what is known of it.
 ///
@@ -34,6 +47,7 @@ pub(crate) async fn serve<S>(
     io: S,
     activity: Activity,
     address: SocketAddr,
+    kept: Kept,
     router: Router,
     stop: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
@@ -41,10 +55,11 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-        let (activity, router) = (activity.clone(), router.clone());
+        let (activity, router, kept) = (activity.clone(), router.clone(), kept.clone());
         async move {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(address));
+            request.extensions_mut().insert(kept);
             let (version, headers) = (request.version(), size(&request));
             match Underway::admit(&activity, version, headers).await {
                 Some(underway) => Ok::<_, Infallible>(underway.answer(router.oneshot(request).await?)),
@@ -90,7 +105,7 @@ pub async fn serve_clear(
         let (io, router, stop) = (doors.watch(tcp), router.clone(), stop.clone());
         tasks.spawn(async move {
             let activity = io.activity().clone();
-            if let Err(error) = serve(io, activity, peer, router, stop).await {
+            if let Err(error) = serve(io, activity, peer, Kept::default(), router, stop).await {
                 tracing::debug!(address = %peer, error, "an HTTP connection ended");
             }
         });

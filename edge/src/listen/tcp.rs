@@ -9,13 +9,13 @@ use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    admission::{Admission, Place},
+    admission::Admission,
     gateways::Gateways,
     proxy_header::{self, HeaderError},
 };
 use crate::{
     address::source,
-    door::{self, Doors, Watched},
+    door::{self, Doors, Kept, Watched},
     limits::tcp::{CLIENT_HELLO, PROXY_HEADER, TLS_HANDSHAKE},
     metrics as names,
 };
@@ -89,18 +89,18 @@ impl Served {
     }
 
     async fn admitted(&self, tcp: TcpStream, address: SocketAddr, router: Router) -> Result<(), EnterError> {
-        let _place: Place = self.admission.admit(address.ip()).ok_or(EnterError::TooMany)?;
+        let kept = Kept::new(self.admission.admit(address.ip()).ok_or(EnterError::TooMany)?);
         let stop = self.stop.clone();
         let Some(tls) = &self.acceptor else {
             let io = self.doors.watch(tcp);
             let activity = io.activity().clone();
-            return Ok(door::serve(io, activity, address, router, stop).await?);
+            return Ok(door::serve(io, activity, address, kept, router, stop).await?);
         };
         let share = Some(source(address.ip())).filter(|source| !source.is_loopback());
         let tcp = self.doors.watch_handshake(tcp, share, CLIENT_HELLO).await.ok_or(EnterError::TooMany)?;
         let activity = tcp.activity().clone();
         let io = Box::pin(shake_hands(tcp, tls.clone())).await?;
-        Ok(door::serve(io, activity, address, router, stop).await?)
+        Ok(door::serve(io, activity, address, kept, router, stop).await?)
     }
 
     /// Counts a connection that was turned away.

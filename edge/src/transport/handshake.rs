@@ -15,12 +15,17 @@ use super::{
     origin::{self, Came},
     websocket::WebSocket,
 };
-use crate::{config::Limits, door::Watched, session::wire::Format};
+use crate::{
+    config::Limits,
+    door::{Kept, Watched},
+    session::wire::Format,
+};
 
 /// A handshake that was accepted: the socket is there once the response has gone out.
 pub(crate) struct Accepted {
     upgrade: OnUpgrade,
     format: Format,
+    kept: Kept,
 }
 
 /// Checks a request for a WebSocket.
@@ -60,6 +65,7 @@ pub(crate) fn accept(
         ));
     };
     let accept = derive_accept_key(key.as_bytes());
+    let kept = request.extensions_mut().remove::<Kept>().unwrap_or_default();
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return Err(refuse(StatusCode::UPGRADE_REQUIRED, "this connection cannot be upgraded"));
     };
@@ -71,7 +77,7 @@ pub(crate) fn accept(
         .header(header::SEC_WEBSOCKET_PROTOCOL, protocol)
         .body(Body::empty())
         .map_err(|_| refuse(StatusCode::INTERNAL_SERVER_ERROR, "no response"))?;
-    Ok((response, Accepted { upgrade, format }))
+    Ok((response, Accepted { upgrade, format, kept }))
 }
 
 impl Accepted {
@@ -82,7 +88,7 @@ impl Accepted {
     pub(crate) async fn socket(self, address: SocketAddr, limits: Limits) -> io::Result<WebSocket> {
         let upgraded = self.upgrade.await.map_err(io::Error::other)?;
         let (tcp, tls, early) = take_apart(upgraded)?;
-        Ok(WebSocket::new(tcp, tls, &early, self.format, address.ip().to_canonical(), limits))
+        Ok(WebSocket::new(tcp, tls, &early, self.format, address.ip().to_canonical(), self.kept, limits))
     }
 }
 

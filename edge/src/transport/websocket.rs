@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     config::Limits,
+    door::Kept,
     session::{
         queue::Class,
         wire::{self, Format},
@@ -45,6 +46,7 @@ pub(crate) struct WebSocket {
     /// What was read ends; nothing more is to be decoded.
     idle: bool,
     closed: bool,
+    _kept: Kept,
 }
 
 impl WebSocket {
@@ -55,6 +57,7 @@ impl WebSocket {
         early: &[u8],
         format: Format,
         address: IpAddr,
+        kept: Kept,
         limits: Limits,
     ) -> Self {
         let tcp = Arc::new(tcp);
@@ -75,6 +78,7 @@ impl WebSocket {
             frames: VecDeque::new(),
             idle: false,
             closed: false,
+            _kept: kept,
         };
         // TLS may hold what came together with the handshake's last bytes, of which the socket tells nothing any more.
         socket.read();

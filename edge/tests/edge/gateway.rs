@@ -218,6 +218,21 @@ async fn each_client_has_its_share_whichever_way_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_websocket_takes_its_addresss_share_as_long_as_it_is_open() {
+    let world = behind_a_gateway(Limits { connections_per_address: 1, ..Limits::default() }).await;
+    for ((kind, to), source) in listeners(&world).into_iter().zip(["192.0.2.1:1", "192.0.2.2:1"]) {
+        let session = log_in(&world, through(to, &line(source), 1_000).await, kind).await;
+        let refused = async || {
+            let mut tcp = through(world.http_address(), &line(source), 1_000).await;
+            ask(&mut tcp, "/page").await.is_none()
+        };
+        assert!(refused().await, "{kind:?}");
+        drop(session);
+        soon(async { while refused().await {} }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_header_of_anybody_else_is_not_believed() {
     let world = behind_a_gateway(Limits::default()).await;
     for header in [line("192.0.2.1:4000"), block("192.0.2.1:4000")] {

@@ -111,8 +111,12 @@ fn edge(config: &Config, problems: &mut Problems) {
             );
         }
     }
-    if !(1..=MAX_SESSIONS).contains(&config.edge.sessions) {
-        problems.add("edge.sessions", format!("{} is out of range: give 1 to {MAX_SESSIONS}", config.edge.sessions));
+    if config.edge.sessions > MAX_SESSIONS {
+        let advice = format!(
+            "{} is out of range: give 1 to {MAX_SESSIONS}, or 0 for what the memory is for",
+            config.edge.sessions
+        );
+        problems.add("edge.sessions", advice);
     }
     let public = &config.edge.public;
     if !public.is_empty() && edges::authority(public).is_none() {

@@ -11,6 +11,7 @@ use clap::Args;
 use crate::{
     check::{self, Accepted},
     config::{Role, Runner, Service, Sources},
+    settings,
 };
 
 /// Reads a configuration, with the environment, as `serve` would.
@@ -56,6 +57,9 @@ impl CheckConfig {
         writeln!(console, "the configuration is good{user}: {} is {roles}", config.node)?;
         for advice in advice {
             writeln!(console, "  {advice}")?;
+        }
+        if let Some(room) = settings::room(&config) {
+            writeln!(console, "  edge.sessions: {room}, as seen from here")?;
         }
         if is_root && runner.is_none() {
             writeln!(console, "  checked as root, who may read every file: give --user NAME, who will run the server")?;

@@ -87,7 +87,7 @@ pub(crate) struct Edge {
     pub(crate) key: PathBuf,
     /// Where browsers may come from (`https://chat.example.org`). Empty: only from this server's own pages.
     pub(crate) origins: Vec<String>,
-    /// Sessions of this edge.
+    /// Sessions of this edge; 0: as many as the memory is for.
     pub(crate) sessions: usize,
     /// Connections from one address, loopback apart; 0: as many as it likes.
     pub(crate) connections_per_address: usize,
@@ -356,7 +356,7 @@ impl Default for Edge {
             certificate: PathBuf::new(),
             key: PathBuf::new(),
             origins: Vec::new(),
-            sessions: 100_000,
+            sessions: 0,
             connections_per_address: 10_000,
             sessions_per_user: 100,
             public: String::new(),
