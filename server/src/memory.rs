@@ -25,7 +25,8 @@ impl fmt::Display for Room {
 }
 
 impl Room {
-    /// Looks at the limits of this process's control groups (cgroup v2, else v1) and at the machine's memory.
+    /// Looks at the limits of this process's control groups (cgroup v2, else v1) and at the
+    /// machine's memory.
     pub(crate) fn look() -> Self {
         Self::of(memory(Path::new("/")))
     }
@@ -54,8 +55,8 @@ fn memory(root: &Path) -> Option<u64> {
             of if of.split(',').any(|name| name == "memory") => ("sys/fs/cgroup/memory", "memory.limit_in_bytes"),
             _ => continue,
         };
-        // A group is within the limits of all above it. In a container the path may be the host's, and the
-        // container's own group the top of what it sees.
+        // A group is within the limits of all above it. In a container the path may be the host's,
+        // and the container's own group the top of what it sees.
         let above = Path::new(path.trim_start_matches('/')).ancestors();
         limits.extend(above.filter_map(|group| number(&format!("{base}/{}/{file}", group.display()))));
     }

@@ -1,5 +1,5 @@
-//! Attackers at every TCP door of a real server: silent ones are gone in time and keep nobody out, those that never read
-//! cost bounded memory, and early refusals arrive.
+//! Attackers at every TCP door of a real server: silent ones are gone in time and keep nobody out,
+//! those that never read cost bounded memory, and early refusals arrive.
 //!
 //! `GOGOCHAT_SILENT=9000` sets how many silent connections each door gets.
 
@@ -68,6 +68,26 @@ async fn silent_connections_are_gone_in_time_and_keep_nobody_out() {
     println!("gone {:?} after the last had come; the one that lasted longest: {longest:?}", begin.elapsed());
     ann.client.post(log, "good-bye").unwrap();
     assert_eq!(ben.next_text().await.unwrap(), "good-bye", "a session is no silent connection");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_state_lasts_as_long_as_it_may() {
+    let dev = Dev::start(GOGOCHAT).await.unwrap();
+    let lasts = async |address, opening, least: u64, most: u64| {
+        let mut crowd = Crowd::default();
+        crowd.open(address, opening, 1, &[]).await.unwrap();
+        let lasted = crowd.gone(2 * GONE).await.unwrap();
+        let (least, most) = (Duration::from_secs(least), Duration::from_secs(most));
+        // A connection is made a moment before the server knows of it.
+        assert!(lasted + Duration::from_millis(100) >= least && lasted < most, "{opening:?}: {lasted:?}");
+    };
+    let (hello, first) = (Opening::Clear(b""), Opening::Clear(b"PRI * HT"));
+    tokio::join!(
+        lasts(dev.edge, hello, 2, 8),
+        lasts(dev.http, first, 10, 18),
+        lasts(dev.edge, Opening::Tls(Some("h2"), b""), 10, 18),
+        lasts(dev.grpc, Opening::Pings, 10, 18),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -297,7 +317,8 @@ fn resident_kib(pid: u32) -> usize {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Time that a process has used: of `/proc/PID/stat` the 14th and 15th value, in hundredths of a second.
+/// Time that a process has used: of `/proc/PID/stat` the 14th and 15th value, in hundredths of a
+/// second.
 fn processor(pid: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let (_, values) = stat.rsplit_once(')').unwrap();

@@ -1,4 +1,5 @@
-//! What is known of a connection over TCP: whose turn it is, since when, and until when it may last. No I/O.
+//! What is known of a connection over TCP: whose turn it is, since when, and until when it may
+//! last. No I/O.
 
 use std::{
     net::IpAddr,
@@ -154,8 +155,9 @@ pub(super) enum Verdict {
 }
 
 impl Activity {
-    /// A client's connection that has come just now, with so long for the next step of its handshake. `source`: whose share
-    /// of all handshakes it takes; `None`: nobody's. `None` is given when there is no room.
+    /// A client's connection that has come just now, with so long for the next step of its
+    /// handshake. `source`: whose share of all handshakes it takes; `None`: nobody's. `None` is
+    /// given when there is no room.
     pub(super) fn shaking(tables: &Arc<Tables>, source: Option<IpAddr>, within: Duration) -> Option<Self> {
         let activity = Self::new(tables, Peer::Client, within, ANSWERS);
         let ticket = tables.handshakes.enter(source, activity.clone(), Instant::now())?;
@@ -171,7 +173,8 @@ impl Activity {
         Some(activity)
     }
 
-    /// A client's connection that may begin with its first request, and whose answers may take so many bytes.
+    /// A client's connection that may begin with its first request, and whose answers may take so
+    /// many bytes.
     pub(super) fn open(tables: &Arc<Tables>, answers: usize) -> Self {
         let activity = Self::new(tables, Peer::Client, FIRST_REQUEST, answers);
         activity.stand_by(Instant::now());
@@ -371,7 +374,8 @@ impl State {
         let next = [idle, blocked, unread].into_iter().flatten().min_by_key(|(at, _)| *at);
         match next {
             Some((at, ending)) if at <= now => Verdict::Over(ending),
-            // Sooner than the deadline: what happens meanwhile may set one that is nearer, and wakes nobody.
+            // Sooner than the deadline: what happens meanwhile may set one that is nearer, and
+            // wakes nobody.
             Some((at, _)) => Verdict::Until(at.min(now + CHECK)),
             None => Verdict::Until(now + CHECK),
         }

@@ -1,5 +1,6 @@
-//! Requests under way on a connection, and the bytes of their answers. A client that asks and does not read is answered
-//! no further once its answers take up what a connection may; its connection ends when nothing of them leaves for a while.
+//! Requests under way on a connection, and the bytes of their answers. A client that asks and does
+//! not read is answered no further once its answers take up what a connection may; its connection
+//! ends when nothing of them leaves for a while.
 
 use std::{
     pin::Pin,
@@ -65,7 +66,8 @@ impl Underway {
         Some(underway)
     }
 
-    /// The answer is there. One that is smaller than what was set aside for it leaves the rest to others.
+    /// The answer is there. One that is smaller than what was set aside for it leaves the rest to
+    /// others.
     pub(super) fn answer<B: Body>(mut self, response: Response<B>) -> Response<Answer<B>> {
         if let (Some(size), Some(permit)) = (response.body().size_hint().exact(), &mut self.permit) {
             let needed = kib(usize::try_from(size).unwrap_or(ANSWER)) as usize;
@@ -162,3 +164,7 @@ pub(super) fn size<B>(request: &Request<B>) -> usize {
     let entry = |(name, value): (&header::HeaderName, &header::HeaderValue)| name.as_str().len() + value.len() + 32;
     request.uri().to_string().len() + request.headers().iter().map(entry).sum::<usize>()
 }
+
+#[cfg(test)]
+#[path = "answers_tests.rs"]
+mod tests;

@@ -1,5 +1,5 @@
-//! What all TCP listeners of a process share. Connections are accepted while there are file descriptors; when there are
-//! none, listeners wait for some.
+//! What all TCP listeners of a process share. Connections are accepted while there are file
+//! descriptors; when there are none, listeners wait for some.
 
 use std::{
     io,
@@ -29,8 +29,8 @@ pub struct Doors {
     descriptors: Descriptors,
 }
 
-/// What is known of the process's file descriptors. The system always gives the lowest number that is free: a descriptor
-/// with a high number says that all below it are taken.
+/// What is known of the process's file descriptors. The system always gives the lowest number that
+/// is free: a descriptor with a high number says that all below it are taken.
 #[derive(Debug)]
 struct Descriptors {
     /// The first number of the reserve.
@@ -55,20 +55,19 @@ impl Doors {
         Arc::new(Self { tables: Tables::new(), descriptors: Descriptors::default() })
     }
 
-    /// Lets this process have as many file descriptors as it may (`RLIMIT_NOFILE`: the soft limit becomes the hard one).
-    /// Returns how many that is; `None`: there is no limit.
+    /// Lets this process have as many file descriptors as it may (`RLIMIT_NOFILE`: the soft limit
+    /// becomes the hard one). Returns how many that is; `None`: there is no limit.
     ///
-    /// # Errors
-    /// The system refuses.
+    /// # Errors The system refuses.
     pub fn raise_descriptors() -> io::Result<Option<u64>> {
         let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
         setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
         Ok(maximum)
     }
 
-    /// The next connection of a listener, ready for small frames. It waits while the process has no file descriptors but
-    /// those that are kept for the store, logs and peers; meanwhile the oldest silent connections go. `key` is the
-    /// listener's, for the log.
+    /// The next connection of a listener, ready for small frames. It waits while the process has no
+    /// file descriptors but those that are kept for the store, logs and peers; meanwhile the oldest
+    /// silent connections go. `key` is the listener's, for the log.
     pub async fn accept(&self, listener: &TcpListener, key: &'static str) -> (TcpStream, SocketAddr) {
         loop {
             self.wait_for_descriptors(listener, key).await;
@@ -77,7 +76,8 @@ impl Doors {
                     if tcp.as_raw_fd() >= self.descriptors.reserve {
                         self.descriptors.short.store(true, Ordering::Relaxed);
                     }
-                    // Small frames must not wait for each other's acknowledgement. It fails on a connection that is gone.
+                    // Small frames must not wait for each other's acknowledgement. It fails on a
+                    // connection that is gone.
                     if tcp.set_nodelay(true).is_ok() {
                         return (tcp, peer);
                     }
@@ -105,9 +105,10 @@ impl Doors {
         Watched::new(tcp, Activity::open(&self.tables, GRPC_ANSWERS))
     }
 
-    /// Watches over a client's connection from its handshake on: it has so long for the first step, see
-    /// [`Activity::allow`] and [`Activity::opened`]. `source`: whose share of all handshakes it takes; `None`: nobody's.
-    /// `None` is given when too many shake hands, of whom none becomes silent within a moment.
+    /// Watches over a client's connection from its handshake on: it has so long for the first step,
+    /// see [`Activity::allow`] and [`Activity::opened`]. `source`: whose share of all handshakes it
+    /// takes; `None`: nobody's. `None` is given when too many shake hands, of whom none becomes
+    /// silent within a moment.
     pub(crate) async fn watch_handshake(
         &self,
         tcp: TcpStream,
@@ -166,7 +167,8 @@ const TRIES: usize = 4;
 const PAUSE: Duration = Duration::from_millis(50);
 /// Silent connections of either kind that go at each of them.
 const EVICTED_AT_ONCE: usize = 8;
-/// Of all descriptors an eighth is kept for what is no client's connection: the store's files, logs, peers.
+/// Of all descriptors an eighth is kept for what is no client's connection: the store's files,
+/// logs, peers.
 const RESERVE_SHARE: u64 = 8;
 const RESERVE_LEAST: u64 = 16;
 const RESERVE_MOST: u64 = 256;

@@ -1,4 +1,5 @@
-//! The same for servers that tonic runs: it takes connections as a stream, and gives their requests to a layer.
+//! The same for servers that tonic runs: it takes connections as a stream, and gives their requests
+//! to a layer.
 
 use std::{
     future::Future,
@@ -42,8 +43,8 @@ impl Connected for Watched<TcpStream> {
 /// Counts the requests of connections that are [`Watched`], in clear or under TLS.
 #[derive(Debug, Clone, Copy)]
 pub struct Requests {
-    /// Whether a client that does not read its answers is answered no further. Not for nodes: an edge's stream carries
-    /// the answers of all its clients, and has a bounded queue of its own.
+    /// Whether a client that does not read its answers is answered no further. Not for nodes: an
+    /// edge's stream carries the answers of all its clients, and has a bounded queue of its own.
     pub bounded: bool,
 }
 

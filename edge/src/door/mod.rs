@@ -1,5 +1,6 @@
-//! What all TCP listeners of a process have in common, those of clients and those of nodes: how connections are accepted,
-//! until when each may last in every state, and how many bytes wait in it. [`crate::limits::tcp`] has the figures.
+//! What all TCP listeners of a process have in common, those of clients and those of nodes: how
+//! connections are accepted, until when each may last in every state, and how many bytes wait in
+//! it. [`crate::limits::tcp`] has the figures.
 
 mod activity;
 mod answers;

@@ -25,8 +25,8 @@ use crate::limits::tcp::{
     CHUNK, CONNECTION_WINDOW, FIRST_REQUEST, HTTP2_PING, HTTP2_PONG, MAX_HEADERS, MAX_REQUESTS, STREAM_WINDOW,
 };
 
-/// What a connection keeps as long as it is open, such as its place among those of its address. Requests carry it as an
-/// extension, for whatever takes the connection over.
+/// What a connection keeps as long as it is open, such as its place among those of its address.
+/// Requests carry it as an extension, for whatever takes the connection over.
 #[derive(Clone, Default)]
 pub(crate) struct Kept {
     _kept: Option<Arc<dyn Send + Sync>>,
@@ -38,11 +38,10 @@ impl Kept {
     }
 }
 
-/// Serves a connection until it ends, or is upgraded, or `stop` lets it finish what it has under way. `io` is [`Watched`],
-/// or TLS over that; `activity` is what is known of it.
+/// Serves a connection until it ends, or is upgraded, or `stop` lets it finish what it has under
+/// way. `io` is [`Watched`], or TLS over that; `activity` is what is known of it.
 ///
-/// # Errors
-/// The connection broke or had to end, or what came is no HTTP.
+/// # Errors The connection broke or had to end, or what came is no HTTP.
 pub(crate) async fn serve<S>(
     io: S,
     activity: Activity,
@@ -92,7 +91,8 @@ where
     connection.await
 }
 
-/// Serves HTTP in clear on a listener until `stop`, for a process that has no edge. `key` is the listener's.
+/// Serves HTTP in clear on a listener until `stop`, for a process that has no edge. `key` is the
+/// listener's.
 pub async fn serve_clear(
     doors: Arc<Doors>,
     listener: TcpListener,

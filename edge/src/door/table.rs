@@ -1,5 +1,6 @@
-//! A table of connections that wait for their client, oldest first. When it is full, the oldest silent one goes, so that a
-//! client who has something to say is never turned away for those who say nothing.
+//! A table of connections that wait for their client, oldest first. When it is full, the oldest
+//! silent one goes, so that a client who has something to say is never turned away for those who
+//! say nothing.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -64,8 +65,8 @@ impl<T: Waits> Table<T> {
         Arc::new(Self { bounds, inner: Mutex::new(inner) })
     }
 
-    /// Takes a connection in. `source`: the address whose share it takes; `None`: nobody's. `None` is given when there
-    /// is no room: of those that might go for it none is silent, or old enough.
+    /// Takes a connection in. `source`: the address whose share it takes; `None`: nobody's. `None`
+    /// is given when there is no room: of those that might go for it none is silent, or old enough.
     pub(crate) fn enter(self: &Arc<Self>, source: Option<IpAddr>, item: T, now: Instant) -> Option<Ticket<T>> {
         let Bounds { most, most_per_source, .. } = self.bounds;
         let mut inner = self.inner.lock();
@@ -87,8 +88,8 @@ impl<T: Waits> Table<T> {
         ticket
     }
 
-    /// Takes a connection in that is open already, whether there is room or not; where there is none, the oldest silent
-    /// one goes.
+    /// Takes a connection in that is open already, whether there is room or not; where there is
+    /// none, the oldest silent one goes.
     pub(crate) fn enter_open(self: &Arc<Self>, item: T, now: Instant) -> Ticket<T> {
         let mut inner = self.inner.lock();
         let full = inner.entries.len() >= self.bounds.most;

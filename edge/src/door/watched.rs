@@ -14,8 +14,9 @@ use tokio::{
 use super::activity::{Activity, Verdict};
 use crate::limits::tcp::{CHUNK, LINGER, LINGER_BYTES, LINGER_SILENCE};
 
-/// A socket under HTTP or TLS. Reading and writing fail with [`io::ErrorKind::TimedOut`] and an [`super::Ending`] once the
-/// connection has to end. Shutting it down reads on for what the client still sends, within bounds.
+/// A socket under HTTP or TLS. Reading and writing fail with [`io::ErrorKind::TimedOut`] and an
+/// [`super::Ending`] once the connection has to end. Shutting it down reads on for what the client
+/// still sends, within bounds.
 #[derive(Debug)]
 pub struct Watched<S> {
     /// `None`: taken out.
@@ -65,7 +66,8 @@ impl<S> Watched<S> {
         self.inner.take().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// Fails when the connection has to end; otherwise the task is woken when that has to be looked at again.
+    /// Fails when the connection has to end; otherwise the task is woken when that has to be looked
+    /// at again.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         self.activity.register(context.waker());
         loop {
@@ -114,8 +116,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
         written
     }
 
-    /// Reads what the client still sends and throws it away: closed with unread bytes, the socket would be reset, and what
-    /// was sent last might never be read.
+    /// Reads what the client still sends and throws it away: closed with unread bytes, the socket
+    /// would be reset, and what was sent last might never be read.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut lingering = self.lingering.take().unwrap_or_else(|| Lingering {
             end: Instant::now() + LINGER,

@@ -122,8 +122,8 @@ pub const CLIENT_HELLO: Duration = Duration::from_secs(2);
 pub const TLS_HANDSHAKE: Duration = Duration::from_secs(8);
 /// From a node's connection to the end of its handshake.
 pub const NODE_HANDSHAKE: Duration = Duration::from_secs(3);
-/// From a connection, or the end of its TLS handshake, to the end of the first request's headers: whatever
-/// the protocol, and if only a part of HTTP/2's preface comes (RFC 9113 section 3.4).
+/// From a connection, or the end of its TLS handshake, to the end of the first request's headers:
+/// whatever the protocol, and if only a part of HTTP/2's preface comes (RFC 9113 section 3.4).
 pub const FIRST_REQUEST: Duration = Duration::from_secs(10);
 /// HTTP/1.1: from an answer's end to the end of the next request's headers.
 pub const HTTP1_IDLE: Duration = Duration::from_secs(10);
@@ -147,7 +147,7 @@ pub const BODY: Duration = Duration::from_secs(10);
 pub const UPGRADE: Duration = Duration::from_secs(10);
 /// After the last answer, for what the client still sends: a socket that is closed with unread bytes is
 /// reset, and the answer might never be read.
-pub const LINGER: Duration = Duration::from_secs(10);
+pub const LINGER: Duration = Duration::from_secs(5);
 /// The same, without a byte from the client.
 pub const LINGER_SILENCE: Duration = Duration::from_secs(2);
 /// Bytes that are read on for and thrown away.
@@ -181,8 +181,8 @@ pub const CHUNK: usize = 16 * 1024;
 pub const STREAM_WINDOW: u32 = 64 * 1024;
 /// Unread bytes of all requests of one HTTP/2 connection.
 pub const CONNECTION_WINDOW: u32 = 256 * 1024;
-/// hyper's and h2's buffers of an HTTP/2 connection: a frame each way, and the tables of compressed headers
-/// (RFC 7541 section 4.2).
+/// hyper's and h2's buffers of an HTTP/2 connection: a frame each way, and the tables of compressed
+/// headers (RFC 7541 section 4.2).
 pub const HTTP2_STATE: usize = 48 * 1024;
 /// A handshake message that has come in part: rustls's bound.
 pub const TLS_MESSAGE: usize = 64 * 1024;

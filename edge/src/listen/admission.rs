@@ -1,5 +1,6 @@
-//! Who may connect. Connections are bounded by address; handshakes over QUIC, which cost the most, in all and by address.
-//! [`crate::door`] bounds the handshakes over TCP, apart: neither takes the other's places.
+//! Who may connect. Connections are bounded by address; handshakes over QUIC, which cost the most,
+//! in all and by address. [`crate::door`] bounds the handshakes over TCP, apart: neither takes the
+//! other's places.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -109,9 +110,11 @@ impl Drop for Place {
 const MAX_HANDSHAKES: usize = 2_048;
 /// Those of one address: an eighth.
 const HANDSHAKES_PER_ADDRESS: usize = 256;
-/// A handshake that is younger than this never goes: when a whole system connects anew, the server is what is slow.
+/// A handshake that is younger than this never goes: when a whole system connects anew, the server
+/// is what is slow.
 const GRACE: Duration = Duration::from_secs(2);
-/// Handshakes under way from which on QUIC clients prove their address first (RFC 9000 section 8.1.2), which costs them a round trip.
+/// Handshakes under way from which on QUIC clients prove their address first (RFC 9000 section
+/// 8.1.2), which costs them a round trip.
 const PRESSED: usize = 512;
 
 #[cfg(test)]

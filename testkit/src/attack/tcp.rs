@@ -23,6 +23,10 @@ pub enum Opening {
     Clear(&'static [u8]),
     /// The same after a TLS handshake in which this protocol was offered (ALPN): `None` offers none.
     Tls(Option<&'static str>, &'static [u8]),
+    /// These bytes, and then one more every second.
+    Drip(&'static [u8]),
+    /// The same over TLS.
+    TlsDrip(&'static [u8]),
     /// HTTP/2 in clear that asks nothing, and answers each PING.
     Pings,
     /// The same over TLS.
@@ -30,11 +34,18 @@ pub enum Opening {
 }
 
 /// The openings that an address in clear has to bear.
-pub const CLEAR: [Opening; 4] =
-    [Opening::Clear(b""), Opening::Clear(b"PRI * HT"), Opening::Clear(b"GET / HTTP/1.1\r\nhost: "), Opening::Pings];
+pub const CLEAR: [Opening; 7] = [
+    Opening::Clear(b""),
+    Opening::Clear(b"PRI * HT"),
+    Opening::Clear(b"GET / HTTP/1.1\r\nhost: "),
+    Opening::Clear(WEBSOCKET),
+    Opening::Drip(HEADER),
+    Opening::Drip(BODY),
+    Opening::Pings,
+];
 
 /// The openings that an address with TLS has to bear.
-pub const TLS: [Opening; 7] = [
+pub const TLS: [Opening; 10] = [
     Opening::Clear(b""),
     // The header of a record, and of the ClientHello in it.
     Opening::Clear(&[0x16, 3, 1, 2, 0, 1]),
@@ -42,6 +53,9 @@ pub const TLS: [Opening; 7] = [
     Opening::Tls(Some("http/1.1"), b""),
     Opening::Tls(Some("h2"), b""),
     Opening::Tls(Some("h2"), b"PRI * HT"),
+    Opening::Tls(Some("http/1.1"), WEBSOCKET),
+    Opening::TlsDrip(HEADER),
+    Opening::TlsDrip(BODY),
     Opening::TlsPings,
 ];
 
@@ -55,10 +69,11 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Opens `count` connections, from these addresses of this machine by turns; from any if there are none.
+    /// Opens `count` connections, from these addresses of this machine by turns; from any if there
+    /// are none.
     ///
-    /// # Errors
-    /// There are not enough ports or descriptors here. A server that ends a connection while it is opened is no error.
+    /// # Errors There are not enough ports or descriptors here. A server that ends a connection
+    /// while it is opened is no error.
     pub async fn open(
         &mut self,
         address: SocketAddr,
@@ -130,6 +145,15 @@ async fn hold(mut tcp: TcpStream, opening: Opening) -> io::Result<()> {
             tls.flush().await?;
             until_end(&mut tls).await
         }
+        Opening::Drip(bytes) => {
+            tcp.write_all(bytes).await?;
+            drip(&mut tcp).await
+        }
+        Opening::TlsDrip(bytes) => {
+            let mut tls = tls::shake_hands(tcp, Some("http/1.1")).await?;
+            tls.write_all(bytes).await?;
+            drip(&mut tls).await
+        }
         Opening::Pings => Http2::begin(tcp, WINDOW).await?.until_end().await,
         Opening::TlsPings => Http2::begin(tls::shake_hands(tcp, Some("h2")).await?, WINDOW).await?.until_end().await,
     }
@@ -145,11 +169,25 @@ pub async fn until_end(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Re
     Ok(())
 }
 
-/// Asks for `path` by HTTP/1.1 again and again, and reads nothing, until the server takes nothing more or ends the
-/// connection; then waits for the end without a word.
+/// Sends a byte every second, until the server ends the connection.
+async fn drip(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+    let mut every = tokio::time::interval(Duration::from_secs(1));
+    let mut scratch = [0; 1024];
+    loop {
+        tokio::select! {
+            read = io.read(&mut scratch) => if read? == 0 { return Ok(()) },
+            _ = every.tick() => {
+                io.write_all(b"x").await?;
+                io.flush().await?;
+            }
+        }
+    }
+}
+
+/// Asks for `path` by HTTP/1.1 again and again, and reads nothing, until the server takes nothing
+/// more or ends the connection; then waits for the end without a word.
 ///
-/// # Errors
-/// The connection could not be made.
+/// # Errors The connection could not be made.
 pub async fn never_read(address: SocketAddr, path: &str, token: &str, asks: usize) -> io::Result<TcpStream> {
     let mut tcp = connect(address, None, Some(4 * 1024)).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\r\n");
@@ -162,5 +200,13 @@ pub async fn never_read(address: SocketAddr, path: &str, token: &str, asks: usiz
     Ok(tcp)
 }
 
+/// A header that is not whole.
+const HEADER: &[u8] = b"GET / HTTP/1.1\r\nhost: ";
+/// A request whose body is not whole.
+const BODY: &[u8] = b"POST /v1/accounts HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10000\r\n\r\n";
+/// A WebSocket without a Hello.
+const WEBSOCKET: &[u8] = b"GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+    sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    sec-websocket-protocol: gogochat.v1.json\r\n\r\n";
 /// What HTTP/2 begins with unless it is said (RFC 9113 section 6.9.2).
 const WINDOW: u32 = 65_535;
