@@ -58,7 +58,8 @@ impl Doors {
     /// Lets this process have as many file descriptors as it may (`RLIMIT_NOFILE`: the soft limit
     /// becomes the hard one). Returns how many that is; `None`: there is no limit.
     ///
-    /// # Errors The system refuses.
+    /// # Errors
+    /// The system refuses.
     pub fn raise_descriptors() -> io::Result<Option<u64>> {
         let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
         setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;

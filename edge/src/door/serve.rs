@@ -41,7 +41,8 @@ impl Kept {
 /// Serves a connection until it ends, or is upgraded, or `stop` lets it finish what it has under
 /// way. `io` is [`Watched`], or TLS over that; `activity` is what is known of it.
 ///
-/// # Errors The connection broke or had to end, or what came is no HTTP.
+/// # Errors
+/// The connection broke or had to end, or what came is no HTTP.
 pub(crate) async fn serve<S>(
     io: S,
     activity: Activity,

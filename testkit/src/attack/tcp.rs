@@ -72,7 +72,8 @@ impl Crowd {
     /// Opens `count` connections, from these addresses of this machine by turns; from any if there
     /// are none.
     ///
-    /// # Errors There are not enough ports or descriptors here. A server that ends a connection
+    /// # Errors
+    /// There are not enough ports or descriptors here. A server that ends a connection
     /// while it is opened is no error.
     pub async fn open(
         &mut self,
@@ -187,7 +188,8 @@ async fn drip(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> 
 /// Asks for `path` by HTTP/1.1 again and again, and reads nothing, until the server takes nothing
 /// more or ends the connection; then waits for the end without a word.
 ///
-/// # Errors The connection could not be made.
+/// # Errors
+/// The connection could not be made.
 pub async fn never_read(address: SocketAddr, path: &str, token: &str, asks: usize) -> io::Result<TcpStream> {
     let mut tcp = connect(address, None, Some(4 * 1024)).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\r\n");

@@ -14,7 +14,8 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 /// Shakes hands over a connection. `protocol`: the one that is offered (ALPN, RFC 7301), such as
 /// "h2"; `None`: none is.
 ///
-/// # Errors The server ended it.
+/// # Errors
+/// The server ended it.
 pub async fn shake_hands(tcp: TcpStream, protocol: Option<&str>) -> io::Result<TlsStream<TcpStream>> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider.clone())
