@@ -64,7 +64,7 @@ impl Tables {
     }
 }
 
-/// A connection, as its socket, its requests and the [`Tables`] see it.
+/// A connection, as its socket, its requests and the tables see it.
 #[derive(Debug, Clone)]
 pub struct Activity(Arc<Shared>);
 
