@@ -164,7 +164,7 @@ pub const GRPC_CALLS: u32 = 128;
 /// What a request takes beside its headers and its answer: the stream's state in h2, and its task.
 pub const REQUEST_STATE: usize = 8 * 1024;
 /// Headers of one connection's requests that wait until earlier answers are read.
-pub const WAITING_HEADERS: usize = 64 * 1024;
+pub const WAITING_HEADERS: usize = 128 * 1024;
 /// Answers of one connection, from the beginning of their making until they are written.
 pub const ANSWERS: usize = 512 * 1024;
 /// The same over gRPC, where one connection carries the calls of a whole program.
