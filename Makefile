@@ -58,6 +58,7 @@ check:
 check-rules:
 	cargo fmt --all --check
 	scripts/check-layers
+	scripts/check-paths
 	cargo deny --all-features --locked check -D unmatched-skip bans licenses sources
 	scripts/prove-rules
 	scripts/check-alone
