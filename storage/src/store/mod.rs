@@ -113,7 +113,7 @@ pub trait Store: Send + Sync + 'static {
         after: Option<(Millis, LogId)>,
         limit: u32,
     ) -> Result<Vec<Conversation>, StoreError>;
-    /// Members of a conversation by (joined_ms, user id), after `after`.
+    /// Members of a conversation by (joined_ms, user id), after `after`; both marks are 0 past `MAX_MEMBERS_WITH_MARKS`.
     async fn members(&self, log: LogId, after: Option<(Millis, UserId)>, limit: u32)
     -> Result<Vec<Member>, StoreError>;
     /// A user's membership in a conversation; `None` when they are not in it.

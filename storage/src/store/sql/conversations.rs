@@ -173,7 +173,13 @@ pub(super) async fn members<C: ConnectionTrait>(
          ORDER BY m.joined_ms, m.user_id LIMIT ?"
     );
     let values = vec![log.value(), time.into(), time.into(), user, i64::from(limit).into()];
-    db.rows(sql, values).await?.iter().map(read_member).collect()
+    db.rows(sql, values).await?.iter().map(read_listed).collect()
+}
+
+/// Past the members with marks nobody is shown the others': one without the other would contradict "read <= delivered".
+fn read_listed(row: &Row) -> Result<Member, StoreError> {
+    let member = read_member(row)?;
+    Ok(if keeps_marks(row)? { member } else { Member { read: 0, ..member } })
 }
 
 pub(super) async fn member<C: ConnectionTrait>(
@@ -190,14 +196,18 @@ pub(super) async fn member<C: ConnectionTrait>(
 }
 
 fn read_member(row: &Row) -> Result<Member, StoreError> {
-    let with_marks = with_marks(u32::try_from(row.int(4)?).unwrap_or(u32::MAX));
+    let keeps_marks = keeps_marks(row)?;
     Ok(Member {
         joined_ms: row.int(0)?,
         from_seq: row.int(1)?,
-        delivered: if with_marks { row.int(2)? } else { 0 },
+        delivered: if keeps_marks { row.int(2)? } else { 0 },
         read: row.int(3)?,
         user: row.user(5)?,
     })
+}
+
+fn keeps_marks(row: &Row) -> Result<bool, StoreError> {
+    Ok(with_marks(u32::try_from(row.int(4)?).unwrap_or(u32::MAX)))
 }
 
 fn with_marks(member_count: u32) -> bool {

@@ -211,6 +211,13 @@ pub(crate) async fn batches_have_any_size(store: Arc<dyn Store>) {
     }
 }
 
+/// The marks of a member as the list of members has them.
+async fn listed(world: &World, log: LogId, user: UserId) -> (i64, i64) {
+    let members = world.store.members(log, None, 1_000).await.unwrap();
+    let member = members.into_iter().find(|member| member.user.id == user).unwrap();
+    (member.delivered, member.read)
+}
+
 /// At the limit of members with marks, and past it.
 pub(crate) async fn large_groups_keep_read_marks_alone(store: Arc<dyn Store>) {
     let mut world = World::new(store);
@@ -232,6 +239,7 @@ pub(crate) async fn large_groups_keep_read_marks_alone(store: Arc<dyn Store>) {
     let committed = world.one(mark(2, 1)).await.unwrap();
     assert!(committed.mark.unwrap().shared);
     assert_eq!(committed.done, Done::Marked { delivered: 2, read: 1 });
+    assert_eq!(listed(&world, log, first).await, (2, 1));
 
     world.one(Command::AddMembers { log, origin: world.origin(owner), users: vec![last] }).await.unwrap();
     let committed = world.one(mark(3, 1)).await.unwrap();
@@ -241,6 +249,10 @@ pub(crate) async fn large_groups_keep_read_marks_alone(store: Arc<dyn Store>) {
     assert_eq!(committed.mark, Some(MovedMark { log, user: first, delivered: 3, read: 3, shared: false }));
     let member = world.store.member(log, first).await.unwrap().unwrap();
     assert_eq!((member.delivered, member.read), (0, 3));
+    // A list shows neither, for anybody: what was read was delivered too.
+    for user in [owner, first] {
+        assert_eq!(listed(&world, log, user).await, (0, 0));
+    }
     let seen = world.store.conversations(owner, Some(&[log]), None, 1).await.unwrap();
     assert_eq!((seen[0].member_count, seen[0].others_delivered, seen[0].others_read), (201, 0, 0));
 }
