@@ -22,7 +22,7 @@ use crate::{
     discovery::{CoreNode, Discovery, DiscoveryError, EtcdConfig, static_list::StaticList},
     presence::{Presence, RedisConfig, memory::MemoryPresence},
     store::{
-        SqlStore, Store,
+        SqlStore, Store, StoreError,
         sqlite::{self, MigrateError},
     },
 };
@@ -130,10 +130,15 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Whether something does not answer that may do so soon, as it is just being started.
+    /// Whether something does not answer, or has no room, that may soon, as it is just being started.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        matches!(self, Self::Cluster(error) if error.is_away())
+        match self {
+            Self::Cluster(error) => error.is_away(),
+            // Somebody may be about to make room.
+            Self::Store(MigrateError::Store(StoreError::Full)) => true,
+            _ => false,
+        }
     }
 }
 

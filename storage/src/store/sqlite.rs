@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod dialect;
+mod reserve;
 
 use std::{path::Path, time::Duration};
 
@@ -32,6 +33,15 @@ pub use super::sql::migrate::MigrateError;
 pub async fn open(path: &Path) -> Result<SqlStore, MigrateError> {
     let unavailable = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
     prepare(path).map_err(unavailable)?;
+    let store = match open_file(path).await {
+        Err(MigrateError::Store(StoreError::Full)) if reserve::give_up(path) => open_file(path).await?,
+        opened => opened?,
+    };
+    reserve::keep(path);
+    Ok(store)
+}
+
+async fn open_file(path: &Path) -> Result<SqlStore, MigrateError> {
     let writer = pool(1, options(path, WRITER_CACHE_KIB)).await?;
     let writer = SqlxSqliteConnector::from_sqlx_sqlite_pool(writer);
 
