@@ -1,7 +1,7 @@
 //! A TCP proxy that a test can cut, or make long, or let say where connections come from.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
@@ -55,8 +55,20 @@ impl Proxy {
         Self::with(target, Path { header, ..Path::default() }).await
     }
 
+    /// Starts forwarding to `target` from a port of `[::1]`.
+    ///
+    /// # Errors
+    /// This machine has no IPv6, or no port is left.
+    pub async fn on_ipv6(target: SocketAddr) -> std::io::Result<Self> {
+        Self::listening(Ipv6Addr::LOCALHOST.into(), target, Path::default()).await
+    }
+
     async fn with(target: SocketAddr, path: Path) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::listening(Ipv4Addr::LOCALHOST.into(), target, path).await
+    }
+
+    async fn listening(on: IpAddr, target: SocketAddr, path: Path) -> std::io::Result<Self> {
+        let listener = TcpListener::bind((on, 0)).await?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
         let (connections, current) = watch::channel(stop.child_token());

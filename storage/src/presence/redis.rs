@@ -18,7 +18,7 @@ use fred::{
     interfaces::{ClientLike, KeysInterface as _, SortedSetsInterface as _},
     types::{
         Builder, ConnectHandle, CustomCommand, Expiration,
-        config::{Config, ReconnectPolicy, UnresponsiveConfig},
+        config::{Config, ReconnectPolicy, ServerConfig, UnresponsiveConfig},
         scripts::Script,
     },
 };
@@ -102,6 +102,10 @@ impl RedisPresence {
         }
         let unreachable = |reason: String| RedisError::Unreachable { server: server.clone(), reason };
         let mut url = Config::from_url(&config.url).map_err(|_| RedisError::Url(server.clone()))?;
+        if let ServerConfig::Centralized { server } = &mut url.server {
+            // The client looks an address of IPv6 up with the brackets that a URL has around it.
+            server.host = server.host.trim_matches(['[', ']']).to_owned().into();
+        }
         if let (Some(over_tls), Some(ca)) = (&mut url.tls, &config.ca) {
             let client = tls::client(tls::authorities(ca)?).map_err(|error| unreachable(error.to_string()))?;
             over_tls.connector = client.into();

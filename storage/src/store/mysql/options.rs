@@ -23,6 +23,9 @@ pub(super) fn parse(url: &str) -> Result<MySqlConnectOptions, OpenError> {
     if let Some((unknown, _)) = options_of(url).find(|(key, _)| !OPTIONS.iter().any(|option| is(key, option))) {
         return Err(OpenError::Option { option: unknown.into_owned(), known: &OPTIONS });
     }
+    // What the driver compares with a certificate is an address without the brackets that a URL has around it.
+    let host = options.get_host().trim_matches(['[', ']']).to_owned();
+    let options = options.host(&host);
     check_tls(url, &options)?;
     // On this machine TLS protects nothing, and costs every statement.
     let options = match says_ssl_mode(url) || !is_local(&options) {
@@ -51,6 +54,9 @@ pub(super) fn place(options: &MySqlConnectOptions) -> String {
     let database = options.get_database().unwrap_or_default();
     match options.get_socket() {
         Some(socket) => format!("{database:?} at {}", socket.display()),
+        None if options.get_host().contains(':') => {
+            format!("{database:?} at [{}]:{}", options.get_host(), options.get_port())
+        }
         None => format!("{database:?} at {}:{}", options.get_host(), options.get_port()),
     }
 }
@@ -104,7 +110,7 @@ fn is_local(options: &MySqlConnectOptions) -> bool {
     let host = options.get_host();
     options.get_socket().is_some()
         || host == "localhost"
-        || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The driver knows more, which are not for who runs this: the time zone, how text is compared.
@@ -116,6 +122,14 @@ const STATEMENTS: usize = 150;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_of_ipv6_is_known_without_its_brackets() {
+        let options = parse("mysql://chat:x@[2001:db8::1]:3307/chat").unwrap();
+        assert_eq!((options.get_host(), options.get_port()), ("2001:db8::1", 3307));
+        assert_eq!(place(&options), "\"chat\" at [2001:db8::1]:3307");
+        assert!(is_local(&parse("mysql://chat:x@[::1]/chat").unwrap()));
+    }
 
     #[test]
     fn a_password_is_never_in_a_message() {
