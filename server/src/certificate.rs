@@ -96,29 +96,45 @@ pub(crate) type Life = (OffsetDateTime, OffsetDateTime);
 #[derive(Debug)]
 pub(crate) struct Reloadable {
     files: Pair,
-    pinned: bool,
+    /// Where no CA vouches for it: what makes another.
+    issue: Option<Issue>,
     current: RwLock<Arc<CertifiedKey>>,
 }
 
+/// Writes a pair that is valid from `now` on, in place of the one that is there.
+pub(crate) type Issue = fn(&Pair, now: OffsetDateTime) -> anyhow::Result<()>;
+
 impl Reloadable {
-    /// Reads both files. `pinned`: no CA vouches for it, so that pages have to know it by its hash.
+    /// Reads both files of a certificate that a CA vouches for.
     ///
     /// # Errors
     /// See [`Pair::read`].
-    pub(crate) fn open(certificate: PathBuf, key: PathBuf, pinned: bool) -> anyhow::Result<Arc<Self>> {
-        let files = Pair { section: "edge", certificate, key };
+    pub(crate) fn open(certificate: PathBuf, key: PathBuf) -> anyhow::Result<Arc<Self>> {
+        Self::read(Pair { section: "edge", certificate, key }, None)
+    }
+
+    /// Reads both files of a certificate that no CA vouches for, so that pages have to know it by its hash. Before
+    /// it ends, `issue` makes the next.
+    ///
+    /// # Errors
+    /// See [`Pair::read`].
+    pub(crate) fn open_pinned(files: Pair, issue: Issue) -> anyhow::Result<Arc<Self>> {
+        Self::read(files, Some(issue))
+    }
+
+    fn read(files: Pair, issue: Option<Issue>) -> anyhow::Result<Arc<Self>> {
         let current = RwLock::new(Arc::new(files.read(OffsetDateTime::now_utc())?));
-        Ok(Arc::new(Self { files, pinned, current }))
+        Ok(Arc::new(Self { files, issue, current }))
     }
 
     /// Whether no CA vouches for it, so that pages have to know it by its hash.
     pub(crate) fn is_pinned(&self) -> bool {
-        self.pinned
+        self.issue.is_some()
     }
 
     /// SHA-256 of a pinned certificate, as `serverCertificateHashes` takes it.
     pub(crate) fn pin(&self) -> Option<[u8; 32]> {
-        self.current.read().cert.first().filter(|_| self.pinned).map(|der| Sha256::digest(der).into())
+        self.current.read().cert.first().filter(|_| self.is_pinned()).map(|der| Sha256::digest(der).into())
     }
 
     /// A secret that follows from the private key, for one purpose and one node alone, and stays
@@ -151,9 +167,19 @@ impl Reload for Reloadable {
         Ok(())
     }
 
+    fn renew(&self, now: OffsetDateTime) -> anyhow::Result<bool> {
+        let Some(issue) = self.issue else { return Ok(false) };
+        if life(&self.current.read().cert).is_some_and(|(_, end)| end > now + RENEW_BEFORE) {
+            return Ok(false);
+        }
+        issue(&self.files, now)?;
+        *self.current.write() = Arc::new(self.files.read(now)?);
+        Ok(true)
+    }
+
     /// A pinned one is made anew by itself.
     fn ends(&self) -> Vec<End> {
-        let life = life(&self.current.read().cert).filter(|_| !self.pinned);
+        let life = life(&self.current.read().cert).filter(|_| !self.is_pinned());
         let end =
             |(from, at)| End { which: "edge", key: "edge.certificate", file: self.files.certificate.clone(), from, at };
         life.map(end).into_iter().collect()
@@ -165,6 +191,9 @@ impl ResolvesServerCert for Reloadable {
         Some(self.current.read().clone())
     }
 }
+
+/// A pinned certificate is replaced so long before its end.
+pub(crate) const RENEW_BEFORE: time::Duration = time::Duration::DAY;
 
 #[cfg(test)]
 mod tests {
@@ -214,6 +243,38 @@ mod tests {
         }
         kept.reload().unwrap();
         assert_ne!(kept.pin(), Some(pin));
+    }
+
+    #[test]
+    fn a_pinned_one_is_replaced_a_day_before_its_end_and_others_never() {
+        let dir = tempfile::tempdir().unwrap();
+        let pinned = issue::dev(dir.path()).unwrap();
+        let (_, end) = validity(&pinned.current.read().cert[0]).unwrap();
+        let early = end - time::Duration::DAY - time::Duration::SECOND;
+        let (pin, derived) = (pinned.pin(), pinned.derive("reset", "dev").unwrap());
+        assert!(!pinned.renew(early).unwrap());
+        assert_eq!(pinned.pin(), pin);
+
+        let now = end - time::Duration::DAY;
+        assert!(pinned.renew(now).unwrap());
+        assert_ne!(pinned.pin(), pin);
+        assert_eq!(
+            validity(&pinned.current.read().cert[0]).unwrap().1,
+            now - time::Duration::HOUR + time::Duration::days(13)
+        );
+        // The key stays: what follows from it does too.
+        assert_eq!(pinned.derive("reset", "dev").unwrap(), derived);
+        let fresh = pinned.pin();
+        assert!(!pinned.renew(now).unwrap());
+        assert_eq!(pinned.pin(), fresh);
+
+        let files = pair(dir.path());
+        let signed = Reloadable::read(files.clone(), None);
+        // It was made for then, and is not valid yet.
+        assert!(signed.is_err());
+        issue::dev_pair(&files, OffsetDateTime::now_utc()).unwrap();
+        let signed = Reloadable::open(files.certificate, files.key).unwrap();
+        assert!(!signed.renew(now + time::Duration::days(365)).unwrap());
     }
 
     #[test]

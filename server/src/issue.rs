@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use time::OffsetDateTime;
 use x509_parser::extensions::GeneralName;
 
-use crate::certificate::{Reloadable, validity};
+use crate::certificate::{Pair, RENEW_BEFORE, Reloadable, validity};
 
 /// The certificate that `dev` keeps in its data folder: P-256, of 13 days, because a browser takes
 /// `serverCertificateHashes` only for ECDSA P-256 certificates of at most 14 days (W3C
@@ -25,21 +25,35 @@ use crate::certificate::{Reloadable, validity};
 /// # Errors
 /// The folder cannot be written.
 pub(crate) fn dev(data: &Path) -> anyhow::Result<Arc<Reloadable>> {
-    let (certificate, key) = (data.join("cert.pem"), data.join("key.pem"));
-    let fresh = CertificateDer::from_pem_file(&certificate)
+    let files = Pair { section: "edge", certificate: data.join("cert.pem"), key: data.join("key.pem") };
+    let now = OffsetDateTime::now_utc();
+    let fresh = CertificateDer::from_pem_file(&files.certificate)
         .ok()
         .and_then(|der| validity(&der).ok())
-        .is_some_and(|(_, end)| end > OffsetDateTime::now_utc() + time::Duration::DAY);
-    if !fresh || !key.exists() {
-        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let mut params = CertificateParams::new(vec!["localhost".into()])?;
-        params.subject_alt_names.extend(loopback());
-        params.distinguished_name = named("gogochat dev");
-        valid_for(&mut params, time::Duration::days(13));
-        write(&key, &pair.serialize_pem(), 0o600)?;
-        write(&certificate, &params.self_signed(&pair)?.pem(), 0o644)?;
+        .is_some_and(|(_, end)| end > now + RENEW_BEFORE);
+    if !fresh || !files.key.exists() {
+        dev_pair(&files, now)?;
     }
-    Reloadable::open(certificate, key, true)
+    Reloadable::open_pinned(files, dev_pair)
+}
+
+/// Makes the certificate of `dev`, with the key that is there, or with a new one.
+pub(crate) fn dev_pair(files: &Pair, now: OffsetDateTime) -> anyhow::Result<()> {
+    let kept = fs::read_to_string(&files.key).ok().and_then(|pem| KeyPair::from_pem(&pem).ok());
+    let kept = kept.filter(|pair| pair.is_compatible(&PKCS_ECDSA_P256_SHA256));
+    let pair = match kept {
+        Some(pair) => pair,
+        None => {
+            let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+            write(&files.key, &pair.serialize_pem(), 0o600)?;
+            pair
+        }
+    };
+    let mut params = CertificateParams::new(vec!["localhost".into()])?;
+    params.subject_alt_names.extend(loopback());
+    params.distinguished_name = named("gogochat dev");
+    valid_for(&mut params, now, time::Duration::days(13));
+    write(&files.certificate, &params.self_signed(&pair)?.pem(), 0o644)
 }
 
 /// What `certs` is to make.
@@ -79,7 +93,7 @@ pub(crate) fn cluster(order: &Order) -> anyhow::Result<Vec<PathBuf>> {
         params.distinguished_name = named(&format!("gogochat private CA of {} {}", now.date(), now.time()));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        valid_for(&mut params, time::Duration::days(3650));
+        valid_for(&mut params, now, time::Duration::days(3650));
         // The new one comes first: it is the one that signs.
         let before = if ca_file.exists() { fs::read_to_string(&ca_file)? } else { String::new() };
         write(&ca_key_file, &key.serialize_pem(), 0o600)?;
@@ -92,7 +106,8 @@ pub(crate) fn cluster(order: &Order) -> anyhow::Result<Vec<PathBuf>> {
         let (certificate, key_file) = (out.join(format!("{node}.pem")), out.join(format!("{node}.key")));
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let mut names = vec![node.clone()];
-        names.extend(order.hosts.iter().cloned());
+        // An address of IPv6 may have the brackets that it has in a URL.
+        names.extend(order.hosts.iter().map(|host| host.trim_matches(['[', ']']).to_owned()));
         if order.renew {
             names.extend(hosts_of(&certificate));
         }
@@ -107,7 +122,7 @@ pub(crate) fn cluster(order: &Order) -> anyhow::Result<Vec<PathBuf>> {
         params.distinguished_name = named(node);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        valid_for(&mut params, time::Duration::days(397));
+        valid_for(&mut params, OffsetDateTime::now_utc(), time::Duration::days(397));
         write(&key_file, &key.serialize_pem(), 0o600)?;
         write(&certificate, &params.signed_by(&key, &issuer)?.pem(), 0o644)?;
         written.extend([certificate, key_file]);
@@ -143,8 +158,8 @@ fn named(name: &str) -> DistinguishedName {
 }
 
 /// From an hour ago, for clocks that lag.
-fn valid_for(params: &mut CertificateParams, span: time::Duration) {
-    let begin = OffsetDateTime::now_utc() - time::Duration::HOUR;
+fn valid_for(params: &mut CertificateParams, now: OffsetDateTime, span: time::Duration) {
+    let begin = now - time::Duration::HOUR;
     params.not_before = begin;
     params.not_after = begin + span;
 }
@@ -170,7 +185,6 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::certificate::Pair;
 
     fn order(out: &Path, nodes: &[&str]) -> Order {
         Order { out: out.into(), nodes: nodes.iter().map(|node| (*node).to_owned()).collect(), ..Order::default() }

@@ -25,6 +25,13 @@ pub(crate) trait Reload: Send + Sync {
     /// # Errors
     /// They cannot be used: everything is as it was.
     fn reload(&self) -> anyhow::Result<()>;
+    /// Makes the files anew where that is this process's to do and it is time, and reads them. `true`: it has.
+    ///
+    /// # Errors
+    /// They could not be made: everything is as it was.
+    fn renew(&self, _now: OffsetDateTime) -> anyhow::Result<bool> {
+        Ok(false)
+    }
     /// When what was read last ends, as far as that is somebody's to mend: what is shown to others first.
     fn ends(&self) -> Vec<End>;
 }
@@ -46,6 +53,7 @@ pub(crate) async fn watch(subjects: Vec<Arc<dyn Reload>>) -> io::Result<()> {
         };
         for subject in &mut watched {
             subject.look(asked);
+            subject.renew(OffsetDateTime::now_utc());
             subject.look_at_end(OffsetDateTime::now_utc());
         }
     }
@@ -56,6 +64,10 @@ struct Watched {
     seen: Vec<Option<Seen>>,
     /// Why the files were of no use when they were last read.
     failed: Option<String>,
+    /// Why they could not be made anew.
+    stale: Option<String>,
+    /// What was wrong with them last was reported.
+    complained: bool,
     expiry: HashMap<&'static str, expiry::Watch>,
 }
 
@@ -65,33 +77,62 @@ type Seen = (u64, u64, Option<SystemTime>);
 impl Watched {
     fn new(subject: Arc<dyn Reload>) -> Self {
         let seen = subject.files().iter().map(|file| look(file)).collect();
-        Self { subject, seen, failed: None, expiry: HashMap::new() }
+        Self { subject, seen, failed: None, stale: None, complained: false, expiry: HashMap::new() }
     }
 
-    /// `asked`: whether or not something has changed.
-    fn look(&mut self, asked: bool) {
+    /// `asked`: whether or not something has changed. `true`: it has complained.
+    fn look(&mut self, asked: bool) -> bool {
         let now: Vec<_> = self.subject.files().iter().map(|file| look(file)).collect();
-        if !asked && now == self.seen && self.failed.is_none() {
-            return;
+        let changed = now != self.seen;
+        if !asked && !changed && self.failed.is_none() {
+            return false;
         }
         self.seen = now;
         let name = self.subject.name();
         match self.subject.reload() {
             Ok(()) => {
-                self.failed = None;
+                (self.failed, self.complained) = (None, false);
                 match self.subject.ends().into_iter().next() {
                     Some(End { file, at, .. }) => {
                         tracing::info!(file = %file.display(), until = %at, "{name} reloaded")
                     }
                     None => tracing::info!("{name} reloaded"),
                 }
+                false
             }
             Err(error) => {
                 let error = format!("{error:#}");
-                if asked || self.failed.as_ref() != Some(&error) {
+                if self.failed.as_ref() != Some(&error) {
+                    self.complained = false;
+                }
+                // While the files of a pair are being replaced it mends itself: they have until the next look.
+                let complain = asked || !(changed || self.complained);
+                if complain {
                     tracing::error!(error, "the new {name} cannot be used: the old one stays");
+                    self.complained = true;
                 }
                 self.failed = Some(error);
+                complain
+            }
+        }
+    }
+
+    fn renew(&mut self, now: OffsetDateTime) {
+        let name = self.subject.name();
+        match self.subject.renew(now) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.seen = self.subject.files().iter().map(|file| look(file)).collect();
+                (self.failed, self.stale, self.complained) = (None, None, false);
+                // Not a mere note: whoever knows the old one by its hash has to ask for the new one.
+                tracing::warn!("{name} renewed: pages ask for its new hash before they connect again");
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                if self.stale.as_ref() != Some(&error) {
+                    tracing::error!(error, "{name} cannot be renewed: the old one stays");
+                }
+                self.stale = Some(error);
             }
         }
     }
@@ -139,6 +180,29 @@ mod tests {
         fn ends(&self) -> Vec<End> {
             Vec::new()
         }
+    }
+
+    #[test]
+    fn what_mends_itself_by_the_next_look_is_not_reported() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("text");
+        fs::write(&file, "good").unwrap();
+        let mut watched = Watched::new(Arc::new(Text { file: file.clone(), read: AtomicUsize::new(0) }));
+        // The first file of a pair, then the second.
+        fs::write(&file, "half").unwrap();
+        assert!(!watched.look(false));
+        fs::write(&file, "good").unwrap();
+        assert!(!watched.look(false));
+        // It stays as it is: that is said once, until it is another mistake, or somebody asks.
+        fs::write(&file, "bad.").unwrap();
+        assert_eq!([(); 4].map(|()| watched.look(false)), [false, true, false, false]);
+        assert!(watched.look(true));
+        fs::remove_file(&file).unwrap();
+        assert_eq!([(); 3].map(|()| watched.look(false)), [false, true, false]);
+        fs::write(&file, "good").unwrap();
+        assert!(!watched.look(false));
+        fs::write(&file, "bad.").unwrap();
+        assert_eq!([(); 3].map(|()| watched.look(false)), [false, true, false]);
     }
 
     #[test]

@@ -16,7 +16,9 @@ use gogochat_testkit::{
     device::Device,
     http,
     people::{PASSWORD, Person},
+    process::Dev,
 };
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, rustls};
 
@@ -101,6 +103,53 @@ async fn a_pair_of_no_use_is_reported_and_the_old_one_stays() {
     other_than(cluster.edge, &public).await;
     other_than(cluster.node, &node).await;
     talk.goes_on(&cluster).await;
+}
+
+/// `dev`: while the server runs, its certificate is replaced a day before its end, and who asks is told its hash.
+#[tokio::test(flavor = "multi_thread")]
+async fn devs_certificate_is_renewed_while_it_runs() {
+    let dev = Dev::start(GOGOCHAT).await.unwrap();
+    let told = async || {
+        let answer = http::get(dev.http, "/client-config.json").await.unwrap();
+        assert_eq!(answer.headers["cache-control"], "no-store");
+        answer.json().unwrap()["certificateHash"].as_str().unwrap().to_owned()
+    };
+    let hash = |der: &[u8]| Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let first = told().await;
+    assert_eq!(hash(&shown(dev.edge).await), first);
+    let ann = Person::register(dev.http, "ann").await.unwrap();
+    let ben = Person::register(dev.http, "ben").await.unwrap();
+    let log: LogId = ann.befriend(&ben).await.unwrap().parse().unwrap();
+    let mut ann = Device::sign_in(dev.edge, "ann", Transport::WebTransport).await.unwrap();
+
+    // One of the same key that has half a day left takes its place, as after twelve days.
+    let key = rcgen::KeyPair::from_pem(&std::fs::read_to_string(dev.data().join("key.pem")).unwrap()).unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+    let now = time::OffsetDateTime::now_utc();
+    (params.not_before, params.not_after) = (now - time::Duration::days(12), now + time::Duration::hours(12));
+    let short = params.self_signed(&key).unwrap();
+    let new = dev.data().join("cert.pem.test");
+    std::fs::write(&new, short.pem()).unwrap();
+    std::fs::rename(new, dev.certificate()).unwrap();
+
+    let begin = Instant::now();
+    let renewed = loop {
+        let shown = shown(dev.edge).await;
+        if hash(&shown) != first && shown != short.der().to_vec() {
+            break shown;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20), "it was not renewed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(told().await, hash(&renewed));
+    let said = std::fs::read_to_string(dev.log()).unwrap();
+    assert!(said.contains("edge certificate renewed"), "{said}");
+    // Who is there stays, and who comes is let in.
+    ann.client.send(log, "still here".to_owned()).await.unwrap();
+    let ben = Device::sign_in(dev.edge, "ben", Transport::WebTransport).await.unwrap();
+    ben.client.send(log, "here too".to_owned()).await.unwrap();
+    assert_eq!(ann.next_text().await.unwrap(), "still here");
+    assert_eq!(ann.next_text().await.unwrap(), "here too");
 }
 
 /// Two people on one edge, by either transport, who have to stay online.

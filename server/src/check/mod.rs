@@ -96,7 +96,7 @@ fn edge(config: &Config, problems: &mut Problems) {
     problems.file("edge.certificate", &config.edge.certificate, "the certificate chain as a PEM file");
     problems.file("edge.key", &config.edge.key, "the certificate's private key as a PEM file");
     if !problems.has(&["edge.certificate", "edge.key"])
-        && let Err(error) = Reloadable::open(config.edge.certificate.clone(), config.edge.key.clone(), false)
+        && let Err(error) = Reloadable::open(config.edge.certificate.clone(), config.edge.key.clone())
     {
         problems.said("edge.certificate", &format!("{error:#}"));
     }

@@ -40,7 +40,7 @@ impl Serve {
         for advice in advice {
             tracing::warn!("{advice}");
         }
-        let open = || Reloadable::open(config.edge.certificate.clone(), config.edge.key.clone(), false);
+        let open = || Reloadable::open(config.edge.certificate.clone(), config.edge.key.clone());
         let certificate = config.has(Role::Edge).then(open).transpose()?;
         assemble::run(config, certificate, || Ok(()))
     }

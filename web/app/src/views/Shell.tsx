@@ -31,7 +31,7 @@ export default function Shell(props: { auth: Auth; deviceId: string; onLeave: ()
   const start = async () => {
     setFailed(false);
     try {
-      const opened = await open(props.auth, await serverConfig());
+      const opened = await open(props.auth, await serverConfig(), { again: serverConfig });
       if (gone) await opened.close();
       else setClient(opened);
     } catch {

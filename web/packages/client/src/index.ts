@@ -8,6 +8,7 @@ import { openIndexedDb } from "./storage/indexeddb.ts";
 import type { Storage } from "./storage/storage.ts";
 import { browserTabs } from "./tabs/browser.ts";
 import { elsewhere } from "./transport/elsewhere.ts";
+import { currentHash } from "./transport/hash.ts";
 import { type WebSocketFactory, webSocket } from "./transport/websocket.ts";
 import { hasWebTransport, webTransport } from "./transport/webtransport.ts";
 
@@ -44,6 +45,11 @@ export interface OpenOptions {
   readonly storage?: Storage;
   /** Default: the browser's. */
   readonly WebSocket?: WebSocketFactory;
+  /**
+   * Asks where the server is once more. A certificate that is known by its hash is replaced every few days: with this the new hash
+   * is known before WebTransport is dialled again, without it a page has to be loaded anew.
+   */
+  readonly again?: () => Promise<ServerConfig>;
 }
 
 /** Opens the signed-in device of `auth` against a server. */
@@ -68,7 +74,7 @@ export async function open(auth: Auth, server: ServerConfig, options: OpenOption
     ...(options.name && { name: options.name }),
     dials: {
       ...(server.webtransportUrl &&
-        hasWebTransport && { webtransport: webTransport(server.webtransportUrl, server.certificateHash) }),
+        hasWebTransport && { webtransport: webTransport(server.webtransportUrl, currentHash(server.certificateHash, options.again)) }),
       websocket: webSocket(url.href, factory),
     },
     elsewhere: (target) => elsewhere(target, url, server, factory),

@@ -1,36 +1,33 @@
 // Frames over WebTransport: one long-lived bidirectional stream, a second one for history, and datagrams for what may be lost.
 
 import { FrameDecoder } from "../frame.ts";
+import type { CertificateHash } from "./hash.ts";
 import { type Dial, Gather, type TransportEvents } from "./transport.ts";
 
 /** Whether this browser has WebTransport. */
 export const hasWebTransport = typeof WebTransport === "function";
 
-/** Dials `url`. With `certificateHash` (SHA-256, hex) the server's certificate may be self-signed, for at most 14 days. */
-export function webTransport(url: string, certificateHash: string): Dial {
+/**
+ * Dials `url`. With `certificateHash` the server's certificate may be self-signed, for at most 14 days. A server that runs for longer
+ * has a new one by then, so that its hash is asked for before each dial.
+ */
+export function webTransport(url: string, certificateHash: CertificateHash): Dial {
   return (events) => new Connection(url, certificateHash, events);
 }
 
 class Connection {
   readonly kind = "webtransport";
-  readonly #transport: WebTransport;
+  /** Not there while its certificate's hash is asked for. */
+  #transport: WebTransport | undefined;
   readonly #events: TransportEvents;
   #over = false;
   #main: Gather | undefined;
   #aside: Aside | undefined;
   #datagrams: WritableStreamDefaultWriter<Uint8Array> | undefined;
 
-  constructor(url: string, certificateHash: string, events: TransportEvents) {
+  constructor(url: string, certificateHash: CertificateHash, events: TransportEvents) {
     this.#events = events;
-    this.#transport = new WebTransport(url, {
-      congestionControl: "low-latency",
-      ...(certificateHash && { serverCertificateHashes: [{ algorithm: "sha-256", value: fromHex(certificateHash) }] }),
-    });
-    this.#transport.closed.then(
-      (info) => this.#end(info?.closeCode ?? 0, info?.reason ?? ""),
-      (error) => this.#end(0, String(error)),
-    );
-    this.#open().catch((error) => this.#end(0, String(error)));
+    this.#open(url, certificateHash).catch((error) => this.#end(0, String(error)));
   }
 
   send(frame: Uint8Array): void {
@@ -43,7 +40,9 @@ class Connection {
   }
 
   sendAside(frame: Uint8Array): void {
-    this.#aside ??= this.#openAside();
+    const transport = this.#transport;
+    if (!transport) return;
+    this.#aside ??= this.#openAside(transport);
     clearTimeout(this.#aside.idle);
     this.#aside.waiting++;
     // Frames that come before the stream is there wait behind its promise.
@@ -54,23 +53,35 @@ class Connection {
     this.#main?.flush();
     this.#over = true;
     try {
-      this.#transport.close({ closeCode: code, reason });
+      this.#transport?.close({ closeCode: code, reason });
     } catch {
       // Not open yet: closing is all the same.
     }
   }
 
-  async #open(): Promise<void> {
-    await this.#transport.ready;
+  async #open(url: string, certificateHash: CertificateHash): Promise<void> {
+    const hash = typeof certificateHash === "string" ? certificateHash : await certificateHash();
+    if (this.#over) return;
+    const transport = new WebTransport(url, {
+      congestionControl: "low-latency",
+      ...(hash && { serverCertificateHashes: [{ algorithm: "sha-256", value: fromHex(hash) }] }),
+    });
+    this.#transport = transport;
+    transport.closed.then(
+      (info) => this.#end(info?.closeCode ?? 0, info?.reason ?? ""),
+      (error) => this.#end(0, String(error)),
+    );
+    await transport.ready;
     const failed = (error: unknown) => this.#end(0, String(error));
     const writer = await this.#stream(
+      transport,
       0,
       (frame) => this.#frame(frame),
       // The close code comes right behind the end of the stream.
       (error) => setTimeout(failed, CLOSE_GRACE_MS, error),
     );
     this.#main = gatherInto(Promise.resolve(writer), failed);
-    const { datagrams } = this.#transport as WebTransport & { datagrams: NewDatagrams };
+    const { datagrams } = transport as WebTransport & { datagrams: NewDatagrams };
     // One at a time, as some browsers begin with, loses those that come while the page is busy.
     datagrams.incomingHighWaterMark = datagrams.incomingMaxBufferedDatagrams = 64;
     const writable = datagrams.createWritable?.() ?? datagrams.writable;
@@ -80,7 +91,7 @@ class Connection {
   }
 
   /** A stream for history: kept while it is in use, finished when it is not; its end is not the session's. */
-  #openAside(): Aside {
+  #openAside(transport: WebTransport): Aside {
     const over = () => {
       if (this.#aside === aside) this.#aside = undefined;
     };
@@ -89,7 +100,7 @@ class Connection {
       if (aside.waiting <= 0) aside.idle = setTimeout(finish, ASIDE_IDLE_MS);
       this.#frame(frame);
     };
-    const writer = this.#stream(-1, received, over);
+    const writer = this.#stream(transport, -1, received, over);
     const finish = () => {
       over();
       writer.then((w) => w.close()).catch(() => {});
@@ -100,11 +111,12 @@ class Connection {
 
   /** Opens a stream, reads its frames, and gives its writer. A lower `sendOrder` waits for the others. */
   async #stream(
+    transport: WebTransport,
     sendOrder: number,
     take: (frame: Uint8Array) => void,
     over: (error?: unknown) => void,
   ): Promise<WritableStreamDefaultWriter<Uint8Array>> {
-    const { readable, writable } = await this.#transport.createBidirectionalStream({ sendOrder });
+    const { readable, writable } = await transport.createBidirectionalStream({ sendOrder });
     const decoder = new FrameDecoder();
     this.#read(readable, (bytes) => {
       for (const frame of decoder.push(bytes)) take(frame);
