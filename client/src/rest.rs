@@ -169,7 +169,14 @@ fn error(json: &Value) -> Option<v1::Error> {
         .flatten()
         .map(|v| v1::FieldViolation { field: text(v, "field"), description: text(v, "description") })
         .collect();
-    Some(v1::Error { status, code, message, violations, retry_after_ms: int64(json, "retryAfterMs") })
+    Some(v1::Error {
+        status,
+        code,
+        message,
+        violations,
+        retry_after_ms: int64(json, "retryAfterMs"),
+        id: text(json, "id"),
+    })
 }
 
 /// Proto3 JSON has 64-bit integers as strings.

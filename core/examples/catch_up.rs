@@ -224,7 +224,7 @@ async fn invoke(
     request: &impl prost::Message,
 ) -> Result<bytes::Bytes, Failure> {
     let (method, body) = (format!("gogochat.v1.{method}"), request.encode_to_vec().into());
-    let request = node::InvokeRequest { method, body, caller: token.map(Caller::AccessToken), address: String::new() };
+    let request = node::InvokeRequest { method, body, caller: token.map(Caller::AccessToken), ..Default::default() };
     let reply = client.invoke(request).await?.into_inner();
     match reply.error {
         Some(error) => Err(error.message.into()),

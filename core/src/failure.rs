@@ -33,27 +33,31 @@ pub(crate) fn id<T: std::str::FromStr<Err = gogochat_proto::ids::InvalidId>>(
     text.parse().map_err(|error: gogochat_proto::ids::InvalidId| violation(field, error.to_string()))
 }
 
+/// What a caller hears of a fault of the server. What it was goes to the log, under the id that the caller is told.
+pub(crate) fn fault(what: &'static str, cause: &dyn std::fmt::Display) -> v1::Error {
+    let error_id = uuid::Uuid::now_v7().simple().to_string();
+    tracing::error!(error_id, %cause, "{what}");
+    ErrorCode::Internal.with("a fault of the server").named(error_id)
+}
+
 /// What a caller hears when the store failed; the details go to the log.
 pub(crate) fn store(error: StoreError) -> v1::Error {
-    match &error {
-        StoreError::Unavailable(_) | StoreError::Full => {
-            if let Some(times) = REFUSED.due() {
-                tracing::warn!(%error, times, "calls were refused");
-            }
-        }
-        StoreError::Failed(_) => tracing::error!(%error, "a call failed"),
+    if matches!(error, StoreError::Unavailable(_) | StoreError::Full)
+        && let Some(times) = REFUSED.due()
+    {
+        tracing::warn!(%error, times, "calls were refused");
     }
     stored(&error)
 }
 
 static REFUSED: LogThrottle = LogThrottle::new();
 
-/// What a caller hears when the store failed.
+/// The same, where the log has it already that the store is away or full.
 pub(crate) fn stored(error: &StoreError) -> v1::Error {
     match error {
         StoreError::Unavailable(_) => ErrorCode::Unavailable.with("the store is not reachable"),
         StoreError::Full => ErrorCode::StorageFull.with("the server's disk is full"),
-        StoreError::Failed(_) => ErrorCode::Internal.with("a fault of the server"),
+        StoreError::Failed(_) => fault("a call failed", error),
     }
 }
 
@@ -86,7 +90,44 @@ pub(crate) fn limit(asked: i32, default: u32, max: u32) -> Result<u32, v1::Error
 
 #[cfg(test)]
 mod tests {
+    use std::{io, sync::Arc};
+
+    use parking_lot::Mutex;
+
     use super::*;
+
+    /// A log in memory.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_fault_is_in_the_log_under_the_id_that_the_caller_is_told_and_the_caller_is_told_no_more() {
+        let log = Log::default();
+        let kept = log.0.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone()).finish();
+        let fault = || stored(&StoreError::Failed("disk I/O error in /var/lib".into()));
+        let (one, other) = tracing::subscriber::with_default(subscriber, || (fault(), fault()));
+        assert_eq!((one.code.as_str(), one.message.as_str()), ("internal", "a fault of the server"));
+        assert!(one.id.len() == 32 && one.id != other.id, "{} {}", one.id, other.id);
+        let said = String::from_utf8(kept.lock().clone()).unwrap();
+        let lines: Vec<_> = said.lines().collect();
+        assert_eq!(lines.len(), 2, "{said}");
+        for (line, error) in lines.iter().zip([&one, &other]) {
+            assert!(line.contains(&error.id) && line.contains("disk I/O error in /var/lib"), "{line}");
+        }
+        assert!(stored(&StoreError::Full).id.is_empty());
+    }
 
     #[test]
     fn bodies_and_limits() {

@@ -71,7 +71,7 @@ impl Core {
     /// [`StartError`].
     pub async fn start(config: CoreConfig, storage: Storage) -> Result<Self, StartError> {
         let Running { gateway, state, outside, workers, closing, tasks, stop } = start::start(&config, storage).await?;
-        Ok(Self {
+        let core = Self {
             gateway,
             health: HealthReporter::new(),
             state,
@@ -81,7 +81,9 @@ impl Core {
             closing,
             tasks,
             stop: stop.drop_guard(),
-        })
+        };
+        core.set_serving(core.ready().is_ok()).await;
+        Ok(core)
     }
 
     /// What edges attach to and invoke: to be called in this process or served over mutual TLS, nowhere else.
@@ -130,6 +132,19 @@ impl Core {
         self.outside.ready()
     }
 
+    /// Tells callers of gRPC health, and those who watch it, whether this process can serve: of the whole ("") and
+    /// of each public service. One of which no method runs here is never serving.
+    pub async fn set_serving(&self, serving: bool) {
+        for name in public::NAMES.iter().copied().chain([""]) {
+            let status = if serving && (name.is_empty() || self.gateway.runs_some_of(name)) {
+                ServingStatus::Serving
+            } else {
+                ServingStatus::NotServing
+            };
+            self.health.set_service_status(name, status).await;
+        }
+    }
+
     /// Goes away in good order, one step after the other:
     ///
     /// 1. Edges are told, and open their sessions at other cores.
@@ -144,9 +159,7 @@ impl Core {
             self.gateway.refuse_commands();
         }
         self.gateway.begin_drain(deadline);
-        for name in public::NAMES.iter().copied().chain([""]) {
-            self.health.set_service_status(name, ServingStatus::NotServing).await;
-        }
+        self.set_serving(false).await;
         let fanout = &self.gateway.fanout;
         let sessions_left = async {
             while fanout.attachments().iter().any(|attachment| !attachment.is_empty()) {

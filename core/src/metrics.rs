@@ -1,5 +1,7 @@
 //! What a core counts. [`describe`] lists every name with its meaning.
 
+use std::time::Duration;
+
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
@@ -22,6 +24,7 @@ pub fn describe() {
     describe_counter!("gogochat_core_commands_total", "Commands put on the bus");
     describe_counter!("gogochat_core_refused_total", "Commands and calls refused, by code");
     describe_counter!("gogochat_core_calls_total", "Unary calls, by method");
+    describe_histogram!("gogochat_core_call_seconds", "From a unary call to its answer, by method");
     describe_gauge!("gogochat_core_attachments", "Edges attached");
     describe_gauge!("gogochat_core_sessions", "Open sessions");
     describe_counter!("gogochat_core_slow_edges_total", "Attachments closed because the edge read too slowly");
@@ -85,5 +88,10 @@ impl Metrics {
     /// A unary call of a known method.
     pub(crate) fn call(&self, method: &'static str) {
         counter!("gogochat_core_calls_total", "method" => method).increment(1);
+    }
+
+    /// It was answered.
+    pub(crate) fn answered(&self, method: &'static str, took: Duration) {
+        histogram!("gogochat_core_call_seconds", "method" => method).record(took);
     }
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use rustls::server::ResolvesServerCert;
 
-use crate::{address::Network, door::Doors};
+use crate::{address::Network, door::Doors, origin::Origin};
 
 /// The settings of an [`crate::Edge`].
 #[derive(Clone)]
@@ -21,9 +21,11 @@ pub struct EdgeConfig {
     pub edge_proxy_protocol_from: Vec<Network>,
     /// Gives the certificate at each handshake, so that it can be renewed while the edge runs.
     pub certificate: Arc<dyn ResolvesServerCert>,
-    /// Origins that browsers may come from beside the edge's own, exactly as they send them: `https://chat.example.org`. Requests without Origin are not from
-    /// pages and pass.
-    pub allowed_origins: Vec<String>,
+    /// Origins that pages may come from beside the edge's own: they may connect, and use REST (CORS). Requests
+    /// without Origin are not from pages and pass.
+    pub allowed_origins: Vec<Origin>,
+    /// For how long browsers are to come over TLS alone (RFC 6797); `None`: that is not told.
+    pub strict_transport: Option<Duration>,
     /// The URL of WebTransport for `/client-config.json`; `None`: where the page came from, if that was over TLS.
     pub webtransport_url: Option<String>,
     /// SHA-256 of the certificate in hexadecimal for `serverCertificateHashes`, or empty where the certificate is one that browsers trust.

@@ -11,6 +11,7 @@ pub mod limits;
 mod listen;
 pub mod metrics;
 mod openings;
+mod origin;
 mod principal;
 mod routes;
 mod session;
@@ -37,6 +38,7 @@ pub use self::{
     address::{Network, NetworkError},
     config::{EdgeConfig, Limits},
     listen::BindError,
+    origin::{Origin, OriginError},
     upstream::{Core, CoreLink, Cores, OutOfReach, Reach},
 };
 
@@ -104,18 +106,21 @@ impl Edge {
     }
 
     /// Takes no new sessions, tells every client to go elsewhere, lets calls under way finish, and closes
-    /// what is left at the deadline. Clients are shared out among `targets`, the URLs of other edges.
+    /// what is left at the deadline, all of it within 1 s after that. Clients are shared out among `targets`, the URLs of other edges.
     /// Without any they dial again the address that they have.
     pub async fn drain(self, deadline: Duration, targets: &[String]) {
-        let hub = &self.site.hub;
+        let (hub, begin) = (&self.site.hub, Instant::now());
         drain::drain(hub, deadline, targets).await;
         self.stop.cancel();
         hub.tasks.close();
-        let _ = tokio::time::timeout(DRAIN_CLOSE, hub.tasks.wait()).await;
+        // Requests under way have what the sessions have left of the time, and some more.
+        let left = deadline.saturating_sub(begin.elapsed()).clamp(DRAIN_CLOSE, DRAIN_REQUESTS);
+        let _ = tokio::time::timeout(left, hub.tasks.wait()).await;
         for endpoint in &self.endpoints {
             endpoint.close(0x100_u32.into(), b"");
-            let _ = tokio::time::timeout(DRAIN_CLOSE, endpoint.wait_idle()).await;
         }
+        let idle = futures_util::future::join_all(self.endpoints.iter().map(quinn::Endpoint::wait_idle));
+        let _ = tokio::time::timeout(DRAIN_CLOSE, idle).await;
     }
 }
 
@@ -222,5 +227,7 @@ impl Handle {
     }
 }
 
-/// Past the deadline of a drain: for connections to close.
-const DRAIN_CLOSE: Duration = Duration::from_secs(3);
+/// After the sessions of a drain, for connections to finish, and for telling those that do not that they are closed.
+const DRAIN_CLOSE: Duration = Duration::from_millis(300);
+/// The same for requests that are under way, before its deadline.
+const DRAIN_REQUESTS: Duration = Duration::from_secs(3);

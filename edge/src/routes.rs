@@ -1,6 +1,8 @@
 //! What HTTP serves here, the same over every version: WebSocket, REST, the settings of a page, and the
 //! application that the server adds.
 
+mod browser;
+
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
@@ -12,10 +14,12 @@ use axum::{
 };
 use gogochat_proto::{
     error::ErrorCode,
-    http::{error_to_json, route},
-    limits::MAX_BODY,
+    http::{RouteError, error_to_json, route},
+    limits::MAX_JSON,
     node::{InvokeRequest, invoke_request::Caller},
-    openapi, v1,
+    openapi,
+    trace::trace_id,
+    v1,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
@@ -48,11 +52,13 @@ pub(crate) enum Scheme {
 
 /// The router of every listener of a scheme. What it does not know goes to `app`.
 pub(crate) fn router(site: Arc<Site>, app: Router, scheme: Scheme) -> Router {
-    let mut router = Router::new()
-        .route("/ws", any(websocket))
+    let shared = Router::new()
+        .route("/v1", any(rest))
+        .route("/v1/", any(rest))
         .route("/v1/{*path}", any(rest))
         .route("/client-config.json", get(move |site, request| client_config(site, scheme, request)))
         .route("/openapi.json", get(|| async { ([JSON], openapi::json()) }));
+    let mut router = browser::share(shared, &site.config.allowed_origins).route("/ws", any(websocket));
     for (path, kind, bytes) in openapi::PAGE {
         let headers = [
             (header::CONTENT_TYPE, *kind),
@@ -61,7 +67,14 @@ pub(crate) fn router(site: Arc<Site>, app: Router, scheme: Scheme) -> Router {
         ];
         router = router.route(path, get(move || async move { (headers, *bytes) }));
     }
-    router.with_state(site).fallback_service(app)
+    let strict = site.config.strict_transport.filter(|_| scheme == Scheme::Secure);
+    let router = router.method_not_allowed_fallback(wrong_verb).with_state(site).fallback_service(app);
+    browser::insist(router, strict)
+}
+
+/// Of what is no method of REST and is read alone.
+async fn wrong_verb() -> Response {
+    refuse(&RouteError::WrongVerb { allow: "GET, HEAD".to_owned() })
 }
 
 async fn websocket(
@@ -69,7 +82,7 @@ async fn websocket(
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
-    let (response, accepted) = match handshake::accept(request, &site.config.allowed_origins) {
+    let (response, accepted) = match handshake::accept(request, address, &site.config.allowed_origins) {
         Ok(accepted) => accepted,
         Err(refusal) => {
             let reason = refusal.status().as_u16().to_string();
@@ -104,22 +117,25 @@ async fn rest(
             }
             response
         }
-        Err(RestError::Route(error)) => {
-            let (_, body) = error_to_json(&error.error());
-            let mut response = respond(status_code(error.status()), body);
-            if let gogochat_proto::http::RouteError::WrongVerb { allow } = &error
-                && let Ok(allow) = HeaderValue::from_str(allow)
-            {
-                response.headers_mut().insert(header::ALLOW, allow);
-            }
-            response
-        }
+        Err(RestError::Route(error)) => refuse(&error),
     }
+}
+
+/// Nothing is called by this verb and path.
+fn refuse(error: &RouteError) -> Response {
+    let (_, body) = error_to_json(&error.error());
+    let mut response = respond(status_code(error.status()), body);
+    if let RouteError::WrongVerb { allow } = error
+        && let Ok(allow) = HeaderValue::from_str(allow)
+    {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
 }
 
 enum RestError {
     Call(v1::Error),
-    Route(gogochat_proto::http::RouteError),
+    Route(RouteError),
 }
 
 impl From<v1::Error> for RestError {
@@ -131,10 +147,14 @@ impl From<v1::Error> for RestError {
 async fn call(hub: &Hub, address: SocketAddr, request: Request) -> Result<Vec<u8>, RestError> {
     let (parts, body) = request.into_parts();
     let route = route(&parts.method, parts.uri.path()).map_err(RestError::Route)?;
-    let body = tokio::time::timeout(BODY, axum::body::to_bytes(body, MAX_BODY))
+    let body = tokio::time::timeout(BODY, axum::body::to_bytes(body, MAX_JSON))
         .await
         .map_err(|_| ErrorCode::DeadlineExceeded.with("the body did not come in time"))?
-        .map_err(|_| ErrorCode::BodyTooLarge.with(format!("a body has at most {MAX_BODY} bytes")))?;
+        .map_err(|_| ErrorCode::BodyTooLarge.with(format!("a body has at most {MAX_JSON} bytes")))?;
+    if !body.is_empty() && !is_json(&parts.headers) {
+        let advice = "a body is JSON, and says so: send the header Content-Type: application/json";
+        return Err(ErrorCode::UnsupportedMediaType.with(advice).into());
+    }
     let body = route.request(parts.uri.query(), &body)?;
     metrics::counter!(names::CALLS, "lane" => "rest").increment(1);
     let request = InvokeRequest {
@@ -142,12 +162,31 @@ async fn call(hub: &Hub, address: SocketAddr, request: Request) -> Result<Vec<u8
         body,
         caller: bearer(&parts.headers).map(Caller::AccessToken),
         address: address.ip().to_canonical().to_string(),
+        trace_id: traced(&parts.headers).unwrap_or_default().to_owned(),
     };
     let reply = hub.upstreams.invoke(request).await?;
     if let Some(error) = reply.error {
         return Err(error.into());
     }
-    Ok(route.response(&reply.body).map_err(|_| ErrorCode::Internal.with("the core's answer cannot be read"))?)
+    Ok(route.response(&reply.body).map_err(|cause| {
+        let error_id = uuid::Uuid::now_v7().simple().to_string();
+        let (method, trace_id) = (&route.method().name, traced(&parts.headers));
+        tracing::error!(error_id, %cause, method, trace_id, "a core's answer cannot be read");
+        ErrorCode::Internal.with("the core's answer cannot be read").named(error_id)
+    })?)
+}
+
+/// The trace that a request belongs to.
+fn traced(headers: &HeaderMap) -> Option<&str> {
+    trace_id(headers.get("traceparent")?.to_str().ok()?)
+}
+
+/// Whether the body is said to be JSON. What a page may send to any site without asking it first, a form and
+/// plain text, is not.
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
 }
 
 /// The token of `Authorization: Bearer` (RFC 6750 section 2.1).
@@ -161,7 +200,7 @@ async fn client_config(State(site): State<Arc<Site>>, scheme: Scheme, request: R
     // By its Content-Security-Policy a page may dial where it came from, and nothing else. In clear there
     // is no WebTransport.
     let own = || {
-        let authority = authority(&request).filter(|_| scheme == Scheme::Secure)?;
+        let authority = browser::authority(&request).filter(|_| scheme == Scheme::Secure)?;
         Some(format!("https://{authority}/wt"))
     };
     let url = config.webtransport_url.clone().or_else(own);
@@ -175,14 +214,6 @@ async fn client_config(State(site): State<Arc<Site>>, scheme: Scheme, request: R
     // The certificate of `dev` changes.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-/// The host that the page was asked of, and its port where it is not the usual one.
-fn authority(request: &Request) -> Option<http::uri::Authority> {
-    match request.headers().get(header::HOST) {
-        Some(host) => host.to_str().ok()?.parse().ok(),
-        None => request.uri().authority().cloned(),
-    }
 }
 
 fn respond(status: StatusCode, json: Vec<u8>) -> Response {

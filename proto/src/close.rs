@@ -31,7 +31,7 @@ macro_rules! codes {
 codes! {
     /// The bytes are no frame, or the frame is not allowed at this point.
     ProtocolError = 4000, "protocol_error";
-    /// A frame was larger than 64 KiB.
+    /// A frame was larger than 64 KiB, or in JSON larger than 256 KiB.
     FrameTooLarge = 4001, "frame_too_large";
     /// No Hello within 5 s of opening, or a frame that was begun was not finished within 10 s.
     Timeout = 4002, "timeout";

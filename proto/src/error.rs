@@ -48,8 +48,10 @@ codes! {
     InvalidArgument = "invalid_argument", Code::InvalidArgument, 0;
     /// The body is not the method's request message.
     MalformedBody = "malformed_body", Code::InvalidArgument, 0;
-    /// The body is over 64 KiB.
+    /// The body is over 64 KiB of protobuf, or 256 KiB of JSON.
     BodyTooLarge = "body_too_large", Code::InvalidArgument, 0;
+    /// REST: the body is not said to be JSON, by `Content-Type: application/json`.
+    UnsupportedMediaType = "unsupported_media_type", Code::InvalidArgument, 0;
     /// The text is over 16,384 bytes.
     TextTooLong = "text_too_long", Code::InvalidArgument, 0;
     /// There is no such method.
@@ -102,7 +104,7 @@ codes! {
     Unavailable = "unavailable", Code::Unavailable, 500;
     /// The call took too long; whether it took effect is unknown: repeat it.
     DeadlineExceeded = "deadline_exceeded", Code::DeadlineExceeded, 500;
-    /// A fault of the server; its log has the details.
+    /// A fault of the server; its log has the cause, under the error's `id`.
     Internal = "internal", Code::Internal, 0;
 }
 
@@ -122,15 +124,18 @@ impl ErrorCode {
             message: message.into(),
             violations: Vec::new(),
             retry_after_ms: self.retry_after_ms(),
+            id: String::new(),
         }
     }
 
-    /// The HTTP status (google.rpc.Code's mapping, but 507 for a full disk, 413 for a body over the limit and 404 for an unknown method).
+    /// The HTTP status (google.rpc.Code's mapping, but 507 for a full disk, 413 for a body over the limit, 415 for one
+    /// that is not JSON, and 404 for an unknown method).
     #[must_use]
     pub fn http_status(self) -> u16 {
         match self {
             Self::StorageFull => 507,
             Self::BodyTooLarge => 413,
+            Self::UnsupportedMediaType => 415,
             Self::UnknownMethod => 404,
             _ => http_status(self.status()),
         }
@@ -175,6 +180,12 @@ impl std::fmt::Display for v1::Error {
 impl std::error::Error for v1::Error {}
 
 impl v1::Error {
+    /// The same, under a name that the server's log has too.
+    #[must_use]
+    pub fn named(self, id: impl Into<String>) -> Self {
+        Self { id: id.into(), ..self }
+    }
+
     /// Whether the same call, unchanged, may succeed later.
     #[must_use]
     pub fn retryable(&self) -> bool {

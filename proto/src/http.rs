@@ -44,19 +44,22 @@ pub enum RouteError {
 /// The path is unknown, or takes other verbs.
 pub fn route(verb: &http::Method, path: &str) -> Result<Route, RouteError> {
     let matched = ROUTER.at(path).map_err(|_| RouteError::NotFound)?;
-    let method =
-        matched.value.iter().find(|method| method.http.verb == *verb).ok_or_else(|| RouteError::WrongVerb {
-            allow: matched
-                .value
-                .iter()
-                .map(|m| m.http.verb.as_str())
-                .collect::<BTreeSet<_>>()
-                .into_iter()
-                .collect::<Vec<_>>()
-                .join(", "),
-        })?;
+    // HEAD is GET whose body is left out (RFC 9110 section 9.3.2).
+    let wanted = if verb == http::Method::HEAD { &http::Method::GET } else { verb };
+    let method = matched
+        .value
+        .iter()
+        .find(|method| method.http.verb == *wanted)
+        .ok_or_else(|| RouteError::WrongVerb { allow: allow(matched.value) })?;
     let fields = matched.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     Ok(Route { method, fields })
+}
+
+/// The verbs of a path, for the header `Allow`.
+fn allow(methods: &[&Method]) -> String {
+    let verbs = methods.iter().map(|method| method.http.verb.as_str());
+    let head = verbs.clone().any(|verb| verb == "GET").then_some("HEAD");
+    verbs.chain(head).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
 }
 
 impl Route {
@@ -93,7 +96,7 @@ impl Route {
         for (name, value) in &self.fields {
             self.set(&mut fields, name, value)?;
         }
-        json::encode(self.method.input(), &Value::Object(fields))
+        json::encode_body(self.method, &Value::Object(fields))
     }
 
     /// The response in JSON.

@@ -16,7 +16,7 @@ use serde_json::Value;
 pub use self::frame::{JsonError, client_frame_from_json, server_frame_to_json};
 use crate::{
     error::ErrorCode,
-    limits::MAX_BODY,
+    limits::{MAX_BODY, MAX_JSON},
     method::{Method, POOL},
     v1,
 };
@@ -27,7 +27,7 @@ use crate::{
 /// `body_too_large`; `malformed_body` when it is no JSON object; `invalid_argument` with a violation for each unknown field, or
 /// for the first of a wrong type.
 pub fn request_from_json(method: &Method, json: &[u8]) -> Result<Bytes, v1::Error> {
-    encode(method.input(), &parse(json)?)
+    encode_body(method, &parse(json)?)
 }
 
 /// A method's response in JSON, from its protobuf.
@@ -49,14 +49,23 @@ pub fn error_value(error: &v1::Error) -> Value {
 
 /// The JSON of a body, which has to be an object.
 pub(crate) fn parse(json: &[u8]) -> Result<Value, v1::Error> {
-    if json.len() > MAX_BODY {
-        return Err(ErrorCode::BodyTooLarge.with(format!("{} bytes: the limit is {MAX_BODY}", json.len())));
+    if json.len() > MAX_JSON {
+        return Err(ErrorCode::BodyTooLarge.with(format!("{} bytes of JSON: the limit is {MAX_JSON}", json.len())));
     }
     match serde_json::from_slice(json) {
         Ok(value @ Value::Object(_)) => Ok(value),
         Ok(_) => Err(ErrorCode::MalformedBody.with("the body has to be a JSON object")),
         Err(error) => Err(ErrorCode::MalformedBody.with(format!("the body is no JSON: {error}"))),
     }
+}
+
+/// The protobuf of a method's request that is given as JSON.
+pub(crate) fn encode_body(method: &Method, value: &Value) -> Result<Bytes, v1::Error> {
+    let body = encode(method.input(), value)?;
+    if body.len() > MAX_BODY {
+        return Err(ErrorCode::BodyTooLarge.with(format!("{} bytes as protobuf: the limit is {MAX_BODY}", body.len())));
+    }
+    Ok(body)
 }
 
 /// The protobuf of a message that is given as JSON.

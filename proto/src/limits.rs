@@ -19,8 +19,10 @@ limits! {
     MAX_FRAME: usize = 64 * 1024;
     /// A message's text in bytes of UTF-8.
     MAX_TEXT: usize = 16 * 1024;
-    /// A JSON or protobuf body of a REST or gRPC call, in bytes.
+    /// A call's body as protobuf, in bytes.
     MAX_BODY: usize = 64 * 1024;
+    /// A body of REST, or a frame of `gogochat.v1.json`, as JSON, in bytes. Its protobuf may have MAX_BODY, or MAX_FRAME.
+    MAX_JSON: usize = 256 * 1024;
     /// Members of a group.
     MAX_MEMBERS: usize = 10_000;
     /// User ids in one CreateGroup or AddMembers.

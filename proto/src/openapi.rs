@@ -3,6 +3,7 @@
 mod comments;
 mod operation;
 mod page;
+mod rules;
 mod schema;
 
 use std::{fmt::Write as _, sync::LazyLock};

@@ -155,7 +155,10 @@ pub(crate) fn edge(config: &Config, certificate: &Arc<Reloadable>, doors: Arc<Do
         http_proxy_protocol_from: networks(&config.http.proxy_protocol_from),
         edge_proxy_protocol_from: networks(&config.edge.proxy_protocol_from),
         certificate: certificate.clone(),
-        allowed_origins: config.edge.origins.clone(),
+        allowed_origins: config.edge.origins.iter().filter_map(|origin| origin.parse().ok()).collect(),
+        // A certificate that is known by its hash is one of this machine's alone.
+        strict_transport: Some(Duration::from_secs(config.edge.hsts_seconds))
+            .filter(|age| !age.is_zero() && !certificate.is_pinned()),
         webtransport_url: Some(config.edge.webtransport_url.clone()).filter(|url| !url.is_empty()),
         certificate_hash: Arc::new(move || pin.pin().map_or_else(String::new, |hash| hex(&hash))),
         // Of this node's own: with one that nodes share, packets sent astray would end connections

@@ -1,5 +1,6 @@
 //! Accounts: who one is, and from which devices.
 
+mod failed;
 pub(crate) mod follow;
 pub(crate) mod sign_out;
 
@@ -13,7 +14,7 @@ use gogochat_proto::{
 };
 use gogochat_storage::store::{NewDevice, NewUser, Rotation, Store, User};
 
-use self::sign_out::SignOuts;
+use self::{failed::FailedLogIns, sign_out::SignOuts};
 use crate::{
     auth::{Auth, Issued},
     authorize::Caller,
@@ -30,11 +31,12 @@ pub(crate) struct Account {
     auth: Arc<Auth>,
     sign_outs: Arc<SignOuts>,
     refresh_grace: Duration,
+    failed: FailedLogIns,
 }
 
 impl Account {
     pub(crate) fn new(store: Arc<dyn Store>, auth: Arc<Auth>, sign_outs: Arc<SignOuts>, config: &CoreConfig) -> Self {
-        Self { store, auth, sign_outs, refresh_grace: config.refresh_grace }
+        Self { store, auth, sign_outs, refresh_grace: config.refresh_grace, failed: FailedLogIns::default() }
     }
 
     pub(crate) async fn register(
@@ -71,6 +73,15 @@ impl Account {
         request: v1::LogInRequest,
         address: Option<IpAddr>,
     ) -> Result<v1::Session, v1::Error> {
+        let given = request.name.clone();
+        let session = self.try_log_in(request, address).await;
+        if let Err(error) = &session {
+            self.failed.log(&given, address, &error.code);
+        }
+        session
+    }
+
+    async fn try_log_in(&self, request: v1::LogInRequest, address: Option<IpAddr>) -> Result<v1::Session, v1::Error> {
         let device_name = device_name(&request.device_name)?;
         // What can be no name is nobody's, and costs as much.
         let name = text::user_name(&request.name).unwrap_or_default();

@@ -10,7 +10,7 @@ use gogochat_proto::{error::ErrorCode, v1};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use crate::config::Argon2Cost;
+use crate::{config::Argon2Cost, failure::fault};
 
 /// Hashes and checks passwords.
 #[derive(Clone)]
@@ -54,10 +54,8 @@ impl Passwords {
     /// # Errors
     /// `overloaded` when too many wait.
     pub(crate) async fn hash(&self, password: String) -> Result<String, v1::Error> {
-        self.run(move |argon2, memory| hash(argon2, memory, password.as_bytes())).await?.map_err(|error| {
-            tracing::error!(%error, "a password could not be hashed");
-            ErrorCode::Internal.with("a fault of the server")
-        })
+        let hashed = self.run(move |argon2, memory| hash(argon2, memory, password.as_bytes())).await?;
+        hashed.map_err(|error| fault("a password could not be hashed", &error))
     }
 
     /// Whether it is the password of `expected`. Without one it is not, and that takes as long to find out.

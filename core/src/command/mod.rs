@@ -10,7 +10,6 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use gogochat_proto::{
-    error::ErrorCode,
     ids::{ClientMsgId, CommandId, LogId},
     partition::partition,
     v1,
@@ -23,7 +22,10 @@ use prost::Message;
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use self::late::WhenLate;
-use crate::{authorize::Caller, failure::decode};
+use crate::{
+    authorize::Caller,
+    failure::{decode, fault},
+};
 
 /// A request of an ordered method, decoded and checked.
 pub(crate) trait Request: Send + Sync {
@@ -83,8 +85,7 @@ fn parse<M: Ordered>(body: Bytes) -> Result<Box<dyn Request>, v1::Error> {
 
 fn reply<M: Ordered>(done: &Done) -> Result<Bytes, v1::Error> {
     M::reply(done).map(|reply| encode(&reply)).ok_or_else(|| {
-        tracing::error!(method = M::NAME, ?done, "the store carried out another command than it was given");
-        ErrorCode::Internal.with("a fault of the server")
+        fault("the store carried out another command than it was given", &format_args!("{}: {done:?}", M::NAME))
     })
 }
 

@@ -1,13 +1,13 @@
 //! Calls: for which order does not matter, or that wait for their commit here.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Instant};
 
 use bytes::Bytes;
 use gogochat_proto::{error::ErrorCode, limits::MAX_BODY, service::Service, v1};
 
 use super::{
     Gateway,
-    dispatch::{self, Route},
+    dispatch::{self, Entry, Route},
 };
 use crate::authorize::{Access, Caller};
 
@@ -17,6 +17,11 @@ pub(crate) enum Credentials {
     Principal(Caller),
     /// An access token, or an empty one.
     Token(String),
+}
+
+/// What the log says beside all that is said of a call, whatever its level: the trace that it belongs to.
+pub(crate) fn span(trace_id: &str) -> tracing::Span {
+    if trace_id.is_empty() { tracing::Span::none() } else { tracing::error_span!("call", trace_id) }
 }
 
 impl Gateway {
@@ -47,6 +52,19 @@ impl Gateway {
     ) -> Result<Bytes, v1::Error> {
         let entry = dispatch::find(method)?;
         self.metrics.call(entry.name);
+        let begin = Instant::now();
+        let answer = self.carry_out(entry, body, credentials, address).await;
+        self.metrics.answered(entry.name, begin.elapsed());
+        answer
+    }
+
+    async fn carry_out(
+        &self,
+        entry: &'static Entry,
+        body: Bytes,
+        credentials: Credentials,
+        address: Option<IpAddr>,
+    ) -> Result<Bytes, v1::Error> {
         if !Service::of_name(entry.name).is_some_and(|service| self.runs(service)) {
             return Err(ErrorCode::Unavailable.with("this node does not run the method's service"));
         }

@@ -1,6 +1,7 @@
 //! The way in: edges by Attach and Invoke, clients by gRPC. The one place that knows every service.
 
 mod attach;
+mod deadline;
 pub(crate) mod dispatch;
 mod edge_stream;
 mod invoke;
@@ -17,7 +18,13 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use gogochat_proto::{error::ErrorCode, node::core_item::Item, service::Service, v1};
+use gogochat_proto::{
+    error::ErrorCode,
+    method::{self, Method},
+    node::core_item::Item,
+    service::Service,
+    v1,
+};
 use gogochat_storage::{bus::Bus, store::Store};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -88,6 +95,12 @@ impl Gateway {
     /// Whether a service runs here.
     pub(crate) fn runs(&self, service: Service) -> bool {
         self.runs.contains(&service)
+    }
+
+    /// Whether some method of a public service ("gogochat.v1.ChatService") runs here.
+    pub(crate) fn runs_some_of(&self, name: &str) -> bool {
+        let of_it = |method: &&Method| method.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
+        method::all().filter(of_it).any(|method| self.runs(Service::of(method)))
     }
 
     /// Whether this phase of going away, or a later one, has begun.

@@ -7,8 +7,13 @@ use gogochat_proto::{
     service::Service,
 };
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument as _;
 
-use super::{Gateway, Phase, attach::Attached, invoke::Credentials};
+use super::{
+    Gateway, Phase,
+    attach::Attached,
+    invoke::{Credentials, span},
+};
 use crate::{auth, fanout::Batches};
 
 /// The node service, as edges call it.
@@ -30,7 +35,7 @@ impl NodeService for Node {
     }
 
     async fn invoke(&self, request: Request<InvokeRequest>) -> Result<Response<InvokeReply>, Status> {
-        let InvokeRequest { method, body, caller, address } = request.into_inner();
+        let InvokeRequest { method, body, caller, address, trace_id } = request.into_inner();
         let credentials = match caller {
             Some(invoke_request::Caller::Principal(principal)) => match auth::caller(&principal) {
                 Ok(caller) => Credentials::Principal(caller),
@@ -39,7 +44,8 @@ impl NodeService for Node {
             Some(invoke_request::Caller::AccessToken(token)) => Credentials::Token(token),
             None => Credentials::Token(String::new()),
         };
-        let answer = self.0.call(&method, body, credentials, address.parse().ok()).await;
+        let call = self.0.call(&method, body, credentials, address.parse().ok());
+        let answer = call.instrument(span(&trace_id)).await;
         let revoked = self.0.sign_outs.take_unsent();
         Ok(Response::new(match answer {
             Ok(body) => InvokeReply { body, error: None, revoked },

@@ -8,10 +8,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::{Buf as _, BufMut as _, Bytes};
-use gogochat_proto::v1;
+use gogochat_proto::{error::ErrorCode, trace::trace_id, v1};
 use prost::Message as _;
 use tonic::{
     Code, Request, Response, Status,
@@ -21,8 +22,12 @@ use tonic::{
     server::{Grpc, NamedService, UnaryService},
 };
 use tower::Service;
+use tracing::Instrument as _;
 
-use super::{Gateway, invoke::Credentials};
+use super::{
+    Gateway, deadline,
+    invoke::{Credentials, span},
+};
 
 /// One public service.
 pub(crate) struct Public<N> {
@@ -76,9 +81,17 @@ impl<N> Service<http::Request<Body>> for Public<N> {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let call =
             Call { gateway: self.gateway.clone(), method: request.uri().path().trim_start_matches('/').to_owned() };
+        // tonic would answer a moment later, with CANCELLED.
+        let deadline = deadline::of(request.headers()).map(|deadline| deadline.saturating_sub(EARLIER));
         Box::pin(async move {
             let mut grpc = Grpc::new(Raw).max_decoding_message_size(MAX_MESSAGE);
-            Ok(grpc.unary(call, request).await)
+            let answer = grpc.unary(call, request);
+            let Some(deadline) = deadline else { return Ok(answer.await) };
+            let late = || {
+                let advice = "not done within the call's grpc-timeout: whether it took effect is unknown";
+                status(&ErrorCode::DeadlineExceeded.with(advice)).into_http()
+            };
+            Ok(tokio::time::timeout(deadline, answer).await.unwrap_or_else(|_| late()))
         })
     }
 }
@@ -99,7 +112,9 @@ impl UnaryService<Bytes> for Call {
         Box::pin(async move {
             let address = request.remote_addr().map(|address| address.ip());
             let credentials = Credentials::Token(bearer(request.metadata()).to_owned());
-            let answer = gateway.call(&method, request.into_inner(), credentials, address).await;
+            let traced = request.metadata().get("traceparent").and_then(|value| value.to_str().ok());
+            let span = span(traced.and_then(trace_id).unwrap_or_default());
+            let answer = gateway.call(&method, request.into_inner(), credentials, address).instrument(span).await;
             answer.map(Response::new).map_err(|error| status(&error))
         })
     }
@@ -160,5 +175,7 @@ impl Decoder for Raw {
     }
 }
 
+/// Of a client's deadline.
+const EARLIER: Duration = Duration::from_millis(5);
 /// Past the limit on bodies, so that a body a little over it gets the error of its own.
 const MAX_MESSAGE: usize = 256 * 1024;

@@ -6,7 +6,6 @@ pub(crate) mod page;
 
 use bytes::{Bytes, BytesMut};
 use gogochat_proto::{
-    error::ErrorCode,
     ids::{LogId, UserId},
     v1::{self, event::Body},
 };
@@ -15,6 +14,8 @@ use prost::{
     Message as _,
     encoding::{WireType, decode_key, encode_key, encode_varint},
 };
+
+use crate::failure::fault;
 
 /// An event's payload: the body alone.
 pub(crate) fn payload(body: Body) -> Bytes {
@@ -27,8 +28,7 @@ pub(crate) fn payload(body: Body) -> Bytes {
 /// `internal`: what was kept is no event.
 pub(crate) fn event(event: &Event) -> Result<v1::Event, v1::Error> {
     let body = v1::Event::decode(event.payload.clone()).map_err(|error| {
-        tracing::error!(log = %event.log, seq = event.seq, %error, "a stored event does not decode");
-        ErrorCode::Internal.with("a fault of the server")
+        fault("a stored event does not decode", &format_args!("{}/{}: {error}", event.log, event.seq))
     })?;
     Ok(v1::Event { body: body.body, ..header(event) })
 }

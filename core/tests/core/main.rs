@@ -14,6 +14,7 @@ mod drain;
 mod faulty;
 mod public;
 mod replay;
+mod rules;
 mod session;
 mod sign_out;
 mod social;

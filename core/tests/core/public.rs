@@ -1,15 +1,33 @@
 //! gRPC for clients.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use gogochat_proto::v1::{
-    self, account_service_client::AccountServiceClient, chat_service_client::ChatServiceClient,
-    sync_service_client::SyncServiceClient,
+use gogochat_core::CoreConfig;
+use gogochat_proto::{
+    service::Service,
+    v1::{
+        self, account_service_client::AccountServiceClient, chat_service_client::ChatServiceClient,
+        sync_service_client::SyncServiceClient,
+    },
 };
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message as _;
-use tonic::{Code, Request, Status, transport::Channel};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{
+    Code, Request, Status,
+    service::Routes,
+    transport::{Channel, Server},
+};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
-use crate::support::{Node, PASSWORD, message, serve};
+use crate::{
+    faulty::Faults,
+    support::{DEADLINE, Node, PASSWORD, config, message, serve},
+};
 
 fn with_token<T>(token: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
@@ -20,6 +38,10 @@ fn with_token<T>(token: &str, message: T) -> Request<T> {
 fn error(status: &Status) -> v1::Error {
     let bytes = status.metadata().get_bin("gogochat-error-bin").unwrap().to_bytes().unwrap();
     v1::Error::decode(bytes).unwrap()
+}
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future).await.expect("it took too long")
 }
 
 async fn public() -> (Node, Channel) {
@@ -106,15 +128,98 @@ impl prost::Message for RawMessage {
     fn clear(&mut self) {}
 }
 
+const SERVICES: [&str; 5] = [
+    "",
+    "gogochat.v1.AccountService",
+    "gogochat.v1.SocialService",
+    "gogochat.v1.ChatService",
+    "gogochat.v1.SyncService",
+];
+
+fn of(service: &str) -> HealthCheckRequest {
+    HealthCheckRequest { service: service.to_owned() }
+}
+
 #[tokio::test]
-async fn health_follows_the_drain() {
+async fn health_of_each_service_follows_readiness_and_the_drain() {
     let (node, channel) = public().await;
     let mut health = HealthClient::new(channel);
-    let mut status =
-        async || health.check(HealthCheckRequest { service: String::new() }).await.unwrap().into_inner().status();
-    assert_eq!(status().await, ServingStatus::Serving);
-    node.core.drain(std::time::Duration::from_secs(1)).await;
-    assert_eq!(status().await, ServingStatus::NotServing);
+    let mut watched = Vec::new();
+    for service in SERVICES {
+        watched.push(health.watch(of(service)).await.unwrap().into_inner());
+    }
+    let mut all_are = async |expected: ServingStatus| {
+        for (service, watch) in SERVICES.iter().zip(&mut watched) {
+            assert_eq!(health.check(of(service)).await.unwrap().into_inner().status(), expected, "{service}");
+            // Who watches is told.
+            let told = soon(watch.message()).await.unwrap().unwrap();
+            assert_eq!(told.status(), expected, "{service}");
+        }
+    };
+    all_are(ServingStatus::Serving).await;
+    node.core.set_serving(false).await;
+    all_are(ServingStatus::NotServing).await;
+    node.core.set_serving(true).await;
+    all_are(ServingStatus::Serving).await;
+    node.core.drain(Duration::from_secs(1)).await;
+    all_are(ServingStatus::NotServing).await;
+    let unknown = health.check(of("gogochat.node.v1.NodeService")).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn what_does_not_run_here_is_not_serving() {
+    let services = vec![Service::Account, Service::Presence];
+    let node = Node::with(CoreConfig { services, ..config() }, |storage| storage).await;
+    let mut health = HealthClient::new(serve(node.core.public_service()));
+    for (service, runs) in SERVICES.into_iter().zip([true, true, true, false, false]) {
+        let expected = if runs { ServingStatus::Serving } else { ServingStatus::NotServing };
+        assert_eq!(health.check(of(service)).await.unwrap().into_inner().status(), expected, "{service}");
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_that_has_passed_is_told_as_such() {
+    let faults = Faults::new();
+    let node = Node::with(config(), |storage| faults.before(storage)).await;
+    let (bob, carol) = (node.register("bob").await, node.register("carol").await);
+    let log = node.befriend(&bob, &carol).await;
+    let send = async |text: &str, timeout: &str| {
+        let body = message(log, text).encode_to_vec();
+        soon(raw(node.core.public_service(), "/gogochat.v1.ChatService/SendMessage", &bob.token, timeout, &body)).await
+    };
+    faults.hold();
+    for timeout in ["1m", "50m", "200m", "1S"] {
+        let late = send("late", timeout).await.unwrap_err();
+        assert_eq!((late.code(), error(&late).code.as_str()), (Code::DeadlineExceeded, "deadline_exceeded"));
+        assert_eq!(error(&late).retry_after_ms, 500);
+    }
+    faults.release();
+    assert!(send("in time", "10S").await.is_ok());
+}
+
+/// A call of a client that has no clock of its own: what it gets is the server's answer.
+async fn raw(routes: Routes, path: &str, token: &str, timeout: &str, body: &[u8]) -> Result<Bytes, Status> {
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let (dial, dialled) = mpsc::channel::<std::io::Result<_>>(1);
+    dial.send(Ok(far)).await.unwrap();
+    tokio::spawn(Server::builder().add_routes(routes).serve_with_incoming(ReceiverStream::new(dialled)));
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(near)).await.unwrap();
+    tokio::spawn(connection);
+    let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+    let request = http::Request::post(format!("http://core{path}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("authorization", format!("Bearer {token}"))
+        .header("grpc-timeout", timeout)
+        .body(Full::new(Bytes::from([&[0], &length[..], body].concat())))
+        .unwrap();
+    let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
+    // An error comes in the headers alone.
+    match Status::from_header_map(&parts.headers) {
+        Some(status) => Err(status),
+        None => Ok(body.collect().await.unwrap().to_bytes()),
+    }
 }
 
 #[tokio::test]

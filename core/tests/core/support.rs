@@ -73,8 +73,8 @@ impl Node {
         body: Bytes,
         address: &str,
     ) -> Answer<Bytes> {
-        let request =
-            node::InvokeRequest { method: format!("gogochat.v1.{method}"), body, caller, address: address.to_owned() };
+        let (method, address) = (format!("gogochat.v1.{method}"), address.to_owned());
+        let request = node::InvokeRequest { method, body, caller, address, ..Default::default() };
         let reply = NodeServiceClient::new(self.channel.clone()).invoke(request).await.unwrap().into_inner();
         match reply.error {
             Some(error) => Err(error),

@@ -74,8 +74,8 @@ async fn invoke(hub: Arc<Hub>, peer: Arc<Peer>, call: v1::Call, public: bool) {
     let principal = peer.session.lock().principal();
     let caller = principal.map(Principal::to_node).map(Caller::Principal);
     debug_assert!(caller.is_some() || public, "a session that is not live calls nothing");
-    let request =
-        node::InvokeRequest { method: call.method, body: call.body, caller, address: peer.address.to_string() };
+    let address = peer.address.to_string();
+    let request = node::InvokeRequest { method: call.method, body: call.body, caller, address, ..Default::default() };
     let (body, error) = match hub.upstreams.invoke(request).await {
         Ok(node::InvokeReply { body, error, .. }) => (body, error),
         Err(error) => (Bytes::new(), Some(error)),

@@ -11,13 +11,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::{
-    origin::{self, Came},
-    websocket::WebSocket,
-};
+use super::websocket::WebSocket;
 use crate::{
     config::Limits,
     door::{Kept, Watched},
+    origin::{self, Came, Origin},
     session::wire::Format,
 };
 
@@ -34,10 +32,12 @@ pub(crate) struct Accepted {
 /// The response that refuses it.
 pub(crate) fn accept(
     mut request: Request<Body>,
-    allowed_origins: &[String],
+    address: SocketAddr,
+    allowed_origins: &[Origin],
 ) -> Result<(Response<Body>, Accepted), Box<Response<Body>>> {
     let headers = request.headers();
     if !origin::is_allowed(request.uri(), headers, Came::Tcp, allowed_origins) {
+        origin::log_refused(headers, address.ip().to_canonical(), "ws");
         return Err(refuse(StatusCode::FORBIDDEN, "this origin may not connect"));
     }
     let has = |name, token: &str| tokens(headers, name).any(|t| t.eq_ignore_ascii_case(token));

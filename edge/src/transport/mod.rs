@@ -5,7 +5,6 @@ pub(crate) mod h3_backend;
 pub(crate) mod handshake;
 pub(crate) mod http;
 mod incoming;
-pub(crate) mod origin;
 pub(crate) mod outlet;
 pub(crate) mod rfc6455;
 pub(crate) mod streams;

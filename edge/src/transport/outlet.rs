@@ -71,6 +71,8 @@ struct Inner {
     /// Since when the pipe has taken nothing although something waits.
     stalled: Option<Instant>,
     end: Option<CloseCode>,
+    /// The client has closed and was answered: nothing comes behind that.
+    answered: bool,
     broken: bool,
 }
 
@@ -78,7 +80,7 @@ impl Outlet {
     /// The outlet of a connection that has just opened.
     pub(crate) fn new(format: Format, pipe: Pipe, limits: Limits) -> Arc<Self> {
         let queue = Queue::new(format, limits);
-        let inner = Inner { queue, pipe, blocked: false, stalled: None, end: None, broken: false };
+        let inner = Inner { queue, pipe, blocked: false, stalled: None, end: None, answered: false, broken: false };
         Arc::new(Self { format, inner: Mutex::new(inner), wake: Notify::new() })
     }
 
@@ -114,7 +116,7 @@ impl Outlet {
     /// Puts bytes that are ready for this transport in line, and writes what the pipe takes.
     pub(crate) fn push(&self, bytes: Bytes, class: Class) -> Pushed {
         let mut inner = self.inner.lock();
-        if inner.broken || inner.end.is_some() {
+        if inner.broken || inner.answered || inner.end.is_some() {
             return Pushed::Queued;
         }
         let pushed = inner.queue.push(bytes, class);
@@ -129,6 +131,19 @@ impl Outlet {
     /// Ends the session: what waits is sent, then the Close frame, then the transport closes. A code given earlier stays.
     pub(crate) fn close(&self, code: CloseCode) {
         self.end(&mut self.inner.lock(), code);
+    }
+
+    /// Answers a WebSocket client that has closed (RFC 6455 section 5.5.1). What waits is dropped: the client
+    /// takes no more messages, and browsers would tell of an abnormal end if the answer did not come soon.
+    pub(crate) fn answer_close(&self, close: Bytes) {
+        let mut inner = self.inner.lock();
+        if inner.answered || inner.end.is_some() {
+            return;
+        }
+        inner.queue.clear();
+        inner.queue.push(close, Class::Control);
+        inner.answered = true;
+        self.write(&mut inner);
     }
 
     /// The code that the session has to end with.
@@ -221,7 +236,7 @@ impl Outlet {
     }
 
     fn end(&self, inner: &mut Inner, code: CloseCode) {
-        if inner.end.is_some() {
+        if inner.answered || inner.end.is_some() {
             return;
         }
         if code == CloseCode::SlowConsumer {

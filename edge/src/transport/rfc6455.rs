@@ -1,7 +1,10 @@
 //! The reading side of a WebSocket server (RFC 6455): bytes in, messages out. Holds at most one message, and nothing while idle.
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use gogochat_proto::{close::CloseCode, limits::MAX_FRAME};
+use gogochat_proto::{
+    close::CloseCode,
+    limits::{MAX_FRAME, MAX_JSON},
+};
 
 /// What a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,19 +17,32 @@ pub(crate) enum Message {
     Ping(Bytes),
     /// A pong.
     Pong,
-    /// A close: the last message.
-    Close,
+    /// A close: the last message. Its code and reason, or nothing (section 5.5.1).
+    Close(Bytes),
 }
 
 /// Cuts received bytes into messages.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Decoder {
     buffer: BytesMut,
+    /// The largest message, in bytes.
+    limit: usize,
     /// A message whose last fragment has not come.
     fragments: Option<(u8, BytesMut)>,
 }
 
+impl Default for Decoder {
+    fn default() -> Self {
+        Self { buffer: BytesMut::new(), limit: MAX_MESSAGE, fragments: None }
+    }
+}
+
 impl Decoder {
+    /// Takes larger messages from now on: JSON of a client that has said Hello.
+    pub(crate) fn take_large(&mut self) {
+        self.limit = MAX_JSON;
+    }
+
     /// Takes received bytes; call [`Self::next`] until it gives `None` before the next.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
@@ -52,7 +68,7 @@ impl Decoder {
 
     fn message(&mut self, frame: Frame) -> Result<Option<Message>, CloseCode> {
         match (frame.opcode, &mut self.fragments) {
-            (CLOSE, _) => Ok(Some(Message::Close)),
+            (CLOSE, _) => close(frame.payload.freeze()).map(Some),
             (PING, _) => Ok(Some(Message::Ping(frame.payload.freeze()))),
             (PONG, _) => Ok(Some(Message::Pong)),
             (TEXT | BINARY, None) if frame.fin => whole(frame.opcode, frame.payload.freeze()).map(Some),
@@ -61,7 +77,7 @@ impl Decoder {
                 Ok(None)
             }
             (CONTINUATION, Some((_, message))) => {
-                if message.len() + frame.payload.len() > MAX_MESSAGE {
+                if message.len() + frame.payload.len() > self.limit {
                     return Err(CloseCode::FrameTooLarge);
                 }
                 message.extend_from_slice(&frame.payload);
@@ -75,7 +91,7 @@ impl Decoder {
     }
 
     fn frame(&mut self) -> Result<Option<Frame>, CloseCode> {
-        let Some(header) = Header::read(&self.buffer)? else { return Ok(None) };
+        let Some(header) = Header::read(&self.buffer, self.limit)? else { return Ok(None) };
         if self.buffer.len() - header.size < header.length {
             return Ok(None);
         }
@@ -109,7 +125,7 @@ struct Header {
 
 impl Header {
     /// Reads it and checks all that it alone shows; `None` while it is not whole.
-    fn read(mut bytes: &[u8]) -> Result<Option<Self>, CloseCode> {
+    fn read(mut bytes: &[u8], limit: usize) -> Result<Option<Self>, CloseCode> {
         let total = bytes.len();
         let (Ok(first), Ok(second)) = (bytes.try_get_u8(), bytes.try_get_u8()) else { return Ok(None) };
         let (fin, opcode, short) = (first & 0x80 != 0, first & 0x0f, second & 0x7f);
@@ -127,7 +143,7 @@ impl Header {
             short => Ok(u64::from(short)),
         };
         let Ok(length) = length else { return Ok(None) };
-        let length = usize::try_from(length).ok().filter(|l| *l <= MAX_MESSAGE).ok_or(CloseCode::FrameTooLarge)?;
+        let length = usize::try_from(length).ok().filter(|length| *length <= limit).ok_or(CloseCode::FrameTooLarge)?;
         let Ok(mask) = bytes.try_get_u32() else { return Ok(None) };
         Ok(Some(Self { fin, opcode, length, mask: mask.to_be_bytes(), size: total - bytes.len() }))
     }
@@ -142,7 +158,19 @@ fn whole(opcode: u8, payload: Bytes) -> Result<Message, CloseCode> {
     Ok(Message::Text(payload))
 }
 
-/// A frame of the largest size with its length.
+/// A close says nothing, or a code that may stand on the wire and a reason in UTF-8 (RFC 6455 sections 5.5.1, 7.4).
+fn close(payload: Bytes) -> Result<Message, CloseCode> {
+    let is_good = match payload.split_first_chunk() {
+        Some((code, reason)) => {
+            matches!(u16::from_be_bytes(*code), 1000..=1003 | 1007..=1014 | 3000..=4999)
+                && std::str::from_utf8(reason).is_ok()
+        }
+        None => payload.is_empty(),
+    };
+    if is_good { Ok(Message::Close(payload)) } else { Err(CloseCode::ProtocolError) }
+}
+
+/// A frame of the largest size with its length. Before Hello that is enough for JSON too.
 const MAX_MESSAGE: usize = MAX_FRAME + 3;
 const CONTINUATION: u8 = 0;
 const TEXT: u8 = 1;

@@ -95,6 +95,21 @@ fn the_limit_and_past_it() {
 }
 
 #[test]
+fn json_may_be_larger_behind_its_hello() {
+    let next = |bytes: &[u8]| {
+        let mut decoder = Decoder::default();
+        decoder.take_large();
+        decoder.push(bytes);
+        decoder.next()
+    };
+    assert!(next(&frame(0x81, &vec![b'x'; MAX_JSON], [0; 4])).unwrap().is_some());
+    assert_eq!(next(&frame(0x81, &vec![b'x'; MAX_JSON + 1], [0; 4])[..14]), Err(CloseCode::FrameTooLarge));
+    let mut fragments = frame(0x01, &vec![b'x'; MAX_JSON], [0; 4]);
+    fragments.extend(frame(0x80, b"x", [0; 4]));
+    assert_eq!(next(&fragments), Err(CloseCode::FrameTooLarge));
+}
+
+#[test]
 fn what_section_5_forbids() {
     let mask = [9; 4];
     for (what, bytes) in [
@@ -114,7 +129,33 @@ fn what_section_5_forbids() {
 #[test]
 fn control_frames() {
     let bytes = [frame(0x89, b"hi", [5; 4]), frame(0x8a, b"", [5; 4]), frame(0x88, &[3, 0xe8], [5; 4])].concat();
-    assert_eq!(decode(&bytes).unwrap(), [Message::Ping("hi".into()), Message::Pong, Message::Close]);
+    assert_eq!(
+        decode(&bytes).unwrap(),
+        [Message::Ping("hi".into()), Message::Pong, Message::Close(vec![3, 0xe8].into())]
+    );
+}
+
+#[test]
+fn what_a_close_may_say() {
+    let close = |payload: &[u8]| decode(&frame(0x88, payload, [7; 4]));
+    let say = |code: u16, reason: &[u8]| [&code.to_be_bytes()[..], reason].concat();
+    for payload in [vec![], say(1000, b""), say(1014, b""), say(3000, b"x"), say(4999, "\u{e9}".as_bytes())] {
+        assert_eq!(close(&payload), Ok(vec![Message::Close(payload.clone().into())]), "{payload:?}");
+    }
+    for payload in [
+        vec![3],
+        say(0, b""),
+        say(999, b""),
+        say(1004, b""),
+        say(1005, b""),
+        say(1006, b""),
+        say(1015, b""),
+        say(2999, b""),
+        say(5000, b""),
+        say(1000, b"\xff"),
+    ] {
+        assert_eq!(close(&payload), Err(CloseCode::ProtocolError), "{payload:?}");
+    }
 }
 
 #[test]

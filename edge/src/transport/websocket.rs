@@ -164,6 +164,7 @@ impl WebSocket {
             match self.decoder.next()? {
                 Some(Message::Binary(bytes)) if self.format == Format::Binary => self.frames = split(&bytes)?,
                 Some(Message::Text(text)) if self.format == Format::Text => {
+                    self.decoder.take_large();
                     let text = std::str::from_utf8(&text).map_err(|_| CloseCode::ProtocolError)?;
                     match json::client_frame_from_json(text) {
                         Ok(frame) => self.frames.push_back(frame),
@@ -176,7 +177,8 @@ impl WebSocket {
                     self.outlet.push(wire::control(wire::PONG, &payload), Class::Control);
                 }
                 Some(Message::Pong) => {}
-                Some(Message::Close) => {
+                Some(Message::Close(payload)) => {
+                    self.outlet.answer_close(wire::control(wire::CLOSE, &payload));
                     self.closed = true;
                     return Ok(Some(Incoming::Gone));
                 }

@@ -16,11 +16,14 @@ use super::{
     capsule::{self, Capsules},
     h3_backend::BidiStream,
     incoming::{CallStream, Incoming, PAUSE_READING, close_code},
-    origin::{self, Came},
     outlet::{Outlet, Pipe},
     streams::{Inbox, Sessions, Stream, TakeDatagram},
 };
-use crate::{config::Limits, session::wire::Format};
+use crate::{
+    config::Limits,
+    origin::{self, Came, Origin},
+    session::wire::Format,
+};
 
 /// A stream of an HTTP/3 request.
 pub(crate) type H3Stream = RequestStream<BidiStream<Bytes>, Bytes>;
@@ -46,10 +49,11 @@ pub(crate) async fn accept(
     mut control: H3Stream,
     connection: quinn::Connection,
     sessions: Arc<Sessions>,
-    allowed_origins: &[String],
+    allowed_origins: &[Origin],
     limits: Limits,
 ) -> Option<WebTransport> {
     let refusal = if !origin::is_allowed(request.uri(), request.headers(), Came::Quic, allowed_origins) {
+        origin::log_refused(request.headers(), connection.remote_address().ip().to_canonical(), "wt");
         Some(StatusCode::FORBIDDEN)
     } else if request.uri().path() != PATH {
         Some(StatusCode::NOT_FOUND)

@@ -185,7 +185,7 @@ async fn a_foreign_origin() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn own_pages_need_no_list() {
-    for origins in [vec![], vec![ORIGIN.to_owned()]] {
+    for origins in [vec![], vec![ORIGIN.parse().unwrap()]] {
         let listed = !origins.is_empty();
         let world = World::start(crate::Setup { origins, ..crate::Setup::new() }).await;
         let port = world.edge_address().port();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Buf as _, Bytes};
-use gogochat_proto::limits::MAX_BODY;
+use gogochat_proto::limits::MAX_JSON;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::client::conn;
@@ -15,7 +15,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{FILE, FILE_HEADERS, World, soon, within};
+use crate::{FILE, FILE_HEADERS, ORIGIN, Setup, World, soon, within};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Version {
@@ -123,7 +123,18 @@ async fn rest_is_the_same_over_each_version() {
         let nowhere = ask(&world, version, Method::GET, "/v1/nothing", None, none()).await;
         assert_eq!((nowhere.status.as_u16(), nowhere.json()["code"].as_str()), (404, Some("unknown_method")));
         let verb = ask(&world, version, Method::PUT, "/v1/account", None, none()).await;
-        assert_eq!((verb.status.as_u16(), &verb.headers["allow"]), (405, &"GET".parse().unwrap()));
+        assert_eq!((verb.status.as_u16(), &verb.headers["allow"]), (405, &"GET, HEAD".parse().unwrap()));
+        assert_eq!(verb.json()["code"], "unknown_method");
+        let verb = ask(&world, version, Method::POST, "/client-config.json", None, none()).await;
+        assert_eq!((verb.status.as_u16(), &verb.headers["allow"]), (405, &"GET, HEAD".parse().unwrap()));
+        assert_eq!(verb.json()["code"], "unknown_method");
+        for root in ["/v1", "/v1/"] {
+            let nowhere = ask(&world, version, Method::GET, root, None, none()).await;
+            assert_eq!((nowhere.status.as_u16(), nowhere.json()["code"].as_str()), (404, Some("unknown_method")));
+        }
+        let head = ask(&world, version, Method::HEAD, "/v1/conversations", Some("token"), none()).await;
+        assert_eq!((head.status.as_u16(), head.body.len()), (200, 0), "{version:?}");
+        assert_eq!(head.headers["content-length"], ok.body.len().to_string(), "{version:?}");
 
         let garbage = ask(&world, version, Method::POST, "/v1/sync", Some("t"), "{".into()).await;
         assert_eq!((garbage.status.as_u16(), garbage.json()["code"].as_str()), (400, Some("malformed_body")));
@@ -182,10 +193,115 @@ async fn a_body_at_the_limit_and_past_it() {
             body.resize(size, b' ');
             Bytes::from(body)
         };
-        let fits = ask(&world, version, Method::POST, "/v1/sync", Some("t"), body(MAX_BODY)).await;
+        let fits = ask(&world, version, Method::POST, "/v1/sync", Some("t"), body(MAX_JSON)).await;
         assert_ne!(fits.status, 413, "{version:?}");
-        let past = ask(&world, version, Method::POST, "/v1/sync", Some("t"), body(MAX_BODY + 1)).await;
+        let past = ask(&world, version, Method::POST, "/v1/sync", Some("t"), body(MAX_JSON + 1)).await;
         assert_eq!((past.status.as_u16(), past.json()["code"].as_str()), (413, Some("body_too_large")), "{version:?}");
+    }
+}
+
+/// A page of another site may send a form or plain text without asking first: nothing of it is carried out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_is_not_said_to_be_json() {
+    let world = World::new().await;
+    for version in VERSIONS {
+        let post = async |kind: Option<&str>, body: &'static str| {
+            let mut request = Request::post("/v1/sessions");
+            if let Some(kind) = kind {
+                request = request.header("content-type", kind);
+            }
+            send(&world, version, request.body(Bytes::from_static(body.as_bytes())).unwrap()).await
+        };
+        let form = "application/x-www-form-urlencoded";
+        for kind in [None, Some("text/plain"), Some("text/plain;charset=UTF-8"), Some(form), Some("application/jsonx")]
+        {
+            let refused = post(kind, "{}").await;
+            let code = refused.json()["code"].clone();
+            assert_eq!((refused.status.as_u16(), code), (415, "unsupported_media_type".into()), "{version:?} {kind:?}");
+        }
+        for kind in ["application/json", "Application/JSON; charset=utf-8"] {
+            assert_eq!(post(Some(kind), "{}").await.status, 200, "{version:?} {kind:?}");
+        }
+        // Without a body there is nothing to be of a kind.
+        assert_eq!(post(None, "").await.status, 200, "{version:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_listed_origins_may_use_rest_and_no_others() {
+    let world = World::new().await;
+    for version in VERSIONS {
+        let preflight = async |origin: &str| {
+            let request = Request::options("/v1/sessions")
+                .header("origin", origin)
+                .header("access-control-request-method", "POST")
+                .header("access-control-request-headers", "authorization,content-type");
+            send(&world, version, request.body(Bytes::new()).unwrap()).await
+        };
+        let allowed = preflight(ORIGIN).await;
+        assert!(allowed.status.is_success(), "{version:?}: {}", allowed.status);
+        assert_eq!(allowed.headers["access-control-allow-origin"], ORIGIN);
+        let headers = allowed.headers["access-control-allow-headers"].to_str().unwrap();
+        assert!(headers.contains("authorization") && headers.contains("content-type"), "{headers}");
+        assert!(allowed.headers["access-control-allow-methods"].to_str().unwrap().contains("POST"));
+        let ask = async |origin: &str, path: &str| {
+            let request = Request::get(path).header("origin", origin).header("authorization", "Bearer t");
+            send(&world, version, request.body(Bytes::new()).unwrap()).await
+        };
+        for path in ["/v1/conversations", "/v1/nothing", "/client-config.json"] {
+            let answer = ask(ORIGIN, path).await;
+            assert_eq!(answer.headers["access-control-allow-origin"], ORIGIN, "{version:?} {path}");
+            // A cache must not give one origin's answer to another.
+            assert!(answer.headers["vary"].to_str().unwrap().to_ascii_lowercase().contains("origin"), "{path}");
+            // The token is in a header: no cookies, no credentials.
+            assert!(!answer.headers.contains_key("access-control-allow-credentials"));
+        }
+        for other in ["https://evil.example", "http://chat.example.org", "https://chat.example.org:8443", "null"] {
+            assert!(!preflight(other).await.headers.contains_key("access-control-allow-origin"), "{other}");
+            let answer = ask(other, "/v1/conversations").await;
+            assert!(!answer.headers.contains_key("access-control-allow-origin"), "{other}");
+            assert!(answer.headers["vary"].to_str().unwrap().to_ascii_lowercase().contains("origin"), "{other}");
+        }
+        // The application's files are for its own pages.
+        assert!(!ask(ORIGIN, "/page").await.headers.contains_key("access-control-allow-origin"));
+    }
+    let closed = World::start(Setup { origins: Vec::new(), ..Setup::new() }).await;
+    let request =
+        Request::options("/v1/sessions").header("origin", ORIGIN).header("access-control-request-method", "POST");
+    let answer = send(&closed, Version::H2, request.body(Bytes::new()).unwrap()).await;
+    assert_eq!((answer.status.as_u16(), answer.json()["code"].as_str()), (405, Some("unknown_method")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browsers_are_told_to_come_over_tls_where_that_is_configured() {
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    let world = World::start(Setup { strict_transport: Some(year), ..Setup::new() }).await;
+    let told = async |host: &str, tls: bool| {
+        let head = format!("GET /page HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let mut answer = Vec::new();
+        if tls {
+            let mut stream = world.tls_stream(&[b"http/1.1"]).await;
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let _ = soon(stream.read_to_end(&mut answer)).await;
+        } else {
+            let mut stream = TcpStream::connect(world.http_address()).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            soon(stream.read_to_end(&mut answer)).await.unwrap();
+        }
+        let answer = String::from_utf8_lossy(&answer).to_lowercase();
+        assert!(answer.starts_with("http/1.1 200 "), "{host}: {answer}");
+        answer.contains("strict-transport-security: max-age=31536000\r\n")
+    };
+    assert!(told("chat.example.org", true).await);
+    assert!(told("chat.example.org:8443", true).await);
+    for host in ["localhost", "localhost:8443", "LOCALHOST", "app.localhost", "127.0.0.1:8443", "[::1]:8443"] {
+        assert!(!told(host, true).await, "{host}");
+    }
+    assert!(!told("chat.example.org", false).await, "in clear (RFC 6797 section 7.2)");
+    // Over HTTP/3 and HTTP/2 the host is the authority.
+    for version in VERSIONS {
+        let answer = send(&world, version, Request::get("/page").body(Bytes::new()).unwrap()).await;
+        assert!(!answer.headers.contains_key("strict-transport-security"), "localhost, {version:?}");
     }
 }
 

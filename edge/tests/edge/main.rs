@@ -30,7 +30,7 @@ use axum::{
     response::Response,
     routing::{any, get},
 };
-use gogochat_edge::{Core as CoreSet, CoreLink, Edge, EdgeConfig, Limits, Network, door::Doors};
+use gogochat_edge::{Core as CoreSet, CoreLink, Edge, EdgeConfig, Limits, Network, Origin, door::Doors};
 use rustls::{
     pki_types::{CertificateDer, PrivatePkcs8KeyDer},
     server::{ClientHello, ResolvesServerCert},
@@ -49,7 +49,8 @@ pub(crate) struct World {
 /// What differs between worlds.
 pub(crate) struct Setup {
     pub(crate) limits: Limits,
-    pub(crate) origins: Vec<String>,
+    pub(crate) origins: Vec<Origin>,
+    pub(crate) strict_transport: Option<Duration>,
     pub(crate) reset_key: Option<[u8; 32]>,
     /// Gateways, before the TCP listeners of either kind.
     pub(crate) proxy_protocol_from: Vec<Network>,
@@ -61,7 +62,8 @@ impl Setup {
     pub(crate) fn new() -> Self {
         Self {
             limits: Limits::default(),
-            origins: vec![ORIGIN.into()],
+            origins: vec![ORIGIN.parse().unwrap()],
+            strict_transport: None,
             reset_key: None,
             proxy_protocol_from: Vec::new(),
             cores: vec![Core::default()],
@@ -106,7 +108,7 @@ impl World {
     }
 
     pub(crate) async fn start(setup: Setup) -> Self {
-        let Setup { limits, origins, reset_key, proxy_protocol_from, cores } = setup;
+        let Setup { limits, origins, strict_transport, reset_key, proxy_protocol_from, cores } = setup;
         let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let certificate = signed.cert.der().clone();
         let key = PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der());
@@ -120,6 +122,7 @@ impl World {
             edge_proxy_protocol_from: proxy_protocol_from,
             certificate: Arc::new(One(Arc::new(certified))),
             allowed_origins: origins,
+            strict_transport,
             webtransport_url: None,
             certificate_hash: Arc::new(|| "abcd".into()),
             reset_key,

@@ -3,11 +3,16 @@
 use gogochat_edge::Limits;
 use gogochat_proto::{
     close::CloseCode,
+    frame::encode,
     ids::{LogId, UserId},
     v1::{self, client_frame, server_frame},
 };
 
-use crate::{World, client::KINDS, eventually, soon};
+use crate::{
+    World,
+    client::{Client, KINDS, Kind},
+    eventually, soon,
+};
 
 const SEND: &str = "gogochat.v1.ChatService/SendMessage";
 const SYNC: &str = "gogochat.v1.SyncService/Sync";
@@ -141,5 +146,71 @@ async fn no_more_sessions_than_the_edge_may_have() {
         sessions.push(world.log_in(kind, user).await);
         drop(sessions);
         eventually("all have gone", || world.edge.handle().sessions() == 0).await;
+    }
+}
+
+/// docs/protocol.md, section 3.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hello_and_calls_in_one_write_are_welcomed_and_answered() {
+    let world = World::new().await;
+    for kind in KINDS {
+        let user = UserId::new_v7();
+        let hello = v1::Hello { access_token: format!("user {user}"), client: "test/1".into(), ..Default::default() };
+        let call = |id: u32| v1::Call { id, method: SYNC.into(), body: vec![7; 10].into(), ..Default::default() };
+        let frames =
+            [client_frame::Frame::Hello(hello), client_frame::Frame::Call(call(1)), client_frame::Frame::Call(call(2))];
+        let bytes: Vec<u8> = frames.into_iter().flat_map(|frame| encode(&v1::ClientFrame::from(frame))).collect();
+        let mut client = world.connect(kind).await;
+        client.send_bytes(bytes.into()).await;
+        assert!(matches!(client.next().await, server_frame::Frame::Welcome(_)), "{kind:?}");
+        let mut answered = [client.next_reply().await.id, client.next_reply().await.id];
+        answered.sort_unstable();
+        assert_eq!(answered, [1, 2], "{kind:?}");
+    }
+}
+
+/// RFC 6455 section 5.5.1: browsers tell of an abnormal end (1006) where no answer comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_websocket_client_that_closes_is_answered_with_its_own_code() {
+    use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
+    use tokio_tungstenite::tungstenite::{
+        Error, Message,
+        protocol::{CloseFrame, frame::coding::CloseCode as Code},
+    };
+
+    async fn close<S>(socket: &mut S, code: Option<Code>) -> Option<Code>
+    where
+        S: Sink<Message, Error = Error> + Stream<Item = Result<Message, Error>> + Unpin,
+    {
+        let frame = code.map(|code| CloseFrame { code, reason: "bye".into() });
+        socket.send(Message::Close(frame)).await.unwrap();
+        soon(async {
+            loop {
+                match socket.next().await {
+                    Some(Ok(Message::Close(answer))) => return answer.map(|answer| answer.code),
+                    Some(Ok(_)) => {}
+                    end => panic!("an end without a Close frame: {end:?}"),
+                }
+            }
+        })
+        .await
+    }
+
+    let world = World::new().await;
+    for kind in [Kind::Ws, Kind::Wss] {
+        for code in [Some(Code::Normal), Some(Code::Away), Some(Code::Library(4_999)), None] {
+            for is_open in [false, true] {
+                let mut client = match is_open {
+                    true => world.log_in(kind, UserId::new_v7()).await,
+                    false => world.connect(kind).await,
+                };
+                let answer = match &mut client {
+                    Client::Ws(socket, _) => close(&mut **socket, code).await,
+                    Client::Wss(socket, _) => close(&mut **socket, code).await,
+                    Client::Wt(_) => unreachable!(),
+                };
+                assert_eq!(answer, code, "{kind:?}, open: {is_open}");
+            }
+        }
     }
 }

@@ -295,6 +295,9 @@ pub struct InvokeRequest {
     /// The client's address, for rate limits.
     #[prost(string, tag = "5")]
     pub address: ::prost::alloc::string::String,
+    /// The trace that the client's request belongs to, for the log; empty where it said none.
+    #[prost(string, tag = "6")]
+    pub trace_id: ::prost::alloc::string::String,
     #[prost(oneof = "invoke_request::Caller", tags = "3, 4")]
     pub caller: ::core::option::Option<invoke_request::Caller>,
 }

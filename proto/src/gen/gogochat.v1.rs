@@ -975,6 +975,9 @@ pub struct Error {
     /// When above 0, the call may be repeated, unchanged, after this long.
     #[prost(int64, tag = "5")]
     pub retry_after_ms: i64,
+    /// Of a fault of the server (internal): names this answer in its log, where whoever runs it finds the cause. Else empty.
+    #[prost(string, tag = "6")]
+    pub id: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FieldViolation {
@@ -2479,7 +2482,7 @@ pub struct Member {
     pub person: ::core::option::Option<Person>,
     #[prost(int64, tag = "2")]
     pub joined_ms: i64,
-    /// 0 in groups past 200 members.
+    /// Both marks are 0 in groups past 200 members.
     #[prost(int64, tag = "3")]
     pub delivered_seq: i64,
     #[prost(int64, tag = "4")]

@@ -58,7 +58,7 @@ fn unknown_paths_and_wrong_verbs() {
         assert_eq!((error.status(), error.error().code.as_str()), (404, "unknown_method"), "{path}");
     }
     let error = route(&Verb::PUT, "/v1/contacts").unwrap_err();
-    assert_eq!(error, RouteError::WrongVerb { allow: "GET, POST".into() });
+    assert_eq!(error, RouteError::WrongVerb { allow: "GET, HEAD, POST".into() });
     assert_eq!(error.status(), 405);
     assert!(matches!(route(&Verb::GET, "/v1/sessions/current"), Err(RouteError::WrongVerb { .. })));
 }

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use prost::Message as _;
 use serde_json::{Value, json};
 
-use super::{decode, encode, error_value};
+use super::{decode, encode, encode_body, error_value};
 use crate::{
     frame::FrameError,
-    limits::MAX_FRAME,
+    limits::MAX_JSON,
     method::{self, Method, POOL},
     v1::{self, ClientFrame, ServerFrame, client_frame, server_frame},
 };
@@ -15,8 +15,8 @@ use crate::{
 /// Why a text message is no frame that can go on.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum JsonError {
-    /// More than 64 KiB: the session closes with `frame_too_large`.
-    #[error("a frame of {0} bytes: the limit is {MAX_FRAME}")]
+    /// More than 256 KiB: the session closes with `frame_too_large`.
+    #[error("a frame of {0} bytes: the limit is {MAX_JSON}")]
     TooLarge(usize),
     /// No JSON, or no frame: the session closes with `protocol_error`.
     #[error("not a frame: {0}")]
@@ -45,7 +45,7 @@ impl From<JsonError> for FrameError {
 /// # Errors
 /// See [`JsonError`]: two end the session, one answers the call.
 pub fn client_frame_from_json(text: &str) -> Result<client_frame::Frame, JsonError> {
-    if text.len() > MAX_FRAME {
+    if text.len() > MAX_JSON {
         return Err(JsonError::TooLarge(text.len()));
     }
     let malformed = |reason: String| JsonError::Malformed(reason);
@@ -86,7 +86,7 @@ pub fn server_frame_to_json(
 fn call_body(call: &v1::Call, body: Option<&Value>) -> Result<Bytes, v1::Error> {
     match (method::find(&call.method), body) {
         (None, _) | (_, None | Some(Value::Null)) => Ok(Bytes::new()),
-        (Some(method), Some(body @ Value::Object(_))) => encode(method.input(), body),
+        (Some(method), Some(body @ Value::Object(_))) => encode_body(method, body),
         (Some(_), Some(_)) => Err(crate::error::ErrorCode::MalformedBody.with("`body` has to be a JSON object")),
     }
 }

@@ -3,7 +3,13 @@ use prost_reflect::{EnumDescriptor, FieldDescriptor, Value as Field};
 use serde_json::json;
 
 use super::*;
-use crate::{error::violation, frame::FrameError, limits::MAX_FRAME, method, v1::client_frame::Frame};
+use crate::{
+    error::violation,
+    frame::FrameError,
+    limits::{MAX_KNOWN, MAX_MARKS},
+    method,
+    v1::client_frame::Frame,
+};
 
 /// Numbers from a seed, for messages of any shape.
 struct Dice(u64);
@@ -209,13 +215,48 @@ fn what_is_no_object_is_malformed() {
 #[test]
 fn the_limits_and_past_them() {
     let of_size = |size: usize| format!("{{\"text\":\"{}\"}}", "a".repeat(size - 11));
-    assert!(request_from_json(send(), of_size(MAX_BODY).as_bytes()).is_ok());
-    assert_eq!(request_from_json(send(), of_size(MAX_BODY + 1).as_bytes()).unwrap_err().code, "body_too_large");
+    // In protobuf a text of this length takes 4 bytes more.
+    assert!(request_from_json(send(), of_size(MAX_BODY - 4 + 11).as_bytes()).is_ok());
+    let past = request_from_json(send(), of_size(MAX_BODY - 4 + 12).as_bytes()).unwrap_err();
+    assert_eq!(
+        (past.code.as_str(), past.message.as_str()),
+        ("body_too_large", "65537 bytes as protobuf: the limit is 65536")
+    );
+    let padded = |size: usize| format!("{{\"text\":\"a\"{}}}", " ".repeat(size - 12));
+    assert!(request_from_json(send(), padded(MAX_JSON).as_bytes()).is_ok());
+    let past = request_from_json(send(), padded(MAX_JSON + 1).as_bytes()).unwrap_err();
+    assert_eq!(
+        (past.code.as_str(), past.message.as_str()),
+        ("body_too_large", "262145 bytes of JSON: the limit is 262144")
+    );
 
     let frame = |size: usize| format!("{{\"hello\":{{\"client\":\"{}\"}}}}", "a".repeat(size - 23));
     assert_eq!(frame(100).len(), 100);
-    assert!(client_frame_from_json(&frame(MAX_FRAME)).is_ok());
-    assert_eq!(client_frame_from_json(&frame(MAX_FRAME + 1)), Err(JsonError::TooLarge(MAX_FRAME + 1)));
+    assert!(client_frame_from_json(&frame(MAX_JSON)).is_ok());
+    assert_eq!(client_frame_from_json(&frame(MAX_JSON + 1)), Err(JsonError::TooLarge(MAX_JSON + 1)));
+}
+
+/// What the contract allows in one Sync and one Marks frame fits as JSON.
+#[test]
+fn a_full_sync_and_full_marks_fit() {
+    let seq = "1000000";
+    let head = |n: usize| {
+        json!({
+            "conversationId": uuid::Uuid::from_u128(n as u128).to_string(), "lastSeq": seq, "deliveredSeq": seq,
+            "readSeq": seq, "othersDeliveredSeq": seq, "othersReadSeq": seq, "unread": 1_000,
+        })
+    };
+    let sync = json!({"ownSeq": seq, "known": (0..MAX_KNOWN).map(head).collect::<Vec<_>>()});
+    let method = method::find("gogochat.v1.SyncService/Sync").unwrap();
+    let body = request_from_json(method, sync.to_string().as_bytes()).unwrap();
+    assert_eq!(v1::SyncRequest::decode(body).unwrap().known.len(), MAX_KNOWN);
+    let call = json!({"call": {"id": 1, "method": method.name, "body": sync}}).to_string();
+    let Frame::Call(call) = client_frame_from_json(&call).unwrap() else { panic!() };
+    assert_eq!(v1::SyncRequest::decode(call.body).unwrap().known.len(), MAX_KNOWN);
+    let mark = |n: usize| json!({"conversationId": uuid::Uuid::from_u128(n as u128).to_string(), "deliveredSeq": i64::MAX.to_string(), "readSeq": i64::MAX.to_string()});
+    let marks = json!({"marks": {"marks": (0..MAX_MARKS).map(mark).collect::<Vec<_>>()}}).to_string();
+    let Frame::Marks(marks) = client_frame_from_json(&marks).unwrap() else { panic!() };
+    assert_eq!(marks.marks.len(), MAX_MARKS);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::LazyLock};
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
-use super::comments;
+use super::{comments, rules};
 use crate::method;
 
 /// A message as an object.
@@ -46,7 +46,7 @@ pub(super) fn of_field(field: &FieldDescriptor) -> Value {
     }
     let one = of_kind(&field.kind());
     let schema = if field.is_list() { json!({"type": "array", "items": one}) } else { one };
-    with_description(schema, &comment)
+    with_description(rules::apply(field, schema), &comment)
 }
 
 fn of_kind(kind: &Kind) -> Value {

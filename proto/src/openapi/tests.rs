@@ -99,6 +99,38 @@ fn every_message_has_a_schema_by_the_json_mapping() {
 }
 
 #[test]
+fn every_field_of_a_request_has_its_rule() {
+    for method in method::all() {
+        for field in method.input().fields().filter(rules::needs_one) {
+            assert!(rules::of(&field).is_some(), "{}", field.full_name());
+        }
+    }
+    let schemas = &document()["components"]["schemas"];
+    let property = |message: &str, name: &str| {
+        let mut schema = schemas[message]["properties"][name].clone();
+        schema.as_object_mut().unwrap().remove("description");
+        schema
+    };
+    let name = json!({"type": "string", "minLength": 3, "maxLength": 32, "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]*$"});
+    assert_eq!(property("RegisterRequest", "name"), name);
+    assert_eq!(property("RegisterRequest", "password"), json!({"type": "string", "minLength": 8, "maxLength": 128}));
+    assert_eq!(property("SendMessageRequest", "text"), json!({"type": "string", "minLength": 1, "maxLength": 16_384}));
+    let id = json!({"type": "string", "format": "uuid", "minLength": 36, "maxLength": 36});
+    assert_eq!(property("SendMessageRequest", "clientMsgId"), id);
+    assert_eq!(
+        property("AddMembersRequest", "userIds"),
+        json!({"type": "array", "items": id, "minItems": 1, "maxItems": 1_000})
+    );
+    assert_eq!(property("SyncRequest", "known")["maxItems"], 1_000);
+    assert_eq!(property("SyncRequest", "ownSeq")["pattern"], "^[0-9]{1,19}$");
+    let events = method::find("gogochat.v1.ChatService/ListEvents").unwrap();
+    let limit = operation(events)["parameters"].as_array().unwrap().iter().find(|p| p["name"] == "limit").unwrap();
+    assert_eq!(limit["schema"], json!({"type": "integer", "format": "int32", "minimum": 0, "maximum": 500}));
+    // What the server says may grow.
+    assert_eq!(property("Person", "name"), json!({"type": "string"}));
+}
+
+#[test]
 fn the_page_needs_nothing_from_elsewhere() {
     for (path, kind, bytes) in PAGE {
         let text = std::str::from_utf8(bytes).unwrap();

@@ -5,6 +5,8 @@ mod address;
 mod folders;
 mod services;
 
+use gogochat_edge::Origin;
+
 use self::address::has_port;
 use crate::{
     certificate::Reloadable,
@@ -101,15 +103,13 @@ fn edge(config: &Config, problems: &mut Problems) {
         problems.said("edge.certificate", &format!("{error:#}"));
     }
     for origin in &config.edge.origins {
-        let ok = origin.parse::<http::Uri>().is_ok_and(|uri| {
-            uri.scheme().is_some() && uri.authority().is_some() && !origin.ends_with('/') && uri.path() == "/"
-        });
-        if !ok {
-            problems.add(
-                "edge.origins",
-                format!("{origin:?} is no origin: write scheme and host alone, as \"https://chat.example.org\""),
-            );
+        if let Err(error) = origin.parse::<Origin>() {
+            problems.add("edge.origins", error.to_string());
         }
+    }
+    if config.edge.hsts_seconds > MAX_HSTS {
+        problems
+            .add("edge.hsts_seconds", format!("{} is out of range: give 0 to {MAX_HSTS}", config.edge.hsts_seconds));
     }
     if config.edge.sessions > MAX_SESSIONS {
         let advice = format!(
@@ -213,3 +213,5 @@ fn cluster(config: &Config, problems: &mut Problems) {
 const MAX_SESSIONS: usize = 1_000_000;
 /// Keys that say which others count.
 const DECISIVE: [&str; 5] = ["roles", "core.services", "core.bus", "core.presence", "cluster.discovery"];
+/// Ten years: what is longer was meant otherwise, perhaps as milliseconds.
+const MAX_HSTS: u64 = 10 * 366 * 24 * 60 * 60;

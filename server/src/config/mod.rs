@@ -87,6 +87,8 @@ pub(crate) struct Edge {
     pub(crate) key: PathBuf,
     /// Where browsers may come from (`https://chat.example.org`). Empty: only from this server's own pages.
     pub(crate) origins: Vec<String>,
+    /// For how many seconds browsers are to come over TLS alone (HSTS, RFC 6797); 0: that is not told.
+    pub(crate) hsts_seconds: u64,
     /// Sessions of this edge; 0: as many as the memory is for.
     pub(crate) sessions: usize,
     /// Connections from one address, loopback apart; 0: as many as it likes.
@@ -356,6 +358,7 @@ impl Default for Edge {
             certificate: PathBuf::new(),
             key: PathBuf::new(),
             origins: Vec::new(),
+            hsts_seconds: 0,
             sessions: 0,
             connections_per_address: 10_000,
             sessions_per_user: 100,

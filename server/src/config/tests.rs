@@ -176,6 +176,16 @@ fn each_problem_names_its_key() {
         )),
         ["edge.origins", "core.store", "log.level"]
     );
+    let origins = |list: &str| keys(&format!("{least}\nedge.origins = [{list}]"));
+    let good =
+        r#""https://App.Example:443", "HTTPS://app.example", "http://app.example:80", "https://[2001:DB8::1]:8443""#;
+    assert_eq!(origins(good), Vec::<&str>::new());
+    for bad in ["http://app.example:80/chat", "https://app.example/", "*", "null", "https://u@app.example", "ws://a"] {
+        assert_eq!(origins(&format!("{bad:?}")), ["edge.origins"], "{bad}");
+    }
+    let hsts = |seconds: u64| keys(&format!("{least}\nedge.hsts_seconds = {seconds}"));
+    assert_eq!((hsts(0), hsts(316_224_000)), (vec![], vec![]));
+    assert_eq!(hsts(316_224_001), ["edge.hsts_seconds"]);
     for key in ["http.proxy_protocol_from", "edge.proxy_protocol_from"] {
         let keys = |networks: &str| keys(&format!("{least}\n{key} = [{networks}]"));
         assert_eq!(keys(r#""10.0.0.5", "10.0.0.0/8", "2001:db8::/32", "0.0.0.0/0""#), Vec::<&str>::new());

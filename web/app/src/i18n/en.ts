@@ -191,6 +191,7 @@ export const en = {
     invalid_argument: "Something in there is not as it has to be.",
     malformed_body: "The page and the server do not understand each other. Reload.",
     body_too_large: "That is too large.",
+    unsupported_media_type: "The page made a mistake. Reload.",
     text_too_long: "That text is too long. Send it in parts.",
     unknown_method: "The server is older than this page. Reload.",
     key_mismatch: "The page made a mistake. Reload.",

@@ -176,6 +176,7 @@ export const zh: Messages = {
     invalid_argument: "填写的内容不符合要求。",
     malformed_body: "页面与服务器不匹配，请刷新。",
     body_too_large: "内容太大。",
+    unsupported_media_type: "页面出错，请刷新。",
     text_too_long: "文字太长，请分几条发送。",
     unknown_method: "服务器版本较旧，请刷新页面。",
     key_mismatch: "页面出错，请刷新。",

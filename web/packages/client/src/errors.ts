@@ -5,6 +5,7 @@ export const ERROR_CODES = [
   "invalid_argument",
   "malformed_body",
   "body_too_large",
+  "unsupported_media_type",
   "text_too_long",
   "unknown_method",
   "key_mismatch",

@@ -517,7 +517,7 @@ export type Member = Message<"gogochat.v1.Member"> & {
   joinedMs: bigint;
 
   /**
-   * 0 in groups past 200 members.
+   * Both marks are 0 in groups past 200 members.
    *
    * @generated from field: int64 delivered_seq = 3;
    */

@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gogochat/v1/error.proto.
  */
 export const file_gogochat_v1_error: GenFile = /*@__PURE__*/
-  fileDesc({"name":"gogochat/v1/error.proto","messages":[["Error",[["status",1,5],["code",2,9],["message",3,9],["violations",4,11,"FieldViolation",1],["retry_after_ms",5,3]]],["FieldViolation",[["field",1,9],["description",2,9]]]]});
+  fileDesc({"name":"gogochat/v1/error.proto","messages":[["Error",[["status",1,5],["code",2,9],["message",3,9],["violations",4,11,"FieldViolation",1],["retry_after_ms",5,3],["id",6,9]]],["FieldViolation",[["field",1,9],["description",2,9]]]]});
 
 /**
  * Why a call failed. Clients decide by `code`, which never changes its meaning; `message` is for developers and logs, in English.
@@ -52,6 +52,13 @@ export type Error = Message<"gogochat.v1.Error"> & {
    * @generated from field: int64 retry_after_ms = 5;
    */
   retryAfterMs: bigint;
+
+  /**
+   * Of a fault of the server (internal): names this answer in its log, where whoever runs it finds the cause. Else empty.
+   *
+   * @generated from field: string id = 6;
+   */
+  id: string;
 };
 
 /**
