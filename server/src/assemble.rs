@@ -9,8 +9,7 @@ use gogochat_storage::{
     discovery::{Discovery, DiscoveryError},
     open::{self, OpenError},
 };
-use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::signal::unix::{SignalKind, signal};
+use sd_notify::NotifyState;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -18,6 +17,7 @@ use crate::{
     config::{Config, DiscoveryKind, Role, listeners},
     cores,
     edges::Edges,
+    ending::{self, Ending, Signals},
     failover::Failover,
     identity::Identity,
     membership::Membership,
@@ -26,7 +26,7 @@ use crate::{
     reload::{self, Reload},
     settings,
     status::{self, Checks},
-    telemetry,
+    telemetry::{self, Counted},
 };
 
 /// Runs what the configuration says until SIGTERM or Ctrl-C, then drains. `ready` is called once
@@ -40,7 +40,9 @@ pub(crate) fn run(
     ready: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config, certificate, ready))
+    let ended = runtime.block_on(serve(config, certificate, ready));
+    runtime.shutdown_timeout(ending::LAST);
+    ended
 }
 
 async fn serve(
@@ -48,16 +50,31 @@ async fn serve(
     certificate: Option<Arc<Reloadable>>,
     ready: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let metrics = telemetry::start_metrics()?;
+    let mut signals = Signals::listen()?;
     let process = Process::new(config);
-    let cluster = process.find_cluster(certificate.as_ref()).await?;
-    let core = process.start_core(&cluster).await?;
-    let edge = process.start_edge(&cluster, certificate, core.as_ref(), metrics).await?;
+    let Parts { core, edge } = tokio::select! {
+        parts = process.start(certificate) => parts?,
+        () = signals.asked() => {
+            tracing::info!("stopped before it was ready");
+            return Ok(());
+        }
+    };
     process.say_ready();
     ready()?;
-    let fault = process.run(core.as_ref()).await;
+    // Where the unit says Type=notify; without it nobody is told.
+    notify(&[NotifyState::Ready]);
+    let fault = process.run(core.as_ref(), &mut signals).await;
+    signals.end_by_the_next();
+    notify(&[NotifyState::Stopping]);
     process.drain(core, edge).await;
     fault.map_or(Ok(()), Err)
+}
+
+/// Tells systemd.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "systemd cannot be told");
+    }
 }
 
 /// What every phase needs.
@@ -83,6 +100,12 @@ struct RunningCore {
     membership: Membership,
 }
 
+/// What this process is made of, by its roles.
+struct Parts {
+    core: Option<RunningCore>,
+    edge: Option<RunningEdge>,
+}
+
 /// The edge of this process.
 struct RunningEdge {
     edge: edge::Edge,
@@ -96,6 +119,15 @@ impl Process {
             tracing::warn!(%error, "the limit of open files stays as it is");
         }
         Self { config, doors: Doors::new(), stop: CancellationToken::new(), tasks: TaskTracker::new() }
+    }
+
+    /// The start, phase by phase: each part stands on those before it, and clients are let in last.
+    async fn start(&self, certificate: Option<Arc<Reloadable>>) -> anyhow::Result<Parts> {
+        let metrics = telemetry::start_metrics()?;
+        let cluster = self.find_cluster(certificate.as_ref()).await?;
+        let core = self.start_core(&cluster).await?;
+        let edge = self.start_edge(&cluster, certificate, core.as_ref(), metrics).await?;
+        Ok(Parts { core, edge })
     }
 
     /// Phase 1 of the start: this node's identity, its certificates, and the other nodes.
@@ -150,16 +182,18 @@ impl Process {
         cluster: &Cluster,
         certificate: Option<Arc<Reloadable>>,
         core: Option<&RunningCore>,
-        metrics: PrometheusHandle,
+        metrics: Counted,
     ) -> anyhow::Result<Option<RunningEdge>> {
         let Self { config, doors, stop, tasks } = self;
+        let render = move || metrics.render();
         let mut checks: Checks = Vec::new();
         if let Some(RunningCore { core, .. }) = core {
             let probe = core.clone();
             checks.push(("core", Arc::new(move || probe.ready().map(|()| None))));
         }
         let Some(certificate) = certificate else {
-            node::serve_http(doors, &config.http.listen, status::router(checks, metrics), stop, tasks).await?;
+            let status = status::router(self.follow(checks, core), render);
+            node::serve_http(doors, &config.http.listen, status, stop, tasks).await?;
             return Ok(None);
         };
         let own = core.map(|core| edge::Core {
@@ -180,8 +214,18 @@ impl Process {
         let probe = bound.handle();
         checks.push(("edge", Arc::new(move || probe.ready().and_then(|()| failover.ready()))));
         let policy = settings::content_security_policy(config, certificate.is_pinned(), edges.watch());
-        let edge = bound.start(page::router(policy), status::router(checks, metrics));
+        let edge = bound.start(page::router(policy), status::router(self.follow(checks, core), render));
         Ok(Some(RunningEdge { edge, edges }))
+    }
+
+    /// Has gRPC health say what `/readyz` says.
+    fn follow(&self, checks: Checks, core: Option<&RunningCore>) -> Arc<Checks> {
+        let checks = Arc::new(checks);
+        if let Some(RunningCore { core, .. }) = core {
+            let following = status::follow(core.clone(), checks.clone());
+            self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(following));
+        }
+        checks
     }
 
     fn say_ready(&self) {
@@ -192,7 +236,7 @@ impl Process {
     }
 
     /// Runs until a signal ends it, or another core does what this one alone may do: that is a fault.
-    async fn run(&self, core: Option<&RunningCore>) -> Option<anyhow::Error> {
+    async fn run(&self, core: Option<&RunningCore>, signals: &mut Signals) -> Option<anyhow::Error> {
         let superseded = async {
             match core {
                 Some(core) => core.membership.superseded().await,
@@ -200,31 +244,30 @@ impl Process {
             }
         };
         tokio::select! {
-            signal = wait_for_signal() => signal.err(),
+            () = signals.asked() => None,
             error = superseded => Some(error),
         }
     }
 
     /// The end: clients are told and finish, then what they sent is committed and answered, then nothing
-    /// listens.
+    /// listens. It is over 2 s after `drain_ms` at the latest.
     async fn drain(self, core: Option<RunningCore>, edge: Option<RunningEdge>) {
         let deadline = Duration::from_millis(self.config.drain_ms);
+        let ending = Ending::begin(deadline);
         tracing::info!(?deadline, "draining");
         if let Some(RunningEdge { edge, edges }) = edge {
             // No other edge sends its clients here any more; these go to the others.
-            let others = edges.leave().await;
-            edge.drain(deadline, &others).await;
+            let others = ending.wait("leaving the other edges", edges.leave()).await.unwrap_or_default();
+            edge.drain(ending.left(), &others).await;
         }
         if let Some(RunningCore { core, mut membership }) = core {
-            membership.leave().await;
-            core.drain(deadline).await;
-            membership.end().await;
+            ending.wait("leaving the other cores", membership.leave()).await;
+            core.drain(ending.left()).await;
+            ending.wait("giving the claim back", membership.end()).await;
         }
         self.stop.cancel();
         self.tasks.close();
-        if tokio::time::timeout(deadline, self.tasks.wait()).await.is_err() {
-            tracing::warn!("some tasks did not end in time");
-        }
+        ending.wait("some task", self.tasks.wait()).await;
         tracing::info!("stopped");
     }
 
@@ -232,22 +275,4 @@ impl Process {
     fn patience(&self) -> Duration {
         Duration::from_millis(self.config.wait_ms)
     }
-}
-
-async fn wait_for_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    // A second signal ends the process at once, as the default does.
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        std::process::exit(130);
-    });
-    Ok(())
 }

@@ -10,6 +10,7 @@ mod command;
 mod config;
 mod cores;
 mod edges;
+mod ending;
 mod expiry;
 mod failover;
 mod hex;

@@ -2,11 +2,13 @@
 
 use std::{
     io::{IsTerminal as _, Write as _},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::bail;
+use metrics::{describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_process::Collector;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::{
@@ -56,11 +58,26 @@ pub(crate) fn filter(level: &str) -> anyhow::Result<EnvFilter> {
     Ok(EnvFilter::builder().with_default_directive(LevelFilter::ERROR.into()).parse(whole)?)
 }
 
-/// Starts counting; the handle renders what has been counted for `/metrics`.
+/// What has been counted.
+#[derive(Clone)]
+pub(crate) struct Counted {
+    recorder: PrometheusHandle,
+    process: Collector,
+}
+
+impl Counted {
+    /// In Prometheus's text form, with how the process stands at the moment.
+    pub(crate) fn render(&self) -> String {
+        self.process.collect();
+        self.recorder.render()
+    }
+}
+
+/// Starts counting.
 ///
 /// # Errors
 /// Something else counts already.
-pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
+pub(crate) fn start_metrics() -> anyhow::Result<Counted> {
     let recorder = PrometheusBuilder::new()
         .set_buckets(&SECONDS)?
         .set_buckets_for_metric(Matcher::Full(gogochat_core::metrics::BATCH.to_owned()), &ITEMS)?
@@ -81,7 +98,14 @@ pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     gogochat_core::metrics::describe();
     gogochat_edge::metrics::describe();
     expiry::describe();
-    Ok(handle)
+    let process = Collector::default();
+    process.describe();
+    // The collector reads it from where a unit with ProcSubset=pid may not look.
+    let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    gauge!("process_start_time_seconds").set(start.as_secs_f64());
+    describe_gauge!("gogochat_build_info", "1, with the version of the program");
+    gauge!("gogochat_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(Counted { recorder: handle, process })
 }
 
 /// Says on standard error why the program ends: the cause, and what led to it.

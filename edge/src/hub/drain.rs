@@ -73,4 +73,4 @@ fn send_away(hub: &Hub, peer: &Peer, left: Duration, target: impl FnOnce() -> St
 const TICKET_LIFE_MS: i64 = 30_000;
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 /// Past the deadline: for calls under way.
-const DRAIN_CALLS: Duration = Duration::from_secs(1);
+const DRAIN_CALLS: Duration = Duration::from_millis(400);
