@@ -31,11 +31,15 @@ function size(names, suffix) {
 }
 
 const logIn = new Set(["index.html", ...linked, ...files("index.html")]);
-const languages = Object.keys(manifest).filter((key) => key.startsWith("src/i18n/")).map((key) => files(key));
-const added = (language) => size(new Set([...logIn, ...language]), ".gz");
-const largest = languages.reduce((a, b) => (added(b) > added(a) ? b : a));
-const visit = new Set([...logIn, ...largest]);
-const chat = new Set([...visit, ...files("src/views/Shell.tsx")]);
+/** The largest of the languages' words, beside what is there already. */
+function largest(there, kind) {
+  const languages = Object.keys(manifest).filter((key) => kind.test(key)).map((key) => files(key));
+  const added = (language) => size(new Set([...there, ...language]), ".gz");
+  return languages.reduce((a, b) => (added(b) > added(a) ? b : a));
+}
+const visit = new Set([...logIn, ...largest(logIn, /^src\/i18n\/[a-z]+\.ts$/)]);
+const shell = new Set([...visit, ...files("src/views/Shell.tsx")]);
+const chat = new Set([...shell, ...largest(shell, /^src\/i18n\/[a-z]+-chat\.ts$/)]);
 
 const sdk = await build({
   configFile: false,

@@ -4,6 +4,7 @@ import { Auth } from "@gogochat/client/auth";
 import { createEffect, createSignal, lazy, on, Show } from "solid-js";
 import { render } from "solid-js/web";
 import { watchDay } from "./format/day.ts";
+import { speakOfChats } from "./i18n/index.ts";
 import { use } from "./state/bind.ts";
 import { applyPrefs } from "./state/prefs.ts";
 import { watchViewport } from "./state/viewport.ts";
@@ -13,7 +14,10 @@ import { LogIn } from "./views/LogIn.tsx";
 import "./style/index.css";
 
 const auth = new Auth();
-const Shell = lazy(() => import("./views/Shell.tsx"));
+const Shell = lazy(async () => {
+  const [shell] = await Promise.all([import("./views/Shell.tsx"), speakOfChats()]);
+  return shell;
+});
 
 function App() {
   const signedIn = use(auth.signedIn);

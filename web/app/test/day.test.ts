@@ -1,14 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { dayNumber, today, watchDay } from "../src/format/day.ts";
 import { dayName, listTime } from "../src/format/time.ts";
+import { speakOfChats } from "../src/i18n/index.ts";
 
 describe("the day", () => {
   const events = new EventTarget();
-  beforeEach(() => {
+  beforeEach(async () => {
+    vi.stubGlobal("document", { documentElement: {}, addEventListener: () => {} });
+    await speakOfChats();
     vi.useFakeTimers();
     process.env["TZ"] = "Europe/Berlin";
     vi.stubGlobal("addEventListener", events.addEventListener.bind(events));
-    vi.stubGlobal("document", { addEventListener: () => {} });
   });
   afterEach(() => {
     vi.unstubAllGlobals();

@@ -1,11 +1,26 @@
 import { ERROR_CODES } from "@gogochat/client";
 import { describe, expect, it } from "vitest";
-import { en } from "../src/i18n/en.ts";
-import { zh } from "../src/i18n/zh.ts";
+import { en as enFirst } from "../src/i18n/en.ts";
+import { enChat } from "../src/i18n/en-chat.ts";
+import { zh as zhFirst } from "../src/i18n/zh.ts";
+import { zhChat } from "../src/i18n/zh-chat.ts";
 import { deviceName } from "../src/format/device.ts";
 import { hue, initials } from "../src/format/identity.ts";
 
+const en = { ...enFirst, ...enChat };
+const zh = { ...zhFirst, ...zhChat };
+
 describe("words", () => {
+  it("in Chinese have a space before and behind Latin names, and none elsewhere", () => {
+    expect(zh.sysAdded("Ada", "陈晓, Bob")).toBe("Ada 邀请陈晓, Bob 加入群聊");
+    expect(zh.sysAdded("陈晓", "Bob")).toBe("陈晓邀请 Bob 加入群聊");
+    expect(zh.sysCreated("陈晓", "Hikers")).toBe("陈晓创建了群聊“Hikers”");
+    expect(zh.lastSeen("14:32")).toBe("14:32 在线");
+    expect(zh.deviceOn("Firefox", "Linux")).toBe("Linux 上的 Firefox");
+    expect(zh.said("我", "好的")).toBe("我：好的");
+    expect(zh.optional("昵称")).toBe("昵称（选填）");
+  });
+
   it("exist for every error in every language", () => {
     for (const words of [en, zh]) expect(Object.keys(words.errors).sort()).toEqual([...ERROR_CODES].sort());
   });

@@ -46,9 +46,12 @@ export async function befriend(asker, accepter, accepterName, note) {
   await asker.see("chat");
 }
 
-/** Waits until the page says that it is connected by this transport. */
+/**
+ * Waits until the page is connected by this transport. It shows that only where the connection is
+ * not good.
+ */
 export async function connectedBy(tab, transport, timeout = 15_000) {
-  await tab.see("transport", `[data-transport="${transport}"]`, timeout);
+  await tab.until((by) => document.querySelector('[data-testid="transport"]')?.dataset.transport === by, transport, timeout);
 }
 
 /** The texts that the page has drawn, in order, with the state of each. */
@@ -80,7 +83,10 @@ export async function settled(tab, timeout = 15_000) {
   await tab.until(() => [...document.querySelectorAll('[data-testid="message"]')].every((m) => m.dataset.seq !== "0"), undefined, timeout);
 }
 
-/** Scrolls from the newest message to the first and gathers every text by its place in the log: what a person would find. */
+/**
+ * Scrolls from the newest message to the first and gathers every text by its place in the log: what
+ * a person would find.
+ */
 export async function history(tab) {
   const found = await tab.run(async () => {
     const seen = new Map();
@@ -146,7 +152,10 @@ async function typingShows(from, to, text) {
   }
 }
 
-/** Both write so many messages in turn; typing and read marks have to show on the way. The texts in the order they were written. */
+/**
+ * Both write so many messages in turn; typing and read marks have to show on the way. The texts in
+ * the order they were written.
+ */
 export async function exchange(ann, bob, count) {
   const marks = { typing: 0, read: 0 };
   for (let i = 0; i < count; i++) {

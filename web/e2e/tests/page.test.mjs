@@ -1,36 +1,24 @@
-// The page beyond a plain conversation: groups, devices, password, offline, languages, keyboard, accessibility.
+// The page beyond a plain conversation: groups, devices, password, offline, languages, keyboard,
+// accessibility.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import axe from "axe-core";
-import { startChromium } from "../lib/browsers.mjs";
-import { befriend, connectedBy, drawn, logIn, newName, register, seeText } from "../lib/people.mjs";
-import { startDev } from "../lib/server.mjs";
+import { befriend, connectedBy, logIn, newName, register, seeText } from "../lib/people.mjs";
+import { stage } from "../lib/stage.mjs";
 
-/** Serious and critical findings of axe. */
+const on = stage();
+
+/** What axe finds, of whatever weight. */
 async function findings(tab) {
   await tab.page.evaluate(axe.source);
   const { violations } = await tab.page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-  return violations
-    .filter(({ impact }) => impact === "serious" || impact === "critical")
-    .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" | ")}`);
+  return violations.map(({ id, impact, nodes }) => `${id} (${impact}): ${nodes.map((node) => node.html).join(" | ")}`);
 }
 
-async function pair(t) {
-  const server = await startDev();
-  t.after(server.stop);
-  const browser = await startChromium();
-  t.after(browser.close);
-  const [here, there] = [await browser.device(), await browser.device()];
-  const [ann, bob] = [await here.open(server.page), await there.open(server.page)];
-  const [annName, bobName] = [newName("ann"), newName("bob")];
-  await register(ann, annName, "Ann");
-  await register(bob, bobName, "Bob");
-  await befriend(ann, bob, bobName, "It is Ann.");
-  return { server, browser, here, there, ann, bob, annName, bobName };
-}
+const pair = async (t) => ({ ...(await on.pair(t)), server: on.server, browser: on.browser });
 
-test("axe has nothing serious to say, light and dark", async (t) => {
+test("axe has nothing to say, light and dark", async (t) => {
   const { server, browser, ann, bob } = await pair(t);
   await ann.say("Look at https://example.org/path, it works.");
   await seeText(bob, "Look at https://example.org/path, it works.");

@@ -1,13 +1,20 @@
-// Recognising links in a text. The parts become text nodes and anchors; nothing is ever parsed as HTML.
+// Recognising links in a text, as people write them. The parts become text nodes and anchors;
+// nothing is ever parsed as HTML.
 
 /** A piece of a message. */
 export interface Part {
   readonly text: string;
-  /** Where it leads: http or https. */
+  /** Where it leads: http, https or mailto. */
   readonly href?: string;
 }
 
-const LINK = /https?:\/\/[^\s<>"'`{}|\\^]+/gi;
+/**
+ * Where a link ends: white space, quotes, brackets of markup, and the punctuation of Chinese and
+ * Japanese, which stands in no address.
+ */
+const STOP = "\\s<>\"'`{}|\\\\^“”‘’«»…—\\u3000-\\u303f\\uff00-\\uff0f\\uff1a-\\uff20\\uff3b-\\uff40\\uff5b-\\uff65";
+const MAIL = "[a-z0-9._%+-]{1,64}@(?:[a-z0-9-]{1,63}\\.){1,8}[a-z]{2,24}";
+const LINK = new RegExp(`https?://[^${STOP}]+|(?<![a-z0-9@._/-])(?:www\\.[^${STOP}]+|${MAIL}(?![a-z0-9@-]))`, "giu");
 
 /** Cuts a text into links and what stands between them. */
 export function parts(text: string): Part[] {
@@ -15,7 +22,7 @@ export function parts(text: string): Part[] {
   let at = 0;
   for (const match of text.matchAll(LINK)) {
     const link = trim(match[0]);
-    const href = safe(link);
+    const href = hrefOf(link);
     if (!href) continue;
     if (match.index > at) found.push({ text: text.slice(at, match.index) });
     found.push({ text: link, href });
@@ -32,7 +39,7 @@ function trim(link: string): string {
     const last = link[end - 1] ?? "";
     const open = last === ")" ? "(" : last === "]" ? "[" : "";
     const head = link.slice(0, end);
-    if (/[.,;:!?，。；：！？、）】》」]/.test(last) || (open && count(head, open) < count(head, last))) end--;
+    if (/[.,;:!?]/.test(last) || (open && count(head, open) < count(head, last))) end--;
     else return head;
   }
 }
@@ -41,11 +48,14 @@ function count(text: string, letter: string): number {
   return text.split(letter).length - 1;
 }
 
-function safe(link: string): string | undefined {
+function hrefOf(link: string): string | undefined {
+  // Characters that turn the direction of writing can make a link look like another.
+  if (/[\u202a-\u202e\u2066-\u2069]/.test(link)) return undefined;
+  const whole = /^https?:/i.test(link) ? link : /^www\./i.test(link) ? `https://${link}` : `mailto:${link}`;
   try {
-    const url = new URL(link);
-    // Characters that turn the direction of writing can make a link look like another.
-    return /^https?:$/.test(url.protocol) && !/[\u202a-\u202e\u2066-\u2069]/.test(link) ? url.href : undefined;
+    const url = new URL(whole);
+    // "www." alone leads nowhere.
+    return url.protocol === "mailto:" || url.hostname.includes(".", 4) || /^https?:/i.test(link) ? url.href : undefined;
   } catch {
     return undefined;
   }

@@ -83,7 +83,8 @@ async function announce(app: AppState, news: News): Promise<void> {
     text = t().arrivedGroup(app.nameOf(by), group.title);
     lead = () => go("chats", news.conversationId);
   }
-  app.showToast(body ? `${text} “${cut(body, NOTE)}”` : text, { label: t().show, run: lead });
+  // Whoever is at the contacts sees it come in.
+  if (news.kind !== "requested" || route().section !== "contacts") app.showToast(body ? `${text} “${cut(body, NOTE)}”` : text, { label: t().show, run: lead });
   if (app.client.leading && notify() && !attentive()) show({ title: text, body, tag: `${news.kind} ${conversation ?? ""}`, ...(conversation && { conversation }) });
 }
 

@@ -1,4 +1,4 @@
-// The transport in use and its round trip.
+// How the connection is, where it is not good. A good one is nobody's concern: Settings has its figures.
 
 import { createMemo } from "solid-js";
 import { t } from "../i18n/index.ts";
@@ -13,31 +13,25 @@ export function Chip() {
     if (status !== "online") return status === "offline" ? "offline" : "connecting";
     return transport ?? "connecting";
   });
-  const label = () => {
-    const by = state();
-    if (by === "webtransport") return t().quic;
-    if (by === "websocket") return location.protocol === "https:" ? t().wss : t().ws;
-    return by === "offline" ? t().noConnection : t().connecting;
-  };
-  const title = () => {
-    const by = state();
-    if (by === "webtransport") return t().quicTitle;
-    return by === "websocket" ? t().wsTitle : t().connectingTitle;
-  };
   const rtt = () => connection().rttMs;
+  const slow = () => (rtt() ?? 0) > SLOW_MS;
+  const good = () => (state() === "webtransport" || state() === "websocket") && !slow();
+  const label = () => (state() === "offline" ? t().noConnection : state() === "connecting" ? t().connecting : t().slow);
   return (
     <span
       class="chip"
-      title={title()}
+      classList={{ steady: state() === "connecting" }}
+      hidden={good()}
+      title={state() === "connecting" ? t().connectingTitle : label()}
       data-testid="transport"
       data-transport={state()}
       data-rtt={rtt() ?? ""}
-      role="img"
-      aria-label={`${title()}: ${label()}${rtt() === undefined ? "" : ` ${rtt()} ms`}`}
     >
       <i />
       {label()}
-      <span class="rtt">{rtt() === undefined ? "" : `${rtt()} ms`}</span>
     </span>
   );
 }
+
+/** A round trip that a person notices. */
+const SLOW_MS = 800;

@@ -1,12 +1,6 @@
-// Arrow keys inside a list of rows.
+// Where the focus goes when a person has asked for something.
 
-/** Moves the focus to the row above or below. */
-export function moveFocus(event: KeyboardEvent & { currentTarget: HTMLElement }): void {
-  if (event.altKey || (event.key !== "ArrowDown" && event.key !== "ArrowUp")) return;
-  const rows = [...event.currentTarget.querySelectorAll<HTMLElement>("[data-row]")];
-  const at = rows.findIndex((row) => row === document.activeElement);
-  const next = rows[at + (event.key === "ArrowDown" ? 1 : -1)];
-  if (at < 0 || !next) return;
-  event.preventDefault();
-  next.focus();
+/** Moves the focus to the search field of the pane that was just opened. */
+export function focusSearch(): void {
+  queueMicrotask(() => document.querySelector<HTMLElement>('[data-testid="pane"] input[type="search"]')?.focus());
 }

@@ -12,6 +12,7 @@ import { Icon, ReadIcon } from "../ui/Icon.tsx";
 import { hue } from "../format/identity.ts";
 import { systemText } from "../state/events.ts";
 import { parts } from "../format/links.ts";
+import { onlyEmoji } from "../format/pictures.ts";
 import { clockTime, dayName } from "../format/time.ts";
 
 /** How far a message of one's own has got. */
@@ -62,7 +63,7 @@ function MessageBubble(props: { row: Row; item: TimelineItem; conversation: Conv
         <Show when={!mine && props.conversation.group && props.row.first}>
           <Who id={item.senderId} />
         </Show>
-        <span class="text" dir="auto" data-testid="text">
+        <span class="text" classList={{ large: onlyEmoji(text) }} dir="auto" data-testid="text">
           <For each={parts(text)}>
             {(part) => (
               <Show when={part.href} fallback={part.text}>

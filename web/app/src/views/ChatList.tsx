@@ -1,14 +1,14 @@
 // The conversations, the most recently active first.
 
-import { createMemo, createSignal, For, Show } from "solid-js";
+import { createMemo, createSignal, Show } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { use } from "../state/bind.ts";
 import { narrow } from "../state/route.ts";
 import { Chip } from "../ui/Chip.tsx";
 import { Icon } from "../ui/Icon.tsx";
-import { moveFocus } from "../ui/focus.ts";
 import { RowSkeletons } from "../ui/ShellSkeleton.tsx";
+import { VirtualRows } from "../ui/VirtualRows.tsx";
 import { ChatRow } from "./ChatRow.tsx";
 import { NewGroup } from "./NewGroup.tsx";
 import { FirstStep } from "./Nothing.tsx";
@@ -47,9 +47,9 @@ export function ChatList() {
           />
         </label>
       </header>
-      <div class="rows" role="list" onKeyDown={moveFocus} data-testid="chats">
-        <For
-          each={ids()}
+      <div class="rows" role={ids().length > 0 ? "list" : undefined} data-testid="chats">
+        <Show
+          when={ids().length > 0}
           fallback={
             <Show when={!waiting()} fallback={<RowSkeletons />}>
               <Show when={!filter() && narrow()} fallback={<p class="hint">{filter() ? t().noMatch : t().noChats}</p>}>
@@ -58,8 +58,10 @@ export function ChatList() {
             </Show>
           }
         >
-          {(id) => <Show when={app.conversation(id)}>{(conversation) => <ChatRow conversation={conversation()} />}</Show>}
-        </For>
+          <VirtualRows each={ids()} size={64}>
+            {(id) => <Show when={app.conversation(id)}>{(conversation) => <ChatRow conversation={conversation()} />}</Show>}
+          </VirtualRows>
+        </Show>
       </div>
       <Show when={making()}>
         <NewGroup onClose={() => setMaking(false)} />

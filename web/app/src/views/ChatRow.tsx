@@ -24,7 +24,7 @@ export function ChatRow(props: { conversation: Conversation }) {
       <button
         type="button"
         class="row"
-        data-row
+        data-row={id()}
         classList={{ on: on() }}
         aria-current={on() ? "true" : undefined}
         data-testid="chat-row"

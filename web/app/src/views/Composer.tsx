@@ -1,6 +1,6 @@
 // Writing: Enter sends, Shift+Enter breaks the line, and the Enter of an input method does neither.
 
-import type { Conversation } from "@gogochat/client";
+import { type Conversation, isVisible, trim } from "@gogochat/client";
 import { createEffect, createSignal, on, onCleanup, onMount, Show } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
@@ -18,19 +18,19 @@ export function Composer(props: { conversation: Conversation }) {
   const [text, setText] = createSignal(drafts()[id] ?? "");
   /** Not there where nothing can be written. */
   let area: HTMLTextAreaElement | undefined;
-  const over = () => (text().length * 3 > MAX_TEXT ? new TextEncoder().encode(text().trim()).length - MAX_TEXT : 0);
-  const sendable = () => text().trim() !== "" && over() <= 0;
+  const over = () => (text().length * 3 > MAX_TEXT ? new TextEncoder().encode(trim(text())).length - MAX_TEXT : 0);
+  const sendable = () => isVisible(text()) && over() <= 0;
 
   const send = () => {
     if (!sendable()) return;
-    app.client.send(id, text().trim());
+    app.client.send(id, trim(text()));
     change("");
     area?.focus();
   };
   const change = (next: string) => {
     setText(next);
     setDraft(id, next);
-    app.client.type(id, next.trim() !== "");
+    app.client.type(id, isVisible(next));
   };
   const onKeyDown = (event: KeyboardEvent) => {
     // 229: some browsers end a composition with an Enter that claims not to belong to it.

@@ -18,7 +18,8 @@ export function Contacts() {
   const app = useApp();
   const contacts = use(app.client.contacts);
   const [query, setQuery] = createSignal("");
-  const wanted = () => query().trim().toLowerCase();
+  // As it stands beside a name: "@ada".
+  const wanted = () => query().trim().toLowerCase().replace(/^@/, "");
   const having = (state: Contact["state"]) => createMemo(() => contacts().filter((contact) => contact.state === state));
   const incoming = having("incoming");
   const requested = having("requested");
@@ -70,7 +71,7 @@ export function Contacts() {
 function Section(props: { title: string; each: readonly Contact[]; children: (contact: Contact) => JSX.Element }) {
   return (
     <Show when={props.each.length > 0}>
-      <h3>{props.title}</h3>
+      <h2 class="part">{props.title}</h2>
       <ul class="people">
         <For each={props.each}>{(contact) => <li>{props.children(contact)}</li>}</For>
       </ul>
@@ -176,7 +177,7 @@ function Ask(props: { person: Person }) {
       <Show when={open()}>
         <form class="ask" onSubmit={action.submit}>
           <Field
-            label={`${t().note} (${t().optional})`}
+            label={t().optional(t().note)}
             name="note"
             value={note()}
             onInput={setNote}

@@ -51,7 +51,7 @@ export function LogIn(props: { auth: Auth; lost: boolean }) {
         />
         <Show when={registering()}>
           <Field
-            label={`${t().displayName} (${t().optional})`}
+            label={t().optional(t().displayName)}
             name="displayName"
             value={displayName()}
             onInput={setDisplayName}

@@ -1,5 +1,6 @@
 // Making a group.
 
+import { isVisible } from "@gogochat/client";
 import { createSignal } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
@@ -25,7 +26,7 @@ export function NewGroup(props: { onClose: () => void }) {
         <Field label={t().groupTitle} name="title" value={title()} onInput={setTitle} required maxLength={64} autofocus />
         <PickPeople picked={picked()} onPick={setPicked} />
         <Fault text={make.error()} />
-        <button type="submit" class="primary" disabled={make.busy() || title().trim() === ""} data-testid="create">
+        <button type="submit" class="primary" disabled={make.busy() || !isVisible(title())} data-testid="create">
           {t().create}
         </button>
       </form>

@@ -6,6 +6,7 @@ import { useApp } from "../state/app.ts";
 import { use } from "../state/bind.ts";
 import { go } from "../state/route.ts";
 import { Chip } from "../ui/Chip.tsx";
+import { focusSearch } from "../ui/focus.ts";
 import { Icon } from "../ui/Icon.tsx";
 
 export function Nothing() {
@@ -39,7 +40,10 @@ export function FirstStep() {
       <Show when={asking() === 0}>
         <p>{t().noChatsHint}</p>
       </Show>
-      <button type="button" class="primary" data-testid="begin" onClick={() => go("contacts")}>
+      <button type="button" class="primary" data-testid="begin" onClick={() => {
+          go("contacts");
+          focusSearch();
+        }}>
         {asking() > 0 ? t().answer : t().addContact}
       </button>
     </div>

@@ -1,7 +1,7 @@
 // About the open conversation: the other, or the members of a group.
 
 import type { Conversation, Person } from "@gogochat/client";
-import { createMemo, createSignal, For, onCleanup, Show } from "solid-js";
+import { createMemo, createSignal, onCleanup, Show } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { use } from "../state/bind.ts";
@@ -10,6 +10,7 @@ import { Apart } from "../ui/Apart.tsx";
 import { Avatar } from "../ui/Avatar.tsx";
 import { Confirm } from "../ui/Confirm.tsx";
 import { Icon } from "../ui/Icon.tsx";
+import { VirtualRows } from "../ui/VirtualRows.tsx";
 import { AddMembers } from "./AddMembers.tsx";
 
 export function Panel(props: { conversation: Conversation; onClose: () => void }) {
@@ -43,12 +44,20 @@ function Other(props: { conversation: Conversation }) {
   const contacts = use(app.client.contacts);
   const [asking, setAsking] = createSignal(false);
   const peer = () => props.conversation.peer;
-  const isContact = () => contacts().some((c) => c.person.id === peer()?.id && c.state === "accepted");
+  const contact = () => contacts().find((c) => c.person.id === peer()?.id);
+  const isContact = () => contact()?.state === "accepted";
   return (
     <Show when={peer()}>
       {(person) => (
         <>
           <PersonLine person={person()} />
+          <Show when={contact()?.note}>
+            {(note) => (
+              <p class="note" data-testid="note">
+                {t().note}: <Apart text={note()} />
+              </p>
+            )}
+          </Show>
           <Show when={isContact()}>
             <button type="button" class="danger" onClick={() => setAsking(true)}>
               {t().removeContact}
@@ -76,6 +85,7 @@ function Members(props: { conversation: Conversation; onLeft: () => void }) {
   const [adding, setAdding] = createSignal(false);
   const [leaving, setLeaving] = createSignal(false);
   const people = createMemo(() => members().map((member) => member.person));
+  const byId = createMemo(() => new Map(people().map((person) => [person.id, person])));
   const leave = async () => {
     await app.client.leaveGroup(id);
     go("chats");
@@ -90,15 +100,15 @@ function Members(props: { conversation: Conversation; onLeft: () => void }) {
           <Icon name="addPerson" /> {t().addPeople}
         </button>
       </div>
-      <ul class="people">
-        <For each={people()}>
-          {(person) => (
-            <li>
-              <PersonLine person={person} />
-            </li>
+      <div class="people" role="list">
+        <VirtualRows each={people().map((person) => person.id)} size={52}>
+          {(id) => (
+            <div role="listitem">
+              <Show when={byId().get(id)}>{(person) => <PersonLine person={person()} />}</Show>
+            </div>
           )}
-        </For>
-      </ul>
+        </VirtualRows>
+      </div>
       <Show when={people().length > 0 && people().length < props.conversation.memberCount}>
         <p class="hint">{t().shownOf(people().length, props.conversation.memberCount)}</p>
       </Show>

@@ -1,8 +1,10 @@
 // The account, this browser's choices, the devices.
 
-import { createSignal, For, type JSX, Show } from "solid-js";
+import { createEffect, createSignal, For, type JSX, on, Show } from "solid-js";
 import { LANGUAGES, type Language, language, t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
+import { attentive } from "../state/attention.ts";
+import { use } from "../state/bind.ts";
 import { notify, setLanguage, setNotify, setTheme, type Theme, theme } from "../state/prefs.ts";
 import { Apart } from "../ui/Apart.tsx";
 import { Confirm } from "../ui/Confirm.tsx";
@@ -27,12 +29,9 @@ export function Settings() {
       <div class="rows settings">
         <section aria-label={t().account}>
           <PersonLine person={app.client.me} />
-          <button type="button" class="soft" data-testid="log-out" onClick={leave}>
-            {t().logOut}
-          </button>
         </section>
         <section>
-          <h3>{t().appearance}</h3>
+          <h2 class="part">{t().appearance}</h2>
           <Choice
             label={t().theme}
             value={theme()}
@@ -51,6 +50,12 @@ export function Settings() {
         <Notifications />
         <Devices />
         <Password />
+        <Connection />
+        <section aria-label={t().logOut}>
+          <button type="button" class="soft" data-testid="log-out" onClick={leave}>
+            {t().logOut}
+          </button>
+        </section>
       </div>
       <Show when={leaving()}>
         <Confirm
@@ -111,7 +116,7 @@ function Notifications() {
   };
   return (
     <section>
-      <h3>{t().notifications}</h3>
+      <h2 class="part">{t().notifications}</h2>
       <Choice
         label={permission() === "denied" ? t().notificationsBlocked : t().notificationsHint}
         value={notify() && permission() === "granted" ? "on" : "off"}
@@ -119,6 +124,23 @@ function Notifications() {
         onChange={(next) => change(next === "on")}
         testid="notify"
       />
+    </section>
+  );
+}
+
+/** By what the page is connected: for those who want to know. */
+function Connection() {
+  const connection = use(useApp().client.connection);
+  const text = () => {
+    const { status, transport, rttMs } = connection();
+    if (status !== "online") return status === "offline" ? t().noConnection : t().connecting;
+    const by = transport === "webtransport" ? t().quicTitle : t().wsTitle;
+    return rttMs === undefined ? by : `${by}, ${t().roundTrip(rttMs)}`;
+  };
+  return (
+    <section>
+      <h2 class="part">{t().connection}</h2>
+      <p data-testid="connection">{text()}</p>
     </section>
   );
 }
@@ -134,10 +156,16 @@ function Devices() {
     await app.auth.revokeDevice(leaving());
     devices.again();
   });
+  // Another device may have come or gone while nobody looked here.
+  createEffect(on(attentive, (now) => now && devices.again(), { defer: true }));
+  const name = (device: { name: string; id: string }) => {
+    const [, browser, system] = /^(\S+) on (\S+)$/.exec(device.name) ?? [];
+    return browser && system ? t().deviceOn(browser, system) : device.name || device.id.slice(0, 8);
+  };
   const fault = () => signOut.error() ?? devices.error();
   return (
     <section data-testid="devices">
-      <h3>{t().devices}</h3>
+      <h2 class="part">{t().devices}</h2>
       <Show when={fault()}>
         <p class="error" role="alert">
           {fault()}{" "}
@@ -152,15 +180,19 @@ function Devices() {
             <li class="device" data-testid="device" data-current={device.current}>
               <div>
                 <b>
-                  <Apart text={device.name || device.id.slice(0, 8)} />
+                  <Apart text={name(device)} />
                 </b>
-                <p>{device.current ? t().thisDevice : t().lastActive(moment(device.lastSeenMs || device.createdMs))}</p>
+                <p>
+                  {device.current ? t().thisDevice : t().lastActive(moment(device.lastSeenMs || device.createdMs))}
+                  {" · "}
+                  {t().signedIn(moment(device.createdMs))}
+                </p>
               </div>
               <Show when={!device.current}>
                 <button
                   type="button"
                   class="soft"
-                  aria-label={t().signOutOf(device.name)}
+                  aria-label={t().signOutOf(name(device))}
                   data-testid="revoke"
                   onClick={() => {
                     setLeaving(device.id);
@@ -227,7 +259,7 @@ function Password() {
   );
   return (
     <section>
-      <h3>{t().password}</h3>
+      <h2 class="part">{t().password}</h2>
       <Show
         when={open()}
         fallback={

@@ -8,7 +8,7 @@ import { watchAttention } from "../state/attention.ts";
 import { forgetDrafts } from "../state/drafts.ts";
 import { read, write } from "../state/kept.ts";
 import { watchKeys } from "../state/keys.ts";
-import { narrow, route } from "../state/route.ts";
+import { go, narrow, route } from "../state/route.ts";
 import { watchVersion } from "../state/version.ts";
 import { watchUnsent } from "../state/unsent.ts";
 import { Notices } from "../ui/Notices.tsx";
@@ -49,6 +49,7 @@ export default function Shell(props: { auth: Auth; deviceId: string; onLeave: ()
     // Also when another device has signed this one out: nothing of the account stays behind.
     if (leaving || !props.auth.signedIn.get()) {
       forgetDrafts();
+      go("chats");
       void client()?.destroy();
     } else {
       void client()?.close();
@@ -78,14 +79,14 @@ function SignedIn(props: { auth: Auth; client: Client; leave: () => void }) {
   watchUnsent(app);
   watchVersion(app);
   watchKeys(app, { jump: () => setDialog("jump"), help: () => setDialog("shortcuts") });
+  const paneName = () => ({ chats: t().chats, contacts: t().contacts, settings: t().settings })[route().section];
   const inChat = () => route().conversation !== undefined;
   return (
     <AppProvider value={app}>
       <div class="shell" classList={{ narrow: narrow(), "in-chat": inChat() }}>
         <Show when={!narrow() || !inChat()}>
           <Rail onShortcuts={() => setDialog("shortcuts")} />
-          <section class="list" data-testid="pane">
-            <Notices />
+          <section class="list" aria-label={paneName()} data-testid="pane">
             <Switch fallback={<ChatList />}>
               <Match when={route().section === "contacts"}>
                 <Contacts />
@@ -94,6 +95,8 @@ function SignedIn(props: { auth: Auth; client: Client; leave: () => void }) {
                 <Settings />
               </Match>
             </Switch>
+            {/* Below: what comes and goes moves nothing that somebody is about to click. */}
+            <Notices />
           </section>
         </Show>
         <Show when={!narrow() || inChat()}>

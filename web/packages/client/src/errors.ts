@@ -1,4 +1,5 @@
-// Why a call failed or a session ended. The codes are the contract's: they never change their meaning. Pages translate them.
+// Why a call failed or a session ended. The codes are the contract's: they never change their
+// meaning. Pages translate them.
 
 /** The stable codes of the server, and those that arise in this client. */
 export const ERROR_CODES = [
@@ -33,7 +34,8 @@ export const ERROR_CODES = [
   "unavailable",
   "deadline_exceeded",
   "internal",
-  // Of this client: the server could not be reached, the session ended before the reply, the device is signed out.
+  // Of this client: the server could not be reached, the session ended before the reply, the device
+  // is signed out.
   "offline",
   "connection_lost",
   "signed_out",
@@ -87,6 +89,8 @@ export const CloseCode = {
   TokenInvalid: 4003,
   TokenExpired: 4004,
   SignedOut: 4005,
+  TooManyStreams: 4006,
+  TooManyCalls: 4007,
   RateLimited: 4008,
   Draining: 4102,
   Done: 4200,

@@ -22,6 +22,7 @@ export type { Observable } from "./observable.ts";
 export { openIndexedDb } from "./storage/indexeddb.ts";
 export { MemoryStorage } from "./storage/memory.ts";
 export type { OutboxEntry, Storage } from "./storage/storage.ts";
+export { isVisible, trim } from "./text.ts";
 export type { Timeline, TimelineItem, TimelineState } from "./timeline.ts";
 export type { Dial, Dials, Transport, TransportEvents, TransportKind } from "./transport/transport.ts";
 export { webSocket } from "./transport/websocket.ts";

@@ -1,5 +1,7 @@
-// Keeps one session alive: WebTransport first, WebSocket when that does not open or goes silent, and quietly back.
-// A session is replaced before it is given up wherever that is possible, so that a change of transport costs nothing but a round trip.
+// Keeps one session alive: WebTransport first, WebSocket when that does not open or goes silent,
+// and quietly back.
+// A session is replaced before it is given up wherever that is possible, so that a change of
+// transport costs nothing but a round trip.
 
 import { Backoff, type Clock, Timer } from "./clock.ts";
 import { CloseCode, type CloseInfo, GogochatError } from "./errors.ts";
@@ -21,9 +23,15 @@ export interface ConnectionState {
 /** What a link needs. */
 export interface LinkOptions {
   readonly dials: Dials;
-  /** How to open each kind at another edge that a draining one has named; `undefined`: it is not to be followed. */
+  /**
+   * How to open each kind at another edge that a draining one has named; `undefined`: it is not to
+   * be followed.
+   */
   elsewhere?(target: string): Dials | undefined;
-  /** A valid access token; `rejected` is one that the server would not take. Rejects with `signed_out` when there is none to be had. */
+  /**
+   * A valid access token; `rejected` is one that the server would not take. Rejects with
+   * `signed_out` when there is none to be had.
+   */
   token(rejected?: string): Promise<string>;
   /** WebTransport did not open lately: WebSocket need not wait so long for it. */
   readonly doubtful?: boolean;
@@ -77,6 +85,8 @@ export class Link {
   #token = "";
   #ticket = new Uint8Array(0);
   #openedAt = 0;
+  /** How many tokens in a row the server would not take. */
+  #refused = 0;
   /** Until then the server wants to be left alone. */
   #quietUntil = 0;
   #lastKind: TransportKind | undefined;
@@ -153,7 +163,10 @@ export class Link {
     ]);
   }
 
-  /** Starts the kinds after their delays; a kind that fails starts the next at once. The first session to be welcomed wins. */
+  /**
+   * Starts the kinds after their delays; a kind that fails starts the next at once. The first
+   * session to be welcomed wins.
+   */
   #start(quiet: boolean, plan: [TransportKind, number][], dials = this.#options.dials, otherwise?: () => void): void {
     const before = this.#race;
     if (before) {
@@ -220,6 +233,7 @@ export class Link {
     race.sessions.delete(session);
     this.#endRace();
     this.#retry.clear();
+    this.#refused = 0;
     const old = this.#current;
     const forced = !race.quiet;
     this.#current = session;
@@ -238,7 +252,8 @@ export class Link {
     // A newer one came while this one was on its way.
     if (token !== this.#token) session.renew(this.#token);
     this.#events.up(session, welcome);
-    // Replies to the calls of the old session may still be on their way; what it brings twice is applied once.
+    // Replies to the calls of the old session may still be on their way; what it brings twice is
+    // applied once.
     if (old?.silent) old.close();
     else if (old) this.#linger(old);
     this.#planUpgrade();
@@ -261,8 +276,9 @@ export class Link {
       if (wasCurrent) this.#lose();
       return this.#refresh(token);
     }
+    if (TOO_MUCH.includes(info.code)) this.#quietUntil = Math.max(this.#quietUntil, this.#options.clock.now() + TOO_MUCH_MS);
     if (info.retryAfterMs) this.#quietUntil = Math.max(this.#quietUntil, this.#options.clock.now() + info.retryAfterMs);
-    if (wasTrying && info.retryAfterMs && !this.#current) {
+    if (wasTrying && (info.retryAfterMs || TOO_MUCH.includes(info.code)) && !this.#current) {
       // The server has answered: over the other transport it would say the same.
       this.#endRace();
       this.#set({ status: "offline", transport: undefined, rttMs: undefined });
@@ -282,8 +298,14 @@ export class Link {
   /** The server would not take this token. */
   #refresh(token: string): void {
     this.#endRace();
+    this.#refused++;
     this.#options.token(token).then(
-      () => this.#running && !this.#race && !this.#retry.armed && this.#connect(),
+      () => {
+        if (!this.#running || this.#race || this.#retry.armed) return;
+        // The first was stale; a fresh one that is refused too says that the server has a trouble of its own.
+        if (this.#refused > 1) this.#retry.set(this.#pause(), () => this.#connect());
+        else this.#connect();
+      },
       (error) => {
         if (!this.#running) return;
         if (error instanceof GogochatError && error.code === "signed_out") this.#signOut();
@@ -332,7 +354,8 @@ export class Link {
   }
 
   /**
-   * The server goes away: another session is opened beside this one, at the edge that it names, else at the own address, and that again and again. All of its
+   * The server goes away: another session is opened beside this one, at the edge that it names,
+   * else at the own address, and that again and again. All of its
    * clients are told at once, so each begins at a moment of its own in the deadline's first quarter.
    */
   #drained(session: Session, deadlineMs: number, target: string): void {
@@ -340,7 +363,8 @@ export class Link {
     const random = this.#options.random ?? Math.random;
     const elsewhere = target ? this.#options.elsewhere?.(target) : undefined;
     const current = () => session === this.#current;
-    // A path that went silent is bridged first, over the other transport: that leads away from the server as well.
+    // A path that went silent is bridged first, over the other transport: that leads away from the
+    // server as well.
     const bridging = () => this.#race !== undefined && !this.#race.quiet;
     const here = () => {
       if (!current()) return;
@@ -412,6 +436,12 @@ export class Link {
   }
 }
 
+/**
+ * The client did too much at once (docs/errors.md): it stays away for a while, whatever it has at
+ * its hands.
+ */
+const TOO_MUCH: readonly number[] = [CloseCode.TooManyStreams, CloseCode.TooManyCalls, CloseCode.RateLimited];
+const TOO_MUCH_MS = 1_000;
 /** What WebTransport has before WebSocket is tried beside it. */
 const HEAD_START_MS = 3_000;
 /** The same when it did not open a moment ago. */

@@ -47,6 +47,8 @@ export class Replica {
   readonly #members = new Map<string, Cell<readonly Member[]>>();
   #ownSeq: number | undefined;
   #order = 0;
+  #listed: readonly string[] = [];
+  #inList: ReadonlySet<string> = new Set();
 
   constructor(options: ReplicaOptions, kept: Snapshot) {
     this.#options = options;
@@ -58,9 +60,7 @@ export class Replica {
     }
     for (const contact of kept.contacts) this.#contacts.set(contact.person.id, contact);
     for (const person of kept.people) this.#people.set(person.id, person);
-    this.conversations = this.#list = new Lazy<readonly Conversation[]>(() =>
-      [...this.#conversations.values()].sort((a, b) => b.order - a.order || (a.id < b.id ? 1 : -1)),
-    );
+    this.conversations = this.#list = new Lazy<readonly Conversation[]>(() => this.#sorted());
     this.contacts = this.#contactList = new Lazy<readonly Contact[]>(() =>
       [...this.#contacts.values()].sort((a, b) => a.person.displayName.localeCompare(b.person.displayName)),
     );
@@ -260,6 +260,21 @@ export class Replica {
       this.#options.storage.put("people", person.id, person);
       this.#peopleMap.touch();
     }
+  }
+
+  /** Beginning with the last order, of which few are out of place: that sorts in linear time. */
+  #sorted(): readonly Conversation[] {
+    const before = this.#listed.filter((id) => this.#conversations.has(id));
+    const fresh = before.length === this.#conversations.size ? [] : [...this.#conversations.keys()].filter((id) => !this.#inList.has(id));
+    const list: Conversation[] = [];
+    for (const id of [...before, ...fresh]) {
+      const conversation = this.#conversations.get(id);
+      if (conversation) list.push(conversation);
+    }
+    list.sort((a, b) => b.order - a.order || (a.id < b.id ? 1 : -1));
+    this.#listed = list.map(({ id }) => id);
+    if (fresh.length > 0 || before.length !== this.#inList.size) this.#inList = new Set(this.#listed);
+    return list;
   }
 
   #others(conversation: Conversation, delivered: number, read: number): void {

@@ -62,6 +62,9 @@ export class Timeline {
   #to = 0;
   /** The window is yet to be put somewhere: what comes does not open one elsewhere. */
   #held = false;
+  /** What came while the window was held, or was on its way to another place. */
+  #meanwhile: LogEvent[] = [];
+  #moving = 0;
   #older: Promise<void> | undefined;
   #newer: Promise<void> | undefined;
 
@@ -92,12 +95,13 @@ export class Timeline {
    */
   async open(at?: number): Promise<boolean> {
     if (this.#events.length > 0) return true;
-    return at === undefined ? this.#openNewest() : this.#openAround(at);
+    return this.#move(at);
   }
 
   /** Holds the window back, or lets it open with whatever comes next. */
   hold(held: boolean): void {
     this.#held = held;
+    if (!held && this.#moving === 0) this.#meanwhile = [];
   }
 
   /** The log may have nothing at all. */
@@ -108,12 +112,12 @@ export class Timeline {
   /** Moves the window to where the event `at` is, if it is not in it. */
   async moveTo(at: number): Promise<void> {
     if (this.#from <= at && at <= this.#to) return;
-    await this.#openAround(at);
+    await this.#move(at);
   }
 
   /** Moves the window to the newest events, if it is not there. */
   async moveToNewest(): Promise<void> {
-    if (!this.#state.get().newest) await this.#openNewest();
+    if (!this.#state.get().newest) await this.#move(undefined);
   }
 
   /** Loads what stands before the first item. */
@@ -141,6 +145,7 @@ export class Timeline {
   added(events: readonly LogEvent[], where: "newest" | "anew" | "older"): void {
     const first = events[0];
     if (where === "older" || !first) return;
+    if (this.#held || this.#moving > 0) this.#meanwhile.push(...events);
     if (this.#events.length === 0 && this.#to === 0) {
       if (!this.#held) this.#show(events);
     } else if (first.seq === this.#to + 1) {
@@ -158,6 +163,16 @@ export class Timeline {
     this.#events = [];
     this.#items.touch();
     this.#set({ loading: true, complete: false, newest: true, error: undefined });
+  }
+
+  async #move(at: number | undefined): Promise<boolean> {
+    this.#moving++;
+    try {
+      return await (at === undefined ? this.#openNewest() : this.#openAround(at));
+    } finally {
+      this.#moving--;
+      if (this.#moving === 0 && !this.#held) this.#meanwhile = [];
+    }
   }
 
   async #openNewest(): Promise<boolean> {
@@ -198,6 +213,7 @@ export class Timeline {
     this.#events = this.#visible(events);
     this.#items.touch();
     this.#set({ loading: false, complete: this.#from <= this.#firstSeq(), newest: this.#to >= this.#log.tail, error: undefined });
+    for (const event of this.#meanwhile.splice(0)) if (event.seq === this.#to + 1) this.#append([event]);
   }
 
   #append(events: readonly LogEvent[]): void {

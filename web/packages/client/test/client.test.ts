@@ -456,6 +456,45 @@ describe("a server that was restored from an older backup", () => {
   });
 });
 
+describe("a conversation that is opened while messages come in", () => {
+  it("shows them all, whatever the moment", async () => {
+    /** Reads that take a while, as those of a database do. */
+    class Slow extends MemoryStorage {
+      clock: World["clock"] | undefined;
+      override async events(...range: Parameters<MemoryStorage["events"]>) {
+        const found = await super.events(...range);
+        await new Promise<void>((resolve) => this.clock?.after(3, resolve));
+        return found;
+      }
+    }
+    for (let wait = 0; wait < 6; wait++) {
+      for (const gap of [0, 1, 2, 3, 5]) {
+        const world = new World();
+        const storage = Object.assign(new Slow(), { clock: world.clock });
+        world.peer.token("ann", "-");
+        const ann = await world.device("ann", "a1", storage);
+        await world.online(ann);
+        await world.clock.advance(50);
+        world.peer.chat("g", true, "bob", "ann");
+        if (wait % 2) world.peer.say("g", "bob", "0");
+        await world.clock.until(() => ann.conversation("g") !== undefined);
+        await world.clock.advance(wait >> 1);
+        world.peer.say("g", "bob", "1");
+        await world.clock.advance(gap);
+        const timeline = ann.timeline("g");
+        for (const text of ["2", "3"]) {
+          await world.clock.advance(gap);
+          world.peer.say("g", "bob", text);
+        }
+        await world.clock.advance(500);
+        expect(texts(timeline.items.get()), `${wait} ${gap}`).toEqual(world.peer.texts("g"));
+        expect(timeline.state.get(), `${wait} ${gap}`).toMatchObject({ newest: true, loading: false });
+        await ann.close();
+      }
+    }
+  }, 30_000);
+});
+
 describe("the list of conversations", () => {
   it("is in the order in which they moved, whatever the clocks say, also on the next visit", async () => {
     const { world, ann } = await pair();

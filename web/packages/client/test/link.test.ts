@@ -117,6 +117,35 @@ describe("the link", () => {
     expect(await world.online(client)).toBeLessThan(1_000);
   });
 
+  it("tries less and less often while fresh tokens are refused too", async () => {
+    const world = new World();
+    const auth = world.auth("ann", "a1");
+    let refreshes = 0;
+    let known = false;
+    const bogus = { ...auth, token: async (rejected?: string) => (known ? auth.token(rejected) : `fresh ${++refreshes}`) } as typeof auth;
+    const client = await world.device("ann", "a1", undefined, {}, bogus);
+    await world.clock.advance(60_000);
+    const tries = world.webtransport.dialled + world.websocket.dialled;
+    expect(tries).toBeGreaterThan(3);
+    expect(tries).toBeLessThan(30);
+    known = true;
+    await world.online(client);
+  });
+
+  it("stays away for a second after it did too much at once", async () => {
+    for (const code of [CloseCode.TooManyStreams, CloseCode.TooManyCalls, CloseCode.RateLimited]) {
+      const world = new World();
+      const client = await world.device("ann", "a1");
+      await world.online(client);
+      world.peer.close("ann", code);
+      await world.clock.until(() => client.connection.get().status !== "online");
+      const dialled = world.webtransport.dialled + world.websocket.dialled;
+      await world.clock.advance(990);
+      expect(world.webtransport.dialled + world.websocket.dialled).toBe(dialled);
+      await world.online(client);
+    }
+  });
+
   it("goes on with a newer token without a new session", async () => {
     const world = new World();
     const auth = world.auth("ann", "a1");

@@ -1,0 +1,23 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { isVisible, trim } from "../src/text.ts";
+
+const file = new URL("../../../../proto/text/vectors.json", import.meta.url);
+const vectors: { blank: string[]; visible: string[]; trimmed: [string, string][] } = JSON.parse(readFileSync(file, "utf8"));
+
+describe("a text", () => {
+  it("shows something, or not, by the server's rule", () => {
+    expect(vectors.blank.filter(isVisible)).toEqual([]);
+    expect(vectors.visible.filter((text) => !isVisible(text))).toEqual([]);
+    expect(vectors.blank.length + vectors.visible.length).toBeGreaterThan(40);
+  });
+
+  it("is trimmed by the server's rule", () => {
+    expect(vectors.trimmed.map(([text]) => [text, trim(text)])).toEqual(vectors.trimmed);
+  });
+
+  it("of the largest size takes no time, whatever is in it", () => {
+    const hostile = `a${" ".repeat(16_000)}a${"\u0301".repeat(300)}`;
+    expect([trim(hostile).length, isVisible(" ".repeat(16_000)), isVisible(hostile)]).toEqual([hostile.length, false, true]);
+  });
+});
