@@ -51,7 +51,7 @@ export function Composer(props: { conversation: Conversation }) {
   createEffect(
     on(
       () => drafts()[id] ?? "",
-      (draft) => draft.trim() !== text().trim() && setText(draft),
+      (draft) => draft !== text() && (draft + text()).trim() !== "" && setText(draft),
       { defer: true },
     ),
   );
