@@ -105,9 +105,9 @@ export async function monkey({ server, browser }, seed, actions) {
       },
       settings: async () => {
         const tab = any();
-        await tab.run(([hash]) => {
-          location.hash = hash;
-        }, `#/settings/${id}`);
+        await tab.run(() => {
+          location.hash = "#/settings";
+        });
         await tab.page.locator(`[data-testid="theme-${["system", "light", "dark"][random(3)]}"]`).check({ force: true });
       },
       reload: async () => {

@@ -151,4 +151,25 @@ test("new messages are announced while the person looks elsewhere", async (t) =>
   await ann.page.waitForFunction(() => globalThis.announced.length > 0);
   assert.deepEqual(await ann.page.evaluate(() => globalThis.announced), ["Bob: seen later"]);
   assert.equal(await ann.page.title(), "(1) gogochat");
+
+  // Chromium on Android lets no page show any: its worker does, and the transport does not notice.
+  await ann.page.evaluate(() => {
+    globalThis.Notification = class {
+      static permission = "granted";
+      constructor() {
+        throw new TypeError("Illegal constructor");
+      }
+    };
+    ServiceWorkerRegistration.prototype.showNotification = async (title, { body }) => globalThis.announced.push(`worker, ${title}: ${body}`);
+  });
+  // By a device whose clock is a day ahead: it is as new as ever.
+  await ann.page.evaluate(() => {
+    const real = Date.now.bind(Date);
+    Date.now = () => real() + 86_400_000;
+  });
+  bob.send(id, "by the worker");
+  await ann.page.waitForFunction(() => globalThis.announced.length > 1);
+  assert.equal(await ann.page.evaluate(() => globalThis.announced[1]), "worker, Bob: by the worker");
+  await connectedBy(ann, "webtransport");
+  assert.deepEqual(ann.faults, []);
 });

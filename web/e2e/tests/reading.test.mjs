@@ -139,3 +139,39 @@ test("300 unread messages: it opens at the first, with a divider; what is seen i
   await ann.until(() => document.title === "gogochat");
   assert.deepEqual(ann.faults, []);
 });
+
+test("of 200 conversations those on the screen are there; a row that moves keeps the focus", async (t) => {
+  const { ann, annName } = await on.pair(t);
+  const cyd = await connect(on.server.page, newName("cyd"), "Cyd");
+  t.after(() => cyd.close());
+  const [person] = await cyd.findPeople(annName);
+  await cyd.requestContact(person, "");
+  await ann.click("nav-contacts");
+  await ann.click("accept");
+  await until(() => cyd.conversations.get().length === 1);
+  const groups = [];
+  for (let i = 0; i < 200; i++) groups.push(await cyd.createGroup(`group ${i}`, [person.id]));
+  await ann.press("Escape");
+  await ann.click("nav-chats");
+  await ann.page.locator('[data-testid="chat-row"]', { hasText: "group 199" }).waitFor();
+  const rows = () => ann.run(() => [...document.querySelectorAll('[data-testid="chat-row"]')].map((row) => row.querySelector("b").textContent));
+  assert.ok((await rows()).length < 60, `${(await rows()).length} rows are drawn`);
+  // The focus is on a row while another comes to the top, and while it comes itself.
+  const row = `[data-id="${groups[195]}"]`;
+  await ann.page.focus(`[data-testid="chat-row"]${row}`);
+  const focus = () => ann.run(() => document.activeElement?.dataset.id);
+  for (const [group, text] of [[190, "another"], [195, "itself"]]) {
+    cyd.send(groups[group], text);
+    await ann.until((wanted) => document.querySelector('[data-testid="chat-row"] b')?.textContent === wanted, `group ${group}`);
+    await still(focus);
+    assert.equal(await focus(), groups[195], text);
+  }
+  await ann.press("ArrowDown");
+  await ann.until((wanted) => document.activeElement?.dataset.id === wanted, groups[190]);
+  // By the keys as far as one likes, past what was drawn.
+  for (let i = 0; i < 40; i++) await ann.press("ArrowDown");
+  await ann.until((wanted) => Number(document.activeElement?.querySelector("b")?.textContent.split(" ")[1]) < wanted, 175);
+  await ann.page.fill('[type="search"]', "group 3");
+  await ann.page.locator('[data-testid="chat-row"]', { hasText: "group 39" }).waitFor();
+  assert.deepEqual(ann.faults, []);
+});
