@@ -13,3 +13,4 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod services;
+pub mod slow_link;

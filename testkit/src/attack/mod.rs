@@ -3,6 +3,7 @@
 //!
 //! None checks anything by itself: each says what it saw, such as how long the server let it be.
 
+pub mod flood;
 pub mod http2;
 pub mod tcp;
 pub mod tls;
