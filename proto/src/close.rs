@@ -31,7 +31,7 @@ macro_rules! codes {
 codes! {
     /// The bytes are no frame, or the frame is not allowed at this point.
     ProtocolError = 4000, "protocol_error";
-    /// A frame was larger than 64 KiB, or in JSON larger than 256 KiB.
+    /// A frame was larger than 64 KiB, in JSON than 256 KiB, or a binary WebSocket message than 65,539 bytes.
     FrameTooLarge = 4001, "frame_too_large";
     /// No Hello within 5 s of opening, or a frame that was begun was not finished within 10 s.
     Timeout = 4002, "timeout";
@@ -45,7 +45,7 @@ codes! {
     TooManyStreams = 4006, "too_many_streams";
     /// More calls were waiting for their reply than a session may have.
     TooManyCalls = 4007, "too_many_calls";
-    /// Too many frames or sessions from this client or address.
+    /// Too many sessions of this user, or a Hello before the one before it was answered.
     RateLimited = 4008, "rate_limited";
     /// Nothing came for 45 s.
     Silent = 4100, "silent";

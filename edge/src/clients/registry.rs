@@ -12,16 +12,26 @@ use std::{
 use dashmap::{DashMap, Entry};
 use gogochat_proto::ids::{LogId, UserId};
 
+use parking_lot::Mutex;
+
 use super::peer::Peer;
-use crate::{principal::Principal, transport::outlet::Outlet};
+use crate::{principal::Principal, session::share::UserShare, transport::outlet::Outlet};
 
 /// Everything that is known of sessions and logs.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     next: AtomicU64,
     peers: DashMap<u64, Arc<Peer>>,
-    users: DashMap<UserId, Vec<u64>>,
+    users: DashMap<UserId, User>,
+    /// Users without a session, of whom calls are still under way.
+    departed: Mutex<Vec<UserId>>,
     logs: DashMap<LogId, Log>,
+}
+
+#[derive(Debug)]
+struct User {
+    sessions: Vec<u64>,
+    share: Arc<UserShare>,
 }
 
 #[derive(Debug)]
@@ -65,21 +75,24 @@ impl Registry {
         peer
     }
 
-    /// Its user is known now. `false`: the user has `most` sessions already.
-    pub(crate) fn identify(&self, peer: &Peer, principal: Principal, most: usize) -> bool {
+    /// Its user is known now: gives what the user's sessions share. `None`: the user has `most` sessions
+    /// already.
+    pub(crate) fn identify(&self, peer: &Peer, principal: Principal, most: usize) -> Option<Arc<UserShare>> {
         let logs = peer.subscriptions.lock();
         if logs.is_none() {
-            return true;
+            return Some(Arc::new(UserShare::new(Instant::now())));
         }
-        let mut ids = self.users.entry(principal.user).or_default();
-        if ids.contains(&peer.id) {
-            return true;
+        let mut user = self.users.entry(principal.user).or_insert_with(|| {
+            let share = Arc::new(UserShare::new(Instant::now()));
+            User { sessions: Vec::new(), share }
+        });
+        if !user.sessions.contains(&peer.id) {
+            if user.sessions.len() >= most {
+                return None;
+            }
+            user.sessions.push(peer.id);
         }
-        let room = ids.len() < most;
-        if room {
-            ids.push(peer.id);
-        }
-        room
+        Some(user.share.clone())
     }
 
     /// A client has gone. `last` is called for each log that nobody is subscribed to any more, in order
@@ -91,9 +104,15 @@ impl Registry {
         if let Some(principal) = principal
             && let Entry::Occupied(mut entry) = self.users.entry(principal.user)
         {
-            entry.get_mut().retain(|id| *id != peer.id);
-            if entry.get().is_empty() {
-                entry.remove();
+            let user = entry.get_mut();
+            user.sessions.retain(|id| *id != peer.id);
+            if user.sessions.is_empty() {
+                if user.share.is_idle() {
+                    entry.remove();
+                } else {
+                    // Whoever comes again at once has no more calls under way by that.
+                    self.departed.lock().push(principal.user);
+                }
             }
         }
         for log in logs.into_iter().flatten() {
@@ -185,9 +204,25 @@ impl Registry {
         self.peers.get(&id).map(|peer| peer.clone())
     }
 
+    /// Forgets users without a session whose calls have all ended. To be called now and then.
+    pub(crate) fn forget_departed(&self) {
+        // Not held meanwhile: who leaves holds a user's entry when they are added.
+        let mut departed = std::mem::take(&mut *self.departed.lock());
+        departed.retain(|user| {
+            let Entry::Occupied(entry) = self.users.entry(*user) else { return false };
+            let User { sessions, share } = entry.get();
+            let calls = sessions.is_empty() && !share.is_idle();
+            if sessions.is_empty() && !calls {
+                entry.remove();
+            }
+            calls
+        });
+        self.departed.lock().append(&mut departed);
+    }
+
     /// The sessions of a user.
     pub(crate) fn user(&self, user: UserId) -> Vec<Arc<Peer>> {
-        let ids = self.users.get(&user).map(|ids| ids.clone()).unwrap_or_default();
+        let ids = self.users.get(&user).map(|user| user.sessions.clone()).unwrap_or_default();
         ids.into_iter().filter_map(|id| self.peer(id)).collect()
     }
 

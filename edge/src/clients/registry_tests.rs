@@ -135,10 +135,10 @@ fn a_users_sessions_are_found_until_they_leave() {
     let (a, b) = (peer(&registry), peer(&registry));
     let principal = Principal { user: UserId::new_v7(), device: gogochat_proto::ids::DeviceId::new_v7() };
     for peer in [&a, &b, &a] {
-        assert!(registry.identify(peer, principal, 2));
+        assert!(registry.identify(peer, principal, 2).is_some());
     }
     let third = peer(&registry);
-    assert!(!registry.identify(&third, principal, 2), "one past the limit");
+    assert!(registry.identify(&third, principal, 2).is_none(), "one past the limit");
     registry.remove(&third, None, |_| {});
     assert_eq!(registry.user(principal.user).len(), 2);
     registry.remove(&a, Some(principal), |_| {});
@@ -146,4 +146,35 @@ fn a_users_sessions_are_found_until_they_leave() {
     assert_eq!(registry.user(principal.user).iter().map(|peer| peer.id).collect::<Vec<_>>(), [b.id]);
     registry.remove(&b, Some(principal), |_| {});
     assert!(registry.users.is_empty() && registry.len() == 0);
+}
+
+#[test]
+fn whoever_comes_again_finds_the_calls_that_are_still_under_way() {
+    let registry = Registry::default();
+    let principal = Principal { user: UserId::new_v7(), device: gogochat_proto::ids::DeviceId::new_v7() };
+    let session = |calls: u32| {
+        let peer = peer(&registry);
+        let share = registry.identify(&peer, principal, 2).unwrap();
+        let mut session = peer.session.lock();
+        session.live_for_tests(principal);
+        session.set_share(share.clone());
+        for id in 0..calls {
+            let call =
+                gogochat_proto::v1::Call { id, method: "gogochat.v1.SyncService/Sync".into(), ..Default::default() };
+            let frame = gogochat_proto::v1::client_frame::Frame::Call(call);
+            session.receive(frame, crate::session::calls::ReplyTo::Session, Instant::now()).unwrap();
+        }
+        drop(session);
+        (peer, share)
+    };
+    let (a, share) = session(1);
+    registry.remove(&a, Some(principal), |_| {});
+    registry.forget_departed();
+    // The call goes on without its session.
+    let (b, again) = session(0);
+    assert!(Arc::ptr_eq(&share, &again) && !share.is_idle());
+    registry.remove(&b, Some(principal), |_| {});
+    a.session.lock().finish(0, false, Instant::now()).unwrap();
+    registry.forget_departed();
+    assert!(registry.users.is_empty() && registry.departed.lock().is_empty());
 }

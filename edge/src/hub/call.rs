@@ -63,10 +63,6 @@ pub(super) async fn ordered(hub: &Hub, peer: &Arc<Peer>, call: v1::Call, Begun {
 /// Sends a call for which order does not matter to a core that runs its service.
 pub(super) fn unordered(hub: &Arc<Hub>, peer: &Arc<Peer>, call: v1::Call, method: &'static Method) {
     metrics::counter!(names::CALLS, "lane" => "unordered").increment(1);
-    if peer.session.lock().calls_in_flight() > MAX_INVOCATIONS {
-        let error = ErrorCode::Overloaded.with("too many calls of this session are under way");
-        return peer.refuse(call.id, &error);
-    }
     hub.tasks.spawn(invoke(hub.clone(), peer.clone(), call, method.public));
 }
 
@@ -85,6 +81,3 @@ async fn invoke(hub: Arc<Hub>, peer: Arc<Peer>, call: v1::Call, public: bool) {
 
 /// How long a call waits for its session to arrive at another core.
 const MOVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Calls outside the ordered lane that one session may have under way: a share of what the edge has
-/// in all.
-const MAX_INVOCATIONS: usize = 128;

@@ -6,12 +6,12 @@ use std::{
 };
 
 use gogochat_proto::{close::CloseCode, frame, limits, v1::client_frame};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::coop::consume_budget};
 
 use super::{Hub, output};
 use crate::{
     clients::Peer,
-    session::calls::ReplyTo,
+    session::{Reading, calls::ReplyTo},
     transport::{CallStream, capsule, close_code},
 };
 
@@ -53,6 +53,8 @@ async fn converse(hub: &Arc<Hub>, peer: &Arc<Peer>, stream: &mut CallStream) -> 
             }
             waiting += 1;
             output::receive(hub, peer, frame, ReplyTo::CallStream(replies.clone())).await.map_err(EarlyEnd::Session)?;
+            consume_budget().await;
+            give_way(peer).await;
         }
         let reading = open && waiting < CALLS_PER_STREAM;
         let limit = if decoder.is_partial() { limits::FRAME_TIMEOUT } else { IDLE_STREAM };
@@ -61,7 +63,7 @@ async fn converse(hub: &Arc<Hub>, peer: &Arc<Peer>, stream: &mut CallStream) -> 
             Some(reply) = answered.recv(), if waiting > 0 => {
                 waiting -= 1;
                 unfinished = None;
-                match tokio::time::timeout(IDLE_STREAM, stream.send.write_chunk(reply)).await {
+                match tokio::time::timeout(REPLY_TIMEOUT, stream.low.write(&mut stream.send, reply)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) | Err(_) => return Err(EarlyEnd::Stream),
                 }
@@ -90,8 +92,20 @@ async fn converse(hub: &Arc<Hub>, peer: &Arc<Peer>, stream: &mut CallStream) -> 
     Ok(())
 }
 
+/// Waits while the session has sent more frames than its budget has room for.
+async fn give_way(peer: &Peer) {
+    loop {
+        let reading = peer.session.lock().reading();
+        let Reading::Until(at) = reading else { return };
+        tokio::time::sleep_until(at.into()).await;
+        peer.session.lock().look_again(Instant::now());
+    }
+}
+
 /// Calls of one further stream that wait for their reply; more are read when some were answered.
 const CALLS_PER_STREAM: usize = 16;
 /// A further stream on which nothing happens.
 const IDLE_STREAM: Duration = Duration::from_secs(30);
+/// For a reply to be taken, behind those of all other streams.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_CHUNK: usize = 16 * 1024;

@@ -11,7 +11,7 @@ use gogochat_proto::{
     node::{self, edge_item::Item},
     v1,
 };
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, coop::consume_budget};
 
 use super::{Hub, call_stream, datagram::Datagrams, output};
 use crate::{
@@ -49,8 +49,10 @@ async fn converse(hub: &Arc<Hub>, peer: &Arc<Peer>, transport: &mut Transport) -
     // Dropped with the session, and their tasks with them.
     let mut streams = JoinSet::new();
     loop {
-        let hold = peer.session.lock().is_opening();
-        let result = match transport.next(hold).await {
+        // However much comes, others have their turn after so many frames.
+        consume_budget().await;
+        let reading = peer.session.lock().reading();
+        let result = match transport.next(reading).await {
             Incoming::Frame(frame) => {
                 peer.session.lock().whole();
                 output::receive(hub, peer, frame, ReplyTo::Session).await
@@ -65,6 +67,14 @@ async fn converse(hub: &Arc<Hub>, peer: &Arc<Peer>, transport: &mut Transport) -
                     return Some(CloseCode::TooManyStreams);
                 }
                 streams.spawn(call_stream::serve(hub.clone(), peer.clone(), stream));
+                Ok(())
+            }
+            Incoming::Control => {
+                peer.session.lock().control_frame(Instant::now());
+                Ok(())
+            }
+            Incoming::Held => {
+                peer.session.lock().look_again(Instant::now());
                 Ok(())
             }
             Incoming::Idle(unfinished) => {

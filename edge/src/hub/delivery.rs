@@ -8,7 +8,7 @@ use gogochat_proto::{
 };
 use tokio::sync::mpsc;
 
-use super::Hub;
+use super::{Hub, typing::TypingLimit};
 use crate::{
     clients::{Delivery, Peer},
     metrics as names,
@@ -51,11 +51,11 @@ impl DeliveryQueue {
 }
 
 async fn deliver(hub: Arc<Hub>, mut waiting: mpsc::Receiver<Down>) {
-    let mut to = Vec::new();
+    let (mut to, mut typing) = (Vec::new(), TypingLimit::default());
     while let Some(down) = waiting.recv().await {
         match down {
             Down::Event(event, core) => deliver_event(&hub, &event, core, &mut to).await,
-            Down::Ephemeral(ephemeral) => deliver_ephemeral(&hub, &ephemeral, &mut to).await,
+            Down::Ephemeral(ephemeral) => deliver_ephemeral(&hub, &ephemeral, &mut typing, &mut to).await,
         }
         if to.capacity() > KEPT_CAPACITY {
             to = Vec::new();
@@ -118,11 +118,22 @@ async fn deliver_event(hub: &Hub, event: &node::Fanout, core: u32, to: &mut Vec<
     }
 }
 
-async fn deliver_ephemeral(hub: &Hub, ephemeral: &node::EphemeralDown, to: &mut Vec<Arc<Peer>>) {
+async fn deliver_ephemeral(
+    hub: &Hub,
+    ephemeral: &node::EphemeralDown,
+    typing: &mut TypingLimit,
+    to: &mut Vec<Arc<Peer>>,
+) {
     let Some(log) = LogId::from_slice(&ephemeral.log_id) else { return };
     hub.registry.subscribers(log, to);
-    let frame = SharedFrame::new(&ephemeral.frame);
     let subject = UserId::from_slice(&ephemeral.subject);
+    if ephemeral.kind() == node::EphemeralKind::Typing
+        && !subject.is_some_and(|user| typing.passes(log, user, &ephemeral.frame, to.len(), Instant::now()))
+    {
+        metrics::counter!(names::DROPPED, "kind" => "typing").increment(1);
+        return to.clear();
+    }
+    let frame = SharedFrame::new(&ephemeral.frame);
     let keep = ephemeral.kind() == node::EphemeralKind::Watermark;
     let class = Class::Ephemeral {
         log,

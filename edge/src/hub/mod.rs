@@ -17,6 +17,7 @@ pub(crate) mod resync;
 mod resync_schedule;
 mod session_open;
 pub(crate) mod sweep;
+mod typing;
 
 use std::{
     collections::HashMap,

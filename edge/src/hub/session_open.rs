@@ -87,9 +87,10 @@ pub(super) fn opened(hub: &Hub, opened: &node::SessionOpened, core: &CoreStream,
         Opened::Answer { abandoned } | Opened::Move { abandoned } => abandoned,
     };
     hub.leave_stream(peer, abandoned);
-    if !hub.registry.identify(peer, principal, hub.limits.sessions_per_user) {
+    let Some(share) = hub.registry.identify(peer, principal, hub.limits.sessions_per_user) else {
         return peer.outlet.close(CloseCode::RateLimited);
-    }
+    };
+    peer.session.lock().set_share(share);
     if matches!(outcome, Opened::Answer { .. }) {
         welcome(hub, peer, principal, opened);
     }

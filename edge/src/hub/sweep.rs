@@ -28,6 +28,7 @@ async fn sweep(hub: &Arc<Hub>) {
     let reach = hub.upstreams.reach(now);
     metrics::gauge!(names::OUT_OF_REACH).set(reach.away.iter().filter(|core| core.lives).count() as f64);
     resync::check(hub, &reach, now);
+    hub.registry.forget_departed();
     hub.signed_out.lock().retain(|_, since| now.saturating_duration_since(*since) < SIGNED_OUT_KEPT);
     let (mut bytes, mut frames) = (0, 0);
     for (index, peer) in hub.registry.all().into_iter().enumerate() {

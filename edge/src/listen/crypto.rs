@@ -5,7 +5,10 @@ use std::sync::Arc;
 use quinn::{TransportConfig, ValidationTokenConfig, VarInt, crypto::rustls::QuicServerConfig};
 use rustls::{CipherSuite, ServerConfig};
 
-use crate::config::{EdgeConfig, Limits};
+use crate::{
+    config::{EdgeConfig, Limits},
+    transport::SEND_WINDOW,
+};
 
 /// TLS for these protocols (ALPN, RFC 7301).
 pub(super) fn tls(config: &EdgeConfig, protocols: &[&[u8]]) -> Result<ServerConfig, rustls::Error> {
@@ -61,8 +64,6 @@ const MAX_INCOMING: usize = 1_024;
 /// A frame of the largest size, and the next one begun.
 const STREAM_WINDOW: VarInt = VarInt::from_u32(128 * 1024);
 const CONNECTION_WINDOW: VarInt = VarInt::from_u32(512 * 1024);
-/// Bytes of a connection that wait for the client's acknowledgement.
-const SEND_WINDOW: u64 = 512 * 1024;
 /// HTTP/3 itself has three; WebTransport's have no use here.
 const UNI_STREAMS: VarInt = VarInt::from_u32(8);
 /// Past the 45 s after which a session is dead.

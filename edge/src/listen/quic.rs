@@ -6,7 +6,7 @@ use axum::Router;
 use bytes::Bytes;
 use h3::server::RequestResolver;
 use quinn::{Endpoint, VarInt};
-use tokio::time::Sleep;
+use tokio::{task::coop::consume_budget, time::Sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -114,7 +114,11 @@ async fn serve<H: ServeSession>(connection: quinn::Connection, _place: Place, se
                 Ok(None) | Err(_) => break,
             },
             datagram = connection.read_datagram() => match datagram {
-                Ok(datagram) => sessions.datagram(datagram),
+                Ok(datagram) => {
+                    sessions.datagram(datagram);
+                    // quinn does not count for tokio what it has ready.
+                    consume_budget().await;
+                }
                 Err(_) => break,
             },
         }

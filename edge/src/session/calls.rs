@@ -6,12 +6,15 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use gogochat_proto::{close::CloseCode, error::ErrorCode, limits::MAX_CALLS_IN_FLIGHT, method::Method, v1};
 use tokio::sync::mpsc;
+
+use super::share::UserShare;
 
 /// Where a call came from and its reply goes.
 #[derive(Debug, Clone)]
@@ -77,9 +80,24 @@ pub(crate) struct Calls {
     ordered: u64,
     /// Of each key: the earliest call that was refused and has to come again before others of that key may pass.
     refused: HashMap<u64, First>,
+    /// Where the user's calls are counted, once the user is known.
+    share: Option<Arc<UserShare>>,
 }
 
 impl Calls {
+    /// The user is known: the calls that wait are counted among theirs.
+    pub(crate) fn set_share(&mut self, share: Arc<UserShare>) {
+        share.add_calls(self.pending.len());
+        if let Some(before) = self.share.replace(share) {
+            before.give_back(self.pending.len());
+        }
+    }
+
+    /// What the user's sessions share.
+    pub(crate) fn share(&self) -> Option<&Arc<UserShare>> {
+        self.share.as_ref()
+    }
+
     /// Takes a call in. `None`: it is not of the ordered lane.
     pub(crate) fn begin(
         &mut self,
@@ -116,6 +134,11 @@ impl Calls {
             None
         };
         entry.insert(Pending { method, reply_to, ordered, since: now });
+        if self.share.as_ref().is_some_and(|share| !share.take_call()) {
+            // A later one of its key must not pass before it.
+            self.remove(call.id, true, now);
+            return Err(Refused::Error(ErrorCode::RateLimited.with("too many calls of this user are under way")));
+        }
         Ok(ordered.map(|ordered| Begun { number: ordered.number, awaited }))
     }
 
@@ -142,6 +165,14 @@ impl Calls {
 
     /// The core has answered. `again`: it has refused the call for now, and later ones of its key wait until it comes again.
     pub(crate) fn finish(&mut self, id: u32, again: bool, now: Instant) -> Option<Pending> {
+        let finished = self.remove(id, again, now)?;
+        if let Some(share) = &self.share {
+            share.give_back(1);
+        }
+        Some(finished)
+    }
+
+    fn remove(&mut self, id: u32, again: bool, now: Instant) -> Option<Pending> {
         let pending = self.take(id)?;
         if let Some(Ordered { number, named: Some((key, body)) }) = pending.ordered {
             if again {
@@ -215,6 +246,14 @@ impl Calls {
             .collect();
         found.sort_unstable();
         found.into_iter().map(|(_, id)| id).collect()
+    }
+}
+
+impl Drop for Calls {
+    fn drop(&mut self) {
+        if let Some(share) = &self.share {
+            share.give_back(self.pending.len());
+        }
     }
 }
 

@@ -9,6 +9,8 @@ mod heartbeat;
 mod marks;
 mod outcome;
 pub(crate) mod queue;
+pub(crate) mod share;
+pub(crate) mod typist;
 pub(crate) mod wire;
 
 use std::{
@@ -20,18 +22,20 @@ use bytes::Bytes;
 use gogochat_proto::{
     close::CloseCode,
     error::ErrorCode,
-    limits::{FRAME_TIMEOUT, HELLO_TIMEOUT},
+    ids::LogId,
+    limits::{FRAME_TIMEOUT, FRAMES_A_SECOND, HELLO_TIMEOUT},
     method, node,
     v1::{self, TicketUse, client_frame, ephemeral, server_frame},
 };
 use prost::Message as _;
 
-pub(crate) use self::outcome::{Asked, CallRoute, Opened, Output};
+pub(crate) use self::outcome::{Asked, CallRoute, Opened, Output, Reading};
 use self::{
     bucket::Bucket,
     calls::{Calls, Pending, Refused, ReplyTo},
     heartbeat::{Beat, Heartbeat},
     marks::Marks,
+    share::{FRAMES_BURST, UserShare},
 };
 use crate::{
     openings::Place,
@@ -55,7 +59,10 @@ pub(crate) struct Session {
     unfinished: Option<Instant>,
     calls: Calls,
     marks: Marks,
-    ephemerals: Bucket,
+    /// Frames, but for calls that are sent on: those wait for their reply, which bounds them.
+    frames: Bucket,
+    /// Nothing is read before then: the budget of frames is used up.
+    held_until: Option<Instant>,
     ticket_use: TicketUse,
     /// The core that it is open at, or is being opened at.
     home: Option<Home>,
@@ -88,13 +95,20 @@ impl Session {
             unfinished: None,
             calls: Calls::default(),
             marks: Marks::default(),
-            ephemerals: Bucket::new(EPHEMERALS_A_SECOND, EPHEMERALS_AT_ONCE, now),
+            frames: Bucket::new(FRAMES_A_SECOND as f32, FRAMES_A_SECOND as f32 * FRAMES_BURST, now),
+            held_until: None,
             ticket_use: TicketUse::Unspecified,
             home: None,
             place: None,
             welcomed: false,
             ask_again: false,
         }
+    }
+
+    /// Live at once.
+    #[cfg(test)]
+    pub(crate) fn live_for_tests(&mut self, principal: Principal) {
+        self.phase = Phase::Live { principal, expires: None, token: TokenHash::of(""), renewal: None };
     }
 
     /// A frame came.
@@ -108,6 +122,19 @@ impl Session {
         now: Instant,
     ) -> Result<Option<Output>, CloseCode> {
         self.heartbeat.heard(now);
+        let output = self.act(frame, reply_to, now);
+        if !matches!(output, Ok(Some(Output::Ordered { .. } | Output::Unordered(..)))) {
+            self.spend_frame(now);
+        }
+        output
+    }
+
+    fn act(
+        &mut self,
+        frame: client_frame::Frame,
+        reply_to: ReplyTo,
+        now: Instant,
+    ) -> Result<Option<Output>, CloseCode> {
         match (frame, &mut self.phase) {
             (client_frame::Frame::Hello(hello), Phase::New { .. }) => {
                 self.phase = Phase::Opening { since: now, token: hello.access_token.clone(), vouched: None };
@@ -140,7 +167,42 @@ impl Session {
     /// The session has to end: it is not live, or the id is that of a call that waits.
     pub(crate) fn unreadable(&mut self, id: u32, now: Instant) -> Result<(), CloseCode> {
         self.heartbeat.heard(now);
+        self.spend_frame(now);
         if self.is_live() && !self.calls.waits(id) { Ok(()) } else { Err(CloseCode::ProtocolError) }
+    }
+
+    /// The transport had a frame of its own: a ping, or a small piece of a message. It costs as much as
+    /// any other, and is no sign of life of the session.
+    pub(crate) fn control_frame(&mut self, now: Instant) {
+        self.spend_frame(now);
+    }
+
+    /// Counts a frame. Past the budget the client is read more slowly: it is not closed for what may be a
+    /// burst, and its own transport holds it back.
+    fn spend_frame(&mut self, now: Instant) {
+        let shared = self.calls.share().and_then(|share| share.spend_frame(now));
+        if let Some(wait) = self.frames.spend(now).max(shared) {
+            self.held_until = Some(now + wait);
+        }
+    }
+
+    /// Whether more is to be read from the client now.
+    pub(crate) fn reading(&self) -> Reading {
+        match self.held_until {
+            _ if self.is_opening() => Reading::Held,
+            Some(at) => Reading::Until(at),
+            None => Reading::On,
+        }
+    }
+
+    /// Time has passed since nothing was to be read.
+    pub(crate) fn look_again(&mut self, now: Instant) {
+        self.held_until.take_if(|at| *at <= now);
+    }
+
+    /// The user is known, and this is what their sessions share.
+    pub(crate) fn set_share(&mut self, share: Arc<UserShare>) {
+        self.calls.set_share(share);
     }
 
     /// A frame of the session's own stream is whole.
@@ -330,6 +392,8 @@ impl Session {
         if !marks.is_empty() {
             outputs.push(Output::Marks(marks));
         }
+        let typing = self.calls.share().map(|share| share.due_typing(now)).unwrap_or_default();
+        outputs.extend(typing.into_iter().map(|(log, stopped)| typing_output(log, stopped)));
         Ok(outputs)
     }
 
@@ -444,20 +508,25 @@ impl Session {
     }
 
     fn ephemeral(&mut self, ephemeral: v1::Ephemeral, now: Instant) -> Result<Option<Output>, CloseCode> {
-        match ephemeral.kind {
-            Some(ephemeral::Kind::Typing(_)) => {}
+        let stopped = match &ephemeral.kind {
+            Some(ephemeral::Kind::Typing(typing)) => typing.stopped,
             // Presence is the server's to tell.
             Some(ephemeral::Kind::Presence(_)) => return Err(CloseCode::ProtocolError),
             // A kind that this edge does not know yet.
             None => return Ok(None),
-        }
+        };
         let log = ephemeral.conversation_id.parse().map_err(|_| CloseCode::ProtocolError)?;
-        if !self.ephemerals.take(now) {
+        if !self.calls.share().is_some_and(|share| share.passes_typing(log, stopped, now)) {
             return Ok(None);
         }
-        let ephemeral = v1::Ephemeral { user_id: String::new(), ..ephemeral };
-        Ok(Some(Output::Ephemeral(log, ephemeral.encode_to_vec().into())))
+        Ok(Some(typing_output(log, stopped)))
     }
+}
+
+fn typing_output(log: LogId, stopped: bool) -> Output {
+    let kind = Some(ephemeral::Kind::Typing(v1::Typing { stopped }));
+    let ephemeral = v1::Ephemeral { conversation_id: log.to_string(), user_id: String::new(), kind };
+    Output::Ephemeral(log, ephemeral.encode_to_vec().into())
 }
 
 /// The core was asked to open the session and is there, yet does not answer.
@@ -466,8 +535,6 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 const AWAY_TIMEOUT: Duration = Duration::from_secs(2);
 /// From a call of the ordered lane to its reply.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-const EPHEMERALS_A_SECOND: f32 = 20.0;
-const EPHEMERALS_AT_ONCE: f32 = 40.0;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! What a session wants done, and what events mean to it.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use gogochat_proto::{
     ids::LogId,
@@ -75,4 +77,15 @@ pub(crate) enum CallRoute {
     Wait,
     /// It was refused meanwhile.
     Gone,
+}
+
+/// Whether more is to be read from the client now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Yes.
+    On,
+    /// Not before its session is open.
+    Held,
+    /// Not before then: it has sent more frames than its budget has room for.
+    Until(Instant),
 }

@@ -14,8 +14,10 @@ use crate::config::Limits;
 /// What may become of a frame when the queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// Replies, answers to pings, the end: never dropped.
+    /// Replies to ordered calls, answers to pings, the end: never dropped.
     Control,
+    /// Replies to other calls, such as pages of history: never dropped, and behind all that is live.
+    Reply,
     /// An event of a log: dropped, and the client told to resync that log.
     Event {
         /// The log.
@@ -65,6 +67,12 @@ pub(crate) struct Queue {
     any_lagging: bool,
     /// The first frame is half written.
     partial: bool,
+    /// So many frames at the end are replies before which what is live is put.
+    replies: usize,
+    /// Live frames that were put before the first of those.
+    passed: usize,
+    /// Bytes of all replies that wait.
+    reply_bytes: usize,
     limits: Limits,
     format: Format,
 }
@@ -84,6 +92,9 @@ impl Queue {
             lagging: Vec::new(),
             any_lagging: false,
             partial: false,
+            replies: 0,
+            passed: 0,
+            reply_bytes: 0,
             limits,
             format,
         }
@@ -111,7 +122,7 @@ impl Queue {
                     return Pushed::Dropped { resync: false };
                 }
             }
-            Class::Control | Class::Resync(_) => {}
+            Class::Control | Class::Reply | Class::Resync(_) => {}
         }
         if self.bytes + bytes.len() > self.limits.queue_max_bytes {
             return Pushed::Overflow;
@@ -129,13 +140,22 @@ impl Queue {
     pub(crate) fn advance(&mut self, mut written: usize) {
         self.bytes = self.bytes.saturating_sub(written);
         while let Some(first) = self.items.front_mut() {
-            if written < first.bytes.len() {
-                first.bytes.advance(written);
-                self.partial |= written > 0;
+            let taken = written.min(first.bytes.len());
+            if first.class == Class::Reply {
+                self.reply_bytes = self.reply_bytes.saturating_sub(taken);
+            }
+            if taken < first.bytes.len() {
+                first.bytes.advance(taken);
+                self.partial |= taken > 0;
+                if self.partial {
+                    // Nothing is put before it any more.
+                    self.replies = self.replies.min(self.items.len() - 1);
+                }
                 return;
             }
-            written -= first.bytes.len();
+            written -= taken;
             self.partial = false;
+            self.replies = self.replies.min(self.items.len() - 1);
             if let Some(Item { class: Class::Resync(log), .. }) = self.items.pop_front() {
                 match log {
                     Some(log) => self.lagging.retain(|other| *other != log),
@@ -153,6 +173,9 @@ impl Queue {
     /// Drops everything that waits, but not a frame that is half written, so that the end can be told.
     pub(crate) fn clear(&mut self) {
         self.items.truncate(usize::from(self.partial));
+        self.replies = 0;
+        self.reply_bytes =
+            self.items.iter().filter(|item| item.class == Class::Reply).map(|item| item.bytes.len()).sum();
         self.bytes = self.items.iter().map(|item| item.bytes.len()).sum();
     }
 
@@ -166,15 +189,20 @@ impl Queue {
         self.bytes
     }
 
+    /// Bytes of replies among them that keep no order with what is live.
+    pub(crate) fn reply_bytes(&self) -> usize {
+        self.reply_bytes
+    }
+
     /// Frames that wait.
     pub(crate) fn len(&self) -> usize {
         self.items.len()
     }
 
     fn is_full(&self, more: usize) -> bool {
-        // An event that is larger than the whole queue may still go into an empty one.
-        !self.items.is_empty()
-            && (self.bytes + more > self.limits.queue_bytes || self.items.len() >= self.limits.queue_frames)
+        // Replies do not count: the client has asked for them. An event that is larger than the whole queue may still go into an empty one.
+        let (bytes, frames) = (self.bytes - self.reply_bytes, self.items.len() - self.replies);
+        frames > 0 && (bytes + more > self.limits.queue_bytes || frames >= self.limits.queue_frames)
     }
 
     fn is_lagging(&self, log: LogId) -> bool {
@@ -196,10 +224,26 @@ impl Queue {
 
     fn append(&mut self, bytes: Bytes, class: Class) {
         self.bytes += bytes.len();
-        self.items.push_back(Item { bytes, class });
+        if class == Class::Reply {
+            self.reply_bytes += bytes.len();
+            self.replies += 1;
+            self.items.push_back(Item { bytes, class });
+        } else if self.replies == 0 {
+            self.items.push_back(Item { bytes, class });
+        } else {
+            self.items.insert(self.items.len() - self.replies, Item { bytes, class });
+            self.passed += 1;
+            if self.passed >= MAX_PASSED {
+                // However much is live, a reply goes at last.
+                self.passed = 0;
+                self.replies -= 1;
+            }
+        }
     }
 }
 
+/// Live frames that are put before a reply.
+const MAX_PASSED: usize = 64;
 /// Logs that are told one by one; past that a single Resync stands for any.
 const MAX_LAGGING: usize = 64;
 

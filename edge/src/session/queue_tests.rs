@@ -192,3 +192,56 @@ proptest! {
         }
     }
 }
+
+/// The sizes of the frames that wait, in order.
+fn sizes(queue: &Queue) -> Vec<usize> {
+    queue.front(usize::MAX).map(Bytes::len).collect()
+}
+
+#[test]
+fn what_is_live_goes_before_replies() {
+    let log = LogId::new_v7();
+    let mut queue = queue();
+    queue.push(bytes(10), event(log, 1));
+    queue.push(bytes(300), Class::Reply);
+    queue.push(bytes(301), Class::Reply);
+    queue.push(bytes(11), event(log, 2));
+    queue.push(bytes(12), Class::Control);
+    assert_eq!(sizes(&queue), [10, 11, 12, 300, 301]);
+    // One that is half written stays in front, and one that was written makes no place before others.
+    queue.advance(10 + 11 + 12 + 100);
+    queue.push(bytes(13), event(log, 3));
+    assert_eq!(sizes(&queue), [200, 13, 301]);
+    queue.advance(200);
+    queue.push(bytes(14), event(log, 4));
+    assert_eq!((sizes(&queue), queue.reply_bytes()), (vec![13, 14, 301], 301));
+    queue.advance(13 + 14 + 301);
+    assert_eq!((queue.len(), queue.bytes(), queue.reply_bytes()), (0, 0, 0));
+}
+
+#[test]
+fn replies_leave_events_their_place() {
+    let log = LogId::new_v7();
+    let mut queue = queue();
+    for _ in 0..3 {
+        assert_eq!(queue.push(bytes(900), Class::Reply), Pushed::Queued);
+    }
+    assert_eq!(queue.push(bytes(1_000), event(log, 1)), Pushed::Queued);
+    assert_eq!(queue.push(bytes(1), event(log, 2)), Pushed::Dropped { resync: true });
+}
+
+#[test]
+fn replies_go_at_last_however_much_is_live() {
+    let log = LogId::new_v7();
+    let mut queue = queue();
+    queue.push(bytes(300), Class::Reply);
+    for seq in 1..=2 * MAX_PASSED as i64 {
+        queue.push(bytes(1), event(log, seq));
+        if seq < MAX_PASSED as i64 {
+            queue.advance(1);
+        }
+        queue.push(bytes(2), Class::Control);
+        queue.advance(2);
+    }
+    assert!(queue.reply_bytes() < 300);
+}

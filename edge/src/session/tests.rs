@@ -1,6 +1,9 @@
 use gogochat_proto::{
-    ids::{DeviceId, LogId, UserId},
-    limits::{HEARTBEAT, MARKS_INTERVAL, SILENCE},
+    ids::{DeviceId, UserId},
+    limits::{
+        FRAMES_A_SECOND_OF_USER, HEARTBEAT, MARKS_INTERVAL, MAX_CALLS_IN_FLIGHT, MAX_CALLS_OF_USER, SILENCE,
+        TYPING_INTERVAL,
+    },
 };
 
 use super::{calls::Begun, *};
@@ -34,6 +37,15 @@ impl Sim {
         let mut sim = Self::new();
         assert!(matches!(sim.hello("t"), Ok(Some(Output::Open(hello))) if hello.access_token == "t"));
         assert_eq!(sim.session.opened(principal(), None, 1, None), ANSWERED);
+        sim.session.set_share(Arc::new(UserShare::new(sim.now)));
+        sim
+    }
+
+    /// Live as another session of the same user.
+    fn beside(other: &Self) -> Self {
+        let mut sim = Self::live();
+        sim.now = other.now;
+        sim.session.set_share(other.session.calls.share().unwrap().clone());
         sim
     }
 
@@ -440,8 +452,6 @@ fn typing_is_limited_and_presence_is_not_the_clients_to_tell() {
     let typing = || frame(Some(ephemeral::Kind::Typing(v1::Typing::default())));
     let Ok(Some(Output::Ephemeral(_, bytes))) = sim.receive(typing()) else { panic!() };
     assert_eq!(v1::Ephemeral::decode(bytes).unwrap().user_id, "");
-    let passed = (0..1_000).filter(|_| matches!(sim.receive(typing()), Ok(Some(_)))).count();
-    assert!(passed < EPHEMERALS_AT_ONCE as usize + 5, "{passed}");
     // A kind that a newer client knows is passed over.
     assert!(matches!(sim.receive(frame(None)), Ok(None)));
     let presence = frame(Some(ephemeral::Kind::Presence(v1::Presence::default())));
@@ -458,4 +468,121 @@ fn a_live_session_that_is_refused_for_now_is_asked_for_again_once() {
     assert!(!sim.session.take_ask_again());
     assert!(sim.session.refused_for_now(|stream| stream == 2));
     assert!(sim.session.take_ask_again() && !sim.session.take_ask_again());
+}
+
+#[test]
+fn ten_sessions_of_a_user_type_no_more_than_one() {
+    let first = Sim::live();
+    let mut sims: Vec<_> = (0..10).map(|_| Sim::beside(&first)).collect();
+    let log = LogId::new_v7();
+    let mut passed = Vec::new();
+    // Each says ten times a second that the user types.
+    for tenth in 0..100 {
+        for sim in &mut sims {
+            sim.now = first.now + Duration::from_millis(100 * tenth);
+            let kind = Some(ephemeral::Kind::Typing(v1::Typing::default()));
+            let typing = v1::Ephemeral { conversation_id: log.to_string(), user_id: String::new(), kind };
+            if sim.receive(client_frame::Frame::Ephemeral(typing)).unwrap().is_some() {
+                passed.push(tenth * 100);
+            }
+        }
+    }
+    assert_eq!(passed, [0, 2_000, 4_000, 6_000, 8_000]);
+    assert_eq!(TYPING_INTERVAL.as_millis(), 2_000);
+    // That they have stopped is told in the end, once, by whichever session's clock.
+    for n in 0..100 {
+        let kind = Some(ephemeral::Kind::Typing(v1::Typing { stopped: n % 2 == 1 }));
+        let typing = v1::Ephemeral { conversation_id: log.to_string(), user_id: String::new(), kind };
+        sims[n % 10].receive(client_frame::Frame::Ephemeral(typing)).unwrap();
+    }
+    let told: Vec<_> = sims.iter_mut().flat_map(|sim| sim.pass(Duration::from_secs(1)).unwrap()).collect();
+    let [Output::Ephemeral(to, bytes)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(*to, log);
+    let kind = v1::Ephemeral::decode(bytes.clone()).unwrap().kind;
+    assert_eq!(kind, Some(ephemeral::Kind::Typing(v1::Typing { stopped: true })));
+}
+
+#[test]
+fn a_users_calls_are_counted_over_all_sessions() {
+    let mut first = Sim::live();
+    let mut others: Vec<_> = (1..MAX_CALLS_OF_USER / MAX_CALLS_IN_FLIGHT).map(|_| Sim::beside(&first)).collect();
+    for sim in others.iter_mut().chain([&mut first]) {
+        for id in 0..MAX_CALLS_IN_FLIGHT as u32 {
+            assert!(matches!(sim.call(id, SYNC, "", ""), Ok(Some(Output::Unordered(..)))), "{id}");
+        }
+    }
+    let mut late = Sim::beside(&first);
+    assert_eq!(refused(late.call(1, SYNC, "", "")), (1, "rate_limited".into()));
+    assert_eq!(refused(late.call(2, SEND, "a", "first")), (2, "rate_limited".into()));
+    // An answer makes room, yet what was refused keeps its place in the order.
+    first.finish(0, false).unwrap();
+    assert_eq!(refused(late.call(3, SEND, "a", "second")), (3, "out_of_order".into()));
+    assert!(matches!(late.call(4, SEND, "a", "first"), Ok(Some(Output::Ordered { .. }))));
+    assert_eq!(refused(late.call(5, SYNC, "", "")), (5, "rate_limited".into()));
+    // A session that ends gives its places back.
+    others.clear();
+    for id in 10..10 + MAX_CALLS_IN_FLIGHT as u32 - 1 {
+        assert!(matches!(late.call(id, SYNC, "", ""), Ok(Some(Output::Unordered(..)))), "{id}");
+    }
+}
+
+#[test]
+fn calls_from_before_the_user_was_known_are_counted_and_given_back() {
+    let mut sim = Sim::new();
+    sim.hello("t").unwrap();
+    sim.session.opened(principal(), None, 1, None);
+    sim.call(1, SYNC, "", "").unwrap();
+    let share = Arc::new(UserShare::new(sim.now));
+    sim.session.set_share(share.clone());
+    assert!(!share.is_idle());
+    sim.finish(1, false).unwrap();
+    assert!(share.is_idle());
+}
+
+#[test]
+fn a_client_that_sends_too_many_frames_is_read_more_slowly() {
+    let mut sim = Sim::live();
+    // Hello was one.
+    let at_once = FRAMES_A_SECOND * FRAMES_BURST as usize - 1;
+    for _ in 0..at_once {
+        sim.ping().unwrap();
+    }
+    assert_eq!(sim.session.reading(), Reading::On);
+    // Calls that are sent on cost nothing; those that are refused do, and the transport's own frames.
+    sim.call(1, SYNC, "", "").unwrap();
+    assert_eq!(sim.session.reading(), Reading::On);
+    sim.call(2, "nothing", "", "").unwrap();
+    let Reading::Until(at) = sim.session.reading() else { panic!() };
+    assert_eq!((at - sim.now).as_secs_f32(), 1.0 / FRAMES_A_SECOND as f32);
+    sim.session.control_frame(sim.now);
+    let Reading::Until(later) = sim.session.reading() else { panic!() };
+    assert!(later > at);
+    sim.session.look_again(at);
+    assert_eq!(sim.session.reading(), Reading::Until(later));
+    sim.session.look_again(later);
+    assert_eq!(sim.session.reading(), Reading::On);
+}
+
+#[test]
+fn frames_before_hello_count_too() {
+    let mut sim = Sim::new();
+    for _ in 0..=FRAMES_A_SECOND * FRAMES_BURST as usize {
+        sim.session.control_frame(sim.now);
+    }
+    assert!(matches!(sim.session.reading(), Reading::Until(_)));
+}
+
+#[test]
+fn a_users_sessions_are_read_more_slowly_together() {
+    let first = Sim::live();
+    let sessions = 1 + FRAMES_A_SECOND_OF_USER / FRAMES_A_SECOND;
+    let mut sims: Vec<_> = (0..sessions).map(|_| Sim::beside(&first)).collect();
+    for sim in &mut sims {
+        for _ in 0..FRAMES_A_SECOND * FRAMES_BURST as usize - 1 {
+            sim.ping().unwrap();
+        }
+    }
+    // Each is within its own budget, and the last is past that of all.
+    assert!(matches!(sims.pop().unwrap().session.reading(), Reading::Until(_)));
+    assert_eq!(sims.pop().unwrap().session.reading(), Reading::On);
 }

@@ -4,7 +4,9 @@ pub(crate) mod capsule;
 pub(crate) mod h3_backend;
 pub(crate) mod handshake;
 pub(crate) mod http;
+mod in_flight;
 mod incoming;
+mod low_priority;
 pub(crate) mod outlet;
 pub(crate) mod rfc6455;
 pub(crate) mod streams;
@@ -15,8 +17,10 @@ use std::sync::Arc;
 
 use gogochat_proto::close::CloseCode;
 
+pub(crate) use self::in_flight::SEND_WINDOW;
 pub(crate) use self::incoming::{CallStream, Incoming, close_code};
 use self::{outlet::Outlet, streams::TakeDatagram, websocket::WebSocket, webtransport::WebTransport};
+use crate::session::Reading;
 
 /// A client's connection, whatever carries it.
 pub(crate) enum Transport {
@@ -59,11 +63,11 @@ impl Transport {
         }
     }
 
-    /// The next of what comes; writes what waits meanwhile. While `hold`, nothing is read.
-    pub(crate) async fn next(&mut self, hold: bool) -> Incoming {
+    /// The next of what comes; writes what waits meanwhile. Reads where it may.
+    pub(crate) async fn next(&mut self, reading: Reading) -> Incoming {
         match self {
-            Self::WebSocket(it) => it.next(hold).await,
-            Self::WebTransport(it) => it.next(hold).await,
+            Self::WebSocket(it) => it.next(reading).await,
+            Self::WebTransport(it) => it.next(reading).await,
         }
     }
 

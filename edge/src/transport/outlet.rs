@@ -13,6 +13,7 @@ use gogochat_proto::{close::CloseCode, method::Method, v1::server_frame};
 use parking_lot::Mutex;
 use tokio::{net::TcpStream, sync::Notify};
 
+use super::low_priority::LowPriority;
 use crate::{
     config::Limits,
     session::{
@@ -34,9 +35,9 @@ pub(crate) struct Outlet {
 #[derive(Debug)]
 pub(crate) enum Pipe {
     /// TCP in clear.
-    Tcp(Arc<TcpStream>),
+    Tcp(Tcp),
     /// TLS over TCP.
-    Tls(Arc<TcpStream>, Box<rustls::ServerConnection>),
+    Tls(Tcp, Box<rustls::ServerConnection>),
     /// A WebTransport session; the stream is there once the client has opened it.
     Quic {
         /// The connection.
@@ -45,6 +46,8 @@ pub(crate) enum Pipe {
         datagram_prefix: Bytes,
         /// The live stream.
         stream: Option<quinn::SendStream>,
+        /// What has to leave room for it.
+        low: Arc<LowPriority>,
     },
     /// Takes nothing, ever.
     #[cfg(test)]
@@ -86,7 +89,11 @@ impl Outlet {
 
     /// Sends a frame of this session's own; `method` for a reply.
     pub(crate) fn send(&self, frame: server_frame::Frame, method: Option<&'static Method>) -> Pushed {
-        self.push(wire::encode(self.format, frame, method), Class::Control)
+        let class = match method {
+            Some(method) if !method.ordered => Class::Reply,
+            _ => Class::Control,
+        };
+        self.push(wire::encode(self.format, frame, method), class)
     }
 
     /// Sends a frame that others get too.
@@ -173,7 +180,7 @@ impl Outlet {
     pub(crate) fn with_tls<T>(&self, f: impl FnOnce(&TcpStream, &mut rustls::ServerConnection) -> T) -> Option<T> {
         let mut inner = self.inner.lock();
         let Pipe::Tls(tcp, tls) = &mut inner.pipe else { return None };
-        let result = f(tcp, tls);
+        let result = f(&tcp.socket, tls);
         if tls.wants_write() && !inner.blocked {
             self.write(&mut inner);
         }
@@ -204,6 +211,13 @@ impl Outlet {
     pub(crate) fn is_flushed(&self) -> bool {
         let inner = self.inner.lock();
         inner.broken || (inner.queue.is_empty() && !inner.pipe.has_ciphertext())
+    }
+
+    /// Whether so much waits for the client that no more is to be read from it.
+    pub(crate) fn is_far_behind(&self) -> bool {
+        let inner = self.inner.lock();
+        let replies = inner.queue.reply_bytes();
+        inner.queue.bytes() - replies >= PAUSE_READING || replies >= PAUSE_ASKING
     }
 
     /// How the queue stands.
@@ -289,18 +303,21 @@ impl Pipe {
     fn write(&mut self, queue: &Queue, context: &mut Context<'_>) -> io::Result<usize> {
         match self {
             Self::Tcp(tcp) => {
+                let most = tcp.make_room(queue);
                 if queue.is_empty() {
                     return Ok(0);
                 }
-                vectored(queue, |slices| tcp.try_write_vectored(slices))
+                vectored(queue, most, |slices| tcp.socket.try_write_vectored(slices))
             }
             Self::Tls(tcp, tls) => {
+                let most = tcp.make_room(queue);
+                let tcp = &tcp.socket;
                 // What was encrypted earlier goes first, so that at most one round of ciphertext is buffered.
                 send_ciphertext(tcp, tls)?;
                 if queue.is_empty() {
                     return Ok(0);
                 }
-                let written = vectored(queue, |slices| tls.writer().write_vectored(slices))?;
+                let written = vectored(queue, most, |slices| tls.writer().write_vectored(slices))?;
                 match send_ciphertext(tcp, tls) {
                     // It was taken, although not all has left.
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(written),
@@ -309,7 +326,7 @@ impl Pipe {
             }
             #[cfg(test)]
             Self::Nowhere => Err(io::ErrorKind::WouldBlock.into()),
-            Self::Quic { stream, .. } => {
+            Self::Quic { stream, low, .. } => {
                 if queue.is_empty() {
                     return Ok(0);
                 }
@@ -321,7 +338,7 @@ impl Pipe {
                     count += 1;
                 }
                 let chunks = chunks.get_mut(..count).unwrap_or_default();
-                match std::pin::pin!(stream.write_chunks(chunks)).poll(context) {
+                match low.go_before(|| std::pin::pin!(stream.write_chunks(chunks)).poll(context)) {
                     Poll::Ready(written) => Ok(written.map_err(io::Error::from)?.bytes),
                     Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
                 }
@@ -337,11 +354,62 @@ impl Pipe {
     }
 }
 
-fn vectored(queue: &Queue, write: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<usize> {
+/// A TCP connection, and how much of what was not sent yet its socket takes.
+#[derive(Debug)]
+pub(crate) struct Tcp {
+    socket: Arc<TcpStream>,
+    /// It takes little, and when a reply was written last: see [`Self::make_room`].
+    shallow: Option<Instant>,
+}
+
+impl Tcp {
+    /// A socket as it is.
+    pub(crate) fn new(socket: Arc<TcpStream>) -> Self {
+        Self { socket, shallow: None }
+    }
+
+    /// While long replies are written, such as pages of history, the kernel takes no more than it can send soon. The rest stays in the queue, where what is
+    /// live goes before it. Gives the bytes to write at once, at most.
+    fn make_room(&mut self, queue: &Queue) -> usize {
+        match (queue.reply_bytes(), self.shallow) {
+            (0, None) => return usize::MAX,
+            (0, Some(since)) if since.elapsed() < NEXT_REPLY => {}
+            (0, Some(_)) => {
+                self.shallow = None;
+                // The system's own figure.
+                self.set_not_sent(0);
+            }
+            (..LONG, None) => {}
+            (_, before) => {
+                self.shallow = Some(Instant::now());
+                if before.is_none() {
+                    self.set_not_sent(NOT_SENT);
+                }
+            }
+        }
+        if self.shallow.is_some() { NOT_SENT as usize } else { usize::MAX }
+    }
+
+    /// How much the kernel takes beyond what it can send (TCP_NOTSENT_LOWAT). Where it cannot be told, what is live waits longer.
+    fn set_not_sent(&self, bytes: u32) {
+        #[cfg(target_os = "linux")]
+        let _ = socket2::SockRef::from(&*self.socket).set_tcp_notsent_lowat(bytes);
+        #[cfg(not(target_os = "linux"))]
+        let _ = bytes;
+    }
+}
+
+fn vectored(queue: &Queue, most: usize, write: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<usize> {
     let mut slices = [IoSlice::new(&[]); SLICES];
     let mut count = 0;
+    let mut room = most;
     for (slice, bytes) in slices.iter_mut().zip(queue.front(SLICES)) {
-        *slice = IoSlice::new(bytes);
+        if room == 0 {
+            break;
+        }
+        let piece = bytes.get(..room).unwrap_or(bytes);
+        room -= piece.len();
+        *slice = IoSlice::new(piece);
         count += 1;
     }
     match write(slices.get(..count).unwrap_or_default()) {
@@ -376,3 +444,13 @@ impl io::Write for TryWrite<'_> {
 
 /// Frames in one write.
 const SLICES: usize = 16;
+/// Bytes that wait for a slow client at which nothing more is read from it.
+const PAUSE_READING: usize = 256 * 1024;
+/// The same of replies: it asks for more than it takes.
+const PAUSE_ASKING: usize = 1024 * 1024;
+/// Bytes that a socket takes ahead of what it can send, while replies wait.
+const NOT_SENT: u32 = 16 * 1024;
+/// Bytes of replies from which on that matters.
+const LONG: usize = 4 * 1024;
+/// The next one is waited for so long before the socket is as it was.
+const NEXT_REPLY: Duration = Duration::from_secs(1);

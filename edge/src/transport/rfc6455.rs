@@ -17,6 +17,8 @@ pub(crate) enum Message {
     Ping(Bytes),
     /// A pong.
     Pong,
+    /// A small piece of a message that is not whole yet: it costs as much as a message does.
+    Fragment,
     /// A close: the last message. Its code and reason, or nothing (section 5.5.1).
     Close(Bytes),
 }
@@ -73,8 +75,9 @@ impl Decoder {
             (PONG, _) => Ok(Some(Message::Pong)),
             (TEXT | BINARY, None) if frame.fin => whole(frame.opcode, frame.payload.freeze()).map(Some),
             (TEXT | BINARY, fragments @ None) => {
+                let size = frame.payload.len();
                 *fragments = Some((frame.opcode, frame.payload));
-                Ok(None)
+                Ok(piece(size))
             }
             (CONTINUATION, Some((_, message))) => {
                 if message.len() + frame.payload.len() > self.limit {
@@ -83,7 +86,7 @@ impl Decoder {
                 message.extend_from_slice(&frame.payload);
                 match self.fragments.take_if(|_| frame.fin) {
                     Some((opcode, message)) => whole(opcode, message.freeze()).map(Some),
-                    None => Ok(None),
+                    None => Ok(piece(frame.payload.len())),
                 }
             }
             _ => Err(CloseCode::ProtocolError),
@@ -149,6 +152,10 @@ impl Header {
     }
 }
 
+fn piece(size: usize) -> Option<Message> {
+    (size < SMALL_PIECE).then_some(Message::Fragment)
+}
+
 fn whole(opcode: u8, payload: Bytes) -> Result<Message, CloseCode> {
     if opcode == BINARY {
         return Ok(Message::Binary(payload));
@@ -172,6 +179,8 @@ fn close(payload: Bytes) -> Result<Message, CloseCode> {
 
 /// A frame of the largest size with its length. Before Hello that is enough for JSON too.
 const MAX_MESSAGE: usize = MAX_FRAME + 3;
+/// Larger pieces are bounded by the size of a message.
+const SMALL_PIECE: usize = 1_024;
 const CONTINUATION: u8 = 0;
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;

@@ -29,6 +29,7 @@ fn decode(bytes: &[u8]) -> Result<Vec<Message>, CloseCode> {
     while let Some(message) = decoder.next()? {
         found.push(message);
     }
+    found.retain(|message| *message != Message::Fragment);
     Ok(found)
 }
 
@@ -57,7 +58,7 @@ proptest! {
             while let Some(message) = decoder.next().unwrap() {
                 match message {
                     Message::Binary(payload) => got.push(payload.to_vec()),
-                    Message::Pong => {}
+                    Message::Pong | Message::Fragment => {}
                     other => prop_assert!(false, "{other:?}"),
                 }
             }
@@ -166,4 +167,17 @@ fn an_idle_decoder_keeps_nothing() {
     decoder.next().unwrap();
     assert!(!decoder.is_partial());
     assert_eq!(decoder.buffer.capacity(), 0);
+}
+
+#[test]
+fn small_pieces_are_told() {
+    let mut decoder = Decoder::default();
+    decoder.push(&frame(0x02, &[1; SMALL_PIECE - 1], [1; 4]));
+    assert_eq!(decoder.next(), Ok(Some(Message::Fragment)));
+    decoder.push(&frame(0x00, &[1; SMALL_PIECE], [1; 4]));
+    assert_eq!(decoder.next(), Ok(None));
+    decoder.push(&frame(0x00, b"", [1; 4]));
+    assert_eq!(decoder.next(), Ok(Some(Message::Fragment)));
+    decoder.push(&frame(0x80, b"", [1; 4]));
+    assert_eq!(decoder.next(), Ok(Some(Message::Binary(vec![1; 2 * SMALL_PIECE - 1].into()))));
 }

@@ -12,6 +12,8 @@ use parking_lot::Mutex;
 use quinn::VarInt;
 use tokio::sync::Notify;
 
+use super::low_priority::LowPriority;
+
 /// A stream that a client opened within a session; without `send` it is unidirectional.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -40,7 +42,7 @@ pub(crate) struct Inbox {
 
 /// The sessions of one QUIC connection.
 #[derive(Debug, Default)]
-pub(crate) struct Sessions(Mutex<Table>);
+pub(crate) struct Sessions(Mutex<Table>, OnceLock<Arc<LowPriority>>);
 
 #[derive(Debug, Default)]
 struct Table {
@@ -113,6 +115,11 @@ impl Sessions {
             stream.reset(SESSION_GONE);
         }
         table.open.is_empty()
+    }
+
+    /// By which all of them write what has to leave room for what is live.
+    pub(crate) fn low_priority(&self, connection: &quinn::Connection) -> Arc<LowPriority> {
+        self.1.get_or_init(|| LowPriority::new(connection.clone())).clone()
     }
 
     /// How many are open.

@@ -1,14 +1,6 @@
 //! A WebSocket after its handshake, on the bare socket.
 
-use std::{
-    cell::RefCell,
-    collections::VecDeque,
-    future::poll_fn,
-    io,
-    net::IpAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{cell::RefCell, collections::VecDeque, future::poll_fn, io, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use gogochat_proto::{
@@ -17,17 +9,18 @@ use gogochat_proto::{
     json,
     v1::client_frame,
 };
-use tokio::{io::Interest, net::TcpStream};
+use tokio::{io::Interest, net::TcpStream, task::coop::consume_budget};
 
 use super::{
-    incoming::{Incoming, PAUSE_READING, close_code},
-    outlet::{Outlet, Pipe},
+    incoming::{Incoming, close_code, held},
+    outlet::{Outlet, Pipe, Tcp},
     rfc6455::{Decoder, Message},
 };
 use crate::{
     config::Limits,
     door::Kept,
     session::{
+        Reading,
         queue::Class,
         wire::{self, Format},
     },
@@ -63,8 +56,8 @@ impl WebSocket {
         let tcp = Arc::new(tcp);
         let is_tls = tls.is_some();
         let pipe = match tls {
-            Some(tls) => Pipe::Tls(tcp.clone(), tls),
-            None => Pipe::Tcp(tcp.clone()),
+            Some(tls) => Pipe::Tls(Tcp::new(tcp.clone()), tls),
+            None => Pipe::Tcp(Tcp::new(tcp.clone())),
         };
         let mut decoder = Decoder::default();
         decoder.push(early);
@@ -101,7 +94,8 @@ impl WebSocket {
     }
 
     /// The next of what comes.
-    pub(crate) async fn next(&mut self, hold: bool) -> Incoming {
+    pub(crate) async fn next(&mut self, reading: Reading) -> Incoming {
+        let may_read = reading == Reading::On;
         loop {
             if let Some(code) = self.outlet.ending() {
                 return Incoming::Ended(code);
@@ -109,17 +103,17 @@ impl WebSocket {
             if self.outlet.is_broken() {
                 return Incoming::Gone;
             }
-            if !hold {
+            if may_read {
                 match self.decode() {
                     Ok(Some(incoming)) => return incoming,
                     Ok(None) => {}
                     Err(code) => return Incoming::Broken(code),
                 }
             }
-            let reading = !hold && self.outlet.backlog(Instant::now()).bytes < PAUSE_READING;
+            let reads = may_read && !self.outlet.is_far_behind();
             let blocked = self.outlet.is_blocked();
             tokio::select! {
-                ready = self.tcp.readable(), if reading => {
+                ready = self.tcp.readable(), if reads => {
                     if ready.is_err() || !self.read() {
                         return Incoming::Gone;
                     }
@@ -127,7 +121,8 @@ impl WebSocket {
                 _ = self.tcp.writable(), if blocked => {
                     let _ = poll_fn(|context| std::task::Poll::Ready(self.outlet.poll_flush(context))).await;
                 }
-                () = self.outlet.woken() => if hold { return Incoming::Idle(false) },
+                () = self.outlet.woken() => if !may_read { return Incoming::Held },
+                () = held(reading), if !may_read => return Incoming::Held,
             }
         }
     }
@@ -151,6 +146,7 @@ impl WebSocket {
                 if self.tcp.readable().await.is_err() || !self.discard() {
                     return;
                 }
+                consume_budget().await;
             }
         };
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
@@ -175,8 +171,9 @@ impl WebSocket {
                 }
                 Some(Message::Ping(payload)) => {
                     self.outlet.push(wire::control(wire::PONG, &payload), Class::Control);
+                    return Ok(Some(Incoming::Control));
                 }
-                Some(Message::Pong) => {}
+                Some(Message::Pong | Message::Fragment) => return Ok(Some(Incoming::Control)),
                 Some(Message::Close(payload)) => {
                     self.outlet.answer_close(wire::control(wire::CLOSE, &payload));
                     self.closed = true;

@@ -1,28 +1,25 @@
 //! A WebTransport session on an HTTP/3 connection (draft-ietf-webtrans-http3): its handshake, its live stream, its datagrams, its end.
 
-use std::{
-    future::poll_fn,
-    net::IpAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::poll_fn, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use gogochat_proto::{close::CloseCode, frame};
 use h3::server::RequestStream;
 use http::{HeaderMap, Request, Response, StatusCode};
+use tokio::task::coop::consume_budget;
 
 use super::{
     capsule::{self, Capsules},
     h3_backend::BidiStream,
-    incoming::{CallStream, Incoming, PAUSE_READING, close_code},
+    incoming::{CallStream, Incoming, close_code, held},
+    low_priority::LowPriority,
     outlet::{Outlet, Pipe},
     streams::{Inbox, Sessions, Stream, TakeDatagram},
 };
 use crate::{
     config::Limits,
     origin::{self, Came, Origin},
-    session::wire::Format,
+    session::{Reading, wire::Format},
 };
 
 /// A stream of an HTTP/3 request.
@@ -38,6 +35,7 @@ pub(crate) struct WebTransport {
     control: H3Stream,
     capsules: Capsules,
     outlet: Arc<Outlet>,
+    low: Arc<LowPriority>,
     live: Option<quinn::RecvStream>,
     decoder: frame::Decoder,
     idle: bool,
@@ -77,7 +75,9 @@ pub(crate) async fn accept(
     control.send_response(response.body(()).ok()?).await.ok()?;
     let mut prefix = BytesMut::new();
     capsule::put_varint(&mut prefix, id / 4);
-    let pipe = Pipe::Quic { connection: connection.clone(), datagram_prefix: prefix.freeze(), stream: None };
+    let low = sessions.low_priority(&connection);
+    let pipe =
+        Pipe::Quic { connection: connection.clone(), datagram_prefix: prefix.freeze(), stream: None, low: low.clone() };
     Some(WebTransport {
         inbox: sessions.open(id),
         connection,
@@ -86,6 +86,7 @@ pub(crate) async fn accept(
         control,
         capsules: Capsules::default(),
         outlet: Outlet::new(Format::Stream, pipe, limits),
+        low,
         live: None,
         decoder: frame::Decoder::default(),
         idle: false,
@@ -116,7 +117,8 @@ impl WebTransport {
     }
 
     /// The next of what comes.
-    pub(crate) async fn next(&mut self, hold: bool) -> Incoming {
+    pub(crate) async fn next(&mut self, reading: Reading) -> Incoming {
+        let may_read = reading == Reading::On;
         loop {
             if let Some(code) = self.outlet.ending() {
                 return Incoming::Ended(code);
@@ -124,10 +126,12 @@ impl WebTransport {
             if self.outlet.is_broken() {
                 return Incoming::Gone;
             }
-            if !hold && let Some(incoming) = self.decode() {
+            if may_read && let Some(incoming) = self.decode() {
                 return incoming;
             }
-            match self.event(hold).await {
+            // Capsules and streams come without a frame that would be counted.
+            consume_budget().await;
+            match self.event(reading).await {
                 Event::Control(None) => return Incoming::Gone,
                 Event::Control(Some(bytes)) => match self.capsules.push(&bytes) {
                     Ok(false) => {}
@@ -145,7 +149,7 @@ impl WebTransport {
                 }
                 // Without its live stream a session is over.
                 Event::Live(None) => return Incoming::Gone,
-                Event::Other if hold => return Incoming::Idle(false),
+                Event::Other if !may_read => return Incoming::Held,
                 Event::Other => {}
             }
         }
@@ -171,7 +175,9 @@ impl WebTransport {
                 return;
             }
             // The other side ends its direction once it has read the capsule.
-            while let Ok(Some(_)) = self.control.recv_data().await {}
+            while let Ok(Some(_)) = self.control.recv_data().await {
+                consume_budget().await;
+            }
         };
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
         if let Some(mut live) = self.live.take() {
@@ -183,18 +189,20 @@ impl WebTransport {
         }
     }
 
-    async fn event(&mut self, hold: bool) -> Event {
+    async fn event(&mut self, reading: Reading) -> Event {
         let Self { control, inbox, live, outlet, .. } = self;
-        let reading = !hold && outlet.backlog(Instant::now()).bytes < PAUSE_READING;
+        let may_read = reading == Reading::On;
+        let reads = may_read && !outlet.is_far_behind();
         let blocked = outlet.is_blocked();
         tokio::select! {
             data = control.recv_data() => {
                 Event::Control(data.ok().flatten().map(|mut data| data.copy_to_bytes(data.remaining())))
             }
             stream = inbox.next() => Event::Stream(stream),
-            chunk = read(live), if reading && live.is_some() => Event::Live(chunk),
+            chunk = read(live), if reads && live.is_some() => Event::Live(chunk),
             () = poll_fn(|context| outlet.poll_flush(context)), if blocked => Event::Other,
             () = outlet.woken() => Event::Other,
+            () = held(reading), if !may_read => Event::Other,
         }
     }
 
@@ -219,7 +227,10 @@ impl WebTransport {
                 self.outlet.set_stream(send);
                 None
             }
-            Stream { recv, send: Some(send) } => Some(Incoming::CallStream(CallStream { recv, send })),
+            Stream { recv, send: Some(send) } => {
+                let low = self.low.clone();
+                Some(Incoming::CallStream(CallStream { recv, send, low }))
+            }
             stream @ Stream { send: None, .. } => {
                 stream.reset(capsule::http_code(CloseCode::ProtocolError));
                 None

@@ -121,9 +121,18 @@ impl World {
         path: &str,
         origin: Option<&str>,
     ) -> Result<(quinn::Endpoint, wt::Session), wt::ClientError> {
+        self.wt_at(self.edge_address().port(), path, origin).await
+    }
+
+    async fn wt_at(
+        &self,
+        port: u16,
+        path: &str,
+        origin: Option<&str>,
+    ) -> Result<(quinn::Endpoint, wt::Session), wt::ClientError> {
         let (endpoint, config) = self.quic_client();
         let client = wt::Client::new(endpoint.clone(), config);
-        let url: url::Url = format!("https://localhost:{}{path}", self.edge_address().port()).parse().unwrap();
+        let url: url::Url = format!("https://localhost:{port}{path}").parse().unwrap();
         let mut request = wt::proto::ConnectRequest::new(url).with_protocol("gogochat.v1.proto");
         if let Some(origin) = origin {
             request = request.with_header(http::header::ORIGIN, HeaderValue::from_str(origin).unwrap());
@@ -136,15 +145,17 @@ impl World {
         let address = match kind {
             Kind::Ws => self.http_address(),
             Kind::Wss => self.edge_address(),
-            Kind::Wt => {
-                let (endpoint, session) = self.wt("/wt", None).await.unwrap();
-                assert_eq!(session.protocol(), Some("gogochat.v1.proto"));
-                let (send, recv) = session.open_bi().await.unwrap();
-                let decoder = Decoder::default();
-                return Client::Wt(Box::new(WtClient { session, send, recv, decoder, _endpoint: endpoint }));
-            }
+            Kind::Wt => return self.connect_wt(self.edge_address().port()).await,
         };
         self.connect_over(TcpStream::connect(address).await.unwrap(), kind).await
+    }
+
+    /// Opens WebTransport to a port, without a word.
+    pub(crate) async fn connect_wt(&self, port: u16) -> Client {
+        let (endpoint, session) = self.wt_at(port, "/wt", None).await.unwrap();
+        assert_eq!(session.protocol(), Some("gogochat.v1.proto"));
+        let (send, recv) = session.open_bi().await.unwrap();
+        Client::Wt(Box::new(WtClient { session, send, recv, decoder: Decoder::default(), _endpoint: endpoint }))
     }
 
     /// Opens a transport over a connection that is there, without a word.

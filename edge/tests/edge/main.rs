@@ -10,6 +10,7 @@
 
 mod client;
 mod core;
+mod fair;
 mod gateway;
 mod hostile;
 mod http;
@@ -19,6 +20,7 @@ mod quic;
 mod reattach;
 mod sessions;
 mod slices;
+mod slow_link;
 mod tickets;
 
 use std::{sync::Arc, time::Duration};
