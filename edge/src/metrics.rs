@@ -22,6 +22,8 @@ pub const DELIVERED: &str = "gogochat_edge_deliveries_total";
 pub const DELIVERED_BYTES: &str = "gogochat_edge_delivered_bytes_total";
 /// Frames dropped from full queues, by kind: event, ephemeral.
 pub const DROPPED: &str = "gogochat_edge_dropped_total";
+/// Times that a client was not read for a moment, as it had sent more frames than its budget has room for.
+pub const PACED: &str = "gogochat_edge_paced_total";
 /// Resync frames queued for slow sessions.
 pub const RESYNCS: &str = "gogochat_edge_resyncs_total";
 /// Datagrams from clients past their rate.
@@ -52,7 +54,8 @@ pub fn describe() {
     describe_counter!(FRAMES_IN, "Frames from clients");
     describe_counter!(DELIVERED, "Events delivered into sessions' queues");
     describe_counter!(DELIVERED_BYTES, Unit::Bytes, "Bytes of events delivered into sessions' queues");
-    describe_counter!(DROPPED, "Frames dropped from full queues, by kind");
+    describe_counter!(DROPPED, "Frames dropped from full queues, and typing past its budget, by kind");
+    describe_counter!(PACED, "Times that a client was not read for a moment, as it sent too many frames");
     describe_counter!(RESYNCS, "Resync frames queued for slow sessions");
     describe_counter!(DATAGRAMS_SHED, "Datagrams from clients past their rate");
     describe_gauge!(QUEUED_BYTES, Unit::Bytes, "Bytes that wait in all sessions' queues");

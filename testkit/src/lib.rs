@@ -1,4 +1,5 @@
-//! What tests of the whole system share: servers as real processes that can be killed, and a proxy on the way to them that can be cut.
+//! What tests of the whole system share: servers as real processes that can be killed, proxies on the way to them that can be cut or are slow, and clients
+//! that do what no client should.
 
 pub mod attack;
 pub mod cluster;

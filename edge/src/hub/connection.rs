@@ -18,7 +18,7 @@ use crate::{
     clients::Peer,
     listen::ServeSession,
     metrics as names,
-    session::calls::ReplyTo,
+    session::{Reading, calls::ReplyTo},
     transport::{Incoming, Transport},
 };
 
@@ -52,6 +52,9 @@ async fn converse(hub: &Arc<Hub>, peer: &Arc<Peer>, transport: &mut Transport) -
         // However much comes, others have their turn after so many frames.
         consume_budget().await;
         let reading = peer.session.lock().reading();
+        if matches!(reading, Reading::Until(_)) {
+            metrics::counter!(names::PACED).increment(1);
+        }
         let result = match transport.next(reading).await {
             Incoming::Frame(frame) => {
                 peer.session.lock().whole();
