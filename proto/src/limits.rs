@@ -39,11 +39,11 @@ limits! {
     MAX_MARKS: usize = 1_000;
     /// Calls of one session that wait for their reply.
     MAX_CALLS_IN_FLIGHT: usize = 256;
-    /// Calls of one user that wait for their reply, over all sessions at one edge: the next is refused with rate_limited.
+    /// Calls of one user that wait for their reply, over all sessions at one edge.
     MAX_CALLS_OF_USER: usize = 512;
-    /// Frames of one session in a second, calls apart that are sent on; five times as many at once. Past that they are read more slowly.
+    /// Frames of a session in a second, calls apart that are sent on. Five times as many at once.
     FRAMES_A_SECOND: usize = 200;
-    /// The same over all sessions of a user at one edge.
+    /// The same, over all sessions of a user at one edge.
     FRAMES_A_SECOND_OF_USER: usize = 1_000;
     /// Further streams for calls that a WebTransport session may have open at once.
     MAX_CALL_STREAMS: usize = 12;
@@ -69,7 +69,7 @@ limits! {
     MARKS_INTERVAL: Duration = Duration::from_secs(1);
     /// Typing lapses after this unless repeated.
     TYPING_TTL: Duration = Duration::from_secs(6);
-    /// The least time between two frames that are passed on and say the same of one user's typing in one conversation, whichever sessions send them.
+    /// The least time between two frames that are passed on and say the same of one user's typing.
     TYPING_INTERVAL: Duration = Duration::from_secs(2);
 }
 

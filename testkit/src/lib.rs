@@ -1,5 +1,5 @@
-//! What tests of the whole system share: servers as real processes that can be killed, proxies on the way to them that can be cut or are slow, and clients
-//! that do what no client should.
+//! What tests of the whole system share: servers as real processes that can be killed, proxies on the
+//! way to them that can be cut or are slow, and clients that do what no client should.
 
 pub mod attack;
 pub mod cluster;

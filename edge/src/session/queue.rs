@@ -200,7 +200,8 @@ impl Queue {
     }
 
     fn is_full(&self, more: usize) -> bool {
-        // Replies do not count: the client has asked for them. An event that is larger than the whole queue may still go into an empty one.
+        // Replies do not count: the client has asked for them. An event that is larger than the whole queue
+        // may still go into an empty one.
         let (bytes, frames) = (self.bytes - self.reply_bytes, self.items.len() - self.replies);
         frames > 0 && (bytes + more > self.limits.queue_bytes || frames >= self.limits.queue_frames)
     }

@@ -368,8 +368,9 @@ impl Tcp {
         Self { socket, shallow: None }
     }
 
-    /// While long replies are written, such as pages of history, the kernel takes no more than it can send soon. The rest stays in the queue, where what is
-    /// live goes before it. Gives the bytes to write at once, at most.
+    /// While long replies are written, such as pages of history, the kernel takes no more than it can send
+    /// soon. The rest stays in the queue, where what is live goes before it. Gives the bytes to write at
+    /// once, at most.
     fn make_room(&mut self, queue: &Queue) -> usize {
         match (queue.reply_bytes(), self.shallow) {
             (0, None) => return usize::MAX,
@@ -390,7 +391,8 @@ impl Tcp {
         if self.shallow.is_some() { NOT_SENT as usize } else { usize::MAX }
     }
 
-    /// How much the kernel takes beyond what it can send (TCP_NOTSENT_LOWAT). Where it cannot be told, what is live waits longer.
+    /// How much the kernel takes beyond what it can send (TCP_NOTSENT_LOWAT). Where it cannot be told, what
+    /// is live waits longer.
     fn set_not_sent(&self, bytes: u32) {
         #[cfg(target_os = "linux")]
         let _ = socket2::SockRef::from(&*self.socket).set_tcp_notsent_lowat(bytes);
