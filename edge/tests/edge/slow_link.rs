@@ -116,11 +116,21 @@ async fn history_over_quic_leaves_room_for_what_is_live() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn history_over_a_websocket_lets_what_is_live_before_the_next_page() {
+    history_over_tcp(Kind::Ws).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn history_over_tls_lets_what_is_live_before_the_next_page() {
+    history_over_tcp(Kind::Wss).await;
+}
+
+async fn history_over_tcp(kind: Kind) {
     let (mut story, user) = Story::new().await;
     let queue = 8 * 1024;
-    let link = SlowLink::tcp(story.world.http_address(), Link { queue, ..LINK }).await.unwrap();
+    let address = if kind == Kind::Ws { story.world.http_address() } else { story.world.edge_address() };
+    let link = SlowLink::tcp(address, Link { queue, ..LINK }).await.unwrap();
     let tcp = TcpStream::connect(link.address).await.unwrap();
-    let mut client = soon(story.world.connect_over(tcp, Kind::Ws)).await;
+    let mut client = soon(story.world.connect_over(tcp, kind)).await;
     client.log_in(user).await;
     story.begin().await;
     client.send_bytes((0..PAGES).flat_map(page).collect::<Vec<u8>>().into()).await;
