@@ -150,9 +150,10 @@ async fn forward_udp(near: Arc<UdpSocket>, target: SocketAddr, link: Link, lost:
                 far
             }
         };
-        match up.take(size + UDP_HEADERS, Instant::now()) {
-            Some(at) => _ = to_target.send((at, far, None, buffer.get(..size).unwrap_or_default().to_vec())),
-            None => _ = lost.fetch_add(1, Ordering::Relaxed),
+        let packet = buffer.get(..size).unwrap_or_default().to_vec();
+        let taken = up.take(size + UDP_HEADERS, Instant::now());
+        if !taken.is_some_and(|at| to_target.try_send((at, far, None, packet)).is_ok()) {
+            lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -163,7 +164,7 @@ async fn answer(
     near: Arc<UdpSocket>,
     client: SocketAddr,
     down: Arc<Mutex<Direction>>,
-    to_client: mpsc::UnboundedSender<Flight>,
+    to_client: mpsc::Sender<Flight>,
     lost: Arc<AtomicU64>,
 ) {
     let mut buffer = vec![0; MAX_PACKET];
@@ -171,19 +172,16 @@ async fn answer(
         // A target that is not there any more is an error of each packet.
         let Ok(size) = far.recv(&mut buffer).await else { continue };
         let taken = down.lock().ok().and_then(|mut down| down.take(size + UDP_HEADERS, Instant::now()));
-        match taken {
-            Some(at) => {
-                let packet = buffer.get(..size).unwrap_or_default().to_vec();
-                let _ = to_client.send((at, near.clone(), Some(client), packet));
-            }
-            None => _ = lost.fetch_add(1, Ordering::Relaxed),
+        let packet = buffer.get(..size).unwrap_or_default().to_vec();
+        if !taken.is_some_and(|at| to_client.try_send((at, near.clone(), Some(client), packet)).is_ok()) {
+            lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-/// Delivers packets as they arrive, in order. What waits is bounded by the link's queue and delay.
-fn arrivals() -> mpsc::UnboundedSender<Flight> {
-    let (sender, mut flights) = mpsc::unbounded_channel::<Flight>();
+/// Delivers packets as they arrive, in order. Past so many UDP loses more, and TCP waits.
+fn arrivals() -> mpsc::Sender<Flight> {
+    let (sender, mut flights) = mpsc::channel::<Flight>(UNDER_WAY);
     tokio::spawn(async move {
         while let Some((at, socket, to, packet)) = flights.recv().await {
             tokio::time::sleep_until(at).await;
@@ -212,7 +210,7 @@ async fn forward_tcp(listener: TcpListener, target: SocketAddr, link: Link) {
 
 /// Carries one direction of a TCP connection to its end.
 async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, link: Link) {
-    let (path, mut arrivals) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    let (path, mut arrivals) = mpsc::channel::<(Instant, Vec<u8>)>(UNDER_WAY);
     let depart = async move {
         let (mut direction, mut buffer) = (Direction::new(link), [0; SEGMENT]);
         loop {
@@ -220,7 +218,7 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, link: Link) {
             let Ok(size @ 1..) = from.read(&mut buffer).await else { return };
             let at = direction.take(size + TCP_HEADERS, Instant::now());
             let segment = buffer.get(..size).unwrap_or_default().to_vec();
-            if path.send((at.unwrap_or_else(Instant::now), segment)).is_err() {
+            if path.send((at.unwrap_or_else(Instant::now), segment)).await.is_err() {
                 return;
             }
         }
@@ -237,6 +235,8 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, link: Link) {
     tokio::join!(depart, arrive);
 }
 
+/// Packets that have left or wait to leave: more than the links of tests have room for.
+const UNDER_WAY: usize = 16 * 1024;
 const MAX_PACKET: usize = 65_536;
 const UDP_HEADERS: usize = 28;
 const TCP_HEADERS: usize = 40;
