@@ -152,7 +152,7 @@ async fn forward_udp(near: Arc<UdpSocket>, target: SocketAddr, link: Link, lost:
         };
         let packet = buffer.get(..size).unwrap_or_default().to_vec();
         let taken = up.take(size + UDP_HEADERS, Instant::now());
-        if !taken.is_some_and(|at| to_target.try_send((at, far, None, packet)).is_ok()) {
+        if taken.is_none_or(|at| to_target.try_send((at, far, None, packet)).is_err()) {
             lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -173,7 +173,7 @@ async fn answer(
         let Ok(size) = far.recv(&mut buffer).await else { continue };
         let taken = down.lock().ok().and_then(|mut down| down.take(size + UDP_HEADERS, Instant::now()));
         let packet = buffer.get(..size).unwrap_or_default().to_vec();
-        if !taken.is_some_and(|at| to_client.try_send((at, near.clone(), Some(client), packet)).is_ok()) {
+        if taken.is_none_or(|at| to_client.try_send((at, near.clone(), Some(client), packet)).is_err()) {
             lost.fetch_add(1, Ordering::Relaxed);
         }
     }
