@@ -63,7 +63,6 @@ impl Story {
         self.took.sort_unstable();
         assert!(self.took.len() >= 10, "{:?}", self.took);
         let (median, most) = (self.took[self.took.len() / 2], self.took[self.took.len() * 9 / 10]);
-        println!("{:.0} % of the link, messages {median:?}, nine of ten within {most:?}", 100.0 * share);
         (share, median, most)
     }
 }
