@@ -20,7 +20,6 @@ use crate::{
 /// What a page of history has at most.
 const PAGE: usize = 48 * 1024;
 const PAGES: usize = 32;
-const ROUND_TRIP: Duration = Duration::from_millis(40);
 /// Its queue holds more than half a second: whoever fills it waits for that.
 const LINK: Link = Link { bits_per_second: 1_000_000, delay: Duration::from_millis(20), queue: 64 * 1024 };
 
@@ -109,8 +108,9 @@ async fn history_over_quic_leaves_room_for_what_is_live() {
     let (share, median, most) = story.end();
     // The link's own: from leaving to arriving, and what is of low priority may be before it.
     let own = LINK.delay + Duration::from_millis(100);
-    assert!(median <= own + ROUND_TRIP, "{median:?}");
-    assert!(most <= 3 * own, "{most:?}");
+    assert!(median <= 3 * own / 2, "{median:?}");
+    // Behind all that the send window would take, it were 35 times as long.
+    assert!(most <= 8 * own, "{most:?}");
     assert!(share >= 0.8, "{share}");
 }
 
