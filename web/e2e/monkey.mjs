@@ -1,4 +1,5 @@
-// Lets the monkey loose: `npm run monkey -- SEED SEEDS ACTIONS`, by default 50 seeds from 1 on with 2,000 actions each.
+// Lets the monkey loose: `npm run monkey -- SEED SEEDS ACTIONS`, by default 50 seeds from 1 on with
+// 2,000 actions each.
 
 import { startChromium } from "./lib/browsers.mjs";
 import { monkey } from "./lib/monkey.mjs";

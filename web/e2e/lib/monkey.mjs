@@ -1,5 +1,7 @@
-// A monkey at the page: what it does follows from a seed. It has two tabs of one device, and somebody at the other end; it types, sends,
-// walks about, reloads, closes, goes offline, kills the server, turns the clock, clears the storage. Whatever it does, no text is
+// A monkey at the page: what it does follows from a seed. It has two tabs of one device, and
+// somebody at the other end; it types, sends,
+// walks about, reloads, closes, goes offline, kills the server, turns the clock, clears the
+// storage. Whatever it does, no text is
 // lost or doubled, the order is that of writing, the focus stays with whoever types, and no error is thrown.
 
 import assert from "node:assert/strict";
@@ -55,11 +57,17 @@ export async function monkey({ server, browser }, seed, actions) {
     const timeline = bob.timeline(id);
     const heardBy = (who) => timeline.items.get().filter((item) => item.senderId === who && item.body.kind === "message").map((item) => item.body.text);
     tabs.push(await open(url));
+    await tabs[1].see("composer");
     const [written, heard] = [[], []];
     /** What stands in the composer and was not sent. */
     let draft = "";
 
     const any = () => tabs[random(tabs.length)];
+    /**
+     * All of the page is there: what is cut off in the middle of loading has nothing but a button
+     * to reload.
+     */
+    const loaded = (tab) => tab.see(".shell", ":not(.skeleton)", 30_000);
     const chat = async (tab) => {
       if (!(await tab.run(() => document.querySelector('[data-testid="composer"]') !== null))) {
         await tab.run(([hash]) => {
@@ -112,13 +120,17 @@ export async function monkey({ server, browser }, seed, actions) {
       },
       reload: async () => {
         // The page comes from the server: without one there is nothing to reload.
-        if (!down && !offline) await any().reload();
+        if (down || offline) return;
+        const tab = any();
+        await tab.reload();
+        await loaded(tab);
       },
       reopen: async () => {
         if (down || offline) return;
         const at = random(tabs.length);
         await tabs[at].close();
         tabs[at] = await open(url);
+        await loaded(tabs[at]);
       },
       offline: async () => {
         offline = !offline;
@@ -149,7 +161,8 @@ export async function monkey({ server, browser }, seed, actions) {
               });
             }),
         );
-        // Whoever closes the page in this very moment loses what the browser has thrown away; else it is kept again.
+        // Whoever closes the page in this very moment loses what the browser has thrown away; else
+        // it is kept again.
         await tab.until(async () => localStorage.getItem("gogochat.signed-in") !== null && (await indexedDB.databases()).length > 0, undefined, 60_000);
       },
       resize: async () => any().page.setViewportSize([{ width: 390, height: 700 }, { width: 800, height: 600 }, { width: 1280, height: 800 }][random(3)]),

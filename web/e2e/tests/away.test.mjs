@@ -1,24 +1,29 @@
-// The server goes away in mid-conversation: what is written meanwhile is kept, also when the page is closed, and goes out once.
+// The server goes away in mid-conversation: what is written meanwhile is kept, also when the page
+// is closed, and goes out once.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { startChromium } from "../lib/browsers.mjs";
 import { befriend, connectedBy, drawn, kept, newName, register, seeText, settled } from "../lib/people.mjs";
 import { connect, until } from "../lib/sdk.mjs";
-import { startDev } from "../lib/server.mjs";
+import { stage } from "../lib/stage.mjs";
 
-async function setUp(t) {
-  const server = await startDev();
-  t.after(server.stop);
-  const browser = await startChromium();
-  t.after(browser.close);
-  return { server, browser };
-}
+const on = stage();
+/** Devices end with their test. */
+const setUp = (t) => ({
+  server: on.server,
+  browser: {
+    device: async (options) => {
+      const device = await on.browser.device(options);
+      t.after(() => device.close());
+      return device;
+    },
+  },
+});
 
 const texts = async (tab) => (await drawn(tab)).map(({ text }) => text);
 
 test("kill -9 and restart: both pages come back and nothing is lost or doubled", async (t) => {
-  const { server, browser } = await setUp(t);
+  const { server, browser } = setUp(t);
   const [here, there] = [await browser.device(), await browser.device()];
   const [ann, bob] = [await here.open(server.page), await there.open(server.page)];
   const bobName = newName("bob");
@@ -49,7 +54,7 @@ test("kill -9 and restart: both pages come back and nothing is lost or doubled",
 });
 
 test("a page that was closed before its messages went out sends them on the next visit", async (t) => {
-  const { server, browser } = await setUp(t);
+  const { server, browser } = setUp(t);
   const [here, there] = [await browser.device(), await browser.device()];
   const [ann, bob] = [await here.open(server.page), await there.open(server.page)];
   const bobName = newName("bob");
@@ -78,7 +83,7 @@ test("a page that was closed before its messages went out sends them on the next
 });
 
 test("a message that cannot be sent says so, and can be tried again or dropped", async (t) => {
-  const { server, browser } = await setUp(t);
+  const { server, browser } = setUp(t);
   const here = await browser.device();
   const ann = await here.open(server.page);
   const annName = newName("ann");
@@ -115,7 +120,7 @@ test("a message that cannot be sent says so, and can be tried again or dropped",
 });
 
 test("new messages are announced while the person looks elsewhere", async (t) => {
-  const { server, browser } = await setUp(t);
+  const { server, browser } = setUp(t);
   const here = await browser.device({ permissions: ["notifications"] });
   // Headless browsers show none: what the page asks for is recorded.
   await here.context.addInitScript(() => {

@@ -1,4 +1,5 @@
-// The server has another certificate, as `dev` has every two weeks: a page that is open learns its hash and goes on over WebTransport.
+// The server has another certificate, as `dev` has every two weeks: a page that is open learns its
+// hash and goes on over WebTransport.
 
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";

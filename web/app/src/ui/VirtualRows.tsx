@@ -3,7 +3,10 @@
 import { createEffect, createSignal, type JSX, on, onCleanup, onMount, Show } from "solid-js";
 import { Virtualizer, type VirtualizerHandle } from "virtua/solid";
 
-/** `each` names the rows; `size` is what one is expected to measure, in pixels. The nearest ancestor that scrolls is `.rows` or `.panel-body`. */
+/**
+ * `each` names the rows; `size` is what one is expected to measure, in pixels. The nearest ancestor
+ * that scrolls is `.rows` or `.panel-body`.
+ */
 export function VirtualRows(props: { each: readonly string[]; size: number; children: (id: string) => JSX.Element }) {
   let box!: HTMLDivElement;
   let list: VirtualizerHandle | undefined;

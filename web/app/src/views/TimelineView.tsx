@@ -45,7 +45,9 @@ export function TimelineView(props: { conversation: Conversation }) {
     (before) => {
       const rows = builder.build(items(), me, unread()?.after, today().zone);
       const grewAbove = before.rows.length > 0 && rows.length > before.rows.length && rows[0]?.item.key !== before.rows[0]?.item.key;
-      return { rows, shift: grewAbove && rows.at(-1)?.item.key === before.rows.at(-1)?.item.key };
+      // Before the list has its measure there is no place to keep, and it would draw nothing.
+      const shift = settled && grewAbove && rows.at(-1)?.item.key === before.rows.at(-1)?.item.key;
+      return { rows, shift };
     },
     { rows: [], shift: false },
   );

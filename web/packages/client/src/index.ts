@@ -47,7 +47,8 @@ export interface OpenOptions {
   /** Default: the browser's. */
   readonly WebSocket?: WebSocketFactory;
   /**
-   * Asks where the server is once more. A certificate that is known by its hash is replaced every few days: with this the new hash
+   * Asks where the server is once more. A certificate that is known by its hash is replaced every
+   * few days: with this the new hash
    * is known before WebTransport is dialled again, without it a page has to be loaded anew.
    */
   readonly again?: () => Promise<ServerConfig>;

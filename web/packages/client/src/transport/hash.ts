@@ -1,4 +1,5 @@
-// The hash of a certificate that nobody signed. Such a certificate lives for two weeks at most, and a page may be open for longer.
+// The hash of a certificate that nobody signed. Such a certificate lives for two weeks at most, and
+// a page may be open for longer.
 
 /** SHA-256 of a certificate, hex, or empty; or how to ask for it, as it is at the moment. */
 export type CertificateHash = string | (() => Promise<string>);

@@ -1,4 +1,5 @@
-// Frames over WebTransport: one long-lived bidirectional stream, a second one for history, and datagrams for what may be lost.
+// Frames over WebTransport: one long-lived bidirectional stream, a second one for history, and
+// datagrams for what may be lost.
 
 import { FrameDecoder } from "../frame.ts";
 import type { CertificateHash } from "./hash.ts";
@@ -8,7 +9,8 @@ import { type Dial, Gather, type TransportEvents } from "./transport.ts";
 export const hasWebTransport = typeof WebTransport === "function";
 
 /**
- * Dials `url`. With `certificateHash` the server's certificate may be self-signed, for at most 14 days. A server that runs for longer
+ * Dials `url`. With `certificateHash` the server's certificate may be self-signed, for at most 14
+ * days. A server that runs for longer
  * has a new one by then, so that its hash is asked for before each dial.
  */
 export function webTransport(url: string, certificateHash: CertificateHash): Dial {
