@@ -11,7 +11,7 @@ use gogochat_proto::{
     limits::MAX_KNOWN,
     v1,
 };
-use gogochat_storage::store::{Range, Store};
+use gogochat_storage::store::{ChatStore, Range};
 
 use crate::{
     authorize::Caller,
@@ -25,11 +25,11 @@ use crate::{
 
 /// The sync service.
 pub(crate) struct Sync {
-    store: Arc<dyn Store>,
+    store: Arc<dyn ChatStore>,
 }
 
 impl Sync {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(store: Arc<dyn ChatStore>) -> Self {
         Self { store }
     }
 

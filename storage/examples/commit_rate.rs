@@ -17,7 +17,9 @@ use gogochat_proto::{
     ids::{ClientMsgId, DeviceId, LogId, UserId},
     v1::{self, event::Body},
 };
-use gogochat_storage::store::{Command, NewDevice, Origin, SqlStore, Store, StoreError, Tokens, User, mysql, sqlite};
+use gogochat_storage::store::{
+    Command, Logs, NewDevice, Origin, SqlStore, Store, StoreError, Tokens, User, mysql, sqlite,
+};
 use prost::Message as _;
 use tokio::task::JoinSet;
 

@@ -4,14 +4,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gogochat_storage::store::{Store, StoreError};
+use gogochat_storage::store::{Devices, StoreError};
 
 use super::sign_out::SignOuts;
 use crate::log_throttle::LogThrottle;
 
 /// Follows the sign-outs that the store notes.
 pub(crate) struct Follower {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Devices>,
     sign_outs: Arc<SignOuts>,
     /// The number of the last one that was seen.
     seen: i64,
@@ -22,7 +22,7 @@ impl Follower {
     ///
     /// # Errors
     /// The store does not answer.
-    pub(crate) async fn begin(store: Arc<dyn Store>, sign_outs: Arc<SignOuts>) -> Result<Self, StoreError> {
+    pub(crate) async fn begin(store: Arc<dyn Devices>, sign_outs: Arc<SignOuts>) -> Result<Self, StoreError> {
         let seen = store.last_sign_out().await?;
         Ok(Self { store, sign_outs, seen })
     }

@@ -12,7 +12,7 @@ use gogochat_proto::{
     limits::MAX_TITLE,
     v1,
 };
-use gogochat_storage::store::{NewDevice, NewUser, Rotation, Store, User};
+use gogochat_storage::store::{AccountStore, NewDevice, NewUser, Rotation, User};
 
 use self::{failed::FailedLogIns, sign_out::SignOuts};
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
 
 /// The account service.
 pub(crate) struct Account {
-    store: Arc<dyn Store>,
+    store: Arc<dyn AccountStore>,
     auth: Arc<Auth>,
     sign_outs: Arc<SignOuts>,
     refresh_grace: Duration,
@@ -35,7 +35,12 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub(crate) fn new(store: Arc<dyn Store>, auth: Arc<Auth>, sign_outs: Arc<SignOuts>, config: &CoreConfig) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn AccountStore>,
+        auth: Arc<Auth>,
+        sign_outs: Arc<SignOuts>,
+        config: &CoreConfig,
+    ) -> Self {
         Self { store, auth, sign_outs, refresh_grace: config.refresh_grace, failed: FailedLogIns::default() }
     }
 

@@ -11,7 +11,7 @@ use gogochat_proto::{
     ids::{DeviceId, UserId},
     node, v1,
 };
-use gogochat_storage::store::{Arrival, Device, DeviceKey, Hash, Millis, Store, Tokens};
+use gogochat_storage::store::{Arrival, Device, DeviceKey, Devices, Hash, Millis, Tokens};
 use parking_lot::Mutex;
 
 pub use self::password::HashError;
@@ -20,7 +20,7 @@ use crate::{authorize::Caller, clock::now_ms, config::CoreConfig, failure};
 
 /// Tells who calls.
 pub(crate) struct Auth {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Devices>,
     access_ttl: Duration,
     refresh_ttl: Duration,
     revoked: Mutex<HashMap<DeviceId, (UserId, Millis)>>,
@@ -74,7 +74,7 @@ impl Bearer {
 }
 
 impl Auth {
-    pub(crate) fn new(store: Arc<dyn Store>, config: &CoreConfig) -> Result<Self, HashError> {
+    pub(crate) fn new(store: Arc<dyn Devices>, config: &CoreConfig) -> Result<Self, HashError> {
         Ok(Self {
             store,
             access_ttl: config.access_ttl,

@@ -18,7 +18,7 @@ use gogochat_proto::{
     limits::{MAX_PAGE, MAX_PAGE_BYTES},
     v1::{self, list_events_request::From},
 };
-use gogochat_storage::store::{self, Range, Store};
+use gogochat_storage::store::{self, ChatStore, Range};
 
 pub(crate) use self::{
     marks::{LateMarks, Marks},
@@ -38,11 +38,11 @@ use crate::{
 
 /// The chat service's queries.
 pub(crate) struct Chat {
-    store: Arc<dyn Store>,
+    store: Arc<dyn ChatStore>,
 }
 
 impl Chat {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(store: Arc<dyn ChatStore>) -> Self {
         Self { store }
     }
 

@@ -5,7 +5,7 @@ pub(crate) mod commands;
 use std::sync::Arc;
 
 use gogochat_proto::{error::violation, ids::UserId, v1};
-use gogochat_storage::store::{Contact, ContactState, Store};
+use gogochat_storage::store::{Contact, ContactState, SocialStore};
 
 use crate::{
     authorize::Caller,
@@ -19,11 +19,11 @@ use crate::{
 
 /// The social service's queries.
 pub(crate) struct Social {
-    store: Arc<dyn Store>,
+    store: Arc<dyn SocialStore>,
 }
 
 impl Social {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(store: Arc<dyn SocialStore>) -> Self {
         Self { store }
     }
 

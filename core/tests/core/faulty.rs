@@ -9,8 +9,9 @@ use gogochat_proto::ids::{DeviceId, LogId, UserId};
 use gogochat_storage::{
     open::Storage,
     store::{
-        Arrival, Command, Contact, Conversation, Device, DeviceKey, Event, Hash, Member, Membership, Millis, NewDevice,
-        NewUser, Outcome, Range, Rotation, SignOut, Store, StoreError, Tokens, User,
+        Arrival, Command, Contact, Contacts, Conversation, Conversations, Device, DeviceKey, Devices, Event, Hash,
+        Logs, Member, Membership, Millis, NewDevice, NewUser, Outcome, Range, Rotation, SignOut, Store, StoreError,
+        Tokens, User, Users,
     },
 };
 use parking_lot::Mutex;
@@ -180,87 +181,165 @@ fn answered<T>(answer: Result<T, StoreError>, lost: &AtomicI64) -> Result<T, Sto
     }
 }
 
-macro_rules! passed_on {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
-        #[tonic::async_trait]
-        impl Store for Faulty {
-            async fn commit(&self, batch: Vec<Command>) -> Result<Vec<Outcome>, StoreError> {
-                self.faults.pass(&batch).await?;
-                answered(self.store.commit(batch).await, &self.faults.unanswered)
-            }
+#[tonic::async_trait]
+impl Logs for Faulty {
+    async fn commit(&self, batch: Vec<Command>) -> Result<Vec<Outcome>, StoreError> {
+        self.faults.pass(&batch).await?;
+        answered(self.store.commit(batch).await, &self.faults.unanswered)
+    }
 
-            async fn change_password(
-                &self,
-                user: UserId,
-                expected: &str,
-                new: &str,
-                keep: DeviceId,
-                now: Millis,
-            ) -> Result<Option<Vec<DeviceId>>, StoreError> {
-                let changed = self.store.change_password(user, expected, new, keep, now).await;
-                answered(changed, &self.faults.unanswered_sign_outs)
-            }
+    async fn last_seq(&self, log: LogId) -> Result<Option<i64>, StoreError> {
+        self.store.last_seq(log).await
+    }
 
-            async fn rotate_tokens(
-                &self,
-                refresh: &Hash,
-                new: Tokens,
-                now: Millis,
-                grace_ms: Millis,
-            ) -> Result<Rotation, StoreError> {
-                match self.store.rotate_tokens(refresh, new, now, grace_ms).await {
-                    Ok(Rotation::Reused { user, device }) => {
-                        answered(Ok(Rotation::Reused { user, device }), &self.faults.unanswered_sign_outs)
-                    }
-                    other => other,
-                }
-            }
+    async fn last_seqs(&self, logs: &[LogId]) -> Result<Vec<(LogId, i64)>, StoreError> {
+        self.faults.read(&self.faults.looks).await;
+        answered(self.store.last_seqs(logs).await, &self.faults.failing_ends)
+    }
 
-            async fn revoke_device(&self, user: UserId, device: DeviceId, now: Millis) -> Result<bool, StoreError> {
-                answered(self.store.revoke_device(user, device, now).await, &self.faults.unanswered_sign_outs)
-            }
-
-            async fn sign_outs(&self, after: i64, limit: u32) -> Result<Vec<SignOut>, StoreError> {
-                answered(self.store.sign_outs(after, limit).await, &self.faults.failing_looks)
-            }
-
-            async fn last_seqs(&self, logs: &[LogId]) -> Result<Vec<(LogId, i64)>, StoreError> {
-                self.faults.read(&self.faults.looks).await;
-                answered(self.store.last_seqs(logs).await, &self.faults.failing_ends)
-            }
-
-            async fn events(&self, log: LogId, range: Range, limit: u32, max_bytes: usize) -> Result<Vec<Event>, StoreError> {
-                self.faults.read(&self.faults.reads).await;
-                self.store.events(log, range, limit, max_bytes).await
-            }
-
-            $(async fn $name(&self, $($argument: $type),*) -> $result {
-                self.store.$name($($argument),*).await
-            })*
-        }
-    };
+    async fn events(&self, log: LogId, range: Range, limit: u32, max_bytes: usize) -> Result<Vec<Event>, StoreError> {
+        self.faults.read(&self.faults.reads).await;
+        self.store.events(log, range, limit, max_bytes).await
+    }
 }
 
-passed_on! {
-    create_user(user: NewUser, device: NewDevice) -> Result<bool, StoreError>;
-    user_by_name(name: &str) -> Result<Option<User>, StoreError>;
-    users(ids: &[UserId]) -> Result<Vec<User>, StoreError>;
-    find_users(prefix: &str, limit: u32) -> Result<Vec<User>, StoreError>;
-    create_device(device: NewDevice, expected: &str) -> Result<bool, StoreError>;
-    device_by_access(access: &Hash) -> Result<Option<Device>, StoreError>;
-    device(device: DeviceId) -> Result<Option<Device>, StoreError>;
-    arrival(key: DeviceKey) -> Result<Option<Arrival>, StoreError>;
-    devices(user: UserId) -> Result<Vec<Device>, StoreError>;
-    last_sign_out() -> Result<i64, StoreError>;
-    touch_devices(seen: &[DeviceId], at: Millis) -> Result<(), StoreError>;
-    contacts(user: UserId, after: Option<UserId>, limit: u32) -> Result<Vec<Contact>, StoreError>;
-    accepted_contacts(user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError>;
-    last_seq(log: LogId) -> Result<Option<i64>, StoreError>;
-    memberships(user: UserId) -> Result<Vec<Membership>, StoreError>;
-    conversations(user: UserId, only: Option<&[LogId]>, after: Option<(Millis, LogId)>, limit: u32) -> Result<Vec<Conversation>, StoreError>;
-    members(log: LogId, after: Option<(Millis, UserId)>, limit: u32) -> Result<Vec<Member>, StoreError>;
-    member(log: LogId, user: UserId) -> Result<Option<Member>, StoreError>;
-    installation() -> Result<uuid::Uuid, StoreError>;
-    check() -> Result<(), StoreError>;
-    close() -> ();
+#[tonic::async_trait]
+impl Users for Faulty {
+    async fn create_user(&self, user: NewUser, device: NewDevice) -> Result<bool, StoreError> {
+        self.store.create_user(user, device).await
+    }
+
+    async fn user_by_name(&self, name: &str) -> Result<Option<User>, StoreError> {
+        self.store.user_by_name(name).await
+    }
+
+    async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
+        self.store.users(ids).await
+    }
+
+    async fn find_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError> {
+        self.store.find_users(prefix, limit).await
+    }
+
+    async fn change_password(
+        &self,
+        user: UserId,
+        expected: &str,
+        new: &str,
+        keep: DeviceId,
+        now: Millis,
+    ) -> Result<Option<Vec<DeviceId>>, StoreError> {
+        let changed = self.store.change_password(user, expected, new, keep, now).await;
+        answered(changed, &self.faults.unanswered_sign_outs)
+    }
+}
+
+#[tonic::async_trait]
+impl Devices for Faulty {
+    async fn rotate_tokens(
+        &self,
+        refresh: &Hash,
+        new: Tokens,
+        now: Millis,
+        grace_ms: Millis,
+    ) -> Result<Rotation, StoreError> {
+        match self.store.rotate_tokens(refresh, new, now, grace_ms).await {
+            Ok(Rotation::Reused { user, device }) => {
+                answered(Ok(Rotation::Reused { user, device }), &self.faults.unanswered_sign_outs)
+            }
+            other => other,
+        }
+    }
+
+    async fn revoke_device(&self, user: UserId, device: DeviceId, now: Millis) -> Result<bool, StoreError> {
+        answered(self.store.revoke_device(user, device, now).await, &self.faults.unanswered_sign_outs)
+    }
+
+    async fn sign_outs(&self, after: i64, limit: u32) -> Result<Vec<SignOut>, StoreError> {
+        answered(self.store.sign_outs(after, limit).await, &self.faults.failing_looks)
+    }
+
+    async fn create_device(&self, device: NewDevice, expected: &str) -> Result<bool, StoreError> {
+        self.store.create_device(device, expected).await
+    }
+
+    async fn device_by_access(&self, access: &Hash) -> Result<Option<Device>, StoreError> {
+        self.store.device_by_access(access).await
+    }
+
+    async fn device(&self, device: DeviceId) -> Result<Option<Device>, StoreError> {
+        self.store.device(device).await
+    }
+
+    async fn arrival(&self, key: DeviceKey) -> Result<Option<Arrival>, StoreError> {
+        self.store.arrival(key).await
+    }
+
+    async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError> {
+        self.store.devices(user).await
+    }
+
+    async fn last_sign_out(&self) -> Result<i64, StoreError> {
+        self.store.last_sign_out().await
+    }
+
+    async fn touch_devices(&self, seen: &[DeviceId], at: Millis) -> Result<(), StoreError> {
+        self.store.touch_devices(seen, at).await
+    }
+}
+
+#[tonic::async_trait]
+impl Contacts for Faulty {
+    async fn contacts(&self, user: UserId, after: Option<UserId>, limit: u32) -> Result<Vec<Contact>, StoreError> {
+        self.store.contacts(user, after, limit).await
+    }
+
+    async fn accepted_contacts(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
+        self.store.accepted_contacts(user, others).await
+    }
+}
+
+#[tonic::async_trait]
+impl Conversations for Faulty {
+    async fn memberships(&self, user: UserId) -> Result<Vec<Membership>, StoreError> {
+        self.store.memberships(user).await
+    }
+
+    async fn conversations(
+        &self,
+        user: UserId,
+        only: Option<&[LogId]>,
+        after: Option<(Millis, LogId)>,
+        limit: u32,
+    ) -> Result<Vec<Conversation>, StoreError> {
+        self.store.conversations(user, only, after, limit).await
+    }
+
+    async fn members(
+        &self,
+        log: LogId,
+        after: Option<(Millis, UserId)>,
+        limit: u32,
+    ) -> Result<Vec<Member>, StoreError> {
+        self.store.members(log, after, limit).await
+    }
+
+    async fn member(&self, log: LogId, user: UserId) -> Result<Option<Member>, StoreError> {
+        self.store.member(log, user).await
+    }
+}
+
+#[tonic::async_trait]
+impl Store for Faulty {
+    async fn installation(&self) -> Result<uuid::Uuid, StoreError> {
+        self.store.installation().await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.store.check().await
+    }
+
+    async fn close(&self) {
+        self.store.close().await;
+    }
 }

@@ -23,3 +23,5 @@ mod s3;
 mod services;
 #[cfg(test)]
 mod sqlite;
+#[cfg(test)]
+mod upgrade;

@@ -7,7 +7,7 @@ use std::{
 
 use gogochat_proto::ids::LogId;
 use gogochat_storage::store::{
-    Command, Done, Range, SqlStore, Store, StoreError,
+    Command, Done, Logs, Range, SqlStore, Store, StoreError,
     sqlite::{self, MigrateError},
 };
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};

@@ -10,11 +10,12 @@ use sea_orm::{ConnectionTrait, Value};
 
 use super::{
     keys::{Keys, Pair},
-    state::{Cell, Contact, Kind, Log, Member, Sent, State, refusal},
+    state::{Cell, Contact, Log, Member, Sent, State, refusal},
 };
 use crate::store::{
     StoreError,
-    sql::{Db, Row, SqlId, state},
+    entity::{FixedBytes, contact},
+    sql::{Db, Row},
 };
 
 /// Loads them, locked against other transactions where the database needs to be told.
@@ -87,18 +88,13 @@ async fn load_logs<C: ConnectionTrait>(
     Ok(())
 }
 
-fn two<A: SqlId, B: SqlId>(key: &(A, B)) -> [Value; 2] {
+fn two<A: FixedBytes, B: FixedBytes>(key: &(A, B)) -> [Value; 2] {
     [key.0.value(), key.1.value()]
 }
 
 fn read_log(row: &Row) -> Result<Log, StoreError> {
     Ok(Log {
-        kind: match row.int(1)? {
-            0 => Kind::Own,
-            1 => Kind::Direct,
-            2 => Kind::Group,
-            other => return Err(StoreError::Failed(format!("a log is of kind {other}"))),
-        },
+        kind: row.get(1)?,
         last_seq: row.int(2)?,
         last_ms: row.int(3)?,
         member_count: row.int(4)?,
@@ -125,13 +121,13 @@ fn read_sent(row: &Row) -> Result<Sent, StoreError> {
         time_ms: row.int(6)?,
         added: row.int(7)?,
         target: row.id_or_null(8)?,
-        refused: refusal(row.int(9)?)?,
+        refused: refusal(row.get(9)?),
     })
 }
 
 fn read_contact(row: &Row) -> Result<Contact, StoreError> {
     Ok(Contact {
-        state: state(row.int(2)?)?,
+        state: row.get::<contact::State>(2)?.into(),
         note: row.text(3)?,
         since_ms: row.int(4)?,
         conversation: row.id_or_null(5)?,

@@ -9,7 +9,8 @@ use gogochat_proto::{
 };
 
 use super::keys::{Pair, SentKey, sent_key};
-use crate::store::{ContactState, Event, Hash, Millis, Origin, Refusal, StoreError};
+pub(super) use crate::store::entity::log::Kind;
+use crate::store::{ContactState, Event, Hash, Millis, Origin, Refusal, entity::sent::Refused};
 
 /// The rows of a batch.
 #[derive(Debug, Default)]
@@ -45,14 +46,6 @@ pub(super) struct Log {
     pub(super) writable: bool,
     pub(super) title: Option<String>,
     pub(super) pair: Option<Pair>,
-}
-
-/// What a log is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Own,
-    Direct,
-    Group,
 }
 
 /// A member's row.
@@ -110,21 +103,20 @@ impl Entry {
 }
 
 /// A refusal in a column; `None` for one that is not remembered.
-pub(super) fn refusal_number(refusal: Refusal) -> Option<i64> {
+pub(super) fn remembered(refusal: Refusal) -> Option<Refused> {
     match refusal {
-        Refusal::NotFound => Some(1),
-        Refusal::AlreadyContact => Some(2),
+        Refusal::NotFound => Some(Refused::NotFound),
+        Refusal::AlreadyContact => Some(Refused::AlreadyContact),
         _ => None,
     }
 }
 
 /// The refusal in a column.
-pub(super) fn refusal(number: i64) -> Result<Option<Refusal>, StoreError> {
-    match number {
-        0 => Ok(None),
-        1 => Ok(Some(Refusal::NotFound)),
-        2 => Ok(Some(Refusal::AlreadyContact)),
-        _ => Err(StoreError::Failed(format!("a command was refused for the reason {number}"))),
+pub(super) fn refusal(refused: Refused) -> Option<Refusal> {
+    match refused {
+        Refused::No => None,
+        Refused::NotFound => Some(Refusal::NotFound),
+        Refused::AlreadyContact => Some(Refusal::AlreadyContact),
     }
 }
 
@@ -198,7 +190,7 @@ impl State {
 
     /// Remembers that a command was refused, if that is one of the refusals that are.
     pub(super) fn remember_refusal(&mut self, log: LogId, origin: &Origin, refusal: Refusal) {
-        if refusal_number(refusal).is_none() {
+        if remembered(refusal).is_none() {
             return;
         }
         self.remember(log, origin, 0, 0, None);

@@ -8,11 +8,12 @@ use sea_orm::{ConnectionTrait, Value};
 
 use super::{
     keys::SentKey,
-    state::{Cell, Contact, Kind, Log, Member, Sent, State, refusal_number},
+    state::{Cell, Contact, Log, Member, Sent, State, remembered},
 };
 use crate::store::{
     Event, StoreError,
-    sql::{Db, SqlId, state_number},
+    entity::{FixedBytes, contact},
+    sql::Db,
 };
 
 /// Writes it.
@@ -35,14 +36,9 @@ async fn write_logs<C: ConnectionTrait>(db: &Db<'_, C>, logs: Vec<(LogId, Cell<L
     let (mut new, mut moved) = (Vec::new(), Vec::new());
     for (id, cell) in logs {
         let Some(log) = cell.now else { continue };
-        let kind = match log.kind {
-            Kind::Own => 0_i64,
-            Kind::Direct => 1,
-            Kind::Group => 2,
-        };
         let row = [
             id.value(),
-            kind.into(),
+            log.kind.into(),
             log.last_seq.into(),
             log.last_ms.into(),
             log.member_count.into(),
@@ -103,7 +99,7 @@ async fn write_contacts<C: ConnectionTrait>(
         rows.push([
             user.value(),
             peer.value(),
-            state_number(contact.state).into(),
+            contact::State::from(contact.state).into(),
             contact.note.into(),
             contact.since_ms.into(),
             contact.conversation.value(),
@@ -130,7 +126,7 @@ async fn write_sent<C: ConnectionTrait>(db: &Db<'_, C>, sent: Vec<(SentKey, Cell
     db.insert("sent", columns("target"), carried_out.collect(), "").await?;
     let refused = refused.into_iter().filter_map(|(key, cell)| {
         let sent = cell.now?;
-        let number = sent.refused.and_then(refusal_number)?;
+        let number = sent.refused.and_then(remembered)?;
         Some(sent_row(key, sent, number.into()))
     });
     db.insert("sent", columns("refused"), refused.collect(), "").await

@@ -25,7 +25,9 @@ const PLAIN: Dialect = Dialect {
     insert: "INSERT",
     lock: "FOR UPDATE",
     // Text is equal where its bytes are, trailing spaces and all, as on SQLite.
-    table: "ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin",
+    table: |table| {
+        table.engine("InnoDB").character_set("utf8mb4").collate("utf8mb4_0900_bin");
+    },
     upsert,
     row_list,
     statement_bytes: usize::MAX,

@@ -1,25 +1,27 @@
 //! Users.
 
 use gogochat_proto::ids::{DeviceId, UserId};
-use sea_orm::ConnectionTrait;
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+};
 
-use super::{Db, SqlId, devices, row::USER, sign_outs::sign_out};
-use crate::store::{Millis, NewDevice, NewUser, StoreError, User};
+use super::{Db, devices, sign_outs::sign_out};
+use crate::store::{
+    Millis, NewDevice, NewUser, StoreError, User,
+    entity::{Fixed, account, device, log},
+};
 
 pub(super) async fn create<C: ConnectionTrait>(
     db: &Db<'_, C>,
     user: NewUser,
     device: NewDevice,
 ) -> Result<bool, StoreError> {
-    let id = user.id;
-    let account = "INSERT INTO account (id, name, display_name, password_hash, created_ms) VALUES (?, ?, ?, ?, ?)";
-    let values =
-        vec![id.value(), user.name.into(), user.display_name.into(), user.password_hash.into(), user.created_ms.into()];
-    if !db.insert_new(account, values).await? {
+    let own = log::ActiveModel::from(log::Model::own(user.id, user.created_ms));
+    let user = account::ActiveModel::from(account::Model::from(user));
+    if !db.insert_new(account::Entity::insert(user)).await? {
         return Ok(false);
     }
-    let log = "INSERT INTO log (id, kind, last_seq, last_ms, member_count, writable) VALUES (?, 0, 0, ?, 0, 0)";
-    db.execute(log, vec![id.value(), user.created_ms.into()]).await?;
+    db.ask(log::Entity::insert(own).exec_without_returning(db.conn)).await?;
     devices::create(db, device).await?;
     Ok(true)
 }
@@ -30,8 +32,10 @@ pub(super) async fn add_device<C: ConnectionTrait>(
     expected: &str,
 ) -> Result<bool, StoreError> {
     // The lock keeps a change of password from ending between this look and the new device, which it would not see.
-    let sql = format!("SELECT id FROM account WHERE id = ? AND password_hash = ? {}", db.dialect.lock);
-    if db.row(sql, vec![device.user.value(), expected.into()]).await?.is_none() {
+    let user = account::Entity::find_by_id(Fixed(device.user))
+        .filter(account::Column::PasswordHash.eq(expected))
+        .lock_exclusive();
+    if db.ask(user.one(db.conn)).await?.is_none() {
         return Ok(false);
     }
     devices::create(db, device).await?;
@@ -39,14 +43,17 @@ pub(super) async fn add_device<C: ConnectionTrait>(
 }
 
 pub(super) async fn by_name<C: ConnectionTrait>(db: &Db<'_, C>, name: &str) -> Result<Option<User>, StoreError> {
-    let row = db.row(format!("SELECT {USER} FROM account a WHERE a.name = ?"), vec![name.into()]).await?;
-    row.map(|row| row.user(0)).transpose()
+    let user = account::Entity::find().filter(account::Column::Name.eq(name));
+    Ok(db.ask(user.one(db.conn)).await?.map(User::from))
 }
 
 pub(super) async fn by_ids<C: ConnectionTrait>(db: &Db<'_, C>, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
-    let keys = ids.iter().map(|id| [id.value()]).collect();
-    let rows = db.rows_in(&format!("SELECT {USER} FROM account a WHERE"), ["a.id"], keys, "").await?;
-    rows.iter().map(|row| row.user(0)).collect()
+    let mut users = Vec::with_capacity(ids.len());
+    for part in db.parts(ids, 1) {
+        let part = account::Entity::find().filter(account::Column::Id.is_in(part.into_iter().map(Fixed)));
+        users.extend(db.ask(part.all(db.conn)).await?.into_iter().map(User::from));
+    }
+    Ok(users)
 }
 
 pub(super) async fn by_prefix<C: ConnectionTrait>(
@@ -55,10 +62,12 @@ pub(super) async fn by_prefix<C: ConnectionTrait>(
     limit: u32,
 ) -> Result<Vec<User>, StoreError> {
     // A range of the name's index. No name goes on with the last code point there is.
-    let sql = format!("SELECT {USER} FROM account a WHERE a.name >= ? AND a.name < ? ORDER BY a.name LIMIT ?");
-    let end = format!("{prefix}{}", char::MAX);
-    let rows = db.rows(sql, vec![prefix.into(), end.into(), i64::from(limit).into()]).await?;
-    rows.iter().map(|row| row.user(0)).collect()
+    let found = account::Entity::find()
+        .filter(account::Column::Name.gte(prefix))
+        .filter(account::Column::Name.lt(format!("{prefix}{}", char::MAX)))
+        .order_by_asc(account::Column::Name)
+        .limit(u64::from(limit));
+    Ok(db.ask(found.all(db.conn)).await?.into_iter().map(User::from).collect())
 }
 
 pub(super) async fn change_password<C: ConnectionTrait>(
@@ -69,9 +78,13 @@ pub(super) async fn change_password<C: ConnectionTrait>(
     keep: DeviceId,
     now: Millis,
 ) -> Result<Option<Vec<DeviceId>>, StoreError> {
-    let update = "UPDATE account SET password_hash = ? WHERE id = ? AND password_hash = ?";
-    if db.execute(update, vec![new.into(), user.value(), expected.into()]).await? == 0 {
+    let change = account::Entity::update_many()
+        .col_expr(account::Column::PasswordHash, Expr::value(new))
+        .filter(account::Column::Id.eq(Fixed(user)))
+        .filter(account::Column::PasswordHash.eq(expected));
+    if db.ask(change.exec(db.conn)).await?.rows_affected == 0 {
         return Ok(None);
     }
-    sign_out(db, "user_id = ? AND id <> ?", vec![user.value(), keep.value()], now).await.map(Some)
+    let others = Condition::all().add(device::Column::UserId.eq(Fixed(user))).add(device::Column::Id.ne(Fixed(keep)));
+    sign_out(db, others, now).await.map(Some)
 }

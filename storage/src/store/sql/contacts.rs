@@ -1,10 +1,16 @@
 //! Reading contacts.
 
 use gogochat_proto::ids::UserId;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::{Db, SqlId, row::USER, state};
-use crate::store::{Contact, StoreError};
+use super::Db;
+use crate::store::{
+    Contact, StoreError,
+    entity::{
+        Fixed, account,
+        contact::{self, State},
+    },
+};
 
 pub(super) async fn page<C: ConnectionTrait>(
     db: &Db<'_, C>,
@@ -12,23 +18,16 @@ pub(super) async fn page<C: ConnectionTrait>(
     after: Option<UserId>,
     limit: u32,
 ) -> Result<Vec<Contact>, StoreError> {
-    let after = after.map_or_else(|| Vec::new().into(), UserId::value);
-    let sql = format!(
-        "SELECT c.state, c.note, c.since_ms, c.log_id, {USER} FROM contact c JOIN account a ON a.id = c.peer_id \
-         WHERE c.user_id = ? AND c.peer_id > ? ORDER BY c.peer_id LIMIT ?"
-    );
-    let rows = db.rows(sql, vec![user.value(), after, i64::from(limit).into()]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Contact {
-                state: state(row.int(0)?)?,
-                note: row.text(1)?,
-                since_ms: row.int(2)?,
-                conversation: row.id_or_null(3)?,
-                peer: row.user(4)?,
-            })
-        })
-        .collect()
+    let mut page = contact::Entity::find().filter(contact::Column::UserId.eq(Fixed(user)));
+    if let Some(after) = after {
+        page = page.filter(contact::Column::PeerId.gt(Fixed(after)));
+    }
+    let page = page.order_by_asc(contact::Column::PeerId).limit(u64::from(limit)).find_also_related(account::Entity);
+    let contact = |(row, peer): (contact::Model, Option<account::Model>)| {
+        let (state, conversation) = (row.state.into(), row.log_id.map(|log| log.0));
+        Some(Contact { peer: peer?.into(), state, note: row.note, since_ms: row.since_ms, conversation })
+    };
+    Ok(db.ask(page.all(db.conn)).await?.into_iter().filter_map(contact).collect())
 }
 
 pub(super) async fn accepted<C: ConnectionTrait>(
@@ -36,8 +35,16 @@ pub(super) async fn accepted<C: ConnectionTrait>(
     user: UserId,
     others: &[UserId],
 ) -> Result<Vec<UserId>, StoreError> {
-    let keys = others.iter().map(|other| [user.value(), other.value()]).collect();
-    let head = "SELECT peer_id FROM contact WHERE state = 3 AND";
-    let rows = db.rows_in(head, ["user_id", "peer_id"], keys, "").await?;
-    rows.iter().map(|row| row.id(0)).collect()
+    let mut accepted = Vec::new();
+    for part in db.parts(others, 1) {
+        let part = contact::Entity::find()
+            .select_only()
+            .column(contact::Column::PeerId)
+            .filter(contact::Column::UserId.eq(Fixed(user)))
+            .filter(contact::Column::PeerId.is_in(part.into_iter().map(Fixed)))
+            .filter(contact::Column::State.eq(State::Accepted))
+            .into_tuple::<Fixed<UserId>>();
+        accepted.extend(db.ask(part.all(db.conn)).await?.into_iter().map(|id| id.0));
+    }
+    Ok(accepted)
 }

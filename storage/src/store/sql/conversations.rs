@@ -6,45 +6,62 @@ use gogochat_proto::{
     ids::{LogId, UserId},
     limits::MAX_MEMBERS_WITH_MARKS,
 };
-use sea_orm::{ConnectionTrait, Value};
-
-use super::{
-    Db, Row, SqlId,
-    db::placeholders,
-    events::{self, EVENT},
-    row::USER,
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, JoinType, Order, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, RelationTrait, Select,
+    sea_query::{Asterisk, Expr, ExprTrait as _, Query},
 };
-use crate::store::{Conversation, Member, Membership, Millis, StoreError};
+
+use super::{Db, accounts, keyset::behind};
+use crate::store::{
+    Conversation, Event, Member, Membership, Millis, StoreError, User,
+    entity::{
+        Fixed, account, event,
+        log::{self, peer},
+        member,
+    },
+};
 
 pub(super) async fn last_seq<C: ConnectionTrait>(db: &Db<'_, C>, log: LogId) -> Result<Option<i64>, StoreError> {
-    let row = db.row("SELECT last_seq FROM log WHERE id = ?", vec![log.value()]).await?;
-    row.map(|row| row.int(0)).transpose()
+    let last = log::Entity::find_by_id(Fixed(log)).select_only().column(log::Column::LastSeq).into_tuple::<i64>();
+    db.ask(last.one(db.conn)).await
 }
 
 pub(super) async fn last_seqs<C: ConnectionTrait>(
     db: &Db<'_, C>,
     logs: &[LogId],
 ) -> Result<Vec<(LogId, i64)>, StoreError> {
-    let keys: BTreeSet<LogId> = logs.iter().copied().collect();
-    let keys = keys.iter().map(|log| [log.value()]).collect();
-    let rows = db.rows_in("SELECT id, last_seq FROM log WHERE", ["id"], keys, "").await?;
-    rows.iter().map(|row| Ok((row.id(0)?, row.int(1)?))).collect()
+    let logs: BTreeSet<LogId> = logs.iter().copied().collect();
+    let logs: Vec<_> = logs.into_iter().map(Fixed).collect();
+    let mut ends = Vec::with_capacity(logs.len());
+    for part in db.parts(&logs, 1) {
+        let part = log::Entity::find()
+            .select_only()
+            .columns([log::Column::Id, log::Column::LastSeq])
+            .filter(log::Column::Id.is_in(part))
+            .into_tuple::<(Fixed<LogId>, i64)>();
+        ends.extend(db.ask(part.all(db.conn)).await?.into_iter().map(|(log, seq)| (log.0, seq)));
+    }
+    Ok(ends)
 }
 
 pub(super) async fn memberships<C: ConnectionTrait>(
     db: &Db<'_, C>,
     user: UserId,
 ) -> Result<Vec<Membership>, StoreError> {
-    let sql = "SELECT l.id, l.last_seq, l.user_a, l.user_b FROM member m JOIN log l ON l.id = m.log_id \
-               WHERE m.user_id = ?";
-    let rows = db.rows(sql, vec![user.value()]).await?;
-    rows.iter()
-        .map(|row| {
-            let pair = [row.id_or_null(2)?, row.id_or_null(3)?];
-            let peer = pair.into_iter().flatten().find(|one| *one != user);
-            Ok(Membership { log: row.id(0)?, last_seq: row.int(1)?, peer })
-        })
-        .collect()
+    let memberships = member::Entity::find()
+        .select_only()
+        .columns([log::Column::Id, log::Column::LastSeq, log::Column::UserA, log::Column::UserB])
+        .join(JoinType::InnerJoin, member::Relation::Log.def())
+        .filter(member::Column::UserId.eq(Fixed(user)))
+        .into_tuple::<(Fixed<LogId>, i64, Option<Fixed<UserId>>, Option<Fixed<UserId>>)>();
+    let memberships = db.ask(memberships.all(db.conn)).await?;
+    let membership = |(log, last_seq, one, other): (Fixed<LogId>, _, _, _)| Membership {
+        log: log.0,
+        last_seq,
+        peer: peer([one, other], user),
+    };
+    Ok(memberships.into_iter().map(membership).collect())
 }
 
 pub(super) async fn page<C: ConnectionTrait>(
@@ -65,96 +82,128 @@ pub(super) async fn page<C: ConnectionTrait>(
         }
     };
     if only.is_some_and(|only| only.len() > IDS) {
-        page.sort_by_key(|one| std::cmp::Reverse((one.last_event.as_ref().map_or(0, |event| event.time_ms), one.log)));
+        page.sort_by_key(|(_, log)| std::cmp::Reverse((log.last_ms, log.id)));
     }
     page.truncate(limit as usize);
-    others(db, user, &mut page).await?;
-    unread(db, user, &mut page).await?;
-    Ok(page)
+
+    let mut peers = peers(db, user, &page).await?;
+    let mut events = last_events(db, &page).await?;
+    let lowest = lowest_marks(db, user, &page).await?;
+    let mut conversations = Vec::with_capacity(page.len());
+    for (member, log) in page {
+        let (others_delivered, others_read) = lowest.get(&log.id.0).copied().unwrap_or_default();
+        conversations.push(Conversation {
+            log: log.id.0,
+            title: log.title,
+            peer: peer([log.user_a, log.user_b], user).and_then(|peer| peers.remove(&peer)),
+            member_count: u32::try_from(log.member_count).unwrap_or(u32::MAX),
+            last_seq: log.last_seq,
+            delivered: member.delivered_seq,
+            read: member.read_seq,
+            others_delivered,
+            others_read,
+            unread: unread(db, &member, log.last_seq).await?,
+            from_seq: member.from_seq,
+            writable: log.writable != 0,
+            last_event: events.remove(&log.id.0),
+        });
+    }
+    Ok(conversations)
 }
 
-/// A page without what has to be counted.
+/// The page's conversations, picked by narrow rows.
 async fn list<C: ConnectionTrait>(
     db: &Db<'_, C>,
     user: UserId,
     only: Option<&[LogId]>,
     after: Option<(Millis, LogId)>,
     limit: u32,
-) -> Result<Vec<Conversation>, StoreError> {
-    let mut values = vec![user.value()];
-    let mut condition = String::new();
+) -> Result<Vec<(member::Model, log::Model)>, StoreError> {
+    let mut list = member::Entity::find().filter(member::Column::UserId.eq(Fixed(user)));
     if let Some(only) = only {
-        condition += &format!(" AND m.log_id IN ({})", placeholders(only.len()));
-        values.extend(only.iter().map(|log| log.value()));
+        list = list.filter(member::Column::LogId.is_in(only.iter().copied().map(Fixed)));
     }
+    let mut list = list.find_also_related(log::Entity);
     if let Some((time, log)) = after {
-        condition += " AND (l.last_ms < ? OR (l.last_ms = ? AND l.id < ?))";
-        values.extend([time.into(), time.into(), log.value()]);
+        let key = vec![
+            (Expr::col((log::Entity, log::Column::LastMs)), time.into()),
+            (Expr::col((log::Entity, log::Column::Id)), Fixed(log).into()),
+        ];
+        list = list.filter(behind(db.conn.get_database_backend(), key, &Order::Desc));
     }
-    values.extend([i64::from(limit).into(), user.value()]);
-    // The inner query picks the page by narrow rows; only the page's rows fetch peers and payloads.
-    let sql = format!(
-        "SELECT p.id, p.title, p.member_count, p.writable, p.delivered_seq, p.read_seq, p.from_seq, p.last_seq, \
-         {USER}, {EVENT} \
-         FROM (SELECT l.*, m.delivered_seq, m.read_seq, m.from_seq FROM member m JOIN log l ON l.id = m.log_id \
-               WHERE m.user_id = ?{condition} ORDER BY l.last_ms DESC, l.id DESC LIMIT ?) AS p \
-         LEFT JOIN account a ON a.id = CASE WHEN p.user_a = ? THEN p.user_b ELSE p.user_a END \
-         LEFT JOIN event e ON e.log_id = p.id AND e.seq = p.last_seq \
-         ORDER BY p.last_ms DESC, p.id DESC"
-    );
-    db.rows(sql, values).await?.iter().map(read).collect()
+    let list = list.order_by_desc(log::Column::LastMs).order_by_desc(log::Column::Id).limit(u64::from(limit));
+    let rows = db.ask(list.all(db.conn)).await?;
+    Ok(rows.into_iter().filter_map(|(member, log)| Some((member, log?))).collect())
 }
 
-fn read(row: &Row) -> Result<Conversation, StoreError> {
-    let log = row.id(0)?;
-    let peer = row.id_or_null::<UserId>(8)?;
-    let last = row.int_or_null(13)?;
-    Ok(Conversation {
-        log,
-        title: row.text_or_null(1)?,
-        member_count: u32::try_from(row.int(2)?).unwrap_or(u32::MAX),
-        writable: row.int(3)? != 0,
-        delivered: row.int(4)?,
-        read: row.int(5)?,
-        from_seq: row.int(6)?,
-        last_seq: row.int(7)?,
-        peer: peer.map(|_| row.user(8)).transpose()?,
-        last_event: last.map(|_| events::read(row, log, 13)).transpose()?,
-        others_delivered: 0,
-        others_read: 0,
-        unread: 0,
-    })
+type Page = [(member::Model, log::Model)];
+
+/// The others of direct conversations.
+async fn peers<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    user: UserId,
+    page: &Page,
+) -> Result<HashMap<UserId, User>, StoreError> {
+    let ids: Vec<_> = page.iter().filter_map(|(_, log)| peer([log.user_a, log.user_b], user)).collect();
+    Ok(accounts::by_ids(db, &ids).await?.into_iter().map(|user| (user.id, user)).collect())
 }
 
-/// Fills in the lowest marks of the others.
-async fn others<C: ConnectionTrait>(db: &Db<'_, C>, user: UserId, page: &mut [Conversation]) -> Result<(), StoreError> {
-    let keys = page.iter().filter(|one| with_marks(one.member_count)).map(|one| [one.log.value()]).collect();
-    let head = "SELECT log_id, user_id, delivered_seq, read_seq FROM member WHERE";
-    let mut lowest: HashMap<LogId, (i64, i64)> = HashMap::new();
-    for row in db.rows_in(head, ["log_id"], keys, "").await? {
-        if row.id::<UserId>(1)? != user {
-            let (delivered, read) = lowest.entry(row.id(0)?).or_insert((i64::MAX, i64::MAX));
-            *delivered = (*delivered).min(row.int(2)?);
-            *read = (*read).min(row.int(3)?);
-        }
+/// The last event of each conversation.
+async fn last_events<C: ConnectionTrait>(db: &Db<'_, C>, page: &Page) -> Result<HashMap<LogId, Event>, StoreError> {
+    let keys: Vec<_> = page.iter().map(|(_, log)| (log.id, log.last_seq)).collect();
+    let mut events = HashMap::new();
+    for part in db.parts(&keys, 2) {
+        let key = Expr::tuple([event::Column::LogId, event::Column::Seq].map(Expr::col));
+        let these = part.into_iter().map(|(log, seq)| Expr::tuple([Expr::val(log), Expr::val(seq)]));
+        let part = event::Entity::find().filter(key.is_in(these));
+        let rows = db.ask(part.all(db.conn)).await?;
+        events.extend(rows.into_iter().map(|row| (row.log_id.0, row.into())));
     }
-    for one in page {
-        (one.others_delivered, one.others_read) = lowest.get(&one.log).copied().unwrap_or_default();
-    }
-    Ok(())
+    Ok(events)
 }
 
-/// Fills in how many messages of others are unread.
-async fn unread<C: ConnectionTrait>(db: &Db<'_, C>, user: UserId, page: &mut [Conversation]) -> Result<(), StoreError> {
-    for one in page.iter_mut().filter(|one| one.read < one.last_seq) {
-        let sql = format!(
-            "SELECT COUNT(*) FROM (SELECT 1 FROM event WHERE log_id = ? AND seq > ? AND body = {MESSAGE} \
-             AND sender_id <> ? LIMIT {MAX_UNREAD}) AS t"
-        );
-        let row = db.row(sql, vec![one.log.value(), one.read.into(), user.value()]).await?;
-        one.unread = row.map_or(Ok(0), |row| row.int(0))?.try_into().unwrap_or(MAX_UNREAD);
+/// The lowest marks among the others, delivered and read.
+async fn lowest_marks<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    user: UserId,
+    page: &Page,
+) -> Result<HashMap<LogId, (i64, i64)>, StoreError> {
+    let logs: Vec<_> = page.iter().filter(|(_, log)| with_marks(log)).map(|(_, log)| log.id).collect();
+    let mut lowest = HashMap::new();
+    for part in db.parts(&logs, 1) {
+        let part = member::Entity::find()
+            .select_only()
+            .column(member::Column::LogId)
+            .column_as(member::Column::DeliveredSeq.min(), "delivered")
+            .column_as(member::Column::ReadSeq.min(), "read")
+            .filter(member::Column::LogId.is_in(part))
+            .filter(member::Column::UserId.ne(Fixed(user)))
+            .group_by(member::Column::LogId)
+            .into_tuple::<(Fixed<LogId>, i64, i64)>();
+        let rows = db.ask(part.all(db.conn)).await?;
+        lowest.extend(rows.into_iter().map(|(log, delivered, read)| (log.0, (delivered, read))));
     }
-    Ok(())
+    Ok(lowest)
+}
+
+/// How many messages of others are unread.
+async fn unread<C: ConnectionTrait>(db: &Db<'_, C>, member: &member::Model, last_seq: i64) -> Result<u32, StoreError> {
+    if member.read_seq >= last_seq {
+        return Ok(0);
+    }
+    let unread = event::Entity::find()
+        .select_only()
+        .column(event::Column::Seq)
+        .filter(event::Column::LogId.eq(member.log_id))
+        .filter(event::Column::Seq.gt(member.read_seq))
+        .filter(event::Column::Body.eq(MESSAGE))
+        .filter(event::Column::SenderId.ne(member.user_id))
+        .limit(MAX_UNREAD);
+    let count = Query::select().expr(Expr::col(Asterisk).count()).from_subquery(unread.into_query(), "t").take();
+    let row = db.ask(db.conn.query_one(&count)).await?;
+    let count = row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0));
+    let count = count.map_err(|error| StoreError::Failed(DbErr::to_string(&error)))?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 pub(super) async fn members<C: ConnectionTrait>(
@@ -163,23 +212,21 @@ pub(super) async fn members<C: ConnectionTrait>(
     after: Option<(Millis, UserId)>,
     limit: u32,
 ) -> Result<Vec<Member>, StoreError> {
-    let (time, user): (Millis, Value) = match after {
-        Some((time, user)) => (time, user.value()),
-        None => (i64::MIN, Vec::new().into()),
-    };
-    let sql = format!(
-        "SELECT {MEMBER}, {USER} FROM member m JOIN account a ON a.id = m.user_id JOIN log l ON l.id = m.log_id \
-         WHERE m.log_id = ? AND m.joined_ms >= ? AND (m.joined_ms > ? OR m.user_id > ?) \
-         ORDER BY m.joined_ms, m.user_id LIMIT ?"
-    );
-    let values = vec![log.value(), time.into(), time.into(), user, i64::from(limit).into()];
-    db.rows(sql, values).await?.iter().map(read_listed).collect()
-}
-
-/// Past the members with marks nobody is shown the others': one without the other would contradict "read <= delivered".
-fn read_listed(row: &Row) -> Result<Member, StoreError> {
-    let member = read_member(row)?;
-    Ok(if keeps_marks(row)? { member } else { Member { read: 0, ..member } })
+    let mut page = member::Entity::find().filter(member::Column::LogId.eq(Fixed(log)));
+    if let Some((time, user)) = after {
+        let key = vec![
+            (Expr::col((member::Entity, member::Column::JoinedMs)), time.into()),
+            (Expr::col((member::Entity, member::Column::UserId)), Fixed(user).into()),
+        ];
+        page = page.filter(behind(db.conn.get_database_backend(), key, &Order::Asc));
+    }
+    let page = page.order_by_asc(member::Column::JoinedMs).order_by_asc(member::Column::UserId).limit(u64::from(limit));
+    let (mut members, with_marks) = read_members(db, log, page).await?;
+    if !with_marks {
+        // Nobody is shown the others': one without the other would contradict "read <= delivered".
+        members.iter_mut().for_each(|member| member.read = 0);
+    }
+    Ok(members)
 }
 
 pub(super) async fn member<C: ConnectionTrait>(
@@ -187,40 +234,41 @@ pub(super) async fn member<C: ConnectionTrait>(
     log: LogId,
     user: UserId,
 ) -> Result<Option<Member>, StoreError> {
-    let sql = format!(
-        "SELECT {MEMBER}, {USER} FROM member m JOIN account a ON a.id = m.user_id JOIN log l ON l.id = m.log_id \
-         WHERE m.log_id = ? AND m.user_id = ?"
-    );
-    let row = db.row(sql, vec![log.value(), user.value()]).await?;
-    row.as_ref().map(read_member).transpose()
+    let member = member::Entity::find_by_id((Fixed(log), Fixed(user)));
+    Ok(read_members(db, log, member).await?.0.pop())
 }
 
-fn read_member(row: &Row) -> Result<Member, StoreError> {
-    let keeps_marks = keeps_marks(row)?;
-    Ok(Member {
-        joined_ms: row.int(0)?,
-        from_seq: row.int(1)?,
-        delivered: if keeps_marks { row.int(2)? } else { 0 },
-        read: row.int(3)?,
-        user: row.user(5)?,
-    })
+/// Those that a statement finds, and whether the conversation is one with marks.
+async fn read_members<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    log: LogId,
+    members: Select<member::Entity>,
+) -> Result<(Vec<Member>, bool), StoreError> {
+    let log = log::Entity::find_by_id(Fixed(log));
+    let Some(log) = db.ask(log.one(db.conn)).await? else { return Ok((Vec::new(), false)) };
+    let with_marks = with_marks(&log);
+    let rows = db.ask(members.find_also_related(account::Entity).all(db.conn)).await?;
+    let member = |(row, user): (member::Model, Option<account::Model>)| {
+        Some(Member {
+            user: user?.into(),
+            joined_ms: row.joined_ms,
+            from_seq: row.from_seq,
+            delivered: if with_marks { row.delivered_seq } else { 0 },
+            read: row.read_seq,
+        })
+    };
+    Ok((rows.into_iter().filter_map(member).collect(), with_marks))
 }
 
-fn keeps_marks(row: &Row) -> Result<bool, StoreError> {
-    Ok(with_marks(u32::try_from(row.int(4)?).unwrap_or(u32::MAX)))
+fn with_marks(log: &log::Model) -> bool {
+    log.member_count <= MAX_MEMBERS_WITH_MARKS as i64
 }
-
-fn with_marks(member_count: u32) -> bool {
-    member_count as usize <= MAX_MEMBERS_WITH_MARKS
-}
-
-const MEMBER: &str = "m.joined_ms, m.from_seq, m.delivered_seq, m.read_seq, l.member_count";
 
 /// The number of `gogochat.v1.Event`'s field `message`.
-const MESSAGE: i64 = 10;
+const MESSAGE: i16 = 10;
 
 /// Unread messages are counted up to here.
-const MAX_UNREAD: u32 = 1_000;
+const MAX_UNREAD: u64 = 1_000;
 
 /// Conversations asked for by id in one statement.
 const IDS: usize = 1_000;

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use sea_orm::{ConnectionTrait, DbErr, SqlErr, Statement, TransactionOptions, Value};
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DbErr, Insert, SqlErr, Statement, StatementBuilder, TransactionOptions, Value,
+    sea_query::TableCreateStatement,
+};
 
 use super::Row;
 use crate::store::StoreError;
@@ -19,8 +22,8 @@ pub(in crate::store) struct Dialect {
     pub(in crate::store) insert: &'static str,
     /// What follows a SELECT whose rows the transaction will change.
     pub(in crate::store) lock: &'static str,
-    /// What follows a table's definition.
-    pub(in crate::store) table: &'static str,
+    /// How a table is laid out.
+    pub(in crate::store) table: fn(&mut TableCreateStatement),
     /// What turns an INSERT into an update of the named columns where the key columns exist already.
     pub(in crate::store) upsert: fn(keys: &[&str], update: &[&str]) -> String,
     /// The right side of `(a, b) IN`, for `rows` rows of `width` placeholders.
@@ -94,7 +97,11 @@ impl<'c, C: ConnectionTrait> Db<'c, C> {
         self.conflict.load(Ordering::Relaxed)
     }
 
-    async fn wait<T>(&self, answer: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
+    /// Waits for what a statement of an entity gives, but not for ever.
+    pub(in crate::store) async fn ask<T>(
+        &self,
+        answer: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T, StoreError> {
         self.dialect.wait(answer, |error| self.meaning(error)).await
     }
 
@@ -114,8 +121,8 @@ impl<'c, C: ConnectionTrait> Db<'c, C> {
         sql: impl Into<String>,
         values: Vec<Value>,
     ) -> Result<Vec<Row>, StoreError> {
-        let rows = self.wait(self.conn.query_all_raw(self.statement(sql, values))).await?;
-        Ok(rows.into_iter().map(Row).collect())
+        let rows = self.ask(self.conn.query_all_raw(self.statement(sql, values))).await?;
+        Ok(rows.into_iter().map(Row::from).collect())
     }
 
     pub(in crate::store) async fn row(
@@ -123,8 +130,8 @@ impl<'c, C: ConnectionTrait> Db<'c, C> {
         sql: impl Into<String>,
         values: Vec<Value>,
     ) -> Result<Option<Row>, StoreError> {
-        let row = self.wait(self.conn.query_one_raw(self.statement(sql, values))).await?;
-        Ok(row.map(Row))
+        let row = self.ask(self.conn.query_one_raw(self.statement(sql, values))).await?;
+        Ok(row.map(Row::from))
     }
 
     /// How many rows it changed.
@@ -133,29 +140,28 @@ impl<'c, C: ConnectionTrait> Db<'c, C> {
         sql: impl Into<String>,
         values: Vec<Value>,
     ) -> Result<u64, StoreError> {
-        let done = self.wait(self.conn.execute_raw(self.statement(sql, values))).await?;
+        let done = self.ask(self.conn.execute_raw(self.statement(sql, values))).await?;
         Ok(done.rows_affected())
     }
 
     /// Inserts a row; `false` when a unique key has it already.
-    pub(in crate::store) async fn insert_new(
+    pub(in crate::store) async fn insert_new<A: ActiveModelTrait + Send>(
         &self,
-        sql: impl Into<String>,
-        values: Vec<Value>,
+        insert: Insert<A>,
     ) -> Result<bool, StoreError> {
-        let statement = self.statement(sql, values);
         let inserted = async {
-            match self.conn.execute_raw(statement).await {
+            match insert.exec_without_returning(self.conn).await {
                 Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => Ok(false),
                 done => done.map(|_| true),
             }
         };
-        self.wait(inserted).await
+        self.ask(inserted).await
     }
 
     /// Changes the schema, however long it takes; a statement whose work is done already is passed over.
-    pub(in crate::store) async fn define(&self, sql: &str) -> Result<(), StoreError> {
-        match self.conn.execute_unprepared(sql).await {
+    pub(in crate::store) async fn define(&self, statement: &impl StatementBuilder) -> Result<(), StoreError> {
+        let statement = self.conn.get_database_backend().build(statement);
+        match self.conn.execute_unprepared(&statement.sql).await {
             Err(error) if !(self.dialect.done_before)(&error) => Err(self.meaning(error)),
             _ => Ok(()),
         }
@@ -183,19 +189,8 @@ impl<'c, C: ConnectionTrait> Db<'c, C> {
         columns: [&str; N],
         keys: Vec<[Value; N]>,
     ) -> Result<(), StoreError> {
-        self.update_in(&format!("DELETE FROM {table} WHERE"), &[], columns, keys).await
-    }
-
-    /// Changes the rows whose `columns` are among `keys`: all before that condition is `head`, which takes `first`.
-    pub(in crate::store) async fn update_in<const N: usize>(
-        &self,
-        head: &str,
-        first: &[Value],
-        columns: [&str; N],
-        keys: Vec<[Value; N]>,
-    ) -> Result<(), StoreError> {
         for (condition, values) in self.keys_in(columns, keys) {
-            self.execute(format!("{head} {condition}"), [first, &values].concat()).await?;
+            self.execute(format!("DELETE FROM {table} WHERE {condition}"), values).await?;
         }
         Ok(())
     }
@@ -206,23 +201,26 @@ impl<'c, C: ConnectionTrait> Db<'c, C> {
         CHUNKS.into_iter().find(|size| *size <= fitting).unwrap_or(1)
     }
 
-    /// The condition that columns are among `keys`, in as many parts as it takes. The number of placeholders is one of a few, the last
-    /// key repeated, so that the database finds the statement prepared.
-    fn keys_in<const N: usize>(&self, columns: [&str; N], keys: Vec<[Value; N]>) -> Vec<(String, Vec<Value>)> {
-        let largest = self.largest(KEY_BYTES * N);
-        let mut parts = Vec::new();
-        for chunk in keys.chunks(largest) {
+    /// Keys of so many columns in parts, each for a statement. Their sizes are few, the last key repeated, so that the
+    /// database finds the statement prepared.
+    pub(in crate::store) fn parts<K: Clone>(&self, keys: &[K], columns: usize) -> Vec<Vec<K>> {
+        let largest = self.largest(KEY_BYTES * columns);
+        let part = |chunk: &[K]| {
             let size = CHUNKS.into_iter().rev().find(|size| *size >= chunk.len()).unwrap_or(largest);
             let last = chunk.last().into_iter().cycle().take(size - chunk.len());
-            let values = chunk.iter().chain(last).flatten().cloned().collect();
-            let condition = if N == 1 {
-                format!("{} IN ({})", columns.join(""), placeholders(size))
-            } else {
-                format!("({}) IN {}", columns.join(", "), (self.dialect.row_list)(size, N))
-            };
-            parts.push((condition, values));
-        }
-        parts
+            chunk.iter().chain(last).cloned().collect()
+        };
+        keys.chunks(largest).map(part).collect()
+    }
+
+    /// The condition that columns are among `keys`, in as many parts as it takes.
+    fn keys_in<const N: usize>(&self, columns: [&str; N], keys: Vec<[Value; N]>) -> Vec<(String, Vec<Value>)> {
+        let condition = |size| match N {
+            1 => format!("{} IN ({})", columns.join(""), placeholders(size)),
+            _ => format!("({}) IN {}", columns.join(", "), (self.dialect.row_list)(size, N)),
+        };
+        let parts = self.parts(&keys, N).into_iter();
+        parts.map(|part| (condition(part.len()), part.into_iter().flatten().collect())).collect()
     }
 
     /// Inserts rows, many a statement. `tail` may be an upsert. As in `keys_in` few sizes of statement are used.

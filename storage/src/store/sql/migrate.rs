@@ -1,10 +1,19 @@
-//! The schema's versions.
+//! Bringing a store's schema to this program's version.
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{
+    ConnectionTrait, EntityTrait, QueryOrder as _,
+    sea_query::{Expr, ExprTrait as _},
+};
 use uuid::Uuid;
 
-use super::Db;
-use crate::store::StoreError;
+use super::{
+    Db,
+    schema::{self, VERSION},
+};
+use crate::store::{
+    StoreError,
+    entity::{Fixed, installation, schema_version},
+};
 
 /// Why the store could not be brought to this program's schema.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -27,57 +36,45 @@ pub enum MigrateError {
 
 /// Brings the schema to the newest version; inside a transaction where the database can. Where it cannot, one that was cut off is begun again.
 pub(in crate::store) async fn migrate<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), MigrateError> {
-    db.define("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL, checked_ms BIGINT NOT NULL)")
-        .await?;
-    let row = db.row("SELECT MAX(version) FROM schema_version", vec![]).await?;
-    let found = row.map_or(Ok(None), |row| row.int_or_null(0))?;
-    let known = MIGRATIONS.len() as i64;
+    db.define(&schema::version_table(db)).await?;
+    let row = schema_version::Entity::find().order_by_desc(schema_version::Column::Version);
+    let found = db.ask(row.one(db.conn)).await?.map(|row| row.version);
     let from = found.unwrap_or(0);
-    if from > known {
-        return Err(MigrateError::Newer { found: from, known });
+    if from > VERSION {
+        return Err(MigrateError::Newer { found: from, known: VERSION });
     }
-    for migration in MIGRATIONS.iter().skip(usize::try_from(from).unwrap_or(0)) {
-        for statement in statements(migration) {
-            db.define(&statement.replace("{table}", db.dialect.table)).await?;
-        }
+    if from < VERSION {
+        schema::create(db).await?;
+        schema::change(db, from).await?;
     }
     match found {
         None => {
-            db.execute("INSERT INTO schema_version (version, checked_ms) VALUES (?, 0)", vec![known.into()]).await?
+            let row = schema_version::ActiveModel::from(schema_version::Model { version: VERSION, checked_ms: 0 });
+            db.ask(schema_version::Entity::insert(row).exec_without_returning(db.conn)).await?;
         }
-        Some(_) => db.execute("UPDATE schema_version SET version = ?", vec![known.into()]).await?,
-    };
-    if db.row(INSTALLATION, vec![]).await?.is_none() {
-        let id = Uuid::new_v4().as_bytes().to_vec();
-        db.execute("INSERT INTO installation (id) VALUES (?)", vec![id.into()]).await?;
+        Some(VERSION) => {}
+        Some(_) => {
+            let raised = schema_version::Entity::update_many();
+            let raised = raised.col_expr(schema_version::Column::Version, Expr::value(VERSION));
+            db.ask(raised.exec(db.conn)).await?;
+        }
+    }
+    if db.ask(installation::Entity::find().one(db.conn)).await?.is_none() {
+        let row = installation::ActiveModel::from(installation::Model { id: Fixed(Uuid::new_v4()) });
+        db.ask(installation::Entity::insert(row).exec_without_returning(db.conn)).await?;
     }
     Ok(())
 }
 
 /// What this store is known by.
 pub(super) async fn installation<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<Uuid, StoreError> {
-    let row = db.row(INSTALLATION, vec![]).await?.ok_or_else(|| StoreError::Failed("it has no installation".into()))?;
-    Uuid::from_slice(&row.bytes(0)?).map_err(|error| StoreError::Failed(format!("its installation: {error}")))
-}
-
-/// The statements of a list, without its comments.
-fn statements(list: &str) -> Vec<String> {
-    let code: Vec<_> = list.lines().filter(|line| !line.starts_with("--")).collect();
-    let statements = code.join("\n");
-    statements.split(';').map(str::trim).filter(|statement| !statement.is_empty()).map(str::to_owned).collect()
+    let row = db.ask(installation::Entity::find().one(db.conn)).await?;
+    row.map(|row| row.id.0).ok_or_else(|| StoreError::Failed("it has no installation".into()))
 }
 
 /// Writes a row and so finds out whether writing works.
 pub(super) async fn check<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), StoreError> {
-    db.execute("UPDATE schema_version SET checked_ms = checked_ms + 1", vec![]).await.map(drop)
+    let more = Expr::col(schema_version::Column::CheckedMs).add(1);
+    let write = schema_version::Entity::update_many().col_expr(schema_version::Column::CheckedMs, more);
+    db.ask(write.exec(db.conn)).await.map(drop)
 }
-
-/// Version n is made from version n - 1 by statement list n, counted from 1.
-const MIGRATIONS: [&str; 4] = [
-    include_str!("../migrations/1.sql"),
-    include_str!("../migrations/2.sql"),
-    include_str!("../migrations/3.sql"),
-    include_str!("../migrations/4.sql"),
-];
-
-const INSTALLATION: &str = "SELECT id FROM installation";

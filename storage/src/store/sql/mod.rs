@@ -6,14 +6,14 @@ mod conversations;
 pub(super) mod db;
 mod devices;
 mod events;
+pub(super) mod keyset;
 pub(crate) mod migrate;
 mod row;
+pub(super) mod schema;
 mod sign_outs;
-mod state;
 mod store;
 
 pub(super) use db::{Db, Dialect};
-pub(super) use row::{Row, SqlId};
-pub(super) use state::{state, state_number};
+pub(super) use row::Row;
 pub use store::SqlStore;
 pub(super) use store::Upkeep;

@@ -4,58 +4,60 @@
 //! The notes have numbers, given under a lock that is held until the commit: they have no gaps, and are seen in their order. So a core that remembers the last
 //! number it has seen misses none, whatever its clock says and however long a commit took.
 
-use gogochat_proto::ids::{DeviceId, UserId};
-use sea_orm::{ConnectionTrait, Value};
+use gogochat_proto::ids::DeviceId;
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::{Db, Row, SqlId};
-use crate::store::{Millis, SignOut, StoreError};
+use super::Db;
+use crate::store::{
+    Millis, SignOut, StoreError,
+    entity::{device, schema_version, signed_out},
+};
 
 /// Signs the devices out that a condition names: those that there were.
 pub(super) async fn sign_out<C: ConnectionTrait>(
     db: &Db<'_, C>,
-    condition: &str,
-    values: Vec<Value>,
+    which: Condition,
     now: Millis,
 ) -> Result<Vec<DeviceId>, StoreError> {
-    let lock = db.dialect.lock;
-    let sql = format!("SELECT id, user_id, access_expires_ms FROM device WHERE {condition} ORDER BY id {lock}");
-    let rows = db.rows(sql, values).await?;
-    let devices = rows.iter().map(|row| row.id(0)).collect::<Result<Vec<DeviceId>, _>>()?;
-    if !devices.is_empty() {
-        db.delete_in("device", ["id"], devices.iter().map(|device| [device.value()]).collect()).await?;
-        note(db, &rows, now).await?;
+    let devices = device::Entity::find().filter(which).order_by_asc(device::Column::Id).lock_exclusive();
+    let devices = db.ask(devices.all(db.conn)).await?;
+    let ids: Vec<_> = devices.iter().map(|device| device.id).collect();
+    for part in db.parts(&ids, 1) {
+        let gone = device::Entity::delete_many().filter(device::Column::Id.is_in(part));
+        db.ask(gone.exec(db.conn)).await?;
     }
-    Ok(devices)
+    if !devices.is_empty() {
+        note(db, &devices, now).await?;
+    }
+    Ok(ids.into_iter().map(|id| id.0).collect())
 }
 
 /// Notes what [`sign_out`] has read: the last thing that it does, as others wait for it.
-async fn note<C: ConnectionTrait>(db: &Db<'_, C>, devices: &[Row], now: Millis) -> Result<(), StoreError> {
+async fn note<C: ConnectionTrait>(db: &Db<'_, C>, devices: &[device::Model], now: Millis) -> Result<(), StoreError> {
     // The one row that is there from the beginning, and that nobody else holds for longer than a statement: who holds it gives numbers.
-    db.row(format!("SELECT version FROM schema_version {}", db.dialect.lock), vec![]).await?;
-    let mut number = last(db).await?;
-    let mut notes: Vec<[Value; 4]> = Vec::with_capacity(devices.len());
-    for device in devices {
-        number += 1;
-        let until = device.int(2)?.max(now).saturating_add(KEPT_MS);
-        notes.push([number.into(), device.id::<DeviceId>(0)?.value(), device.id::<UserId>(1)?.value(), until.into()]);
+    db.ask(schema_version::Entity::find().lock_exclusive().all(db.conn)).await?;
+    let last = last(db).await?;
+    let notes: Vec<_> = (last + 1..)
+        .zip(devices)
+        .map(|(number, device)| {
+            let until_ms = device.access_expires_ms.max(now).saturating_add(KEPT_MS);
+            signed_out::Model { number, device_id: device.id, user_id: device.user_id, until_ms }
+        })
+        .map(signed_out::ActiveModel::from)
+        .collect();
+    for part in notes.chunks(AT_ONCE) {
+        db.ask(signed_out::Entity::insert_many(part.to_vec()).exec_without_returning(db.conn)).await?;
     }
-    db.insert("signed_out", ["number", "device_id", "user_id", "until_ms"], notes, "").await?;
     forget(db, now).await
 }
 
 /// Forgets the oldest notes that are of no use any more, some at a time: more than come. What was noted just now is not among them.
 async fn forget<C: ConnectionTrait>(db: &Db<'_, C>, now: Millis) -> Result<(), StoreError> {
-    let sql = "SELECT number, until_ms FROM signed_out WHERE number > 0 ORDER BY number LIMIT ?";
-    let oldest = db.rows(sql, vec![AT_ONCE.into()]).await?;
-    let mut lapsed = None;
-    for note in &oldest {
-        if note.int(1)? > now {
-            break;
-        }
-        lapsed = Some(note.int(0)?);
-    }
-    if let Some(number) = lapsed {
-        db.execute("DELETE FROM signed_out WHERE number <= ?", vec![number.into()]).await?;
+    let oldest = signed_out::Entity::find().order_by_asc(signed_out::Column::Number).limit(AT_ONCE as u64);
+    let oldest = db.ask(oldest.all(db.conn)).await?;
+    if let Some(lapsed) = oldest.iter().take_while(|note| note.until_ms <= now).last() {
+        let lapsed = signed_out::Entity::delete_many().filter(signed_out::Column::Number.lte(lapsed.number));
+        db.ask(lapsed.exec(db.conn)).await?;
     }
     Ok(())
 }
@@ -65,17 +67,19 @@ pub(super) async fn page<C: ConnectionTrait>(
     after: i64,
     limit: u32,
 ) -> Result<Vec<SignOut>, StoreError> {
-    let sql = "SELECT number, user_id, device_id FROM signed_out WHERE number > ? ORDER BY number LIMIT ?";
-    let rows = db.rows(sql, vec![after.into(), i64::from(limit).into()]).await?;
-    rows.iter().map(|row| Ok(SignOut { number: row.int(0)?, user: row.id(1)?, device: row.id(2)? })).collect()
+    let page = signed_out::Entity::find()
+        .filter(signed_out::Column::Number.gt(after))
+        .order_by_asc(signed_out::Column::Number)
+        .limit(u64::from(limit));
+    Ok(db.ask(page.all(db.conn)).await?.into_iter().map(SignOut::from).collect())
 }
 
 pub(super) async fn last<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<i64, StoreError> {
-    let row = db.row("SELECT MAX(number) FROM signed_out", vec![]).await?;
-    Ok(row.map_or(Ok(None), |row| row.int_or_null(0))?.unwrap_or(0))
+    let last = signed_out::Entity::find().order_by_desc(signed_out::Column::Number);
+    Ok(db.ask(last.one(db.conn)).await?.map_or(0, |last| last.number))
 }
 
 /// How long a note is kept after the device's access token would have lapsed, with which its last session ends: clocks of nodes differ.
 const KEPT_MS: Millis = 3_600_000;
-/// Notes that are looked at to be forgotten.
-const AT_ONCE: i64 = 100;
+/// Notes that are looked at to be forgotten, and notes of one statement.
+const AT_ONCE: usize = 100;

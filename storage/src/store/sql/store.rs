@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::{Db, Dialect, accounts, contacts, conversations, devices, events, migrate, sign_outs};
 use crate::store::{
-    Arrival, Command, Contact, Conversation, Device, DeviceKey, Event, Hash, Member, Membership, Millis, NewDevice,
-    NewUser, Outcome, Range, Rotation, SignOut, Store, StoreError, Tokens, User, commit,
+    Arrival, Command, Contact, Contacts, Conversation, Conversations, Device, DeviceKey, Devices, Event, Hash, Logs,
+    Member, Membership, Millis, NewDevice, NewUser, Outcome, Range, Rotation, SignOut, Store, StoreError, Tokens, User,
+    Users, commit,
 };
 
 /// A store in a SQL database.
@@ -120,7 +121,7 @@ macro_rules! transact {
 }
 
 #[async_trait]
-impl Store for SqlStore {
+impl Logs for SqlStore {
     async fn commit(&self, mut batch: Vec<Command>) -> Result<Vec<Outcome>, StoreError> {
         if batch.is_empty() {
             return Ok(Vec::new());
@@ -128,6 +129,21 @@ impl Store for SqlStore {
         transact!(self, |db| commit::commit(&db, self.dialect.lend(&mut batch)))
     }
 
+    async fn last_seq(&self, log: LogId) -> Result<Option<i64>, StoreError> {
+        conversations::last_seq(&self.read(), log).await
+    }
+
+    async fn last_seqs(&self, logs: &[LogId]) -> Result<Vec<(LogId, i64)>, StoreError> {
+        conversations::last_seqs(&self.read(), logs).await
+    }
+
+    async fn events(&self, log: LogId, range: Range, limit: u32, max_bytes: usize) -> Result<Vec<Event>, StoreError> {
+        events::range(&self.read(), log, range, limit, max_bytes).await
+    }
+}
+
+#[async_trait]
+impl Users for SqlStore {
     async fn create_user(&self, user: NewUser, device: NewDevice) -> Result<bool, StoreError> {
         transact!(self, |db| accounts::create(&db, user.clone(), device.clone()))
     }
@@ -154,7 +170,10 @@ impl Store for SqlStore {
     ) -> Result<Option<Vec<DeviceId>>, StoreError> {
         transact!(self, |db| accounts::change_password(&db, user, expected, new, keep, now))
     }
+}
 
+#[async_trait]
+impl Devices for SqlStore {
     async fn create_device(&self, device: NewDevice, expected: &str) -> Result<bool, StoreError> {
         transact!(self, |db| accounts::add_device(&db, device.clone(), expected))
     }
@@ -203,7 +222,10 @@ impl Store for SqlStore {
         }
         transact!(self, |db| devices::touch(&db, seen, at))
     }
+}
 
+#[async_trait]
+impl Contacts for SqlStore {
     async fn contacts(&self, user: UserId, after: Option<UserId>, limit: u32) -> Result<Vec<Contact>, StoreError> {
         contacts::page(&self.read(), user, after, limit).await
     }
@@ -211,15 +233,10 @@ impl Store for SqlStore {
     async fn accepted_contacts(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
         contacts::accepted(&self.read(), user, others).await
     }
+}
 
-    async fn last_seq(&self, log: LogId) -> Result<Option<i64>, StoreError> {
-        conversations::last_seq(&self.read(), log).await
-    }
-
-    async fn last_seqs(&self, logs: &[LogId]) -> Result<Vec<(LogId, i64)>, StoreError> {
-        conversations::last_seqs(&self.read(), logs).await
-    }
-
+#[async_trait]
+impl Conversations for SqlStore {
     async fn memberships(&self, user: UserId) -> Result<Vec<Membership>, StoreError> {
         conversations::memberships(&self.read(), user).await
     }
@@ -248,11 +265,10 @@ impl Store for SqlStore {
     async fn member(&self, log: LogId, user: UserId) -> Result<Option<Member>, StoreError> {
         conversations::member(&self.read(), log, user).await
     }
+}
 
-    async fn events(&self, log: LogId, range: Range, limit: u32, max_bytes: usize) -> Result<Vec<Event>, StoreError> {
-        events::range(&self.read(), log, range, limit, max_bytes).await
-    }
-
+#[async_trait]
+impl Store for SqlStore {
     async fn installation(&self) -> Result<Uuid, StoreError> {
         migrate::installation(&self.read()).await
     }

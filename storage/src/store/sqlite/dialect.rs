@@ -19,7 +19,10 @@ pub(super) static DIALECT: Dialect = Dialect {
     // statement, what it would have to take back of that statement alone.
     insert: "INSERT OR ROLLBACK",
     lock: "",
-    table: "WITHOUT ROWID",
+    // The rows of a table lie in its key, without an index apart.
+    table: |table| {
+        table.extra("WITHOUT ROWID");
+    },
     upsert,
     row_list,
     statement_bytes: usize::MAX,

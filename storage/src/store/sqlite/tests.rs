@@ -8,7 +8,10 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::{Command, DeviceKey, Done, NewDevice, Origin, Range, Store, Tokens, User};
+use crate::store::{
+    Command, Contacts, Conversations, DeviceKey, Devices, Done, Logs, NewDevice, Origin, Range, Store, Tokens, User,
+    Users,
+};
 
 /// A store with two contacts.
 struct Pair {

@@ -1,5 +1,7 @@
 //! Copying a table.
 
+use sea_orm::ConnectionTrait as _;
+
 use super::{
     progress::{Progress, TransferError},
     tables::{Field, Table},
@@ -33,9 +35,10 @@ async fn write(target: &SqlStore, table: &Table, rows: Vec<Vec<Field>>) -> Resul
     let db = target.within(&transaction);
     let mut result = Ok(());
     for part in parts(rows) {
-        let sql = table.insert(part.len());
-        let values = part.into_iter().flatten().map(Into::into).collect();
-        result = db.execute(sql, values).await.map(drop);
+        result = match table.insert(part) {
+            Ok(insert) => db.ask(db.conn.execute(&insert)).await.map(drop),
+            Err(error) => Err(error),
+        };
         if result.is_err() {
             break;
         }

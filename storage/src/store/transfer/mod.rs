@@ -10,9 +10,11 @@ mod progress;
 mod tables;
 mod verify;
 
+use sea_orm::{EntityTrait as _, sea_query::Table};
+
 pub use self::progress::{Progress, TransferError};
-use self::tables::TABLES;
-use super::{SqlStore, StoreError};
+use self::tables::tables;
+use super::{SqlStore, StoreError, entity::move_progress, sql::schema};
 
 /// What a run has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +48,12 @@ pub async fn transfer(
         }
         Err(error) => return Err(error),
     }
-    for table in &TABLES {
+    for table in &tables() {
         copy::copy(source, target, table, report).await?;
     }
     compare(source, target, report).await?;
-    target.read().define("DROP TABLE move_progress").await.map_err(TransferError::Target)?;
+    let finished = Table::drop().table(move_progress::Entity).take();
+    target.read().define(&finished).await.map_err(TransferError::Target)?;
     Ok(Transferred::Copied)
 }
 
@@ -59,7 +62,7 @@ async fn compare(
     target: &SqlStore,
     report: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<(), TransferError> {
-    for table in &TABLES {
+    for table in &tables() {
         report(verify::verify(source, target, table).await?);
     }
     Ok(())
@@ -68,6 +71,7 @@ async fn compare(
 /// Whether a store has a part alone of what was to be copied into it.
 pub(super) async fn is_unfinished(store: &SqlStore) -> Result<bool, StoreError> {
     let db = store.read();
+    // sea-query has no words for what tables there are.
     let sql = match db.conn.get_database_backend() {
         sea_orm::DbBackend::Sqlite => "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'move_progress'",
         _ => {
@@ -82,25 +86,25 @@ pub(super) async fn is_unfinished(store: &SqlStore) -> Result<bool, StoreError> 
 async fn claim(target: &SqlStore, name: &str) -> Result<bool, TransferError> {
     let db = target.read();
     if is_unfinished(target).await.map_err(TransferError::Target)? {
-        let row = db.row("SELECT source FROM move_progress", vec![]).await.map_err(TransferError::Target)?;
-        match row.map(|row| row.text(0)).transpose().map_err(TransferError::Target)? {
+        let row = db.ask(move_progress::Entity::find().one(db.conn)).await.map_err(TransferError::Target)?;
+        match row.map(|row| row.source) {
             Some(found) if found == name => return Ok(true),
             Some(found) => return Err(TransferError::OtherSource { found }),
             // Cut off between the table and its row.
             None => {}
         }
     }
-    for table in &TABLES {
+    for table in &tables() {
         let rows = table.count(target).await.map_err(TransferError::Target)?;
         if rows > 0 {
             return Err(TransferError::OtherData { table: table.name, rows });
         }
     }
-    let table = "CREATE TABLE IF NOT EXISTS move_progress (source VARCHAR(1024) NOT NULL)";
-    db.define(table).await.map_err(TransferError::Target)?;
+    db.define(&schema::table(&db, move_progress::Entity)).await.map_err(TransferError::Target)?;
     let transaction = target.write().await.map_err(TransferError::Target)?;
-    let sql = "INSERT INTO move_progress (source) VALUES (?)";
-    let result = target.within(&transaction).execute(sql, vec![name.into()]).await;
+    let row = move_progress::ActiveModel::from(move_progress::Model { source: name.to_owned() });
+    let insert = move_progress::Entity::insert(row).exec_without_returning(&transaction);
+    let result = target.within(&transaction).ask(insert).await.map(drop);
     target.finish(transaction, result).await.map_err(TransferError::Target)?;
     Ok(false)
 }

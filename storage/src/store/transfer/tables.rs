@@ -1,11 +1,16 @@
 //! What there is to copy.
 
-use sea_orm::{DbBackend, Value};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait, IdenStatic as _, Iterable as _, Order,
+    PrimaryKeyToColumn as _, Value,
+    sea_query::{Alias, Asterisk, ColumnType, Expr, ExprTrait as _, InsertStatement, Query, SelectStatement},
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::store::{
     SqlStore, StoreError,
-    sql::{Row, db::placeholders},
+    entity::{account, contact, device, event, log, member, sent, signed_out, spent_refresh},
+    sql::{Row, keyset::behind},
 };
 
 /// A table.
@@ -13,8 +18,8 @@ use crate::store::{
 pub(super) struct Table {
     pub(super) name: &'static str,
     /// The columns of the primary key, in its order.
-    key: &'static [&'static str],
-    columns: &'static [(&'static str, Kind)],
+    key: Vec<&'static str>,
+    columns: Vec<(&'static str, Kind)>,
     /// Whether rows belong to a log, their first column, and are compared log by log.
     pub(super) by_log: bool,
 }
@@ -36,8 +41,21 @@ pub(super) enum Field {
 }
 
 impl Table {
+    /// The table of an entity.
+    fn of<E: EntityTrait>(entity: E) -> Self {
+        Self {
+            name: entity.table_name(),
+            key: E::PrimaryKey::iter().map(|key| key.into_column().as_str()).collect(),
+            columns: E::Column::iter()
+                .map(|column| (column.as_str(), Kind::of(column.def().get_column_type())))
+                .collect(),
+            by_log: false,
+        }
+    }
+
     pub(super) async fn count(&self, store: &SqlStore) -> Result<i64, StoreError> {
-        let row = store.read().row(format!("SELECT COUNT(*) FROM {}", self.name), vec![]).await?;
+        let count = Query::select().expr(Expr::col(Asterisk).count()).from(Alias::new(self.name)).take();
+        let row = self.rows(store, &count).await?.pop();
         row.map_or(Ok(0), |row| row.int(0))
     }
 
@@ -48,39 +66,50 @@ impl Table {
         after: Option<&[Field]>,
         limit: usize,
     ) -> Result<Vec<Vec<Field>>, StoreError> {
-        let db = store.read();
-        let (condition, mut values) = match after {
-            None => (String::new(), Vec::new()),
-            Some(key) => self.behind(key, db.conn.get_database_backend()),
-        };
-        values.push((limit as i64).into());
-        let (columns, name, key) = (self.names(), self.name, self.key.join(", "));
-        let rows = db.rows(format!("SELECT {columns} FROM {name} {condition} ORDER BY {key} LIMIT ?"), values).await?;
+        let mut page = self.select(&Order::Asc);
+        if let Some(key) = after {
+            let key = self.key.iter().zip(key).map(|(column, field)| (Expr::col(*column), field.clone().into()));
+            page.and_where(behind(store.read().conn.get_database_backend(), key.collect(), &Order::Asc));
+        }
+        let rows = self.rows(store, page.limit(limit as u64)).await?;
         rows.iter().map(|row| self.read(row)).collect()
     }
 
     /// The last key that a store has.
     pub(super) async fn last_key(&self, store: &SqlStore) -> Result<Option<Vec<Field>>, StoreError> {
-        let order = self.key.iter().map(|column| format!("{column} DESC")).collect::<Vec<_>>().join(", ");
-        let (columns, name) = (self.names(), self.name);
-        let row = store.read().row(format!("SELECT {columns} FROM {name} ORDER BY {order} LIMIT 1"), vec![]).await?;
+        let row = self.rows(store, self.select(&Order::Desc).limit(1)).await?.pop();
         row.map(|row| Ok(self.key_of(&self.read(&row)?))).transpose()
     }
 
-    /// The statement that inserts so many rows.
-    pub(super) fn insert(&self, rows: usize) -> String {
-        let row = format!("({})", placeholders(self.columns.len()));
-        let list = vec![row.as_str(); rows].join(", ");
-        format!("INSERT INTO {} ({}) VALUES {list}", self.name, self.names())
+    /// The statement that inserts rows.
+    pub(super) fn insert(&self, rows: Vec<Vec<Field>>) -> Result<InsertStatement, StoreError> {
+        let columns = self.columns.iter().map(|(name, _)| Alias::new(*name));
+        let mut insert = Query::insert().into_table(Alias::new(self.name)).columns(columns).take();
+        for row in rows {
+            let values = row.into_iter().map(|field| Expr::val(Value::from(field)));
+            insert.values(values).map_err(|error| StoreError::Failed(error.to_string()))?;
+        }
+        Ok(insert)
+    }
+
+    /// All columns, in the order of keys.
+    fn select(&self, order: &Order) -> SelectStatement {
+        let mut select = Query::select();
+        select.columns(self.columns.iter().map(|(name, _)| Alias::new(*name))).from(Alias::new(self.name));
+        for column in &self.key {
+            select.order_by(Alias::new(*column), order.clone());
+        }
+        select
+    }
+
+    async fn rows(&self, store: &SqlStore, select: &SelectStatement) -> Result<Vec<Row>, StoreError> {
+        let db = store.read();
+        Ok(db.ask(db.conn.query_all(select)).await?.into_iter().map(Row::from).collect())
     }
 
     pub(super) fn key_of(&self, row: &[Field]) -> Vec<Field> {
         let place = |column: &&str| self.columns.iter().position(|(name, _)| name == column);
         self.key.iter().filter_map(place).filter_map(|place| row.get(place).cloned()).collect()
-    }
-
-    fn names(&self) -> String {
-        self.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
     }
 
     fn read(&self, row: &Row) -> Result<Vec<Field>, StoreError> {
@@ -93,26 +122,15 @@ impl Table {
         });
         fields.collect()
     }
+}
 
-    /// The condition that a row lies behind a key. Each database finds such rows by its index in one of the two ways of saying it.
-    fn behind(&self, key: &[Field], backend: DbBackend) -> (String, Vec<Value>) {
-        if backend == DbBackend::Sqlite {
-            let condition = format!("WHERE ({}) > ({})", self.key.join(", "), placeholders(self.key.len()));
-            return (condition, key.iter().cloned().map(Value::from).collect());
+impl Kind {
+    fn of(column: &ColumnType) -> Self {
+        match column {
+            ColumnType::SmallInteger | ColumnType::Integer | ColumnType::BigInteger => Self::Int,
+            ColumnType::Char(_) | ColumnType::String(_) | ColumnType::Text => Self::Text,
+            _ => Self::Bytes,
         }
-        // a > ? OR (a = ? AND (b > ? OR (b = ? AND c > ?)))
-        let (mut condition, mut values) = (String::new(), Vec::new());
-        for (place, (column, field)) in self.key.iter().zip(key).enumerate() {
-            let value = Value::from(field.clone());
-            if place + 1 == self.key.len() {
-                condition += &format!("{column} > ?{}", "))".repeat(place));
-                values.push(value);
-            } else {
-                condition += &format!("{column} > ? OR ({column} = ? AND (");
-                values.extend([value.clone(), value]);
-            }
-        }
-        (format!("WHERE {condition}"), values)
     }
 }
 
@@ -151,126 +169,20 @@ impl From<Field> for Value {
     }
 }
 
-use Kind::{Bytes, Int, Text};
-
-/// All tables, those first that others refer to.
-pub(super) const TABLES: [Table; 9] = [
-    Table {
-        name: "account",
-        key: &["id"],
-        columns: &[("id", Bytes), ("name", Text), ("display_name", Text), ("password_hash", Text), ("created_ms", Int)],
-        by_log: false,
-    },
-    Table {
-        name: "device",
-        key: &["id"],
-        columns: &[
-            ("id", Bytes),
-            ("user_id", Bytes),
-            ("name", Text),
-            ("created_ms", Int),
-            ("last_seen_ms", Int),
-            ("access_hash", Bytes),
-            ("access_expires_ms", Int),
-            ("refresh_hash", Bytes),
-            ("refresh_expires_ms", Int),
-            ("generation", Int),
-        ],
-        by_log: false,
-    },
-    Table {
-        name: "spent_refresh",
-        key: &["refresh_hash"],
-        columns: &[
-            ("refresh_hash", Bytes),
-            ("device_id", Bytes),
-            ("generation", Int),
-            ("spent_ms", Int),
-            ("expires_ms", Int),
-        ],
-        by_log: false,
-    },
-    Table {
-        name: "signed_out",
-        key: &["number"],
-        columns: &[("number", Int), ("device_id", Bytes), ("user_id", Bytes), ("until_ms", Int)],
-        by_log: false,
-    },
-    Table {
-        name: "contact",
-        key: &["user_id", "peer_id"],
-        columns: &[
-            ("user_id", Bytes),
-            ("peer_id", Bytes),
-            ("state", Int),
-            ("note", Text),
-            ("since_ms", Int),
-            ("log_id", Bytes),
-        ],
-        by_log: false,
-    },
-    Table {
-        name: "log",
-        key: &["id"],
-        columns: &[
-            ("id", Bytes),
-            ("kind", Int),
-            ("last_seq", Int),
-            ("last_ms", Int),
-            ("member_count", Int),
-            ("writable", Int),
-            ("title", Text),
-            ("user_a", Bytes),
-            ("user_b", Bytes),
-        ],
-        by_log: false,
-    },
-    Table {
-        name: "member",
-        key: &["log_id", "user_id"],
-        columns: &[
-            ("log_id", Bytes),
-            ("user_id", Bytes),
-            ("joined_ms", Int),
-            ("from_seq", Int),
-            ("delivered_seq", Int),
-            ("read_seq", Int),
-        ],
-        by_log: false,
-    },
-    Table {
-        name: "event",
-        key: &["log_id", "seq"],
-        columns: &[
-            ("log_id", Bytes),
-            ("seq", Int),
-            ("body", Int),
-            ("time_ms", Int),
-            ("sender_id", Bytes),
-            ("device_id", Bytes),
-            ("client_msg_id", Bytes),
-            ("payload", Bytes),
-        ],
-        by_log: true,
-    },
-    Table {
-        name: "sent",
-        key: &["client_msg_id", "log_id", "sender_id", "device_id"],
-        columns: &[
-            ("log_id", Bytes),
-            ("sender_id", Bytes),
-            ("device_id", Bytes),
-            ("client_msg_id", Bytes),
-            ("request_hash", Bytes),
-            ("seq", Int),
-            ("time_ms", Int),
-            ("added", Int),
-            ("target", Bytes),
-            ("refused", Int),
-        ],
-        by_log: false,
-    },
-];
+/// All tables, those first that others refer to. What a store is known by stays with it.
+pub(super) fn tables() -> [Table; 9] {
+    [
+        Table::of(account::Entity),
+        Table::of(device::Entity),
+        Table::of(spent_refresh::Entity),
+        Table::of(signed_out::Entity),
+        Table::of(contact::Entity),
+        Table::of(log::Entity),
+        Table::of(member::Entity),
+        Table { by_log: true, ..Table::of(event::Entity) },
+        Table::of(sent::Entity),
+    ]
+}
 
 #[cfg(test)]
 mod tests {
@@ -290,7 +202,7 @@ mod tests {
         for row in store.read().rows(sql, vec![]).await.unwrap() {
             schema.entry(row.text(0).unwrap()).or_default().push((row.text(1).unwrap(), row.int(2).unwrap()));
         }
-        let named: BTreeMap<_, _> = TABLES
+        let named: BTreeMap<_, _> = tables()
             .iter()
             .map(|table| {
                 let place =
@@ -301,17 +213,6 @@ mod tests {
             })
             .collect();
         assert_eq!(named, schema);
-    }
-
-    #[test]
-    fn a_key_is_left_behind_in_either_way() {
-        let table = TABLES.iter().find(|table| table.name == "event").unwrap();
-        let key = [Field::Bytes(Some(vec![1])), Field::Int(Some(2))];
-        let (condition, values) = table.behind(&key, DbBackend::MySql);
-        assert_eq!(condition, "WHERE log_id > ? OR (log_id = ? AND (seq > ?))");
-        assert_eq!(values.len(), 3);
-        let (condition, values) = table.behind(&key, DbBackend::Sqlite);
-        assert_eq!((condition.as_str(), values.len()), ("WHERE (log_id, seq) > (?, ?)", 2));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! MySQL, the real one.
 
 mod alone;
-mod database;
+pub(crate) mod database;
 mod opening;
 mod trouble;
 

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use gogochat_proto::ids::{LogId, UserId};
-use gogochat_storage::store::{Command, Done, Outcome, Range, Store, StoreError, mysql};
+use gogochat_storage::store::{Command, Done, Logs, Outcome, Range, Store, StoreError, mysql};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionTrait, Value};
 use tokio::{
     io::copy_bidirectional,

@@ -1,0 +1,28 @@
+//! Making users, and finding them.
+
+use async_trait::async_trait;
+use gogochat_proto::ids::{DeviceId, UserId};
+
+use super::{Millis, NewDevice, NewUser, StoreError, User};
+
+/// Users.
+#[async_trait]
+pub trait Users: Send + Sync + 'static {
+    /// Creates a user with a first device. `false`: the name is taken.
+    async fn create_user(&self, user: NewUser, device: NewDevice) -> Result<bool, StoreError>;
+    /// The user of this (lower-case) name.
+    async fn user_by_name(&self, name: &str) -> Result<Option<User>, StoreError>;
+    /// The users with these ids, in no order; unknown ids are left out.
+    async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError>;
+    /// Users whose name begins with `prefix`, by name.
+    async fn find_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError>;
+    /// Replaces the password hash if it is still `expected`, and signs every device out but `keep`: those signed out. `None`: it was not `expected`.
+    async fn change_password(
+        &self,
+        user: UserId,
+        expected: &str,
+        new: &str,
+        keep: DeviceId,
+        now: Millis,
+    ) -> Result<Option<Vec<DeviceId>>, StoreError>;
+}

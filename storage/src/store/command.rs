@@ -1,0 +1,201 @@
+//! What is committed, and what became of it.
+
+use bytes::Bytes;
+use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
+
+use super::{Event, Hash, Millis};
+
+/// A change to a log or a mark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Appends an event by a member. In a direct conversation the two have to be contacts.
+    Append {
+        /// The conversation.
+        log: LogId,
+        /// Who, and for dedupe from where and under which name.
+        origin: Origin,
+        /// The event: an encoded `gogochat.v1.Event` with nothing but its body.
+        payload: Bytes,
+    },
+    /// Moves a member's marks up; never down. Past `MAX_MEMBERS_WITH_MARKS` members only read marks are kept. Bounded by last_seq.
+    Mark {
+        /// The conversation.
+        log: LogId,
+        /// Whose marks.
+        user: UserId,
+        /// Everything up to here is on a device.
+        delivered: i64,
+        /// Everything up to here was seen; implies delivered.
+        read: i64,
+    },
+    /// Asks `to` to be a contact of the sender; accepts when `to` has asked already. An event in both users' own logs.
+    RequestContact {
+        /// Who asks, from where, under which name.
+        origin: Origin,
+        /// Who is asked.
+        to: UserId,
+        /// Why.
+        note: String,
+        /// The direct conversation's id, if it comes to one and there is none yet.
+        conversation: LogId,
+    },
+    /// Accepts a request of `from`: both are contacts and members of a direct conversation, the one they had or a new one.
+    AcceptContact {
+        /// Who accepts, from where, under which name.
+        origin: Origin,
+        /// Who had asked.
+        from: UserId,
+        /// The direct conversation's id, if there is none yet.
+        conversation: LogId,
+    },
+    /// Ends a contact, or refuses or withdraws a request. An event in both users' own logs.
+    RemoveContact {
+        /// Who ends it, from where, under which name.
+        origin: Origin,
+        /// With whom.
+        peer: UserId,
+    },
+    /// Makes a group of the sender and contacts of theirs: ConversationCreated in it, ConversationJoined in each member's own log.
+    CreateGroup {
+        /// The group's id, if this is no repeat.
+        log: LogId,
+        /// Who, from where, under which name.
+        origin: Origin,
+        /// The title, valid.
+        title: String,
+        /// The other members.
+        members: Vec<UserId>,
+    },
+    /// Adds contacts of the sender to a group they are in; passes over members. MembersAdded in it, ConversationJoined in each new member's own log.
+    AddMembers {
+        /// The group.
+        log: LogId,
+        /// Who, from where, under which name.
+        origin: Origin,
+        /// Whom to add.
+        users: Vec<UserId>,
+    },
+    /// The sender leaves a group: MemberLeft in it, ConversationLeft in their own log.
+    LeaveGroup {
+        /// The group.
+        log: LogId,
+        /// Who, from where, under which name.
+        origin: Origin,
+    },
+}
+
+/// Who sent a command. (log, sender, device, client_msg_id) is unique for ever; for CreateGroup and the contact commands the log is the sender's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The user.
+    pub sender: UserId,
+    /// The user's device.
+    pub device: DeviceId,
+    /// The device's name for the command; for contact commands, which devices give none, the server's.
+    pub client_msg_id: ClientMsgId,
+    /// Of the request: the same id with another hash is refused.
+    pub request_hash: Hash,
+    /// When the command reached the committer.
+    pub now: Millis,
+}
+
+/// What became of a command.
+pub type Outcome = Result<Committed, Refusal>;
+
+/// A command that was carried out, now or before.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Committed {
+    /// What the reply says.
+    pub done: Done,
+    /// What is new in the logs, in the order of commit: for fan-out. Empty for a repeat.
+    pub events: Vec<Event>,
+    /// The member's marks that moved: for fan-out.
+    pub mark: Option<MovedMark>,
+}
+
+/// The result of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Done {
+    /// It moved nothing, or there is nothing to say.
+    #[default]
+    Nothing,
+    /// `Append` stands here; `duplicate`: it had been committed before.
+    Appended {
+        /// The event's seq.
+        seq: i64,
+        /// When it was committed.
+        time_ms: Millis,
+        /// A repeat.
+        duplicate: bool,
+    },
+    /// The member's marks stand here now.
+    Marked {
+        /// Delivered.
+        delivered: i64,
+        /// Read.
+        read: i64,
+    },
+    /// The request waits for the other.
+    Requested,
+    /// The two are contacts, and this is their conversation.
+    Accepted {
+        /// The direct conversation.
+        conversation: LogId,
+    },
+    /// The group, new or from the first commit of a repeat.
+    Created {
+        /// The group.
+        conversation: LogId,
+    },
+    /// Members were added.
+    Added {
+        /// How many were new.
+        added: usize,
+        /// How many there are now.
+        member_count: usize,
+    },
+}
+
+/// Marks that moved; `last_seq` bounds them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MovedMark {
+    /// The conversation.
+    pub log: LogId,
+    /// Whose.
+    pub user: UserId,
+    /// Delivered.
+    pub delivered: i64,
+    /// Read.
+    pub read: i64,
+    /// Whether the other members are told (not in groups past `MAX_MEMBERS_WITH_MARKS`); the user's own other devices always are.
+    pub shared: bool,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such conversation, or the sender is not in it.
+    #[error("not a member")]
+    NotAMember,
+    /// It is not a group.
+    #[error("not a group")]
+    NotAGroup,
+    /// The two, or the first of those to be added, are not contacts.
+    #[error("not a contact: {0}")]
+    NotAContact(UserId),
+    /// They are contacts already.
+    #[error("a contact already")]
+    AlreadyContact,
+    /// There is no such user, request or contact.
+    #[error("not found")]
+    NotFound,
+    /// The group would grow past `MAX_MEMBERS`.
+    #[error("too many members")]
+    TooManyMembers,
+    /// The client_msg_id was committed with another request.
+    #[error("client_msg_id used for another request")]
+    ClientMsgIdReused,
+    /// The mark is past the end of the log.
+    #[error("past the end of the log")]
+    SeqFromFuture,
+}

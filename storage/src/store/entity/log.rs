@@ -1,0 +1,67 @@
+//! Logs: one of each conversation, and one of each user.
+
+use gogochat_proto::ids::{LogId, UserId};
+use sea_orm::entity::prelude::*;
+
+use super::Fixed;
+use crate::store::Millis;
+
+/// A log, without its events.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "log")]
+pub(in crate::store) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(in crate::store) id: Fixed<LogId>,
+    pub(in crate::store) kind: Kind,
+    pub(in crate::store) last_seq: i64,
+    /// When the last event was committed; of a log without one, when it was made.
+    pub(in crate::store) last_ms: Millis,
+    pub(in crate::store) member_count: i64,
+    /// 1; of a direct conversation 0 while the two are no contacts.
+    pub(in crate::store) writable: i16,
+    #[sea_orm(column_type = "String(StringLen::N(1024))", nullable)]
+    pub(in crate::store) title: Option<String>,
+    /// Of a direct conversation the two, the lower id first.
+    pub(in crate::store) user_a: Option<Fixed<UserId>>,
+    pub(in crate::store) user_b: Option<Fixed<UserId>>,
+}
+
+/// What a log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
+pub(in crate::store) enum Kind {
+    /// A user's own.
+    #[sea_orm(num_value = 0)]
+    Own,
+    #[sea_orm(num_value = 1)]
+    Direct,
+    #[sea_orm(num_value = 2)]
+    Group,
+}
+
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub(in crate::store) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// The log of a user who begins.
+    pub(in crate::store) fn own(user: UserId, now: Millis) -> Self {
+        Self {
+            id: Fixed(user.into()),
+            kind: Kind::Own,
+            last_seq: 0,
+            last_ms: now,
+            member_count: 0,
+            writable: 0,
+            title: None,
+            user_a: None,
+            user_b: None,
+        }
+    }
+}
+
+/// Of the two of a direct conversation, the one who is not `user`.
+pub(in crate::store) fn peer(pair: [Option<Fixed<UserId>>; 2], user: UserId) -> Option<UserId> {
+    pair.into_iter().flatten().map(|one| one.0).find(|one| *one != user)
+}

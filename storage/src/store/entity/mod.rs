@@ -1,0 +1,19 @@
+//! The tables, each as an entity of sea-orm: its columns, key and references are said here and nowhere else.
+//!
+//! Ids are the 16 bytes of a UUID, times milliseconds since 1970.
+
+pub(super) mod account;
+pub(super) mod contact;
+pub(super) mod device;
+pub(super) mod event;
+mod fixed;
+pub(super) mod installation;
+pub(super) mod log;
+pub(super) mod member;
+pub(super) mod move_progress;
+pub(super) mod schema_version;
+pub(super) mod sent;
+pub(super) mod signed_out;
+pub(super) mod spent_refresh;
+
+pub(super) use fixed::{Fixed, FixedBytes};

@@ -1,0 +1,138 @@
+//! A store that an earlier program has written, opened by this one: nothing is lost, and it is laid out as a new one is.
+
+use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
+use gogochat_storage::store::{
+    Command, ContactState, DeviceKey, Done, Origin, Range, Rotation, Store, Tokens, mysql, sqlite,
+};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
+use uuid::Uuid;
+
+use crate::mysql::database;
+
+#[tokio::test]
+async fn an_sqlite_store_of_version_4_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let [old, new] = ["old.db", "new.db"].map(|name| folder.path().join(name));
+    let connect =
+        async |path: &std::path::Path| Database::connect(format!("sqlite:{}?mode=rwc", path.display())).await.unwrap();
+    let raw = connect(&old).await;
+    write(&raw, "WITHOUT ROWID").await;
+    raw.close().await.unwrap();
+
+    let store = sqlite::open(&old).await.unwrap();
+    everything_is_kept(&store).await;
+    store.close().await;
+    sqlite::open(&new).await.unwrap().close().await;
+    assert_eq!(layout(&connect(&old).await, SQLITE).await, layout(&connect(&new).await, SQLITE).await);
+}
+
+#[tokio::test]
+async fn a_mysql_store_of_version_4_is_kept() {
+    let [old, new] = [database::Database::create().await, database::Database::create().await];
+    write(&old.raw().await, "ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin").await;
+
+    let store = mysql::open(&old.url()).await.unwrap();
+    everything_is_kept(&store).await;
+    store.close().await;
+    new.open().await.close().await;
+    assert_eq!(layout(&old.raw().await, MYSQL).await, layout(&new.raw().await, MYSQL).await);
+}
+
+/// Writes the store of version 4.
+async fn write(raw: &DatabaseConnection, table: &str) {
+    let statements = [include_str!("fixtures/schema-4.sql"), include_str!("fixtures/rows-4.sql")].join("\n");
+    let code: Vec<_> = statements.lines().filter(|line| !line.starts_with("--")).collect();
+    for statement in code.join("\n").split(';').filter(|statement| !statement.trim().is_empty()) {
+        raw.execute_unprepared(&statement.replace("{table}", table)).await.unwrap();
+    }
+}
+
+async fn everything_is_kept(store: &dyn Store) {
+    let [ada, bob] = [1, 2].map(|n| UserId::from(id(n)));
+    let (device, log) = (DeviceId::from(id(0x11)), LogId::from(id(0x21)));
+    assert_eq!(store.installation().await.unwrap(), "00000000-0000-4000-8000-0000000000aa".parse::<Uuid>().unwrap());
+    let user = store.user_by_name("bob").await.unwrap().unwrap();
+    assert_eq!((user.id, user.display_name.as_str(), user.created_ms), (bob, "鲍勃", 1_001));
+
+    let arrival = store.arrival(DeviceKey::Access([0xa1; 32])).await.unwrap().unwrap();
+    assert_eq!((arrival.device.id, arrival.device.user, arrival.own_seq), (device, ada, 0));
+    assert_eq!(
+        arrival.memberships.iter().map(|one| (one.log, one.last_seq, one.peer)).collect::<Vec<_>>(),
+        [(log, 4, Some(bob))]
+    );
+    assert_eq!(store.last_sign_out().await.unwrap(), 7);
+
+    let contacts = store.contacts(ada, None, 10).await.unwrap();
+    assert_eq!(contacts.len(), 1);
+    assert_eq!(
+        (contacts[0].peer.id, contacts[0].state, contacts[0].conversation),
+        (bob, ContactState::Accepted, Some(log))
+    );
+    let conversations = store.conversations(ada, None, None, 10).await.unwrap();
+    let one = &conversations[0];
+    assert_eq!((one.log, one.last_seq, one.delivered, one.read, one.unread), (log, 4, 3, 2, 2));
+    assert_eq!((one.others_delivered, one.others_read, one.writable), (4, 1, true));
+    assert_eq!(one.last_event.as_ref().unwrap().payload.as_ref(), [0x52, 0]);
+    let events = store.events(log, Range::After(0), 10, usize::MAX).await.unwrap();
+    assert_eq!(events.iter().map(|event| event.sender).collect::<Vec<_>>(), [bob, ada, bob, bob]);
+
+    // What was sent is known, and the log goes on.
+    let origin = |name, hash| {
+        let client_msg_id = ClientMsgId::from(id(name));
+        Origin { sender: ada, device, client_msg_id, request_hash: [hash; 32], now: 2_000 }
+    };
+    let append = |origin| Command::Append { log, origin, payload: vec![0x52, 0].into() };
+    let mark = Command::Mark { log, user: ada, delivered: 5, read: 4 };
+    let batch = vec![append(origin(0x31, 0xd1)), append(origin(0x39, 0xd1)), mark];
+    let outcomes: Vec<_> =
+        store.commit(batch).await.unwrap().into_iter().map(|outcome| outcome.unwrap().done).collect();
+    let appended = |seq, time_ms, duplicate| Done::Appended { seq, time_ms, duplicate };
+    assert_eq!(outcomes, [appended(2, 1_200, true), appended(5, 2_000, false), Done::Marked { delivered: 5, read: 4 }]);
+
+    // A token that was exchanged, and whose answer was lost, then one that is a copy.
+    let tokens = Tokens { access: [1; 32], access_expires_ms: 1, refresh: [2; 32], refresh_expires_ms: 1 };
+    let again = store.rotate_tokens(&[0xc1; 32], tokens, 1_450, 100).await.unwrap();
+    assert!(matches!(&again, Rotation::Rotated(rotated) if rotated.id == device), "{again:?}");
+    let copy = store.rotate_tokens(&[0xc1; 32], tokens, 1_600, 100).await.unwrap();
+    assert_eq!(copy, Rotation::Reused { user: ada, device });
+    assert_eq!(store.last_sign_out().await.unwrap(), 8);
+}
+
+fn id(n: u8) -> Uuid {
+    let mut bytes = *b"\x01\x90\0\0\0\0\x70\0\x80\0\0\0\0\0\0\0";
+    bytes[15] = n;
+    Uuid::from_bytes(bytes)
+}
+
+/// Columns, indexes and references of all tables. The version's table has a key in new stores alone.
+async fn layout(raw: &DatabaseConnection, questions: [&str; 3]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for question in questions {
+        let rows = raw.query_all_raw(Statement::from_string(raw.get_database_backend(), question)).await.unwrap();
+        assert!(rows.len() > 4, "{question}");
+        lines.extend(rows.iter().map(|row| row.try_get_by_index::<String>(0).unwrap()));
+    }
+    lines.sort();
+    lines
+}
+
+const SQLITE: [&str; 3] = [
+    r#"SELECT t.name || '.' || c.name || ' ' || c."notnull" || ' ' || c.pk FROM sqlite_schema t JOIN pragma_table_info(t.name) c
+       WHERE t.type = 'table' AND t.name <> 'schema_version'"#,
+    r#"SELECT t.name || ' ' || i."unique" || ' ' || (SELECT group_concat(name) FROM pragma_index_info(i.name))
+       FROM sqlite_schema t JOIN pragma_index_list(t.name) i WHERE t.type = 'table' AND t.name <> 'schema_version'"#,
+    r#"SELECT t.name || ' ' || f."from" || ' ' || f."table" || ' ' || f.on_delete
+       FROM sqlite_schema t JOIN pragma_foreign_key_list(t.name) f WHERE t.type = 'table'"#,
+];
+
+const MYSQL: [&str; 3] = [
+    "SELECT CONCAT(table_name, '.', column_name, ' ', column_type, ' ', is_nullable, ' ', IFNULL(column_default, '-'), ' ',
+         IFNULL(collation_name, '-')) FROM information_schema.columns
+     WHERE table_schema = DATABASE() AND table_name <> 'schema_version'",
+    "SELECT CONCAT(table_name, ' ', non_unique, ' ', GROUP_CONCAT(column_name ORDER BY seq_in_index)) FROM information_schema.statistics
+     WHERE table_schema = DATABASE() AND table_name <> 'schema_version' GROUP BY table_name, index_name, non_unique",
+    "SELECT CONCAT(k.table_name, ' ', k.column_name, ' ', k.referenced_table_name, ' ', r.delete_rule)
+     FROM information_schema.key_column_usage k JOIN information_schema.referential_constraints r
+         ON r.constraint_schema = k.constraint_schema AND r.constraint_name = k.constraint_name
+     WHERE k.table_schema = DATABASE() AND k.referenced_table_name IS NOT NULL",
+];
