@@ -5,7 +5,7 @@
 //! number it has seen misses none, whatever its clock says and however long a commit took.
 
 use gogochat_proto::ids::DeviceId;
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 
 use super::Db;
 use crate::store::{
@@ -53,7 +53,7 @@ async fn note<C: ConnectionTrait>(db: &Db<'_, C>, devices: &[device::Model], now
 
 /// Forgets the oldest notes that are of no use any more, some at a time: more than come. What was noted just now is not among them.
 async fn forget<C: ConnectionTrait>(db: &Db<'_, C>, now: Millis) -> Result<(), StoreError> {
-    let oldest = signed_out::Entity::find().order_by_asc(signed_out::Column::Number).limit(AT_ONCE as u64);
+    let oldest = numbered().order_by_asc(signed_out::Column::Number).limit(AT_ONCE as u64);
     let oldest = db.ask(oldest.all(db.conn)).await?;
     if let Some(lapsed) = oldest.iter().take_while(|note| note.until_ms <= now).last() {
         let lapsed = signed_out::Entity::delete_many().filter(signed_out::Column::Number.lte(lapsed.number));
@@ -75,8 +75,13 @@ pub(super) async fn page<C: ConnectionTrait>(
 }
 
 pub(super) async fn last<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<i64, StoreError> {
-    let last = signed_out::Entity::find().order_by_desc(signed_out::Column::Number);
+    let last = numbered().order_by_desc(signed_out::Column::Number);
     Ok(db.ask(last.one(db.conn)).await?.map_or(0, |last| last.number))
+}
+
+/// All notes, looked up by their numbers.
+fn numbered() -> Select<signed_out::Entity> {
+    signed_out::Entity::find().filter(signed_out::Column::Number.gt(0))
 }
 
 /// How long a note is kept after the device's access token would have lapsed, with which its last session ends: clocks of nodes differ.
