@@ -6,7 +6,7 @@ use bytes::Bytes;
 use gogochat_proto::{ids::LogId, v1};
 use gogochat_storage::{
     bus::{BusCommand, ReplyTo},
-    store::{Event, MovedMark, Range, Store},
+    store::{Event, Logs, MovedMark, Range},
 };
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
@@ -31,7 +31,7 @@ pub(crate) struct Settled {
 /// Announces what was settled: a batch's answers before its events. `notice` takes what goes to no store.
 pub(crate) async fn run(
     fanout: Arc<Fanout>,
-    store: Arc<dyn Store>,
+    store: Arc<dyn Logs>,
     mut settled: mpsc::Receiver<Settled>,
     notice: impl Fn(&BusCommand),
 ) {
@@ -75,7 +75,7 @@ pub(crate) async fn run(
 
 /// The core that committed it may have been lost before it sent it. An edge that lacks what comes before
 /// it asks for that.
-async fn send_again(fanout: &Fanout, store: &dyn Store, log: LogId, seq: i64) {
+async fn send_again(fanout: &Fanout, store: &dyn Logs, log: LogId, seq: i64) {
     if !fanout.is_lacking(log, seq) {
         return;
     }

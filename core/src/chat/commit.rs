@@ -2,19 +2,19 @@
 
 use std::{sync::Arc, time::Instant};
 
-use gogochat_storage::store::{Command, Outcome, Store, StoreError};
+use gogochat_storage::store::{Command, Logs, Outcome, StoreError};
 
 use crate::{fanout::Fanout, metrics::Metrics};
 
 /// Commits batches.
 pub(super) struct Committer {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Logs>,
     fanout: Arc<Fanout>,
     metrics: Arc<Metrics>,
 }
 
 impl Committer {
-    pub(super) fn new(store: Arc<dyn Store>, fanout: Arc<Fanout>, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(store: Arc<dyn Logs>, fanout: Arc<Fanout>, metrics: Arc<Metrics>) -> Self {
         Self { store, fanout, metrics }
     }
 

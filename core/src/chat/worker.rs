@@ -10,7 +10,7 @@ use std::{
 use gogochat_proto::{error::ErrorCode, v1};
 use gogochat_storage::{
     bus::{BusCommand, Consumer},
-    store::{Command, Committed, Done, Outcome, Store, StoreError},
+    store::{Command, Committed, Done, Logs, Outcome, StoreError},
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -46,7 +46,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(
-        store: Arc<dyn Store>,
+        store: Arc<dyn Logs>,
         fanout: Arc<Fanout>,
         metrics: Arc<Metrics>,
         methods: HashMap<&'static str, &'static OrderedMethod>,

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use gogochat_proto::{ids::UserId, node::core_item::Item};
-use gogochat_storage::store::{Event, Range, Store, StoreError, SubscriptionChange};
+use gogochat_storage::store::{ChatStore, Event, Range, StoreError, SubscriptionChange};
 
 use super::{
     Fanout,
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Sends the attachment's edge what it lacks, until the attachment ends.
-pub(crate) async fn run(fanout: Arc<Fanout>, store: Arc<dyn Store>, attachment: Arc<Attachment>) {
+pub(crate) async fn run(fanout: Arc<Fanout>, store: Arc<dyn ChatStore>, attachment: Arc<Attachment>) {
     let work = async {
         let (mut replays, mut checks) = (FuturesUnordered::new(), FuturesUnordered::new());
         loop {
@@ -38,7 +38,7 @@ pub(crate) async fn run(fanout: Arc<Fanout>, store: Arc<dyn Store>, attachment: 
 }
 
 /// Looks where logs end: those that have more than the edge was sent are to be replayed.
-async fn check(fanout: &Fanout, store: &dyn Store, interests: Vec<InterestId>) {
+async fn check(fanout: &Fanout, store: &dyn ChatStore, interests: Vec<InterestId>) {
     let interests = fanout.interests.check(&interests);
     let logs: Vec<_> = interests.iter().map(|interest| interest.log).collect();
     loop {
@@ -63,7 +63,7 @@ async fn check(fanout: &Fanout, store: &dyn Store, interests: Vec<InterestId>) {
 }
 
 /// One log, until the edge is up to date with it.
-async fn replay(fanout: &Fanout, store: &dyn Store, attachment: &Attachment, interest: InterestId) {
+async fn replay(fanout: &Fanout, store: &dyn ChatStore, attachment: &Attachment, interest: InterestId) {
     while let Some(from) = fanout.interests.replay_from(interest) {
         match page(fanout, store, attachment, interest, from).await {
             Ok(Page::End(end)) if fanout.interests.replayed(interest, end) => return,
@@ -97,7 +97,7 @@ static WAITS: LogThrottle = LogThrottle::new();
 /// Sends what comes after `from`, as long as it is wanted.
 async fn page(
     fanout: &Fanout,
-    store: &dyn Store,
+    store: &dyn ChatStore,
     attachment: &Attachment,
     interest: InterestId,
     from: i64,
@@ -121,7 +121,7 @@ async fn page(
 
 /// What an event of an own log says, now that it is read late. A user who is not in the conversation any
 /// more does not begin to hear it.
-async fn change(store: &dyn Store, event: &Event) -> Result<Option<SubscriptionChange>, StoreError> {
+async fn change(store: &dyn ChatStore, event: &Event) -> Result<Option<SubscriptionChange>, StoreError> {
     match log::hearing(event) {
         None => Ok(None),
         Some(Hearing::Ends(log)) => Ok(Some(SubscriptionChange::Unsubscribe { log })),
