@@ -10,8 +10,8 @@ use std::{
 
 use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
 use gogochat_storage::store::{
-    Command, Done, Event, NewDevice, Origin, Range, Refusal, Rotation, SqlStore, Store, StoreError, Tokens, User,
-    mysql, sqlite,
+    Command, Contacts, Conversations, Devices, Done, Event, Logs, NewDevice, Origin, Range, Refusal, Rotation,
+    SqlStore, Store, StoreError, Tokens, User, Users, mysql, sqlite,
 };
 use gogochat_testkit::services::Database;
 use uuid::Uuid;
