@@ -17,6 +17,7 @@ use tokio_rustls::TlsConnector;
 use crate::{
     ConnectError, Connection, Target, Transport, Trust,
     connection::{WebSocket, WebTransport},
+    happy_eyeballs,
     stream::Stream,
     tls::Tls,
 };
@@ -96,38 +97,26 @@ impl Dialer {
         if !target.is_secure() {
             return Err(ConnectError::NotSecure);
         }
-        let mut failed = ConnectError::Unknown(target.host().to_owned());
-        for address in resolve(target).await? {
+        let connect = async |address| -> Result<quinn::Connection, ConnectError> {
             let connecting = self.endpoint(address)?.connect_with(self.shared.quic.clone(), address, target.host())?;
-            match connecting.await {
-                Ok(connection) => return WebTransport::open(connection, target).await,
-                Err(error) => failed = error.into(),
-            }
-        }
-        Err(failed)
+            Ok(connecting.await?)
+        };
+        let connection = happy_eyeballs::first(resolve(target).await?, connect).await;
+        WebTransport::open(connection.unwrap_or_else(|| Err(unknown(target)))?, target).await
     }
 
     /// A TCP connection, within TLS on a secure target.
     pub(crate) async fn stream(&self, target: &Target) -> Result<Stream, ConnectError> {
-        let mut failed = ConnectError::Unknown(target.host().to_owned());
-        for address in resolve(target).await? {
-            match TcpStream::connect(address).await {
-                Ok(tcp) => {
-                    // Without it, the small writes of a handshake wait for the peer's delayed
-                    // acknowledgement.
-                    tcp.set_nodelay(true)?;
-                    if !target.is_secure() {
-                        return Ok(Box::new(tcp));
-                    }
-                    let name = rustls::pki_types::ServerName::try_from(target.host().to_owned())
-                        .map_err(|_| ConnectError::Unknown(target.host().to_owned()))?;
-                    let connector = TlsConnector::from(Arc::clone(&self.shared.tls.tcp));
-                    return Ok(Box::new(connector.connect(name, tcp).await?));
-                }
-                Err(error) => failed = error.into(),
-            }
+        let connected = happy_eyeballs::first(resolve(target).await?, TcpStream::connect).await;
+        let tcp = connected.ok_or_else(|| unknown(target))??;
+        // Without it, the small writes of a handshake wait for the peer's delayed acknowledgement.
+        tcp.set_nodelay(true)?;
+        if !target.is_secure() {
+            return Ok(Box::new(tcp));
         }
-        Err(failed)
+        let name = rustls::pki_types::ServerName::try_from(target.host().to_owned()).map_err(|_| unknown(target))?;
+        let connector = TlsConnector::from(Arc::clone(&self.shared.tls.tcp));
+        Ok(Box::new(connector.connect(name, tcp).await?))
     }
 
     fn endpoint(&self, address: SocketAddr) -> Result<quinn::Endpoint, ConnectError> {
@@ -153,6 +142,10 @@ impl std::fmt::Debug for Dialer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Dialer").field("options", &self.shared.options).finish_non_exhaustive()
     }
+}
+
+fn unknown(target: &Target) -> ConnectError {
+    ConnectError::Unknown(target.host().to_owned())
 }
 
 async fn resolve(target: &Target) -> Result<impl Iterator<Item = SocketAddr>, ConnectError> {

@@ -33,6 +33,7 @@ mod client;
 mod connection;
 mod dialer;
 mod error;
+mod happy_eyeballs;
 mod liveness;
 mod rest;
 mod session;

@@ -3,6 +3,7 @@
 use gogochat_proto::{
     error::violation,
     limits::{MAX_COMBINING, NAME, PASSWORD},
+    text::{is_visible, trim},
     v1,
 };
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
@@ -52,7 +53,7 @@ pub(crate) fn given_password(text: &str) -> String {
 /// `invalid_argument` on `field`.
 pub(crate) fn line(field: &str, text: &str, max: usize) -> Result<String, v1::Error> {
     let line = checked(field, text, max, |_| false)?;
-    if line.chars().all(is_blank) {
+    if !is_visible(&line) {
         return Err(violation(field, "must show something"));
     }
     Ok(line)
@@ -73,7 +74,7 @@ fn checked(field: &str, text: &str, max: usize, allowed: fn(char) -> bool) -> Re
         return Err(violation(field, format!("at most {max} characters")));
     }
     let text: String = text.nfc().collect();
-    let text = text.trim();
+    let text = trim(&text);
     let mut combining = 0;
     for c in text.chars() {
         if (c.is_control() && !allowed(c)) || is_bidi_control(c) || matches!(c, '\u{2028}' | '\u{2029}') {
@@ -93,13 +94,6 @@ fn checked(field: &str, text: &str, max: usize, allowed: fn(char) -> bool) -> Re
 /// Unicode Standard Annex #9, section 2: explicit directional formatting, and the marks.
 fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Shows nothing by itself.
-fn is_blank(c: char) -> bool {
-    c.is_whitespace()
-        || is_combining_mark(c)
-        || matches!(c, '\u{ad}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}')
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod method;
 pub mod openapi;
 pub mod partition;
 pub mod service;
+pub mod text;
 pub mod trace;
 
 pub use generated::{node::v1 as node, v1};

@@ -19,7 +19,7 @@ use super::{
     moving::{Moving, SETTLE},
     options::{Cursors, Options},
     replica::{Output, Replica, Settings},
-    session_dialer::{Failure, Opened, SessionDialer, ends},
+    session_dialer::{Failure, Opened, SessionDialer, ends, pause},
     update::Update,
 };
 use crate::{
@@ -130,7 +130,7 @@ impl Actor {
                         return self.update(Update::Ended(ended)).await;
                     }
                     self.update(Update::Offline { why: why.to_string() }).await;
-                    least = why.retry_after;
+                    least = pause(&why);
                     failures = if stood.elapsed() > STOOD { 0 } else { failures + 1 };
                 }
                 Err(Failure::Later(why, retry_after)) => {

@@ -67,7 +67,7 @@ impl SessionDialer {
                     }
                     return Err(match ends(&closed) {
                         Some(ended) => Failure::Ended(ended),
-                        None => Failure::Later(closed.to_string(), closed.retry_after),
+                        None => Failure::Later(closed.to_string(), pause(&closed)),
                     });
                 }
                 Err(error) => return Err(Failure::Later(error.to_string(), Duration::ZERO)),
@@ -84,12 +84,23 @@ impl SessionDialer {
     }
 }
 
-/// A close after which this client is of no use. A lapsed token is refreshed; who was too fast
-/// comes back later.
+/// A close after which this client is of no use (docs/errors.md). A lapsed token is refreshed; who
+/// was too fast, or did too much at once, comes back later.
 pub(super) fn ends(closed: &Closed) -> Option<Closed> {
     let transient = closed.reconnect
-        || matches!(closed.close_code(), Some(CloseCode::TokenExpired | CloseCode::RateLimited | CloseCode::Timeout));
+        || too_much(closed)
+        || matches!(closed.close_code(), Some(CloseCode::TokenExpired | CloseCode::Timeout));
     (!transient).then(|| closed.clone())
+}
+
+/// How long to stay away after a close, at least.
+pub(super) fn pause(closed: &Closed) -> Duration {
+    closed.retry_after.max(if too_much(closed) { TOO_MUCH } else { Duration::ZERO })
+}
+
+fn too_much(closed: &Closed) -> bool {
+    use CloseCode::{RateLimited, TooManyCalls, TooManyStreams};
+    matches!(closed.close_code(), Some(RateLimited | TooManyCalls | TooManyStreams))
 }
 
 fn token_failure(error: RestError) -> Failure {
@@ -100,3 +111,23 @@ fn token_failure(error: RestError) -> Failure {
 }
 
 const FALL_BACK: Duration = Duration::from_secs(3);
+const TOO_MUCH: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_close_code_is_followed_as_the_documentation_says() {
+        use CloseCode::*;
+        for code in CloseCode::ALL {
+            let closed = Closed::from(*code);
+            let ended = matches!(code, ProtocolError | FrameTooLarge | TokenInvalid | SignedOut | Done);
+            assert_eq!(ends(&closed).is_some(), ended, "{code:?}");
+            let waits = matches!(code, TooManyStreams | TooManyCalls | RateLimited);
+            assert_eq!(pause(&closed), if waits { TOO_MUCH } else { closed.retry_after }, "{code:?}");
+        }
+        // What only broke is connected again.
+        assert!(ends(&Closed::broken("cut")).is_none());
+    }
+}

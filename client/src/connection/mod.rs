@@ -137,6 +137,8 @@ impl Connection {
             match self.wire.turn(&mut self.out, &mut self.low_out).await? {
                 Received::Bytes(bytes) => self.decoder.push(&bytes),
                 Received::Low(bytes) => self.low_decoder.push(&bytes),
+                // Half a frame of it is no beginning of what comes on the next.
+                Received::LowEnded => self.low_decoder = Decoder::default(),
                 Received::Datagram(bytes) => {
                     // One that makes no sense is as good as lost.
                     if let Ok(Some(frame)) = server_frame(bytes) {

@@ -8,6 +8,8 @@ pub(super) enum Received {
     Bytes(Bytes),
     /// The same, of the second stream.
     Low(Bytes),
+    /// The second stream was ended or reset: what was begun on it is lost, and another begins anew.
+    LowEnded,
     /// One frame, not delimited, that overtook the others.
     Datagram(Bytes),
 }

@@ -106,7 +106,11 @@ impl WebTransport {
                 chunk = read_some(low_recv), if has_low => match chunk {
                     Some(bytes) => return Ok(Received::Low(bytes)),
                     // The next call opens another; those that wait lapse.
-                    None => self.low = None,
+                    None => {
+                        self.low = None;
+                        low_out.clear();
+                        return Ok(Received::LowEnded);
+                    }
                 },
             }
         }

@@ -42,6 +42,8 @@ enum Order {
     Bytes(Bytes),
     /// On the second stream, where there are streams.
     Low(Bytes),
+    /// Ends the second stream.
+    EndLow,
     Datagram(Bytes),
     /// The transport's own close, with this code.
     Close(u16, &'static str),
@@ -188,6 +190,12 @@ impl Serving {
         self.orders.send(Order::Low(frame::encode(&ServerFrame::from(reply)))).await.expect("the session stands");
     }
 
+    /// Bytes on the stream of low priority, which then ends.
+    pub async fn end_low(&self, begun: Bytes) {
+        self.orders.send(Order::Low(begun)).await.expect("the session stands");
+        self.orders.send(Order::EndLow).await.expect("the session stands");
+    }
+
     pub async fn refuse(&self, id: u32, error: v1::Error) {
         self.send(Frame::Reply(v1::Reply { id, body: Bytes::new(), error: Some(error) })).await;
     }
@@ -245,6 +253,7 @@ async fn serve_web_socket(
         tokio::select! {
             order = orders.recv() => match order {
                 Some(Order::Bytes(bytes) | Order::Low(bytes) | Order::Datagram(bytes)) => socket.send(Message::Binary(bytes)).await.unwrap(),
+                Some(Order::EndLow) => panic!("a WebSocket has one stream"),
                 Some(Order::Close(code, reason)) => {
                     socket.close(Some(CloseFrame { code: code.into(), reason: reason.into() })).await.unwrap();
                 }
@@ -318,6 +327,11 @@ async fn serve_web_transport(connection: quinn::Connection, accepted: mpsc::Send
             }
             order = orders.recv() => match order {
                 Some(Order::Low(bytes)) => low_send.unwrap().write_all(&bytes).await.unwrap(),
+                Some(Order::EndLow) => {
+                    low_send.unwrap().finish().unwrap();
+                    low = None;
+                    low_decoder = Decoder::default();
+                }
                 Some(Order::Bytes(bytes)) => send.write_all(&bytes).await.unwrap(),
                 Some(Order::Datagram(bytes)) => {
                     connection.send_datagram([&[0], bytes.as_ref()].concat().into()).unwrap();

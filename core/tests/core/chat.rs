@@ -64,7 +64,10 @@ async fn hostile_sends_are_refused_by_their_code() {
     assert_eq!(code(edge.say(session, new_id().parse().unwrap(), "x").await), "not_a_member");
     assert_eq!(edge.say(session, log, &"x".repeat(MAX_TEXT)).await.unwrap().seq, 2);
     assert_eq!(code(edge.say(session, log, &"x".repeat(MAX_TEXT + 1)).await), "text_too_long");
-    assert_eq!(field(edge.say(session, log, " \n\t\u{3000}").await), "text");
+    for blank in [" \n\t\u{3000}", "\u{2800}", "\u{200b}\u{200d}", "\u{3164}", "\u{ad}\u{2060}\u{fe0f}", "\0", "\u{7}"]
+    {
+        assert_eq!(field(edge.say(session, log, blank).await), "text", "{blank:?}");
+    }
     assert_eq!(code(edge.say(u64::MAX, log, "x").await), "unauthenticated");
 
     let mut call = async |method: &str, key: String, request: v1::SendMessageRequest| {

@@ -3,6 +3,7 @@
 use gogochat_proto::{
     error::{ErrorCode, violation},
     limits::MAX_TEXT,
+    text::is_visible,
     v1::{self, event::Body},
 };
 use gogochat_storage::store::{Command, Done};
@@ -30,8 +31,8 @@ impl Ordered for SendMessage {
         if wire.text.len() > MAX_TEXT {
             return Err(ErrorCode::TextTooLong.with(format!("the text is over {MAX_TEXT} bytes")));
         }
-        if wire.text.trim().is_empty() {
-            return Err(violation("text", "must not be empty"));
+        if !is_visible(&wire.text) {
+            return Err(violation("text", "must show something"));
         }
         let named = Named::parse(&wire.conversation_id, &wire.client_msg_id)?;
         wire.conversation_id = named.log.to_string();
