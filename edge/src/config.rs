@@ -4,7 +4,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use rustls::server::ResolvesServerCert;
 
-use crate::{address::Network, door::Doors, origin::Origin};
+use crate::{
+    address::Network,
+    door::Doors,
+    limits::quic::{QUEUE_MAX_BYTES, STALLED, UNUSED},
+    origin::Origin,
+};
 
 /// The settings of an [`crate::Edge`].
 #[derive(Clone)]
@@ -99,11 +104,11 @@ impl Default for Limits {
             datagram_buffer: 16 * 1024,
             queue_bytes: 256 * 1024,
             queue_frames: 1_024,
-            queue_max_bytes: 4 * 1024 * 1024,
+            queue_max_bytes: QUEUE_MAX_BYTES,
             // A few hundred MiB; many more than there are sessions, as all of them move when a core is lost.
             core_queue: 1_000_000,
-            stalled: Duration::from_secs(30),
-            unused: Duration::from_secs(30),
+            stalled: STALLED,
+            unused: UNUSED,
         }
     }
 }

@@ -114,7 +114,7 @@ impl Edge {
         self.stop.cancel();
         hub.tasks.close();
         // Requests under way have what the sessions have left of the time, and some more.
-        let left = deadline.saturating_sub(begin.elapsed()).clamp(DRAIN_CLOSE, DRAIN_REQUESTS);
+        let left = deadline.saturating_sub(begin.elapsed()).clamp(DRAIN_CLOSE, limits::quic::DRAIN);
         let _ = tokio::time::timeout(left, hub.tasks.wait()).await;
         for endpoint in &self.endpoints {
             endpoint.close(0x100_u32.into(), b"");
@@ -229,5 +229,3 @@ impl Handle {
 
 /// After the sessions of a drain, for connections to finish, and for telling those that do not that they are closed.
 const DRAIN_CLOSE: Duration = Duration::from_millis(300);
-/// The same for requests that are under way, before its deadline.
-const DRAIN_REQUESTS: Duration = Duration::from_secs(3);

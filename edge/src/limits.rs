@@ -4,6 +4,7 @@
 //!
 //! What is bounded by configuration stands with its default.
 
+pub mod quic;
 pub mod tcp;
 
 use std::time::Duration;

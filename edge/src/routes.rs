@@ -30,7 +30,11 @@ use crate::{
     limits::tcp::{BODY, UPGRADE},
     listen::ServeSession as _,
     metrics as names,
-    transport::{Transport, handshake},
+    transport::{
+        Transport,
+        body::{self, BodyError},
+        handshake,
+    },
 };
 
 /// What the handlers share.
@@ -147,10 +151,15 @@ impl From<v1::Error> for RestError {
 async fn call(hub: &Hub, address: SocketAddr, request: Request) -> Result<Vec<u8>, RestError> {
     let (parts, body) = request.into_parts();
     let route = route(&parts.method, parts.uri.path()).map_err(RestError::Route)?;
-    let body = tokio::time::timeout(BODY, axum::body::to_bytes(body, MAX_JSON))
-        .await
-        .map_err(|_| ErrorCode::DeadlineExceeded.with("the body did not come in time"))?
-        .map_err(|_| ErrorCode::BodyTooLarge.with(format!("a body has at most {MAX_JSON} bytes")))?;
+    let body = match tokio::time::timeout(BODY, body::collect(body, MAX_JSON)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(BodyError::TooLarge)) => {
+            return Err(ErrorCode::BodyTooLarge.with(format!("a body has at most {MAX_JSON} bytes")).into());
+        }
+        Ok(Err(BodyError::Broken(_))) | Err(_) => {
+            return Err(ErrorCode::DeadlineExceeded.with("the body did not come in time").into());
+        }
+    };
     if !body.is_empty() && !is_json(&parts.headers) {
         let advice = "a body is JSON, and says so: send the header Content-Type: application/json";
         return Err(ErrorCode::UnsupportedMediaType.with(advice).into());

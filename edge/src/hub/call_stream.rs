@@ -11,6 +11,7 @@ use tokio::{sync::mpsc, task::coop::consume_budget};
 use super::{Hub, output};
 use crate::{
     clients::Peer,
+    limits::quic::CALL_STREAM_IDLE,
     session::{Reading, calls::ReplyTo},
     transport::{CallStream, capsule, close_code},
 };
@@ -57,7 +58,7 @@ async fn converse(hub: &Arc<Hub>, peer: &Arc<Peer>, stream: &mut CallStream) -> 
             give_way(peer).await;
         }
         let reading = open && waiting < CALLS_PER_STREAM;
-        let limit = if decoder.is_partial() { limits::FRAME_TIMEOUT } else { IDLE_STREAM };
+        let limit = if decoder.is_partial() { limits::FRAME_TIMEOUT } else { CALL_STREAM_IDLE };
         let since = *unfinished.get_or_insert_with(Instant::now);
         tokio::select! {
             Some(reply) = answered.recv(), if waiting > 0 => {
@@ -104,8 +105,6 @@ async fn give_way(peer: &Peer) {
 
 /// Calls of one further stream that wait for their reply; more are read when some were answered.
 const CALLS_PER_STREAM: usize = 16;
-/// A further stream on which nothing happens.
-const IDLE_STREAM: Duration = Duration::from_secs(30);
 /// For a reply to be taken, behind those of all other streams.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_CHUNK: usize = 16 * 1024;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gogochat_proto::limits::{FRAME_TIMEOUT, HELLO_TIMEOUT, MAX_BODY, MAX_FRAME, SILENCE};
+use gogochat_proto::limits::{FRAME_TIMEOUT, HELLO_TIMEOUT, MAX_FRAME, MAX_JSON, SILENCE};
 
 use super::Row;
 
@@ -38,7 +38,7 @@ pub const ROWS: &[Row] = &[
         "the request is answered: 503",
     ),
     row("`http`, `edge`", "HTTP/2: bodies that are not read yet", BODY, CONNECTION_WINDOW as usize, "it waits"),
-    row("`http`, `edge`", "request: body", BODY, MAX_BODY, "it is answered: deadline_exceeded, 413"),
+    row("`http`, `edge`", "request: body", BODY, MAX_JSON, "it is answered: deadline_exceeded, 413"),
     row(
         "`http`, `edge`",
         "HTTP/2: requests under way, beside headers, bodies and answers",

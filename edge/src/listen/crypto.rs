@@ -7,7 +7,7 @@ use rustls::{CipherSuite, ServerConfig};
 
 use crate::{
     config::{EdgeConfig, Limits},
-    transport::SEND_WINDOW,
+    limits::quic::{IDLE, INCOMING_BYTES, RECEIVE_WINDOW, SEND_WINDOW, STREAM_WINDOW},
 };
 
 /// TLS for these protocols (ALPN, RFC 7301).
@@ -39,7 +39,9 @@ pub(super) fn quic(config: &EdgeConfig) -> Result<quinn::ServerConfig, rustls::E
     let mut tokens = ValidationTokenConfig::default();
     tokens.sent(0);
     quic.validation_token_config(tokens);
-    quic.max_incoming(MAX_INCOMING).incoming_buffer_size(64 * 1024).incoming_buffer_size_total(16 * 1024 * 1024);
+    quic.max_incoming(MAX_INCOMING)
+        .incoming_buffer_size(INCOMING_BYTES as u64)
+        .incoming_buffer_size_total(16 * 1024 * 1024);
     Ok(quic)
 }
 
@@ -50,21 +52,16 @@ fn transport(limits: &Limits) -> TransportConfig {
         .max_concurrent_uni_streams(UNI_STREAMS)
         // Probes cost each idle connection more than larger packets ever save a chat.
         .mtu_discovery_config(None)
-        .stream_receive_window(STREAM_WINDOW)
-        .receive_window(CONNECTION_WINDOW)
-        .send_window(SEND_WINDOW)
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW as u32))
+        .receive_window(VarInt::from_u32(RECEIVE_WINDOW as u32))
+        .send_window(SEND_WINDOW as u64)
         .datagram_receive_buffer_size(Some(limits.datagram_buffer))
         .datagram_send_buffer_size(limits.datagram_buffer)
-        .max_idle_timeout(Some(IDLE_MS.into()));
+        .max_idle_timeout(Some(VarInt::from_u32(IDLE.as_millis() as u32).into()));
     transport
 }
 
 /// Connections that nobody has looked at yet, which is but for a moment.
 const MAX_INCOMING: usize = 1_024;
-/// A frame of the largest size, and the next one begun.
-const STREAM_WINDOW: VarInt = VarInt::from_u32(128 * 1024);
-const CONNECTION_WINDOW: VarInt = VarInt::from_u32(512 * 1024);
 /// HTTP/3 itself has three; WebTransport's have no use here.
 const UNI_STREAMS: VarInt = VarInt::from_u32(8);
-/// Past the 45 s after which a session is dead.
-const IDLE_MS: VarInt = VarInt::from_u32(60_000);

@@ -1,46 +1,74 @@
 //! Capsules on a session's CONNECT stream (RFC 9297 section 3), variable-length integers (RFC 9000 section 16), and error codes of WebTransport.
 
+use std::time::Instant;
+
 use bytes::{Buf, BufMut as _, Bytes, BytesMut};
 use gogochat_proto::close::CloseCode;
 
-/// Reads capsules out of received bytes. Holds at most one capsule that matters; others are skipped whatever their size.
-#[derive(Debug, Default)]
+use super::budget::Budget;
+use crate::limits::quic::MAX_STREAM_HEADER;
+
+/// Reads capsules out of received bytes. Holds at most the head of one; all but one kind are skipped as
+/// they come, within a budget.
+#[derive(Debug)]
 pub(crate) struct Capsules {
     buffer: BytesMut,
     /// Bytes of an unknown capsule that are still to come.
     skip: u64,
+    budget: Budget,
 }
 
-/// A capsule breaks its rules.
+/// The client has to be told that its session is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct InvalidCapsule;
+pub(crate) enum CapsuleError {
+    /// A capsule breaks its rules.
+    Invalid,
+    /// Too many, or too much, without a meaning.
+    TooMany,
+}
 
 impl Capsules {
+    /// Those of a session that has just begun.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { buffer: BytesMut::new(), skip: 0, budget: Budget::new(now) }
+    }
+
     /// Takes received bytes; `true` once the client has closed the session.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<bool, InvalidCapsule> {
-        self.buffer.extend_from_slice(bytes);
+    pub(crate) fn push(&mut self, mut bytes: Bytes, now: Instant) -> Result<bool, CapsuleError> {
         loop {
-            let skipped = self.skip.min(self.buffer.len() as u64);
-            self.buffer.advance(usize::try_from(skipped).unwrap_or(self.buffer.len()));
-            self.skip -= skipped;
-            let mut rest: &[u8] = &self.buffer;
-            let (Some(kind), Some(length)) = (varint(&mut rest), varint(&mut rest)) else {
-                if self.buffer.is_empty() {
-                    self.buffer = BytesMut::new();
-                }
-                return Ok(false);
-            };
+            let skipped = usize::try_from(self.skip).map_or(bytes.len(), |skip| skip.min(bytes.len()));
+            bytes.advance(skipped);
+            self.skip -= skipped as u64;
+            self.budget.spend(0, skipped, now).map_err(|_| CapsuleError::TooMany)?;
+            let Some((kind, length)) = self.head(&mut bytes) else { return Ok(false) };
             if kind == CLOSE_SESSION {
                 if !(4..=4 + MAX_REASON).contains(&length) {
-                    return Err(InvalidCapsule);
+                    return Err(CapsuleError::Invalid);
                 }
                 // The code and reason are the client's own affair; that it is over is known before they are whole.
                 return Ok(true);
             }
-            let header = self.buffer.len() - rest.len();
-            self.buffer.advance(header);
+            self.budget.spend(1, 0, now).map_err(|_| CapsuleError::TooMany)?;
             self.skip = length;
         }
+    }
+
+    /// Takes a capsule's type and length; `None`, and nothing left of `bytes`, while they are not whole.
+    fn head(&mut self, bytes: &mut Bytes) -> Option<(u64, u64)> {
+        let held = self.buffer.len();
+        // Two numbers have at most 16 bytes.
+        self.buffer.extend_from_slice(bytes.get(..bytes.len().min(MAX_STREAM_HEADER - held)).unwrap_or_default());
+        let mut rest: &[u8] = &self.buffer;
+        let Some(head) = varint(&mut rest).zip(varint(&mut rest)) else {
+            bytes.clear();
+            if self.buffer.is_empty() {
+                self.buffer = BytesMut::new();
+            }
+            return None;
+        };
+        bytes.advance(self.buffer.len() - rest.len() - held);
+        self.buffer.clear();
+        Some(head)
     }
 }
 
@@ -104,6 +132,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::limits::quic::{SKIPPED_BYTES, SKIPPED_FRAMES};
 
     proptest! {
         #[test]
@@ -128,18 +157,36 @@ mod tests {
                 put_varint(&mut bytes, size as u64);
                 bytes.put_bytes(0x28, size);
             }
-            let mut capsules = Capsules::default();
+            let now = Instant::now();
+            let mut capsules = Capsules::new(now);
             for piece in bytes.chunks(cut) {
-                prop_assert_eq!(capsules.push(piece), Ok(false));
+                prop_assert_eq!(capsules.push(Bytes::copy_from_slice(piece), now), Ok(false));
                 prop_assert!(capsules.buffer.len() < 16);
             }
-            prop_assert_eq!(capsules.push(&close_session(CloseCode::Done)), Ok(true));
+            prop_assert_eq!(capsules.push(close_session(CloseCode::Done), now), Ok(true));
         }
 
         #[test]
         fn hostile_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Capsules::default().push(&bytes);
+            let now = Instant::now();
+            let _ = Capsules::new(now).push(bytes.into(), now);
         }
+    }
+
+    #[test]
+    fn what_is_skipped_is_bounded() {
+        let now = Instant::now();
+        let mut many = Capsules::new(now);
+        let empty = Bytes::from_static(&[0x21, 0]);
+        assert!((0..SKIPPED_FRAMES).all(|_| many.push(empty.clone(), now) == Ok(false)));
+        assert_eq!(many.push(empty, now), Err(CapsuleError::TooMany));
+        let mut large = Capsules::new(now);
+        assert_eq!(
+            large.push(Bytes::from_static(&[0x21, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), now),
+            Ok(false)
+        );
+        assert_eq!(large.push(vec![0; SKIPPED_BYTES].into(), now), Ok(false));
+        assert_eq!(large.push(vec![0; 1].into(), now), Err(CapsuleError::TooMany));
     }
 
     #[test]

@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::limits::quic;
+
 /// The window of what is of low priority on one connection.
 #[derive(Debug)]
 pub(crate) struct InFlight {
@@ -79,7 +81,7 @@ impl InFlight {
 }
 
 /// Bytes of a connection that wait for the client's acknowledgement, whatever their priority.
-pub(crate) const SEND_WINDOW: u64 = 512 * 1024;
+pub(super) const SEND_WINDOW: u64 = quic::SEND_WINDOW as u64;
 /// What something live waits at most for what is of low priority.
 const MOST_DELAY: Duration = Duration::from_millis(100);
 /// What 1 Mbit/s carries in [`MOST_DELAY`].

@@ -1,9 +1,11 @@
 //! What carries sessions: WebTransport and WebSocket behind one enum, and HTTP.
 
+pub(crate) mod body;
+mod budget;
 pub(crate) mod capsule;
 pub(crate) mod h3_backend;
 pub(crate) mod handshake;
-pub(crate) mod http;
+pub(crate) mod http3;
 mod in_flight;
 mod incoming;
 mod low_priority;
@@ -17,7 +19,6 @@ use std::sync::Arc;
 
 use gogochat_proto::close::CloseCode;
 
-pub(crate) use self::in_flight::SEND_WINDOW;
 pub(crate) use self::incoming::{CallStream, Incoming, close_code};
 use self::{outlet::Outlet, streams::TakeDatagram, websocket::WebSocket, webtransport::WebTransport};
 use crate::session::Reading;

@@ -5,6 +5,7 @@ use std::{
     collections::VecDeque,
     fmt,
     sync::{Arc, OnceLock},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -47,8 +48,8 @@ pub(crate) struct Sessions(Mutex<Table>, OnceLock<Arc<LowPriority>>);
 #[derive(Debug, Default)]
 struct Table {
     open: Vec<(u64, Arc<Inbox>)>,
-    /// Streams whose session is not there (yet).
-    early: Vec<(u64, Stream)>,
+    /// Streams whose session is not there (yet), and since when.
+    early: Vec<(u64, Stream, Instant)>,
     /// Every session up to this id that is not open was closed: CONNECT streams come in ascending order, and none is opened twice.
     closed: Option<u64>,
 }
@@ -95,7 +96,7 @@ impl Sessions {
     pub(crate) fn open(&self, id: u64) -> Arc<Inbox> {
         let inbox = Arc::new(Inbox::default());
         let mut table = self.0.lock();
-        for (_, stream) in table.early.extract_if(.., |(session, _)| *session == id) {
+        for (_, stream, _) in table.early.extract_if(.., |(session, ..)| *session == id) {
             inbox.put(stream);
         }
         table.open.push((id, inbox.clone()));
@@ -111,7 +112,7 @@ impl Sessions {
                 stream.reset(SESSION_GONE);
             }
         }
-        for (_, stream) in table.early.extract_if(.., |(session, _)| *session == id) {
+        for (_, stream, _) in table.early.extract_if(.., |(session, ..)| *session == id) {
             stream.reset(SESSION_GONE);
         }
         table.open.is_empty()
@@ -127,18 +128,30 @@ impl Sessions {
         self.0.lock().open.len()
     }
 
-    /// A stream has come.
-    pub(crate) fn stream(&self, session: u64, stream: Stream) {
+    /// A stream has come; `false` when it is kept until its session comes.
+    pub(crate) fn stream(&self, session: u64, stream: Stream, now: Instant) -> bool {
         let mut table = self.0.lock();
         if let Some((_, inbox)) = table.open.iter().find(|(id, _)| *id == session) {
             inbox.put(stream);
         } else if table.closed.is_some_and(|closed| session <= closed) {
             stream.reset(SESSION_GONE);
         } else if table.early.len() < MAX_EARLY && session.is_multiple_of(4) {
-            table.early.push((session, stream));
+            table.early.push((session, stream, now));
+            return false;
         } else {
             stream.reset(BUFFERED_STREAM_REJECTED);
         }
+        true
+    }
+
+    /// Resets the streams that were kept at this time or before, and whose session has not come. Gives
+    /// since when the next one is kept.
+    pub(crate) fn give_up(&self, kept: Instant) -> Option<Instant> {
+        let mut table = self.0.lock();
+        for (_, stream, _) in table.early.extract_if(.., |(_, _, since)| *since <= kept) {
+            stream.reset(BUFFERED_STREAM_REJECTED);
+        }
+        table.early.iter().map(|(_, _, since)| *since).min()
     }
 
     /// A datagram has come; one without a session is dropped.

@@ -1,16 +1,20 @@
 //! A WebTransport session on an HTTP/3 connection (draft-ietf-webtrans-http3): its handshake, its live stream, its datagrams, its end.
 
-use std::{future::poll_fn, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use gogochat_proto::{close::CloseCode, frame};
-use h3::server::RequestStream;
 use http::{HeaderMap, Request, Response, StatusCode};
 use tokio::task::coop::consume_budget;
 
 use super::{
-    capsule::{self, Capsules},
-    h3_backend::BidiStream,
+    capsule::{self, CapsuleError, Capsules},
+    http3::{self, H3Stream},
     incoming::{CallStream, Incoming, close_code, held},
     low_priority::LowPriority,
     outlet::{Outlet, Pipe},
@@ -18,12 +22,10 @@ use super::{
 };
 use crate::{
     config::Limits,
+    limits::quic::{ANSWER, CLOSE},
     origin::{self, Came, Origin},
     session::{Reading, wire::Format},
 };
-
-/// A stream of an HTTP/3 request.
-pub(crate) type H3Stream = RequestStream<BidiStream<Bytes>, Bytes>;
 
 /// A client over WebTransport.
 pub(crate) struct WebTransport {
@@ -61,10 +63,7 @@ pub(crate) async fn accept(
         None
     };
     if let Some(status) = refusal {
-        let mut response = Response::new(());
-        *response.status_mut() = status;
-        control.send_response(response).await.ok()?;
-        control.finish().await.ok()?;
+        http3::refuse(control, status).await;
         return None;
     }
     let mut response = Response::builder().status(StatusCode::OK).header("sec-webtransport-http3-draft", "draft02");
@@ -72,7 +71,8 @@ pub(crate) async fn accept(
         response = response.header("wt-protocol", format!("\"{PROTOCOL}\""));
     }
     let id = quic_id(&control);
-    control.send_response(response.body(()).ok()?).await.ok()?;
+    let answered = control.send_response(response.body(()).ok()?);
+    tokio::time::timeout(ANSWER, answered).await.ok()?.ok()?;
     let mut prefix = BytesMut::new();
     capsule::put_varint(&mut prefix, id / 4);
     let low = sessions.low_priority(&connection);
@@ -84,7 +84,7 @@ pub(crate) async fn accept(
         sessions,
         id,
         control,
-        capsules: Capsules::default(),
+        capsules: Capsules::new(Instant::now()),
         outlet: Outlet::new(Format::Stream, pipe, limits),
         low,
         live: None,
@@ -133,10 +133,11 @@ impl WebTransport {
             consume_budget().await;
             match self.event(reading).await {
                 Event::Control(None) => return Incoming::Gone,
-                Event::Control(Some(bytes)) => match self.capsules.push(&bytes) {
+                Event::Control(Some(bytes)) => match self.capsules.push(bytes, Instant::now()) {
                     Ok(false) => {}
                     Ok(true) => return Incoming::Gone,
-                    Err(capsule::InvalidCapsule) => return Incoming::Broken(CloseCode::ProtocolError),
+                    Err(CapsuleError::Invalid) => return Incoming::Broken(CloseCode::ProtocolError),
+                    Err(CapsuleError::TooMany) => return Incoming::Broken(CloseCode::RateLimited),
                 },
                 Event::Stream(stream) => {
                     if let Some(incoming) = self.stream(stream) {
@@ -179,7 +180,7 @@ impl WebTransport {
                 consume_budget().await;
             }
         };
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+        let _ = tokio::time::timeout(CLOSE, closing).await;
         if let Some(mut live) = self.live.take() {
             let _ = live.stop(super::streams::SESSION_GONE);
         }
@@ -267,6 +268,5 @@ const MAX_SESSIONS: usize = 4;
 const LIVE_PRIORITY: i32 = 10;
 const MAX_CHUNK: usize = 16 * 1024;
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// H3_NO_ERROR (RFC 9114 section 8.1).
 const H3_NO_ERROR: quinn::VarInt = quinn::VarInt::from_u32(0x100);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gogochat_edge::limits::{Row, tcp};
+use gogochat_edge::limits::{Row, quic, tcp};
 
 #[test]
 fn every_state_ends_and_is_bounded() {
@@ -27,7 +27,7 @@ fn the_document_says_what_the_code_does() {
 }
 
 fn rows() -> impl Iterator<Item = &'static Row> {
-    tcp::ROWS.iter()
+    tcp::ROWS.iter().chain(quic::ROWS)
 }
 
 fn table() -> String {

@@ -14,6 +14,7 @@ mod fair;
 mod gateway;
 mod hostile;
 mod http;
+mod http3;
 mod limits;
 mod many;
 mod quic;

@@ -5,5 +5,6 @@
 
 pub mod flood;
 pub mod http2;
+pub mod quic;
 pub mod tcp;
 pub mod tls;

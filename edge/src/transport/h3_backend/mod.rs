@@ -1,7 +1,12 @@
-//! h3 over quinn, with WebTransport taken out: the first number on each incoming stream says whose it is. 0x41 (bidirectional) and 0x54 (unidirectional) begin
-//! WebTransport streams, which go raw to their session; everything else is replayed to h3.
+//! h3 over quinn, with WebTransport taken out: the first number on each incoming stream says whose it is.
+//! 0x41 (bidirectional) and 0x54 (unidirectional) begin WebTransport streams, which go raw to their
+//! session. Everything else is HTTP/3, and h3's, once [`frames`] has bounded what comes. A request comes
+//! to h3 when its headers are whole.
 
 mod error;
+mod frames;
+mod guard;
+mod section;
 mod settings;
 mod stream;
 mod undecided;
@@ -25,7 +30,7 @@ use self::{
 };
 use super::streams::{Sessions, Stream};
 
-pub(crate) use self::stream::BidiStream;
+pub(crate) use self::{guard::Guard, stream::BidiStream};
 
 /// A QUIC connection as h3 wants it.
 pub(crate) struct Backend {
@@ -38,6 +43,7 @@ pub(crate) struct Backend {
 /// Opens streams.
 pub(crate) struct Opener {
     connection: quinn::Connection,
+    guard: Arc<Guard>,
     /// Kept between polls: a new one each time would lose its place in line.
     opening_bidi: Option<Opening<(quinn::SendStream, quinn::RecvStream)>>,
     opening_uni: Option<Opening<quinn::SendStream>>,
@@ -48,7 +54,7 @@ type Opening<T> = Pin<Box<dyn Future<Output = Result<T, quinn::ConnectionError>>
 
 impl Backend {
     /// Takes over the connection's incoming streams.
-    pub(crate) fn new(connection: quinn::Connection, sessions: Arc<Sessions>) -> Self {
+    pub(crate) fn new(connection: quinn::Connection, sessions: Arc<Sessions>, guard: Arc<Guard>) -> Self {
         let bidi = futures_util::stream::unfold(connection.clone(), |connection| async {
             let accepted = connection.accept_bi().await;
             Some((accepted.map(|(send, recv)| Stream { recv, send: Some(send) }), connection))
@@ -58,17 +64,17 @@ impl Backend {
             Some((accepted.map(|recv| Stream { recv, send: None }), connection))
         });
         Self {
-            opener: Opener::new(connection),
+            opener: Opener::new(connection, guard.clone()),
             sessions,
-            bidi: Incoming::new(Box::pin(bidi)),
-            uni: Incoming::new(Box::pin(uni)),
+            bidi: Incoming::new(Box::pin(bidi), guard.clone()),
+            uni: Incoming::new(Box::pin(uni), guard),
         }
     }
 }
 
 impl Opener {
-    fn new(connection: quinn::Connection) -> Self {
-        Self { connection, opening_bidi: None, opening_uni: None, has_control: false }
+    fn new(connection: quinn::Connection, guard: Arc<Guard>) -> Self {
+        Self { connection, guard, opening_bidi: None, opening_uni: None, has_control: false }
     }
 }
 
@@ -94,7 +100,7 @@ impl<B: Buf> quic::OpenStreams<B> for Opener {
     type SendStream = SendStream<B>;
 
     fn poll_open_bidi(&mut self, context: &mut Context<'_>) -> Poll<Result<BidiStream<B>, StreamErrorIncoming>> {
-        let Self { connection, opening_bidi, .. } = self;
+        let Self { connection, guard, opening_bidi, .. } = self;
         let opening = opening_bidi.get_or_insert_with(|| {
             let connection = connection.clone();
             Box::pin(async move { connection.open_bi().await })
@@ -102,7 +108,9 @@ impl<B: Buf> quic::OpenStreams<B> for Opener {
         let result = ready!(opening.as_mut().poll(context));
         *opening_bidi = None;
         let (send, recv) = result.map_err(stream_error)?;
-        Poll::Ready(Ok(BidiStream::new(SendStream::new(send), RecvStream::new(recv, Bytes::new()))))
+        // A server opens none in HTTP/3.
+        let recv = RecvStream::unread(recv, Bytes::new(), guard.clone());
+        Poll::Ready(Ok(BidiStream::new(SendStream::new(send), recv)))
     }
 
     fn poll_open_send(&mut self, context: &mut Context<'_>) -> Poll<Result<SendStream<B>, StreamErrorIncoming>> {
@@ -130,21 +138,19 @@ impl<B: Buf> quic::Connection<B> for Backend {
     type OpenStreams = Opener;
 
     fn poll_accept_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<RecvStream, ConnectionErrorIncoming>> {
-        let (stream, prefix) = ready!(self.uni.poll(&self.sessions, context))?;
-        Poll::Ready(Ok(RecvStream::new(stream.recv, prefix)))
+        let (recv, _) = ready!(self.uni.poll(&self.sessions, context))?;
+        Poll::Ready(Ok(recv))
     }
 
     fn poll_accept_bidi(&mut self, context: &mut Context<'_>) -> Poll<Result<BidiStream<B>, ConnectionErrorIncoming>> {
         loop {
-            let (stream, prefix) = ready!(self.bidi.poll(&self.sessions, context))?;
-            if let Some(send) = stream.send {
-                let recv = RecvStream::new(stream.recv, prefix);
+            if let (recv, Some(send)) = ready!(self.bidi.poll(&self.sessions, context))? {
                 return Poll::Ready(Ok(BidiStream::new(SendStream::new(send), recv)));
             }
         }
     }
 
     fn opener(&self) -> Opener {
-        Opener { has_control: true, ..Opener::new(self.opener.connection.clone()) }
+        Opener { has_control: true, ..Opener::new(self.opener.connection.clone(), self.opener.guard.clone()) }
     }
 }

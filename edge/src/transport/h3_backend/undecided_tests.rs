@@ -68,7 +68,7 @@ proptest! {
         let size = sizes(kind)[0];
         let mut bytes = number(kind, size);
         bytes.extend(payload);
-        prop_assert_eq!(decide(&bytes, &cuts), (Some(Owner::Http), size));
+        prop_assert_eq!(decide(&bytes, &cuts), (Some(Owner::Http(kind)), size));
     }
 
     #[test]
