@@ -66,7 +66,7 @@ check-rules:
 
 check-lints:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo clippy $(ONE_PROCESS) --bin gogochat --test cli -- -D warnings
+	cargo clippy $(ONE_PROCESS) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 test-rust: services

@@ -24,7 +24,7 @@ async fn a_sign_out_that_a_killed_core_told_nobody_ends_the_session() {
     };
     let mut nodes = Nodes::prepare(GOGOCHAT, &plan).unwrap();
     let mysql = services::address("mysql").unwrap();
-    let mut proxy = LostAnswer::to_commit_after("INTO signed_out", mysql.parse().unwrap()).await.unwrap();
+    let mut proxy = LostAnswer::to_commit_after("INTO `signed_out`", mysql.parse().unwrap()).await.unwrap();
     nodes.cores[0].redirect(&mysql, proxy.address).unwrap();
     nodes.start_all().await.unwrap();
 

@@ -6,8 +6,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
+use anyhow::Context as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
@@ -55,9 +57,10 @@ impl LostAnswer {
     /// Waits until the server has committed it and said so to nobody.
     ///
     /// # Errors
-    /// The proxy has ended.
+    /// The proxy has ended, or for half a minute no transaction had the mark.
     pub async fn lost(&mut self) -> anyhow::Result<()> {
-        self.lost.wait_for(|lost| *lost).await?;
+        let marked = self.lost.wait_for(|lost| *lost);
+        tokio::time::timeout(Duration::from_secs(30), marked).await.context("no transaction has the mark")??;
         Ok(())
     }
 }

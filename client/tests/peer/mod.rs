@@ -69,11 +69,15 @@ impl Peer {
 
         let quic = quinn::crypto::rustls::QuicServerConfig::try_from(tls(b"h3")).unwrap();
         let quic = quinn::ServerConfig::with_crypto(Arc::new(quic));
-        let endpoint = quinn::Endpoint::server(quic, "127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = endpoint.local_addr().unwrap();
+        // A port that is free for UDP may be taken for TCP.
+        let (endpoint, address, wss) = loop {
+            let endpoint = quinn::Endpoint::server(quic.clone(), "127.0.0.1:0".parse().unwrap()).unwrap();
+            let address = endpoint.local_addr().unwrap();
+            if let Ok(wss) = TcpListener::bind(address).await {
+                break (endpoint, address, wss);
+            }
+        };
         tokio::spawn(accept_quic(endpoint.clone(), accepted.clone()));
-
-        let wss = TcpListener::bind(address).await.unwrap();
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls(b"http/1.1")));
         tokio::spawn(accept_tcp(wss, Some(acceptor), accepted.clone()));
         let ws = TcpListener::bind("127.0.0.1:0").await.unwrap();

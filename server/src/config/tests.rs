@@ -1,6 +1,6 @@
 //! The example file, the structures and the advice agree.
 
-use std::{borrow::Cow, fs::Permissions, os::unix::fs::PermissionsExt as _};
+use std::borrow::Cow;
 
 use super::{known::Known, *};
 use crate::{
@@ -431,6 +431,8 @@ fn what_is_said_of_tls_has_to_hold() {
 #[cfg(feature = "cluster")]
 #[test]
 fn every_file_has_to_be_readable_for_the_user_who_will_run_the_server() {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
     let least = least(dir.path());
