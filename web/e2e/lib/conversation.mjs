@@ -1,13 +1,11 @@
-// Two people register, become contacts, exchange 100 messages each way while typing and read marks show, reload, and find it all:
-// over WebTransport and over wss, in Chromium and in Firefox.
+// Two people register, become contacts, exchange 100 messages each way while typing and read marks
+// show, reload, and find it all.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { startChromium, startFirefox } from "../lib/browsers.mjs";
-import { testCertificate } from "../lib/certs.mjs";
-import { befriend, connectedBy, exchange, history, newName, register } from "../lib/people.mjs";
-import { startDev, startServe } from "../lib/server.mjs";
-import { udpBlackHole } from "../lib/udp.mjs";
+import { testCertificate } from "./certs.mjs";
+import { befriend, connectedBy, exchange, history, newName, register } from "./people.mjs";
+import { startDev, startServe } from "./server.mjs";
+import { udpBlackHole } from "./udp.mjs";
 
 const EACH = 100;
 
@@ -40,23 +38,17 @@ async function conversation(browser, url, transport) {
   await there.close();
 }
 
-test("Chromium over WebTransport", async (t) => {
+/** On a page of `gogochat dev`, over WebTransport. */
+export async function overWebTransport(t, startBrowser) {
   const server = await startDev();
   t.after(server.stop);
-  const browser = await startChromium();
+  const browser = await startBrowser();
   t.after(browser.close);
   await conversation(browser, server.page, "webtransport");
-});
+}
 
-test("Chromium on an https page over wss, with UDP blocked", async (t) => {
-  await overWss(t, ({ spki }) => startChromium({ args: [`--ignore-certificate-errors-spki-list=${spki}`] }));
-});
-
-test("Firefox on an https page over wss, with UDP blocked", async (t) => {
-  await overWss(t, () => startFirefox({ acceptInsecureCerts: true }));
-});
-
-async function overWss(t, startBrowser) {
+/** On an https page, with UDP blocked: over wss. `startBrowser` gets the certificate that the page has. */
+export async function overWss(t, startBrowser) {
   const certs = testCertificate();
   t.after(certs.remove);
   const hole = await udpBlackHole();
@@ -68,11 +60,3 @@ async function overWss(t, startBrowser) {
   await conversation(browser, server.page, "websocket");
   assert.ok(hole.state.dropped > 0, "WebTransport was never tried");
 }
-
-test("Firefox over WebTransport", async (t) => {
-  const server = await startDev();
-  t.after(server.stop);
-  const browser = await startFirefox();
-  t.after(browser.close);
-  await conversation(browser, server.page, "webtransport");
-});
