@@ -10,7 +10,6 @@ use std::{
 };
 
 use gogochat_testkit::{
-    lone_core::LoneCore,
     ports,
     process::{self, Process},
 };
@@ -32,7 +31,9 @@ const NOTICE: Duration = Duration::from_millis(500);
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_is_heard_while_the_store_is_awaited() {
     let store = "\"mysql://root@127.0.0.1:9/chat\"".to_owned();
-    let core = LoneCore::new(GOGOCHAT, &[("core.store", store), ("wait_ms", "60000".to_owned())]).unwrap();
+    let core =
+        gogochat_testkit::lone_core::LoneCore::new(GOGOCHAT, &[("core.store", store), ("wait_ms", "60000".to_owned())])
+            .unwrap();
     let mut running = core.start().unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
     while !std::fs::read_to_string(core.log()).unwrap_or_default().contains("tried again") {

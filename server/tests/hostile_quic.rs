@@ -27,7 +27,7 @@ async fn attackers_cost_bounded_memory_and_others_go_on() {
             let edge = dev.edge;
             attackers.spawn(async move { (kind, kind.run(edge, CONNECTIONS, TIME).await.unwrap()) });
         }
-        while attackers.len() > 0 {
+        while !attackers.is_empty() {
             tokio::select! {
                 Some(attacked) = attackers.join_next() => {
                     let (kind, report) = attacked.unwrap();
