@@ -107,7 +107,9 @@ export async function history(tab) {
       const before = box.scrollTop;
       box.scrollTop = Math.max(0, before - box.clientHeight / 2);
       await frame();
-      still = box.scrollTop === 0 && before === 0 ? still + 1 : 0;
+      // Not the top yet while older ones are loading.
+      const top = box.scrollTop === 0 && before === 0 && !document.querySelector(".older.late");
+      still = top ? still + 1 : 0;
     }
     take();
     return [...seen].sort(([a], [b]) => a - b).map(([seq, texts]) => [seq, [...texts]]);
