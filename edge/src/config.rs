@@ -20,23 +20,27 @@ pub struct EdgeConfig {
     pub http: Vec<SocketAddr>,
     /// Addresses for HTTPS and wss (TCP) and for HTTP/3 and WebTransport (UDP), on the same port.
     pub edge: Vec<SocketAddr>,
-    /// Gateways whose TCP connections to `http` begin with a PROXY protocol header, which tells the client's address. Nobody else's is believed.
+    /// Gateways whose TCP connections to `http` begin with a PROXY protocol header, which tells the
+    /// client's address. Nobody else's is believed.
     pub http_proxy_protocol_from: Vec<Network>,
     /// The same for TCP connections to `edge`; QUIC has no such header.
     pub edge_proxy_protocol_from: Vec<Network>,
     /// Gives the certificate at each handshake, so that it can be renewed while the edge runs.
     pub certificate: Arc<dyn ResolvesServerCert>,
-    /// Origins that pages may come from beside the edge's own: they may connect, and use REST (CORS). Requests
-    /// without Origin are not from pages and pass.
+    /// Origins that pages may come from beside the edge's own: they may connect, and use REST (CORS).
+    /// Requests without Origin are not from pages and pass.
     pub allowed_origins: Vec<Origin>,
     /// For how long browsers are to come over TLS alone (RFC 6797); `None`: that is not told.
     pub strict_transport: Option<Duration>,
-    /// The URL of WebTransport for `/client-config.json`; `None`: where the page came from, if that was over TLS.
+    /// The URL of WebTransport for `/client-config.json`; `None`: where the page came from, if that was
+    /// over TLS.
     pub webtransport_url: Option<String>,
-    /// SHA-256 of the certificate in hexadecimal for `serverCertificateHashes`, or empty where the certificate is one that browsers trust.
+    /// SHA-256 of the certificate in hexadecimal for `serverCertificateHashes`, or empty where the
+    /// certificate is one that browsers trust.
     pub certificate_hash: Arc<dyn Fn() -> String + Send + Sync>,
-    /// A secret of this node's own, with which it tells clients at once that a connection was lost when it was started anew (RFC 9000 section 10.3); the same at
-    /// each start, and at no other node. `None`: such clients notice by their own time-outs.
+    /// A secret of this node's own, with which it tells clients at once that a connection was lost when
+    /// it was started anew (RFC 9000 section 10.3); the same at each start, and at no other node.
+    /// `None`: such clients notice by their own time-outs.
     pub reset_key: Option<[u8; 32]>,
     /// What all TCP listeners of this process share.
     pub doors: Arc<Doors>,
@@ -64,8 +68,9 @@ impl std::fmt::Debug for EdgeConfig {
 pub struct Limits {
     /// Sessions of this edge; the next is closed with `unavailable`.
     pub sessions: usize,
-    /// Connections from one address (of IPv6: one network of 64 bits), loopback apart; the next is turned away. 0: as many as it likes, as is needed behind a
-    /// proxy that does not tell where connections come from.
+    /// Connections from one address (of IPv6: one network of 64 bits), loopback apart; the next is
+    /// turned away. 0: as many as it likes, as is needed behind a proxy that does not tell where
+    /// connections come from.
     pub connections_per_address: usize,
     /// Sessions that a core is being asked about; the next is closed with `overloaded`. Half the slots are
     /// reserved for ticket holders, of whom one user has at most `sessions_per_user`. Of the others one
@@ -87,7 +92,8 @@ pub struct Limits {
     /// subscriptions that begin and end. Past it the stream is begun anew. What is announced on a new
     /// stream takes no place here.
     pub core_queue: usize,
-    /// A session that has taken nothing for so long, while something waits for it, is closed with `slow_consumer`.
+    /// A session that has taken nothing for so long, while something waits for it, is closed with
+    /// `slow_consumer`.
     pub stalled: Duration,
     /// A QUIC connection without a session and without a request for so long is closed.
     pub unused: Duration,

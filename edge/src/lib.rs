@@ -105,9 +105,9 @@ impl Edge {
         Handle { hub: self.site.hub.clone() }
     }
 
-    /// Takes no new sessions, tells every client to go elsewhere, lets calls under way finish, and closes
-    /// what is left at the deadline, all of it within 1 s after that. Clients are shared out among `targets`, the URLs of other edges.
-    /// Without any they dial again the address that they have.
+    /// Takes no new sessions, tells every client to go elsewhere, lets calls under way finish, and
+    /// closes what is left at the deadline, all of it within 1 s after that. Clients are shared out
+    /// among `targets`, the URLs of other edges. Without any they dial again the address that they have.
     pub async fn drain(self, deadline: Duration, targets: &[String]) {
         let (hub, begin) = (&self.site.hub, Instant::now());
         drain::drain(hub, deadline, targets).await;
@@ -227,5 +227,6 @@ impl Handle {
     }
 }
 
-/// After the sessions of a drain, for connections to finish, and for telling those that do not that they are closed.
+/// After the sessions of a drain, for connections to finish, and for telling those that do not that they
+/// are closed.
 const DRAIN_CLOSE: Duration = Duration::from_millis(300);

@@ -34,8 +34,8 @@ impl Origin {
 impl FromStr for Origin {
     type Err = OriginError;
 
-    /// Takes what an operator means: names in capitals, a default port, and an address of IPv6 in any spelling
-    /// become what browsers send.
+    /// Takes what an operator means: names in capitals, a default port, and an address of IPv6 in any
+    /// spelling become what browsers send.
     fn from_str(text: &str) -> Result<Self, OriginError> {
         let unreadable = || OriginError::Unreadable(text.to_owned());
         // The parser of URLs forgives white space, and slashes that are missing.

@@ -113,8 +113,8 @@ impl Reloadable {
         Self::read(Pair { section: "edge", certificate, key }, None)
     }
 
-    /// Reads both files of a certificate that no CA vouches for, so that pages have to know it by its hash. Before
-    /// it ends, `issue` makes the next.
+    /// Reads both files of a certificate that no CA vouches for, so that pages have to know it by its
+    /// hash. Before it ends, `issue` makes the next.
     ///
     /// # Errors
     /// See [`Pair::read`].

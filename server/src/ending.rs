@@ -14,8 +14,8 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Hears them from now on. To be called before anything is awaited: the first process of a container has no
-    /// default that would end it.
+    /// Hears them from now on. To be called before anything is awaited: the first process of a container
+    /// has no default that would end it.
     ///
     /// # Errors
     /// The process cannot listen for signals.

@@ -25,7 +25,8 @@ pub(crate) trait Reload: Send + Sync {
     /// # Errors
     /// They cannot be used: everything is as it was.
     fn reload(&self) -> anyhow::Result<()>;
-    /// Makes the files anew where that is this process's to do and it is time, and reads them. `true`: it has.
+    /// Makes the files anew where that is this process's to do and it is time, and reads them. `true`:
+    /// it has.
     ///
     /// # Errors
     /// They could not be made: everything is as it was.
@@ -105,7 +106,8 @@ impl Watched {
                 if self.failed.as_ref() != Some(&error) {
                     self.complained = false;
                 }
-                // While the files of a pair are being replaced it mends itself: they have until the next look.
+                // While the files of a pair are being replaced it mends itself: they have until the next
+                // look.
                 let complain = asked || !(changed || self.complained);
                 if complain {
                     tracing::error!(error, "the new {name} cannot be used: the old one stays");

@@ -138,7 +138,7 @@ async fn answers_that_are_never_read_cost_bounded_memory_and_end() {
     let path = format!("/v1/conversations/{conversation}/events?beforeSeq=0&limit=12");
     let page = ben.try_call("GET", &path, &Value::Null).await.unwrap().body.len();
     assert!(page > 40 * 1024, "{page}");
-    let before = resident_kib(pid);
+    let before = process::resident_kib(pid).unwrap();
 
     let mut ends = tokio::task::JoinSet::new();
     for n in 0..HOARDERS {
@@ -165,7 +165,7 @@ async fn answers_that_are_never_read_cost_bounded_memory_and_end() {
     let mut most = 0;
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(10) {
-        most = most.max(resident_kib(pid).saturating_sub(before));
+        most = most.max(process::resident_kib(pid).unwrap().saturating_sub(before));
         timeout(SERVED, http::get(dev.http, "/readyz")).await.unwrap().unwrap();
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -309,12 +309,6 @@ async fn eventually(limit: Duration, condition: impl Fn() -> bool) {
 
 fn descriptors(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
-}
-
-fn resident_kib(pid: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// Time that a process has used: of `/proc/PID/stat` the 14th and 15th value, in hundredths of a

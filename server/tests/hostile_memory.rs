@@ -7,7 +7,7 @@ use std::{net::SocketAddr, time::Duration};
 use gogochat_testkit::{
     http,
     people::Person,
-    process::{Dev, ready},
+    process::{Dev, ready, resident_kib},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -24,7 +24,7 @@ async fn hostile_clients_cost_bounded_memory() {
         (Person::register(dev.http, "ann").await.unwrap(), Person::register(dev.http, "ben").await.unwrap());
     let conversation = ann.befriend(&ben).await.unwrap();
     // What the server takes once for everybody, such as the password hash's memory, is there by now.
-    let before = resident_kib(pid);
+    let before = resident_kib(pid).unwrap();
 
     // They send half of everything, and stay.
     let mut hostile = Vec::new();
@@ -45,7 +45,7 @@ async fn hostile_clients_cost_bounded_memory() {
         ann.send(&conversation, &Uuid::new_v4().to_string(), &text).await.unwrap();
     }
 
-    let grown = resident_kib(pid).saturating_sub(before);
+    let grown = resident_kib(pid).unwrap().saturating_sub(before);
     let unbounded = CONNECTIONS * MESSAGES * text.len() / 1024;
     assert!(grown < BOUND_KIB, "the server has grown by {grown} KiB; without bounds it would be {unbounded} KiB");
     assert!(unbounded > 4 * BOUND_KIB);
@@ -127,12 +127,6 @@ async fn datagrams(edge: SocketAddr) {
         }
         socket.send_to(&datagram, edge).await.unwrap();
     }
-}
-
-fn resident_kib(pid: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// Of each kind; a user may have 100 sessions.

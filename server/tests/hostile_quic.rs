@@ -7,7 +7,7 @@ use std::time::Duration;
 use gogochat_testkit::{
     attack::quic::Kind,
     people::Person,
-    process::{Dev, ready},
+    process::{Dev, ready, resident_kib},
 };
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ async fn attackers_cost_bounded_memory_and_others_go_on() {
     let (ann, ben) =
         (Person::register(dev.http, "ann").await.unwrap(), Person::register(dev.http, "ben").await.unwrap());
     let conversation = ann.befriend(&ben).await.unwrap();
-    let before = resident_kib(pid);
+    let before = resident_kib(pid).unwrap();
     let mut grown = Vec::new();
     for _ in 0..2 {
         let mut attackers = JoinSet::new();
@@ -38,7 +38,7 @@ async fn attackers_cost_bounded_memory_and_others_go_on() {
                     let id = Uuid::new_v4().to_string();
                     let sent = ann.send(&conversation, &id, "still here");
                     tokio::time::timeout(Duration::from_secs(10), sent).await.unwrap().unwrap();
-                    grown.push(resident_kib(pid).saturating_sub(before));
+                    grown.push(resident_kib(pid).unwrap().saturating_sub(before));
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 } => {}
             }
@@ -48,12 +48,6 @@ async fn attackers_cost_bounded_memory_and_others_go_on() {
     println!("it grew by {most} KiB at most, over {} messages", grown.len());
     assert!(*most < BOUND_KIB, "the server has grown by {most} KiB");
     ready(dev.http, &dev.log()).await.unwrap();
-}
-
-fn resident_kib(pid: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// Of each kind.

@@ -8,7 +8,8 @@ pub fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Where the first clock stands, seen from the second: "600 s ahead of". `None`: near enough, or the first does not say (0).
+/// Where the first clock stands, seen from the second: "600 s ahead of". `None`: near enough, or the
+/// first does not say (0).
 #[must_use]
 pub fn skew(first_ms: i64, second_ms: i64) -> Option<String> {
     let ahead = first_ms.saturating_sub(second_ms) / 1_000;

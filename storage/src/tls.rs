@@ -41,8 +41,9 @@ pub(crate) fn client(authorities: RootCertStore) -> Result<rustls::ClientConfig,
     Ok(client.with_root_certificates(authorities).with_no_client_auth())
 }
 
-/// Whether a connection was given up for the certificate that the service has shown: waiting does not mend that. Several libraries are
-/// between, and keep no more of rustls's `Error::InvalidCertificate` than its words.
+/// Whether a connection was given up for the certificate that the service has shown: waiting does not
+/// mend that. Several libraries are between, and keep no more of rustls's `Error::InvalidCertificate`
+/// than its words.
 #[cfg(feature = "cluster")]
 pub(crate) fn is_untrusted(reason: &str) -> bool {
     ["invalid peer certificate", "InvalidCertificate"].iter().any(|words| reason.contains(words))

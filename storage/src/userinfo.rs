@@ -1,5 +1,6 @@
-//! User and password in a URL (RFC 3986 section 3.2.1): what has a meaning of its own in a URL is percent-encoded in them. Where it is not, a part of the
-//! password would be taken for the host, and said to others.
+//! User and password in a URL (RFC 3986 section 3.2.1): what has a meaning of its own in a URL is
+//! percent-encoded in them. Where it is not, a part of the password would be taken for the host, and
+//! said to others.
 
 use std::fmt;
 
@@ -23,7 +24,8 @@ impl fmt::Display for Char {
     }
 }
 
-/// Whether a URL's user and password, if it has them, end where they seem to. They are all that stands before the last `@`.
+/// Whether a URL's user and password, if it has them, end where they seem to. They are all that stands
+/// before the last `@`.
 ///
 /// # Errors
 /// Names each character that has to be encoded.

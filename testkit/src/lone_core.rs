@@ -75,7 +75,8 @@ impl LoneCore {
     }
 }
 
-/// Starts a core with these settings, which has to refuse: it ends with 1 and says all of this, the first in its last words, and no `secret`.
+/// Starts a core with these settings, which has to refuse: it ends with 1 and says all of this, the
+/// first in its last words, and no `secret`.
 ///
 /// # Errors
 /// It does not; the message has what it says instead.

@@ -1,4 +1,5 @@
-//! A TCP proxy before MySQL that loses the answer to one commit: what a process knows that was killed, or cut off, just then.
+//! A TCP proxy before MySQL that loses the answer to one commit: what a process knows that was killed,
+//! or cut off, just then.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -30,8 +31,8 @@ pub struct LostAnswer {
 }
 
 impl LostAnswer {
-    /// Starts forwarding to `target`. The first transaction with a statement that contains `mark` is committed, and nothing that the server says from then on
-    /// passes on that connection.
+    /// Starts forwarding to `target`. The first transaction with a statement that contains `mark` is
+    /// committed, and nothing that the server says from then on passes on that connection.
     ///
     /// # Errors
     /// No port is left.

@@ -1,4 +1,5 @@
-//! A cluster of real processes on the real services: any number of edges and cores, which find each other by etcd.
+//! A cluster of real processes on the real services: any number of edges and cores, which find each
+//! other by etcd.
 
 use std::{
     net::SocketAddr,
@@ -156,7 +157,8 @@ impl Nodes {
 }
 
 impl Node {
-    /// Has a key say something else than its configuration does, from its next start on: "GOGOCHAT__CLUSTER__ADDRESS".
+    /// Has a key say something else than its configuration does, from its next start on:
+    /// "GOGOCHAT__CLUSTER__ADDRESS".
     pub fn set(&mut self, key: &str, value: impl ToString) {
         self.environment.push((key.to_owned(), value.to_string()));
     }

@@ -8,7 +8,8 @@ use std::{
 
 /// Loopback addresses that are free for TCP and UDP, all different.
 ///
-/// They are none that the system gives to connections: one of those could take an address before the server that it is meant for is up.
+/// They are none that the system gives to connections: one of those could take an address before the
+/// server that it is meant for is up.
 ///
 /// # Errors
 /// The machine has none left.

@@ -200,6 +200,16 @@ impl Dev {
     }
 }
 
+/// KiB of memory that a process has resident, of `/proc/PID/status`.
+///
+/// # Errors
+/// There is no such process.
+pub fn resident_kib(pid: u32) -> anyhow::Result<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("the process has ended")?;
+    Ok(line.split_whitespace().nth(1).context("it says nothing")?.parse()?)
+}
+
 /// Waits until `/readyz` on `address` answers 200.
 ///
 /// # Errors

@@ -127,7 +127,8 @@ async fn forward(near: TcpStream, target: SocketAddr, path: Path) {
     let _ = tokio::join!(carry(near_read, far_write, delay), carry(far_read, near_write, delay));
 }
 
-/// Carries one direction to its end. What is under way is bounded; past that the sender waits, as with a full window.
+/// Carries one direction to its end. What is under way is bounded; past that the sender waits, as with a
+/// full window.
 async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, delay: Duration) {
     let (path, mut arrivals) = mpsc::channel::<(Instant, Vec<u8>)>(UNDER_WAY);
     let depart = async move {

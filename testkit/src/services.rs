@@ -1,4 +1,5 @@
-//! The real services of a cluster under test: MySQL, Redis, Kafka, etcd, S3, as `scripts/services` starts them or the environment names them.
+//! The real services of a cluster under test: MySQL, Redis, Kafka, etcd, S3, as `scripts/services`
+//! starts them or the environment names them.
 
 use std::{
     io::{Read as _, Write as _},
@@ -70,7 +71,8 @@ pub fn tls_address(name: &str) -> anyhow::Result<String> {
     Ok(address)
 }
 
-/// The certificate that services show, with its key, for 127.0.0.1 and no other name; and that of the authority that signed it. PEM files.
+/// The certificate that services show, with its key, for 127.0.0.1 and no other name; and that of the
+/// authority that signed it. PEM files.
 ///
 /// # Errors
 /// There is no home folder.
@@ -114,7 +116,8 @@ impl Database {
         self.name.get(self.name.len().saturating_sub(32)..).unwrap_or_default()
     }
 
-    /// The store's URL for a user of its own, whom the server lets in by TLS alone, and who believes this authority.
+    /// The store's URL for a user of its own, whom the server lets in by TLS alone, and who believes
+    /// this authority.
     ///
     /// # Errors
     /// MySQL refuses it.
@@ -231,7 +234,8 @@ impl Drop for Private {
     }
 }
 
-/// One statement by the client/server protocol, as root without a password: a machine with a MySQL server need not have its client.
+/// One statement by the client/server protocol, as root without a password: a machine with a MySQL
+/// server need not have its client.
 fn query(server: &str, statement: &str) -> anyhow::Result<()> {
     query_in(server, "", statement)
 }
@@ -241,7 +245,8 @@ fn query_in(server: &str, database: &str, statement: &str) -> anyhow::Result<()>
     let mut connection = TcpStream::connect(server)?;
     connection.set_read_timeout(Some(Duration::from_secs(60)))?;
     receive(&mut connection)?;
-    // HandshakeResponse41: CLIENT_PROTOCOL_41, SECURE_CONNECTION and PLUGIN_AUTH, CONNECT_WITH_DB; an empty password has an empty answer.
+    // HandshakeResponse41: CLIENT_PROTOCOL_41, SECURE_CONNECTION and PLUGIN_AUTH, CONNECT_WITH_DB; an
+    // empty password has an empty answer.
     let mut hello = Vec::new();
     let with_database = if database.is_empty() { 0 } else { 8 };
     hello.extend((0x0008_8200_u32 | with_database).to_le_bytes());

@@ -13,7 +13,8 @@ use crate::{
 /// TLS for these protocols (ALPN, RFC 7301).
 pub(super) fn tls(config: &EdgeConfig, protocols: &[&[u8]]) -> Result<ServerConfig, rustls::Error> {
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
-    // AES-128-GCM first: SHA-256, which processors compute by themselves, makes a handshake a tenth cheaper than AES-256-GCM's SHA-384.
+    // AES-128-GCM first: SHA-256, which processors compute by themselves, makes a handshake a tenth
+    // cheaper than AES-256-GCM's SHA-384.
     provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
     let mut tls = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()?
@@ -35,7 +36,8 @@ pub(super) fn quic(config: &EdgeConfig) -> Result<quinn::ServerConfig, rustls::E
         .map_err(|_| rustls::Error::General("TLS 1.3 has no cipher suite for QUIC's first packets".to_owned()))?;
     let mut quic = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     quic.transport_config(Arc::new(transport(&config.limits)));
-    // A retry's token is for the connection at hand; one for the next connection would be of no use where retries are rare.
+    // A retry's token is for the connection at hand; one for the next connection would be of no use
+    // where retries are rare.
     let mut tokens = ValidationTokenConfig::default();
     tokens.sent(0);
     quic.validation_token_config(tokens);

@@ -29,8 +29,9 @@ pub(super) fn share<S: Clone + Send + Sync + 'static>(router: Router<S>, origins
     )
 }
 
-/// Tells browsers to come over TLS alone for so long (RFC 6797). Not where they ask for localhost or for an
-/// address: other servers of that machine would be bound too, and addresses are ignored anyway (section 8.1.1).
+/// Tells browsers to come over TLS alone for so long (RFC 6797). Not where they ask for localhost or for
+/// an address: other servers of that machine would be bound too, and addresses are ignored anyway
+/// (section 8.1.1).
 pub(super) fn insist(router: Router, max_age: Option<Duration>) -> Router {
     let value = max_age.and_then(|age| HeaderValue::from_str(&format!("max-age={}", age.as_secs())).ok());
     let Some(value) = value else { return router };

@@ -1,7 +1,8 @@
 //! The calls of a session that wait for their reply, and the order of those in the ordered lane.
 //!
-//! The order is kept here because the session outlives every stream to the core: a core knows of a refusal only as long as the stream on which it refused,
-//! and of calls that were lost with a stream it knows nothing.
+//! The order is kept here because the session outlives every stream to the core: a core knows of a
+//! refusal only as long as the stream on which it refused, and of calls that were lost with a stream it
+//! knows nothing.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -74,11 +75,13 @@ pub(crate) enum Refused {
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     pending: HashMap<u32, Pending>,
-    /// The calls of the ordered lane that wait, by what the core knows them by: the client may use its own id again as soon as a call was refused here, while
-    /// a core that was thought lost may still answer it.
+    /// The calls of the ordered lane that wait, by what the core knows them by: the client may use its
+    /// own id again as soon as a call was refused here, while a core that was thought lost may still
+    /// answer it.
     numbers: HashMap<u32, u32>,
     ordered: u64,
-    /// Of each key: the earliest call that was refused and has to come again before others of that key may pass.
+    /// Of each key: the earliest call that was refused and has to come again before others of that key
+    /// may pass.
     refused: HashMap<u64, First>,
     /// Where the user's calls are counted, once the user is known.
     share: Option<Arc<UserShare>>,
@@ -163,7 +166,8 @@ impl Calls {
         !self.numbers.is_empty()
     }
 
-    /// The core has answered. `again`: it has refused the call for now, and later ones of its key wait until it comes again.
+    /// The core has answered. `again`: it has refused the call for now, and later ones of its key wait
+    /// until it comes again.
     pub(crate) fn finish(&mut self, id: u32, again: bool, now: Instant) -> Option<Pending> {
         let finished = self.remove(id, again, now)?;
         if let Some(share) = &self.share {

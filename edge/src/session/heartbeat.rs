@@ -40,7 +40,8 @@ impl Heartbeat {
         if silent >= SILENCE {
             return Beat::Dead;
         }
-        // A client pings every 15 s by itself: only one that is late is asked, so that an idle session costs one ping, not two.
+        // A client pings every 15 s by itself: only one that is late is asked, so that an idle session
+        // costs one ping, not two.
         if silent >= HEARTBEAT + SLACK && now.saturating_duration_since(self.asked) >= HEARTBEAT {
             self.asked = now;
             self.nonce += 1;

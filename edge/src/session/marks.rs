@@ -20,8 +20,8 @@ pub(crate) struct Marks {
 pub(crate) struct InvalidMarks;
 
 impl Marks {
-    /// Takes a client's marks and gives those that are to go up at once: with a read mark everything that waits goes, when nothing went in the last second
-    /// and the core is `reachable`.
+    /// Takes a client's marks and gives those that are to go up at once: with a read mark everything
+    /// that waits goes, when nothing went in the last second and the core is `reachable`.
     pub(crate) fn add(
         &mut self,
         marks: &[v1::Mark],

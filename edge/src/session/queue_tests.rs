@@ -151,8 +151,8 @@ fn an_emptied_queue_gives_its_memory_back() {
 }
 
 proptest! {
-    /// Whatever is pushed and however it is written: the bytes come out once and in order, within the bounds, and a log's events have no gap that no Resync
-    /// tells of.
+    /// Whatever is pushed and however it is written: the bytes come out once and in order, within the
+    /// bounds, and a log's events have no gap that no Resync tells of.
     #[test]
     fn events_come_in_order_or_a_resync_tells(steps in prop::collection::vec((0..3_usize, 1..400_usize, 0..600_usize), 1..200)) {
         let logs = [LogId::new_v7(), LogId::new_v7(), LogId::new_v7()];

@@ -1,4 +1,5 @@
-//! Capsules on a session's CONNECT stream (RFC 9297 section 3), variable-length integers (RFC 9000 section 16), and error codes of WebTransport.
+//! Capsules on a session's CONNECT stream (RFC 9297 section 3), variable-length integers (RFC 9000
+//! section 16), and error codes of WebTransport.
 
 use std::time::Instant;
 
@@ -45,7 +46,8 @@ impl Capsules {
                 if !(4..=4 + MAX_REASON).contains(&length) {
                     return Err(CapsuleError::Invalid);
                 }
-                // The code and reason are the client's own affair; that it is over is known before they are whole.
+                // The code and reason are the client's own affair; that it is over is known before they
+                // are whole.
                 return Ok(true);
             }
             self.budget.spend(1, 0, now).map_err(|_| CapsuleError::TooMany)?;

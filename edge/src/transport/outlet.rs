@@ -1,5 +1,5 @@
-//! The one writer of a connection. Whoever has a frame for a client writes it at once where the pipe takes it, without waking a task; only what a pipe refuses
-//! waits for the connection's own task.
+//! The one writer of a connection. Whoever has a frame for a client writes it at once where the pipe
+//! takes it, without waking a task; only what a pipe refuses waits for the connection's own task.
 
 use std::{
     io::{self, IoSlice, Write as _},
@@ -112,7 +112,8 @@ impl Outlet {
             let mut datagram = BytesMut::with_capacity(prefix.len() + frame.len());
             datagram.put(prefix);
             datagram.put(frame);
-            // Never blocks: quinn drops the oldest that waits. It fails where the peer takes none, or none of this size.
+            // Never blocks: quinn drops the oldest that waits. It fails where the peer takes none, or
+            // none of this size.
             if connection.send_datagram(datagram.freeze()).is_ok() {
                 return Pushed::Queued;
             }
@@ -135,7 +136,8 @@ impl Outlet {
         pushed
     }
 
-    /// Ends the session: what waits is sent, then the Close frame, then the transport closes. A code given earlier stays.
+    /// Ends the session: what waits is sent, then the Close frame, then the transport closes. A code
+    /// given earlier stays.
     pub(crate) fn close(&self, code: CloseCode) {
         self.end(&mut self.inner.lock(), code);
     }
@@ -230,8 +232,8 @@ impl Outlet {
         }
     }
 
-    /// Writes what waits, by the connection's task: ready when all is written or writing has failed. A QUIC pipe wakes `context`; for TCP the caller waits for
-    /// the socket by itself.
+    /// Writes what waits, by the connection's task: ready when all is written or writing has failed. A
+    /// QUIC pipe wakes `context`; for TCP the caller waits for the socket by itself.
     pub(crate) fn poll_flush(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.inner.lock();
         inner.flush(context);

@@ -1,4 +1,5 @@
-//! The reading side of a WebSocket server (RFC 6455): bytes in, messages out. Holds at most one message, and nothing while idle.
+//! The reading side of a WebSocket server (RFC 6455): bytes in, messages out. Holds at most one message,
+//! and nothing while idle.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use gogochat_proto::{
@@ -132,7 +133,8 @@ impl Header {
         let total = bytes.len();
         let (Ok(first), Ok(second)) = (bytes.try_get_u8(), bytes.try_get_u8()) else { return Ok(None) };
         let (fin, opcode, short) = (first & 0x80 != 0, first & 0x0f, second & 0x7f);
-        // No extension was agreed on, so the reserved bits are 0; a client masks; a control frame is short and whole.
+        // No extension was agreed on, so the reserved bits are 0; a client masks; a control frame is
+        // short and whole.
         let is_control = opcode & 8 != 0;
         if first & 0x70 != 0 || second & 0x80 == 0 || (is_control && (!fin || short > 125)) {
             return Err(CloseCode::ProtocolError);
@@ -165,7 +167,8 @@ fn whole(opcode: u8, payload: Bytes) -> Result<Message, CloseCode> {
     Ok(Message::Text(payload))
 }
 
-/// A close says nothing, or a code that may stand on the wire and a reason in UTF-8 (RFC 6455 sections 5.5.1, 7.4).
+/// A close says nothing, or a code that may stand on the wire and a reason in UTF-8 (RFC 6455 sections
+/// 5.5.1, 7.4).
 fn close(payload: Bytes) -> Result<Message, CloseCode> {
     let is_good = match payload.split_first_chunk() {
         Some((code, reason)) => {

@@ -50,7 +50,8 @@ struct Table {
     open: Vec<(u64, Arc<Inbox>)>,
     /// Streams whose session is not there (yet), and since when.
     early: Vec<(u64, Stream, Instant)>,
-    /// Every session up to this id that is not open was closed: CONNECT streams come in ascending order, and none is opened twice.
+    /// Every session up to this id that is not open was closed: CONNECT streams come in ascending order,
+    /// and none is opened twice.
     closed: Option<u64>,
 }
 

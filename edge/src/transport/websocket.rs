@@ -73,7 +73,8 @@ impl WebSocket {
             closed: false,
             _kept: kept,
         };
-        // TLS may hold what came together with the handshake's last bytes, of which the socket tells nothing any more.
+        // TLS may hold what came together with the handshake's last bytes, of which the socket tells
+        // nothing any more.
         socket.read();
         socket
     }
@@ -127,8 +128,8 @@ impl WebSocket {
         }
     }
 
-    /// Sends what waits, closes, and waits for the other side to close too: a socket that is closed with unread bytes is reset, and the client would not see
-    /// the last frames.
+    /// Sends what waits, closes, and waits for the other side to close too: a socket that is closed with
+    /// unread bytes is reset, and the client would not see the last frames.
     pub(crate) async fn finish(mut self, code: Option<CloseCode>) {
         if let Some(code) = code {
             self.outlet.close(code);
@@ -251,7 +252,8 @@ impl io::Read for TryRead<'_> {
     }
 }
 
-/// Reads what is there. A buffer that is not filled shows that nothing is left, which saves asking the kernel once more.
+/// Reads what is there. A buffer that is not filled shows that nothing is left, which saves asking the
+/// kernel once more.
 fn try_read(tcp: &TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
     let mut read = None;
     let result = tcp.try_io(Interest::READABLE, || {

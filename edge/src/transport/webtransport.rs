@@ -1,4 +1,5 @@
-//! A WebTransport session on an HTTP/3 connection (draft-ietf-webtrans-http3): its handshake, its live stream, its datagrams, its end.
+//! A WebTransport session on an HTTP/3 connection (draft-ietf-webtrans-http3): its handshake, its live
+//! stream, its datagrams, its end.
 
 use std::{
     future::poll_fn,
@@ -219,7 +220,8 @@ impl WebTransport {
         }
     }
 
-    /// The first bidirectional stream is the live one, further ones are for calls; unidirectional ones have no use.
+    /// The first bidirectional stream is the live one, further ones are for calls; unidirectional ones
+    /// have no use.
     fn stream(&mut self, stream: Stream) -> Option<Incoming> {
         match stream {
             Stream { recv, send: Some(send) } if self.live.is_none() => {
@@ -249,7 +251,8 @@ fn quic_id(control: &H3Stream) -> u64 {
     control.id().into_inner()
 }
 
-/// Whether our sub-protocol is among those that the client names: a list of quoted strings (RFC 9651 section 3.1).
+/// Whether our sub-protocol is among those that the client names: a list of quoted strings (RFC 9651
+/// section 3.1).
 fn offers_protocol(headers: &HeaderMap) -> bool {
     headers
         .get_all("wt-available-protocols")

@@ -40,7 +40,8 @@ impl Incoming {
     }
 }
 
-/// A whole blob as it is read. The last piece is held back until the hash is known, so that nobody takes a damaged blob for a whole one.
+/// A whole blob as it is read. The last piece is held back until the hash is known, so that nobody takes
+/// a damaged blob for a whole one.
 pub(super) fn verified(id: BlobId, body: Body) -> Body {
     let begin = Some((body, Sha256::new(), None::<Bytes>));
     Box::pin(stream::unfold(begin, move |state| async move {

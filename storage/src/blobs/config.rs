@@ -7,11 +7,13 @@ use std::{fmt, path::PathBuf};
 pub struct S3Config {
     /// The bucket. It has to be there.
     pub bucket: String,
-    /// What its keys begin with, without a slash at the end; may be empty. Clusters that share a bucket have one each.
+    /// What its keys begin with, without a slash at the end; may be empty. Clusters that share a bucket
+    /// have one each.
     pub prefix: String,
     /// `http://HOST:PORT` or `https://HOST`; empty: Amazon's for the region.
     pub endpoint: String,
-    /// With `https`: a PEM file of the authority that signed its certificate, alone; `None`: the system's authorities.
+    /// With `https`: a PEM file of the authority that signed its certificate, alone; `None`: the
+    /// system's authorities.
     pub ca: Option<PathBuf>,
     /// The region; stores that have none take any.
     pub region: String,

@@ -38,7 +38,8 @@ pub struct FolderError {
 }
 
 impl FolderBlobs {
-    /// Makes the folder where it is missing, looks whether it can be written to, and removes what a process that was killed has left half-written.
+    /// Makes the folder where it is missing, looks whether it can be written to, and removes what a
+    /// process that was killed has left half-written.
     ///
     /// # Errors
     /// [`FolderError`].

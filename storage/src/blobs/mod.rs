@@ -1,8 +1,9 @@
 //! Blobs: bytes that are named by their own hash, as files of messages and their thumbnails are.
 //!
-//! A blob is there whole or not at all, also when the process is killed as it writes, and what was put is on disk. As the name is the
-//! hash, there are no two versions of a blob: who puts it again writes the same bytes, which mends a damaged copy and makes the blob young
-//! again (see [`Listed::modified_ms`]). Who may see a blob is not decided here.
+//! A blob is there whole or not at all, also when the process is killed as it writes, and what was put
+//! is on disk. As the name is the hash, there are no two versions of a blob: who puts it again writes
+//! the same bytes, which mends a damaged copy and makes the blob young again (see
+//! [`Listed::modified_ms`]). Who may see a blob is not decided here.
 
 mod body;
 mod config;
@@ -22,14 +23,16 @@ pub use self::config::S3Config;
 /// A place for blobs. Memory is bounded, however large a blob is.
 #[async_trait]
 pub trait Blobs: Send + Sync + 'static {
-    /// Keeps what `body` gives, at most `most` bytes; their number. Nothing is kept when it fails or is dropped.
+    /// Keeps what `body` gives, at most `most` bytes; their number. Nothing is kept when it fails or is
+    /// dropped.
     ///
     /// # Errors
-    /// [`BlobError::TooLarge`], [`BlobError::Mismatch`], [`BlobError::Full`], [`BlobError::Unavailable`], and what `body` fails with.
+    /// [`BlobError::TooLarge`], [`BlobError::Mismatch`], [`BlobError::Full`],
+    /// [`BlobError::Unavailable`], and what `body` fails with.
     async fn put(&self, id: BlobId, most: u64, body: Body) -> Result<u64, BlobError>;
 
-    /// The bytes of `range`, as far as there are any; `0..u64::MAX` is all of it. All of it is checked against the hash: a damaged blob
-    /// ends with [`BlobError::Corrupt`] in place of its last piece.
+    /// The bytes of `range`, as far as there are any; `0..u64::MAX` is all of it. All of it is checked
+    /// against the hash: a damaged blob ends with [`BlobError::Corrupt`] in place of its last piece.
     ///
     /// # Errors
     /// [`BlobError::NotFound`], [`BlobError::Unavailable`]; these and [`BlobError::Corrupt`] in the body.
@@ -47,7 +50,8 @@ pub trait Blobs: Send + Sync + 'static {
     /// [`BlobError::Unavailable`].
     async fn delete(&self, id: BlobId) -> Result<(), BlobError>;
 
-    /// Up to `limit` blobs, 1,000 at most, in the order of their ids, from the one that follows `after`. None: that was all.
+    /// Up to `limit` blobs, 1,000 at most, in the order of their ids, from the one that follows `after`.
+    /// None: that was all.
     ///
     /// # Errors
     /// [`BlobError::Unavailable`].
@@ -120,8 +124,8 @@ pub struct Listed {
     pub id: BlobId,
     /// Its bytes.
     pub size: u64,
-    /// When it was put last, in milliseconds since 1970 by the clock of the place. A blob is put before anything refers to it: who removes
-    /// what nothing refers to spares the young ones.
+    /// When it was put last, in milliseconds since 1970 by the clock of the place. A blob is put before
+    /// anything refers to it: who removes what nothing refers to spares the young ones.
     pub modified_ms: i64,
 }
 

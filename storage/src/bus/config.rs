@@ -11,14 +11,16 @@ pub struct KafkaConfig {
     pub prefix: String,
     /// Copies of the topic where it is made; `None` takes the broker's default.
     pub replication: Option<u16>,
-    /// After how long without a heartbeat a core's partitions go to others. Brokers take 6 s and more, unless their
+    /// After how long without a heartbeat a core's partitions go to others. Brokers take 6 s and more,
+    /// unless their
     /// `group.min.session.timeout.ms` allows less.
     pub session_timeout: Duration,
     /// After how long a command that Kafka has not confirmed is given up: it was lost with its era then.
     pub delivery_timeout: Duration,
     /// How long a command waits for others to travel with.
     pub linger: Duration,
-    /// Further properties of librdkafka, for producer and consumer, such as `sasl.username`. They win over what is set here.
+    /// Further properties of librdkafka, for producer and consumer, such as `sasl.username`. They win
+    /// over what is set here.
     pub properties: BTreeMap<String, String>,
 }
 

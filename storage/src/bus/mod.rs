@@ -1,5 +1,5 @@
-//! The bus: carries commands from the gateways to the workers of their partitions. It may lose everything: what it carried and was not
-//! committed is sent again by the clients.
+//! The bus: carries commands from the gateways to the workers of their partitions. It may lose
+//! everything: what it carried and was not committed is sent again by the clients.
 
 pub mod channel;
 mod config;
@@ -55,8 +55,8 @@ pub trait Bus: Send + Sync + 'static {
     /// The queue is full, or the bus is not reachable.
     async fn publish(&self, command: BusCommand) -> Result<(), BusError>;
 
-    /// Like [`Self::publish`], but only while it is this [era](Self::era). For who keeps an order: a command that comes after one which
-    /// was lost with an earlier era does not overtake its repeat.
+    /// Like [`Self::publish`], but only while it is this [era](Self::era). For who keeps an order: a
+    /// command that comes after one which was lost with an earlier era does not overtake its repeat.
     ///
     /// # Errors
     /// As [`Self::publish`]; another era has begun.
@@ -67,11 +67,13 @@ pub trait Bus: Send + Sync + 'static {
         self.publish(command).await
     }
 
-    /// Rises when commands that had been taken were lost on their way: whoever published waits for answers that may never come, and
-    /// has to treat them as unanswered. They may have arrived all the same, so that a repeat has to be recognised by its id.
+    /// Rises when commands that had been taken were lost on their way: whoever published waits for
+    /// answers that may never come, and has to treat them as unanswered. They may have arrived all the
+    /// same, so that a repeat has to be recognised by its id.
     fn era(&self) -> watch::Receiver<u64>;
 
-    /// The partitions whose commands the consumers of this process are given. A hint: it may be late, and two may believe in one.
+    /// The partitions whose commands the consumers of this process are given. A hint: it may be late,
+    /// and two may believe in one.
     fn assigned(&self) -> watch::Receiver<Vec<u32>>;
 
     /// Takes part in consuming: the partitions are shared among all who do.
@@ -86,19 +88,22 @@ pub trait Bus: Send + Sync + 'static {
     /// Takes no more commands. Consumers are given what is left, then `None`.
     async fn close(&self);
 
-    /// Waits until the consumers that have been dropped take no part any more, so that others have their partitions at once. Not for ever.
+    /// Waits until the consumers that have been dropped take no part any more, so that others have their
+    /// partitions at once. Not for ever.
     async fn left(&self) {}
 }
 
 /// One consumer.
 #[async_trait]
 pub trait Consumer: Send {
-    /// Waits for commands and gives what there is, at most `max`; of one partition in their order. `None`: the bus has shut down.
+    /// Waits for commands and gives what there is, at most `max`; of one partition in their order.
+    /// `None`: the bus has shut down.
     async fn next_batch(&mut self, max: usize) -> Option<Vec<BusCommand>>;
 
-    /// What was given is done with, and will not be given again; except in the partitions `keep`, where something was refused that has to
-    /// come again before what follows it: there all from the batch on where they were first kept is given again to whoever consumes them next,
-    /// until a later call does not keep them. A partition where very much has followed is not kept.
+    /// What was given is done with, and will not be given again; except in the partitions `keep`, where
+    /// something was refused that has to come again before what follows it: there all from the batch on
+    /// where they were first kept is given again to whoever consumes them next, until a later call does
+    /// not keep them. A partition where very much has followed is not kept.
     async fn commit(&mut self, keep: &[u32]) -> Result<(), BusError>;
 }
 

@@ -43,8 +43,8 @@ impl<T: Waits> Queues<T> {
         self.partitions.get(partition as usize).map(|partition| (partition.queue.len(), partition.bytes))
     }
 
-    /// Takes at most `max`, an equal share of each partition that nobody holds (and what others leave of theirs), and notes whose they
-    /// are.
+    /// Takes at most `max`, an equal share of each partition that nobody holds (and what others leave of
+    /// theirs), and notes whose they are.
     pub(super) fn take(&mut self, max: usize, held: &mut Vec<u32>) -> Vec<T> {
         let count = self.partitions.len();
         let order = (0..count).map(|offset| (self.next + offset) % count.max(1));

@@ -9,7 +9,8 @@ pub struct EtcdConfig {
     pub endpoints: Vec<String>,
     /// What the keys begin with: clusters that share an etcd have one each.
     pub prefix: String,
-    /// With TLS: a PEM file of the authority that signed etcd's certificate, alone; `None`: the system's authorities.
+    /// With TLS: a PEM file of the authority that signed etcd's certificate, alone; `None`: the system's
+    /// authorities.
     pub ca: Option<PathBuf>,
     /// User and password, unless an endpoint has them.
     pub user: Option<(String, String)>,

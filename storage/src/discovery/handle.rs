@@ -6,7 +6,8 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use super::node::Node;
 
-/// A node is known to the others for as long as this lives. When it is dropped the node is forgotten, in the background.
+/// A node is known to the others for as long as this lives. When it is dropped the node is forgotten, in
+/// the background.
 #[derive(Debug)]
 pub struct Registration {
     wanted: watch::Sender<Node>,
@@ -36,7 +37,8 @@ impl Registration {
     }
 }
 
-/// What only one may have is this holder's for as long as this lives. When it is dropped it is free, in the background.
+/// What only one may have is this holder's for as long as this lives. When it is dropped it is free, in
+/// the background.
 #[derive(Debug)]
 pub struct Claim {
     held: watch::Receiver<bool>,
@@ -51,8 +53,8 @@ impl Claim {
         Self { held, wanted, task }
     }
 
-    /// Whether it is held. False as soon as another may have it, because this node could not renew it in time; true again when it was got
-    /// back.
+    /// Whether it is held. False as soon as another may have it, because this node could not renew it in
+    /// time; true again when it was got back.
     #[must_use]
     pub fn held(&self) -> watch::Receiver<bool> {
         self.held.clone()

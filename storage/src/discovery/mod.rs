@@ -26,13 +26,15 @@ pub trait Discovery: Send + Sync + 'static {
     /// The edge nodes, in the same way.
     fn edges(&self) -> watch::Receiver<Vec<EdgeNode>>;
 
-    /// Says that a node is there, for as long as the registration lives. A name that a node which has just died still has is waited for.
+    /// Says that a node is there, for as long as the registration lives. A name that a node which has
+    /// just died still has is waited for.
     ///
     /// # Errors
     /// Another live node has the name; discovery is not reachable.
     async fn register(&self, node: Node) -> Result<Registration, DiscoveryError>;
 
-    /// Takes what only one may have at a time, under `name`, for `holder`. What one who has just died still has is waited for.
+    /// Takes what only one may have at a time, under `name`, for `holder`. What one who has just died
+    /// still has is waited for.
     ///
     /// # Errors
     /// Another has it; discovery is not reachable.

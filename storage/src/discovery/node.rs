@@ -24,7 +24,8 @@ pub struct CoreNode {
     pub bus: String,
     /// The partitions whose commands it is given. A hint: a node may be late to say so.
     pub partitions: Vec<u32>,
-    /// Whether it is known to be up: it went on saying so when discovery was heard of last. Not of a core that is only configured, or has gone without a word.
+    /// Whether it is known to be up: it went on saying so when discovery was heard of last. Not of a
+    /// core that is only configured, or has gone without a word.
     pub lives: bool,
 }
 
@@ -35,7 +36,8 @@ pub struct EdgeNode {
     pub name: String,
     /// Where clients reach this edge and no other: a URL. Empty: there is no such place.
     pub url: String,
-    /// The names of the cores with `chat` that it is attached to. A hint: it may be late to say so, and none is known while discovery is away.
+    /// The names of the cores with `chat` that it is attached to. A hint: it may be late to say so, and
+    /// none is known while discovery is away.
     pub cores: Vec<String>,
 }
 

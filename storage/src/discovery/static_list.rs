@@ -8,8 +8,8 @@ use tokio::sync::watch;
 
 use super::{Claim, CoreNode, Discovery, DiscoveryError, EdgeNode, Node, Registration, node::set};
 
-/// The nodes of a configuration. A registration is known in this process alone, and takes the place of what the configuration says of a
-/// core of that name.
+/// The nodes of a configuration. A registration is known in this process alone, and takes the place of
+/// what the configuration says of a core of that name.
 #[derive(Debug)]
 pub struct StaticList {
     shared: Arc<Shared>,

@@ -99,7 +99,8 @@ pub struct Storage {
     pub store: Arc<dyn Store>,
     /// The way of commands to their workers.
     pub bus: Arc<dyn Bus>,
-    /// A way of this process's own, where `bus` leads to workers of other processes too; `None` where it is one itself.
+    /// A way of this process's own, where `bus` leads to workers of other processes too; `None` where it
+    /// is one itself.
     pub local: Option<Arc<dyn Bus>>,
     /// Who is connected.
     pub presence: Arc<dyn Presence>,
@@ -145,8 +146,8 @@ impl OpenError {
 /// Opens it. The store has the newest schema then.
 ///
 /// # Errors
-/// A URL is of no known kind, the store cannot be used, or a newer program has written it; Kafka, Redis or the place of blobs cannot
-/// be used.
+/// A URL is of no known kind, the store cannot be used, or a newer program has written it; Kafka, Redis
+/// or the place of blobs cannot be used.
 pub async fn open(config: &StorageConfig) -> Result<Storage, OpenError> {
     let store = Arc::new(open_store(&config.store_url).await?);
     let presence: Arc<dyn Presence> = match &config.presence {
@@ -176,8 +177,8 @@ pub async fn open_discovery(config: &DiscoveryConfig) -> Result<Arc<dyn Discover
     }
 }
 
-/// Takes what one process alone may do with the store of this URL, under `name`. `None`: the store is a file of this machine's, which has
-/// locks of its own.
+/// Takes what one process alone may do with the store of this URL, under `name`. `None`: the store is a
+/// file of this machine's, which has locks of its own.
 ///
 /// # Errors
 /// Another process has it; the store cannot be used.
@@ -185,7 +186,8 @@ pub async fn alone(url: &str, name: &str) -> Result<Option<Alone>, ClusterError>
     Ok(if url.starts_with("mysql:") { Some(cluster::alone(url, name).await?) } else { None })
 }
 
-/// Whether a URL is one of a store, as far as can be seen without opening it. The files that it names are those for TLS.
+/// Whether a URL is one of a store, as far as can be seen without opening it. The files that it names
+/// are those for TLS.
 ///
 /// # Errors
 /// It is of no known kind, or not of the form of its kind.

@@ -7,7 +7,8 @@ use std::{fmt, path::PathBuf};
 pub struct RedisConfig {
     /// `redis://USER:PASSWORD@HOST:PORT/DB`; `rediss://` for TLS.
     pub url: String,
-    /// With TLS: a PEM file of the authority that signed its certificate, alone; `None`: the system's authorities.
+    /// With TLS: a PEM file of the authority that signed its certificate, alone; `None`: the system's
+    /// authorities.
     pub ca: Option<PathBuf>,
     /// What the keys begin with: clusters that share a server have one each.
     pub prefix: String,

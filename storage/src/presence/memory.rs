@@ -68,7 +68,8 @@ struct Entry {
 }
 
 impl Users {
-    /// Forgets users who are offline where there are very many: they are offline all the same, only no longer seen at some time.
+    /// Forgets users who are offline where there are very many: they are offline all the same, only no
+    /// longer seen at some time.
     fn make_room(&mut self, now: i64) {
         if self.entries.len() >= MAX_USERS.max(2 * self.swept_at) {
             self.entries.retain(|_, entry| entry.live(now));

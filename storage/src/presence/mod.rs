@@ -13,7 +13,8 @@ pub use self::config::RedisConfig;
 /// Who is connected, over all nodes.
 #[async_trait]
 pub trait Presence: Send + Sync + 'static {
-    /// A session of the user is there, or still there: it counts until `now + ttl_ms`. True when the user was offline before.
+    /// A session of the user is there, or still there: it counts until `now + ttl_ms`. True when the
+    /// user was offline before.
     async fn online(&self, user: UserId, session: SessionKey, now: i64, ttl_ms: i64) -> Result<bool, PresenceError>;
     /// A session is gone. True when it was the user's last.
     async fn offline(&self, user: UserId, session: SessionKey, now: i64) -> Result<bool, PresenceError>;
@@ -23,7 +24,8 @@ pub trait Presence: Send + Sync + 'static {
     async fn check(&self) -> Result<(), PresenceError>;
 }
 
-/// A session, named by the attachment it came through (the number that an edge gives itself as it starts) and its number there.
+/// A session, named by the attachment it came through (the number that an edge gives itself as it
+/// starts) and its number there.
 pub type SessionKey = (u64, u64);
 
 /// Where a user stands.

@@ -1,8 +1,9 @@
 //! Presence in Redis, for all nodes.
 //!
-//! A user has two keys: a sorted set of sessions, each scored by the time until which it counts, and the time last seen. Both have a time to
-//! live, so that what a lost node left behind goes by itself. A coming or going is one script, and a question one pipeline: each costs one
-//! round trip. The time is that of Redis: nodes whose clocks differ would take each other's sessions for over.
+//! A user has two keys: a sorted set of sessions, each scored by the time until which it counts, and the
+//! time last seen. Both have a time to live, so that what a lost node left behind goes by itself. A
+//! coming or going is one script, and a question one pipeline: each costs one round trip. The time is
+//! that of Redis: nodes whose clocks differ would take each other's sessions for over.
 
 use std::{
     sync::{
@@ -264,7 +265,8 @@ fn unavailable(error: fred::error::Error) -> PresenceError {
     PresenceError(error.to_string())
 }
 
-/// Keys: sessions, seen. Arguments: session, now, until, how long to keep sessions, how long to keep the time seen. 1: was offline.
+/// Keys: sessions, seen. Arguments: session, now, until, how long to keep sessions, how long to keep the
+/// time seen. 1: was offline.
 const ONLINE: &str = "
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
 local before = redis.call('ZCARD', KEYS[1])

@@ -16,7 +16,8 @@ pub trait Users: Send + Sync + 'static {
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError>;
     /// Users whose name begins with `prefix`, by name.
     async fn find_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError>;
-    /// Replaces the password hash if it is still `expected`, and signs every device out but `keep`: those signed out. `None`: it was not `expected`.
+    /// Replaces the password hash if it is still `expected`, and signs every device out but `keep`:
+    /// those signed out. `None`: it was not `expected`.
     async fn change_password(
         &self,
         user: UserId,

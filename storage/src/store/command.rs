@@ -17,7 +17,8 @@ pub enum Command {
         /// The event: an encoded `gogochat.v1.Event` with nothing but its body.
         payload: Bytes,
     },
-    /// Moves a member's marks up; never down. Past `MAX_MEMBERS_WITH_MARKS` members only read marks are kept. Bounded by last_seq.
+    /// Moves a member's marks up; never down. Past `MAX_MEMBERS_WITH_MARKS` members only read marks are
+    /// kept. Bounded by last_seq.
     Mark {
         /// The conversation.
         log: LogId,
@@ -28,7 +29,8 @@ pub enum Command {
         /// Everything up to here was seen; implies delivered.
         read: i64,
     },
-    /// Asks `to` to be a contact of the sender; accepts when `to` has asked already. An event in both users' own logs.
+    /// Asks `to` to be a contact of the sender; accepts when `to` has asked already. An event in both
+    /// users' own logs.
     RequestContact {
         /// Who asks, from where, under which name.
         origin: Origin,
@@ -39,7 +41,8 @@ pub enum Command {
         /// The direct conversation's id, if it comes to one and there is none yet.
         conversation: LogId,
     },
-    /// Accepts a request of `from`: both are contacts and members of a direct conversation, the one they had or a new one.
+    /// Accepts a request of `from`: both are contacts and members of a direct conversation, the one they
+    /// had or a new one.
     AcceptContact {
         /// Who accepts, from where, under which name.
         origin: Origin,
@@ -55,7 +58,8 @@ pub enum Command {
         /// With whom.
         peer: UserId,
     },
-    /// Makes a group of the sender and contacts of theirs: ConversationCreated in it, ConversationJoined in each member's own log.
+    /// Makes a group of the sender and contacts of theirs: ConversationCreated in it, ConversationJoined
+    /// in each member's own log.
     CreateGroup {
         /// The group's id, if this is no repeat.
         log: LogId,
@@ -66,7 +70,8 @@ pub enum Command {
         /// The other members.
         members: Vec<UserId>,
     },
-    /// Adds contacts of the sender to a group they are in; passes over members. MembersAdded in it, ConversationJoined in each new member's own log.
+    /// Adds contacts of the sender to a group they are in; passes over members. MembersAdded in it,
+    /// ConversationJoined in each new member's own log.
     AddMembers {
         /// The group.
         log: LogId,
@@ -84,7 +89,8 @@ pub enum Command {
     },
 }
 
-/// Who sent a command. (log, sender, device, client_msg_id) is unique for ever; for CreateGroup and the contact commands the log is the sender's own.
+/// Who sent a command. (log, sender, device, client_msg_id) is unique for ever; for CreateGroup and the
+/// contact commands the log is the sender's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
     /// The user.
@@ -167,7 +173,8 @@ pub struct MovedMark {
     pub delivered: i64,
     /// Read.
     pub read: i64,
-    /// Whether the other members are told (not in groups past `MAX_MEMBERS_WITH_MARKS`); the user's own other devices always are.
+    /// Whether the other members are told (not in groups past `MAX_MEMBERS_WITH_MARKS`); the user's own
+    /// other devices always are.
     pub shared: bool,
 }
 

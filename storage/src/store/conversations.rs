@@ -10,8 +10,8 @@ use super::{Event, Millis, StoreError, User};
 pub trait Conversations: Send + Sync + 'static {
     /// The conversations a user is in: for subscribing.
     async fn memberships(&self, user: UserId) -> Result<Vec<Membership>, StoreError>;
-    /// What a user sees of their conversations, the most recently active first (last event's time, then id), after `after`.
-    /// With `only`, just those of these ids.
+    /// What a user sees of their conversations, the most recently active first (last event's time, then
+    /// id), after `after`. With `only`, just those of these ids.
     async fn conversations(
         &self,
         user: UserId,
@@ -19,7 +19,8 @@ pub trait Conversations: Send + Sync + 'static {
         after: Option<(Millis, LogId)>,
         limit: u32,
     ) -> Result<Vec<Conversation>, StoreError>;
-    /// Members of a conversation by (joined_ms, user id), after `after`; both marks are 0 past `MAX_MEMBERS_WITH_MARKS`.
+    /// Members of a conversation by (joined_ms, user id), after `after`; both marks are 0 past
+    /// `MAX_MEMBERS_WITH_MARKS`.
     async fn members(&self, log: LogId, after: Option<(Millis, UserId)>, limit: u32)
     -> Result<Vec<Member>, StoreError>;
     /// A user's membership in a conversation; `None` when they are not in it.

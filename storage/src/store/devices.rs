@@ -8,17 +8,20 @@ use super::{Hash, Membership, Millis, StoreError};
 /// Devices, their tokens, and those that were signed out.
 #[async_trait]
 pub trait Devices: Send + Sync + 'static {
-    /// Adds a device to a user whose password hash is still `expected`; whether it was: a password may be changed while one that was given is checked.
+    /// Adds a device to a user whose password hash is still `expected`; whether it was: a password may
+    /// be changed while one that was given is checked.
     async fn create_device(&self, device: NewDevice, expected: &str) -> Result<bool, StoreError>;
-    /// The device with this access token, revoked ones left out; whether the token has expired is the caller's to see.
+    /// The device with this access token, revoked ones left out; whether the token has expired is the
+    /// caller's to see.
     async fn device_by_access(&self, access: &Hash) -> Result<Option<Device>, StoreError>;
     /// The device with this id, revoked ones left out.
     async fn device(&self, device: DeviceId) -> Result<Option<Device>, StoreError>;
-    /// What a session of a device begins with, as of one moment; `None` where [`Self::device`] says so. What is written before the own log's
-    /// end shows in the memberships.
+    /// What a session of a device begins with, as of one moment; `None` where [`Self::device`] says so.
+    /// What is written before the own log's end shows in the memberships.
     async fn arrival(&self, key: DeviceKey) -> Result<Option<Arrival>, StoreError>;
-    /// Exchanges a refresh token for new tokens, once. Inside `grace_ms` after an exchange the same old token may be exchanged again
-    /// (its answer was lost on the way); after that it signs the device out.
+    /// Exchanges a refresh token for new tokens, once. Inside `grace_ms` after an exchange the same old
+    /// token may be exchanged again (its answer was lost on the way); after that it signs the device
+    /// out.
     async fn rotate_tokens(
         &self,
         refresh: &Hash,
@@ -30,8 +33,10 @@ pub trait Devices: Send + Sync + 'static {
     async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError>;
     /// Signs a device out. `false`: the user has no such device.
     async fn revoke_device(&self, user: UserId, device: DeviceId, now: Millis) -> Result<bool, StoreError>;
-    /// Devices that were signed out, by whichever way, after the sign-out of this number: the first ones, in the order of their commits. Each was noted in the
-    /// transaction that signed it out, and whoever has seen one could see all before it. They are kept for longer than the device's access token would have lived.
+    /// Devices that were signed out, by whichever way, after the sign-out of this number: the first
+    /// ones, in the order of their commits. Each was noted in the transaction that signed it out, and
+    /// whoever has seen one could see all before it. They are kept for longer than the device's access
+    /// token would have lived.
     async fn sign_outs(&self, after: i64, limit: u32) -> Result<Vec<SignOut>, StoreError>;
     /// The number of the last sign-out; 0 before the first.
     async fn last_sign_out(&self) -> Result<i64, StoreError>;

@@ -36,7 +36,8 @@ pub struct Event {
     pub client_msg_id: Option<ClientMsgId>,
     /// An encoded `gogochat.v1.Event` with nothing but its body.
     pub payload: Bytes,
-    /// In users' own logs, right after the commit: what that user's sessions now hear. Not kept: `None` on events that were read.
+    /// In users' own logs, right after the commit: what that user's sessions now hear. Not kept: `None`
+    /// on events that were read.
     pub subscription: Option<SubscriptionChange>,
 }
 

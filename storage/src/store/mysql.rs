@@ -1,9 +1,10 @@
 //! MySQL 8, shared by any number of nodes.
 //!
-//! Several connections write at once, each a batch in a transaction of its own. A batch first locks the rows of its logs, in the order of
-//! their ids, and reads everything else after that; at READ COMMITTED what it reads then is what the last holder of those locks has
-//! written (at REPEATABLE READ it would be what was there before the wait). A commit is on disk when it returns, as long as the server
-//! runs with `innodb_flush_log_at_trx_commit` and `sync_binlog` at 1, their defaults.
+//! Several connections write at once, each a batch in a transaction of its own. A batch first locks the
+//! rows of its logs, in the order of their ids, and reads everything else after that; at READ COMMITTED
+//! what it reads then is what the last holder of those locks has written (at REPEATABLE READ it would be
+//! what was there before the wait). A commit is on disk when it returns, as long as the server runs with
+//! `innodb_flush_log_at_trx_commit` and `sync_binlog` at 1, their defaults.
 
 mod alone;
 mod dialect;
@@ -29,14 +30,16 @@ use super::{
     transfer,
 };
 
-/// Opens the store in the database that a URL names, `mysql://user:password@host:port/database`, and brings its schema to the newest version.
+/// Opens the store in the database that a URL names, `mysql://user:password@host:port/database`, and
+/// brings its schema to the newest version.
 ///
-/// The URL takes the driver's parameters: `ssl-mode` (`DISABLED`, `PREFERRED`, `REQUIRED`, `VERIFY_CA`, `VERIFY_IDENTITY`; on this
-/// machine `DISABLED` unless said otherwise), `ssl-ca`, `ssl-cert`, `ssl-key`, `socket`.
+/// The URL takes the driver's parameters: `ssl-mode` (`DISABLED`, `PREFERRED`, `REQUIRED`, `VERIFY_CA`,
+/// `VERIFY_IDENTITY`; on this machine `DISABLED` unless said otherwise), `ssl-ca`, `ssl-cert`,
+/// `ssl-key`, `socket`.
 ///
 /// # Errors
-/// The URL is not of this form, the server cannot be used, a newer program has written the database, or it has a part alone of a store that
-/// was to be moved into it.
+/// The URL is not of this form, the server cannot be used, a newer program has written the database, or
+/// it has a part alone of a store that was to be moved into it.
 pub async fn open(url: &str) -> Result<SqlStore, OpenError> {
     let store = connect(url, [&DIALECT, &DIALECT_OVER_TLS]).await?;
     match transfer::is_unfinished(&store).await.map_err(MigrateError::from)? {
@@ -45,7 +48,8 @@ pub async fn open(url: &str) -> Result<SqlStore, OpenError> {
     }
 }
 
-/// Whether a URL is one to open, as far as this machine knows: nothing is connected. The files for TLS that it names.
+/// Whether a URL is one to open, as far as this machine knows: nothing is connected. The files for TLS
+/// that it names.
 ///
 /// # Errors
 /// It is not of this form, or its settings of TLS do not hold.

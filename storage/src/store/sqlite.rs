@@ -1,7 +1,8 @@
 //! SQLite, in one file: the default, which needs no service.
 //!
-//! One connection writes (SQLite has one writer at a time in any case) and a few read, each seeing the last committed state. A commit is
-//! on disk when it returns: WAL with synchronous=FULL syncs the log at every commit (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
+//! One connection writes (SQLite has one writer at a time in any case) and a few read, each seeing the
+//! last committed state. A commit is on disk when it returns: WAL with synchronous=FULL syncs the log at
+//! every commit (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
 
 mod checkpoint;
 mod dialect;
@@ -26,7 +27,8 @@ use super::{
 
 pub use super::sql::migrate::MigrateError;
 
-/// Opens the store in the file at `path`, which is made when it is not there (its folder is not), and brings its schema to the newest version.
+/// Opens the store in the file at `path`, which is made when it is not there (its folder is not), and
+/// brings its schema to the newest version.
 ///
 /// # Errors
 /// The file cannot be used, or a newer program has written it.
@@ -78,8 +80,8 @@ pub async fn open_alone(path: &Path) -> Result<SqlStore, MigrateError> {
     Ok(SqlStore::new(only.clone(), only, &DIALECT, None))
 }
 
-/// Makes the file for nobody else to read: it holds password hashes and messages. The folder has to be there: a mistyped one would be an empty
-/// store.
+/// Makes the file for nobody else to read: it holds password hashes and messages. The folder has to be
+/// there: a mistyped one would be an empty store.
 fn prepare(path: &Path) -> std::io::Result<()> {
     let mut file = std::fs::OpenOptions::new();
     file.create(true).append(true);
@@ -113,7 +115,8 @@ async fn pool(connections: u32, options: SqliteConnectOptions) -> Result<SqliteP
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
-        // A transaction that SQLite itself took back (a full disk) leaves the driver counting it as open: such a connection is replaced.
+        // A transaction that SQLite itself took back (a full disk) leaves the driver counting it as
+        // open: such a connection is replaced.
         .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .connect_with(options)
         .await
@@ -128,7 +131,8 @@ const BUSY_ALONE: Duration = Duration::from_secs(1);
 const ACQUIRE: Duration = Duration::from_secs(10);
 /// Connections that read.
 const READERS: u32 = 4;
-/// Pages in the write-ahead log (4 KiB each) at which a commit moves them to the file itself, because `checkpoint` has not.
+/// Pages in the write-ahead log (4 KiB each) at which a commit moves them to the file itself, because
+/// `checkpoint` has not.
 const MAX_LOG_PAGES: u32 = 64_000;
 /// Page cache of the writer.
 const WRITER_CACHE_KIB: i32 = 64 * 1024;

@@ -4,16 +4,12 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc, time::Duration
 
 use anyhow::Context as _;
 use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream, TransportConfig};
-use rustls::{
-    DigitallySignedStruct, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::CryptoProvider,
-    pki_types::{CertificateDer, ServerName, UnixTime},
-};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout_at},
 };
+
+use super::tls::Anybody;
 
 /// What an attack has done.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -63,7 +59,8 @@ pub enum Kind {
     Silent,
     /// Requests whose headers come a byte at a time.
     SlowHeaders,
-    /// Requests with nearly all of their body: as many as the server allows, and another for each that it ends.
+    /// Requests with nearly all of their body: as many as the server allows, and another for each that
+    /// it ends.
     UnfinishedPosts,
     /// Requests whose answers are not read: as many as the server allows, and another for each that it ends.
     UnreadAnswers,
@@ -416,42 +413,3 @@ pub const DATA: u64 = 0;
 pub const HEADERS: u64 = 1;
 /// A length that is never reached.
 pub const ENDLESS: u64 = 1 << 40;
-
-/// Takes any certificate.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}

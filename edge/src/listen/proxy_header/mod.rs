@@ -1,5 +1,5 @@
-//! The header with which a gateway begins a connection and tells where it comes from: the PROXY protocol, versions 1 and 2
-//! (<https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt>).
+//! The header with which a gateway begins a connection and tells where it comes from: the PROXY
+//! protocol, versions 1 and 2 (<https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt>).
 
 mod error;
 mod parse;
@@ -12,7 +12,8 @@ pub(super) use self::error::HeaderError;
 use self::parse::{MAX_HEADER, parse};
 use crate::limits::tcp::PROXY_HEADER;
 
-/// Reads the header, and not a byte of what follows it. Gives where the connection comes from; `None`: from the gateway itself, or from where it cannot tell.
+/// Reads the header, and not a byte of what follows it. Gives where the connection comes from; `None`:
+/// from the gateway itself, or from where it cannot tell.
 pub(super) async fn read(tcp: &mut TcpStream) -> Result<Option<SocketAddr>, HeaderError> {
     tokio::time::timeout(PROXY_HEADER, read_whole(tcp)).await.unwrap_or(Err(HeaderError::Late))
 }

@@ -1,5 +1,5 @@
-//! What a header says. It is read here, and not by a library, as the bytes that follow have to stay where they are: it matters as much where a header that has come
-//! in part may end as what it says.
+//! What a header says. It is read here, and not by a library, as the bytes that follow have to stay
+//! where they are: it matters as much where a header that has come in part may end as what it says.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},

@@ -45,7 +45,8 @@ enum Stage {
 enum State {
     /// At a frame's type and length.
     Head,
-    /// Within a frame that h3 gets whole: what is there of it, what is missing, and what nobody gets after it.
+    /// Within a frame that h3 gets whole: what is there of it, what is missing, and what nobody gets
+    /// after it.
     Whole { kind: u64, payload: BytesMut, missing: usize, rest: u64 },
     /// Within a DATA frame.
     Data { left: u64 },
@@ -223,7 +224,8 @@ impl State {
 }
 
 impl Head {
-    /// Takes a type and a length off the front; `None`, and nothing left of the input, while they are not whole.
+    /// Takes a type and a length off the front; `None`, and nothing left of the input, while they are
+    /// not whole.
     fn take(&mut self, input: &mut Bytes) -> Option<(u64, u64)> {
         if self.length == 0 {
             let mut rest: &[u8] = input;

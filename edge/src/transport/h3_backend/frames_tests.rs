@@ -13,7 +13,8 @@ fn frame(kind: u64, payload: &[u8]) -> Vec<u8> {
     out.to_vec()
 }
 
-/// What h3 gets of a stream that comes in pieces of so many bytes, and the frames and bytes that were skipped.
+/// What h3 gets of a stream that comes in pieces of so many bytes, and the frames and bytes that were
+/// skipped.
 struct Read {
     pieces: Vec<Piece>,
     result: Result<(), Fault>,

@@ -4,7 +4,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::super::capsule::{put_varint, varint};
 
-/// Appends to the control stream's beginning (stream type, SETTINGS frame) the settings that h3 cannot express.
+/// Appends to the control stream's beginning (stream type, SETTINGS frame) the settings that h3 cannot
+/// express.
 pub(super) fn with_more_settings(beginning: &[u8]) -> Bytes {
     let mut rest = beginning;
     let (kind, frame, length) = (varint(&mut rest), varint(&mut rest), varint(&mut rest));
@@ -36,7 +37,8 @@ const MORE_SETTINGS: [(u64, u64); 7] = [
     (0x14e9_cd29, 1),
     // SETTINGS_WT_ENABLED, from draft 15 on.
     (0x2c7c_f000, 1),
-    // SETTINGS_WT_INITIAL_MAX_STREAMS_UNI, SETTINGS_WT_INITIAL_MAX_STREAMS_BIDI, SETTINGS_WT_INITIAL_MAX_DATA.
+    // SETTINGS_WT_INITIAL_MAX_STREAMS_UNI, SETTINGS_WT_INITIAL_MAX_STREAMS_BIDI,
+    // SETTINGS_WT_INITIAL_MAX_DATA.
     (0x2b64, MOST),
     (0x2b65, MOST),
     (0x2b61, MOST),

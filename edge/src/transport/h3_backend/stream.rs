@@ -199,7 +199,8 @@ impl RecvStream {
 impl Drop for RecvStream {
     fn drop(&mut self) {
         if !self.ended {
-            // What else comes is not needed (RFC 9114 section 4.1); quinn would say so with a code of no meaning.
+            // What else comes is not needed (RFC 9114 section 4.1); quinn would say so with a code of no
+            // meaning.
             self.stop(Code::H3_NO_ERROR.value());
         }
     }

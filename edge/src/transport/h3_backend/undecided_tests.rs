@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Feeds a stream's bytes in pieces, never more than asked for; gives the owner and how many bytes were taken.
+/// Feeds a stream's bytes in pieces, never more than asked for; gives the owner and how many bytes were
+/// taken.
 fn decide(bytes: &[u8], cuts: &[usize]) -> (Option<Owner>, usize) {
     let mut head = Head::default();
     let mut cuts = cuts.iter().cycle();

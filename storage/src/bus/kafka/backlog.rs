@@ -1,5 +1,5 @@
-//! What has been given to Kafka and is not done with yet, for each partition: commands that it has not confirmed, and confirmed ones that
-//! no core has committed.
+//! What has been given to Kafka and is not done with yet, for each partition: commands that it has not
+//! confirmed, and confirmed ones that no core has committed.
 
 use std::{
     collections::VecDeque,
@@ -95,7 +95,8 @@ impl Backlog {
         }
     }
 
-    /// Why this producer has to be given up: it failed, or has one that is unconfirmed for longer than `patience`.
+    /// Why this producer has to be given up: it failed, or has one that is unconfirmed for longer than
+    /// `patience`.
     pub(super) fn lost(&self, now: Instant, patience: Duration) -> Option<String> {
         let oldest =
             self.partitions.iter().filter_map(|partition| partition.unconfirmed.front()).map(|(since, _)| *since).min();
@@ -127,7 +128,8 @@ impl Partition {
     }
 }
 
-/// A broker that restarts is back sooner; after this commands are refused, and those that wait still go when it is back.
+/// A broker that restarts is back sooner; after this commands are refused, and those that wait still go
+/// when it is back.
 const STALLED: Duration = Duration::from_secs(2);
 /// Unconfirmed bytes in one partition.
 const MAX_BYTES: usize = 16 * 1024 * 1024;

@@ -13,7 +13,8 @@ use rdkafka::{
 /// A consumer that belongs to no group, or asks about one.
 pub(super) type QuietConsumer = BaseConsumer<Quiet>;
 
-/// Says little: while a broker is away librdkafka has a line for each attempt, and the bus itself says that it is away.
+/// Says little: while a broker is away librdkafka has a line for each attempt, and the bus itself says
+/// that it is away.
 #[derive(Debug, Default)]
 pub(super) struct Quiet {
     trouble: Mutex<Option<Trouble>>,
@@ -30,7 +31,8 @@ pub(super) enum Trouble {
     Away(String),
 }
 
-/// What has become of the client's connections, as far as it is known. A call that fails knows only that it has failed.
+/// What has become of the client's connections, as far as it is known. A call that fails knows only that
+/// it has failed.
 pub(super) fn trouble(client: &QuietConsumer) -> Option<Trouble> {
     // What librdkafka has to say of them waits for this.
     for _ in 0..EVENTS {

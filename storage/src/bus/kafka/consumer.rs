@@ -39,7 +39,8 @@ impl KafkaConsumer {
         Ok(Self { bus: Arc::clone(bus), member, taken: Vec::new(), kept: Vec::new(), assignment: 0, closing: None })
     }
 
-    /// What was taken is done with. In partitions that are kept the group's offset stays, so that whoever is assigned them is given it again.
+    /// What was taken is done with. In partitions that are kept the group's offset stays, so that
+    /// whoever is assigned them is given it again.
     fn pass_over(&mut self) {
         let backlog = self.bus.outgoing.backlog();
         let mut backlog = backlog.lock();
@@ -131,7 +132,8 @@ fn note(taken: &mut Vec<Span>, partition: u32, offset: i64) {
     }
 }
 
-/// Messages past which a partition is not kept: what the group has not committed counts against what may be under way in it.
+/// Messages past which a partition is not kept: what the group has not committed counts against what may
+/// be under way in it.
 const KEPT: i64 = 1_024;
 
 /// How long a consumer of a closing bus waits for an assignment.

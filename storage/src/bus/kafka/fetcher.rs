@@ -1,5 +1,5 @@
-//! The thread of one consumer: a member of the group, it fills the queues from which the worker takes. librdkafka calls back about
-//! rebalances from its poll, and these calls may block.
+//! The thread of one consumer: a member of the group, it fills the queues from which the worker takes.
+//! librdkafka calls back about rebalances from its poll, and these calls may block.
 
 use std::{
     sync::Arc,
@@ -138,7 +138,8 @@ impl Member {
         self.changed.notify_waiters();
     }
 
-    /// The partitions of this member, and whether it has taken all there is of them; `None` between two assignments.
+    /// The partitions of this member, and whether it has taken all there is of them; `None` between two
+    /// assignments.
     pub(super) fn assigned(&self) -> Option<Vec<u32>> {
         self.state.lock().assigned.clone()
     }
@@ -214,7 +215,8 @@ impl Member {
         self.changed.notify_waiters();
     }
 
-    /// What was fetched goes to others. What the worker has in hand it may finish: its offsets are told before others begin.
+    /// What was fetched goes to others. What the worker has in hand it may finish: its offsets are told
+    /// before others begin.
     fn revoke(&self) {
         self.bus.assign(self.number, Vec::new());
         let mut state = self.state.lock();
@@ -295,7 +297,8 @@ impl ConsumerContext for Callbacks {
 }
 
 const POLL: Duration = Duration::from_millis(100);
-/// How long the worker may take to commit what it has in hand before its partitions go to others all the same.
+/// How long the worker may take to commit what it has in hand before its partitions go to others all the
+/// same.
 const FINISH: Duration = Duration::from_secs(3);
 /// Messages that wait in a partition before it is paused, and how few there are when it goes on.
 const PAUSE: usize = 4_096;

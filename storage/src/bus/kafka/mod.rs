@@ -1,5 +1,6 @@
-//! The bus over Kafka: a topic with as many partitions as [`gogochat_proto::partition`] tells, any core produces, and Kafka's group
-//! assignment decides which core consumes a partition: that is the sharding and the failover.
+//! The bus over Kafka: a topic with as many partitions as [`gogochat_proto::partition`] tells, any core
+//! produces, and Kafka's group assignment decides which core consumes a partition: that is the sharding
+//! and the failover.
 
 mod backlog;
 mod client;
@@ -52,8 +53,8 @@ pub fn check(config: &KafkaConfig) -> Result<(), OpenError> {
 }
 
 impl KafkaBus {
-    /// Connects, and makes the topic where it is not there. `capacity`: commands that may be under way in each partition, given to Kafka
-    /// and not committed by the group.
+    /// Connects, and makes the topic where it is not there. `capacity`: commands that may be under way
+    /// in each partition, given to Kafka and not committed by the group.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -78,7 +79,8 @@ async fn start_offsets(config: &KafkaConfig, asks: &Arc<QuietConsumer>) -> Resul
         let asked = tokio::task::spawn_blocking(move || watcher::start_offsets(&asks, &topic)).await;
         match asked.map_err(|error| error.to_string()).and_then(|offsets| offsets.map_err(|error| error.to_string())) {
             Ok(offsets) => return Ok(offsets),
-            // A topic that has just been made is known everywhere a moment later; so is a group's coordinator.
+            // A topic that has just been made is known everywhere a moment later; so is a group's
+            // coordinator.
             Err(_) if Instant::now() < until => tokio::time::sleep(PAUSE).await,
             Err(reason) => return Err(OpenError::Unreachable { brokers: config.brokers.clone(), reason }),
         }
@@ -114,7 +116,8 @@ impl Bus for KafkaBus {
         asked.map_err(|error| error.to_string()).and_then(|answer| answer).map_err(BusError::Unavailable)
     }
 
-    /// Waits until Kafka has what was taken. Consumers are given what this bus has published in the partitions that are theirs, then
+    /// Waits until Kafka has what was taken. Consumers are given what this bus has published in the
+    /// partitions that are theirs, then
     /// `None`; what others publish waits for those who take over.
     async fn close(&self) {
         self.shared.outgoing.close().await;

@@ -1,9 +1,11 @@
 //! The way of commands to Kafka.
 //!
-//! A command counts as taken once librdkafka has it, so that a session's commands follow each other without waiting for the broker. From
-//! then on nothing of its producer overtakes it or is dropped on its own: the producer is idempotent, and no command has a time limit of
-//! its own. When Kafka has not confirmed one for too long, the producer is given up with all that it has under way, and a new one begins a
-//! new era. What was given up may have arrived all the same; its repeat is recognised by the store.
+//! A command counts as taken once librdkafka has it, so that a session's commands follow each other
+//! without waiting for the broker. From then on nothing of its producer overtakes it or is dropped on
+//! its own: the producer is idempotent, and no command has a time limit of its own. When Kafka has not
+//! confirmed one for too long, the producer is given up with all that it has under way, and a new one
+//! begins a new era. What was given up may have arrived all the same; its repeat is recognised by the
+//! store.
 
 use std::{
     sync::{
@@ -104,7 +106,8 @@ impl Outgoing {
         self.backlog().lock().lost(Instant::now(), self.config.delivery_timeout)
     }
 
-    /// Gives the producer up with all it has under way, and begins a new era. Until [`Self::answered`] nothing is taken.
+    /// Gives the producer up with all it has under way, and begins a new era. Until [`Self::answered`]
+    /// nothing is taken.
     ///
     /// # Errors
     /// There cannot be a new one.

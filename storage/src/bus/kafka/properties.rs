@@ -17,8 +17,8 @@ impl KafkaConfig {
         self.over(ClientConfig::new())
     }
 
-    /// The same over what a consumer or a producer has. `ClientConfig::config_map` is no way to put two together: it has another text in the
-    /// place of each password.
+    /// The same over what a consumer or a producer has. `ClientConfig::config_map` is no way to put two
+    /// together: it has another text in the place of each password.
     fn over(&self, mut client: ClientConfig) -> ClientConfig {
         client
             .set("bootstrap.servers", &self.brokers)
@@ -40,13 +40,15 @@ impl KafkaConfig {
         consumer
             .set("group.id", format!("{}.chat", self.prefix))
             .set("session.timeout.ms", millis(self.session_timeout))
-            // Heartbeats tell the others that one has left or come: nothing is consumed before all have heard of it.
+            // Heartbeats tell the others that one has left or come: nothing is consumed before all have
+            // heard of it.
             .set("heartbeat.interval.ms", millis((self.session_timeout / 4).min(HEARTBEAT)))
             // Eager: cooperative rebalancing and manual offsets have lost assignments (librdkafka#4059).
             .set("partition.assignment.strategy", "range")
             .set("auto.offset.reset", "earliest")
-            // An offset is stored when its command is committed to the store; what is stored goes to the broker at this interval and
-            // whenever a partition is handed over. What a crash leaves unsaid is given again, and recognised by the store.
+            // An offset is stored when its command is committed to the store; what is stored goes to the
+            // broker at this interval and whenever a partition is handed over. What a crash leaves
+            // unsaid is given again, and recognised by the store.
             .set("enable.auto.offset.store", "false")
             .set("enable.auto.commit", "true")
             .set("auto.commit.interval.ms", "200")
@@ -63,7 +65,8 @@ impl KafkaConfig {
         producer
             .set("acks", "all")
             .set("enable.idempotence", "true")
-            // A command alone never gives up, or a later one could overtake it: all that is on its way is given up together.
+            // A command alone never gives up, or a later one could overtake it: all that is on its way
+            // is given up together.
             .set("message.timeout.ms", "0")
             .set("linger.ms", millis(self.linger))
             // Each partition is bounded on its own before this is reached.

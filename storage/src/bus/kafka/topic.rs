@@ -22,7 +22,8 @@ use crate::bus::KafkaConfig;
 /// Sees to it that the topic is there with the partitions that are wanted.
 ///
 /// # Errors
-/// No broker answers, or not to this user or without the right certificate; the topic has other partitions, or the broker refuses to make it.
+/// No broker answers, or not to this user or without the right certificate; the topic has other
+/// partitions, or the broker refuses to make it.
 pub(super) async fn ensure(config: &KafkaConfig) -> Result<(), OpenError> {
     let client: QuietConsumer = config.consumer().create_with_context(Quiet::default()).map_err(OpenError::config)?;
     let client = Arc::new(client);

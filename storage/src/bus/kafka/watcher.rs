@@ -1,5 +1,6 @@
-//! The thread that looks after the bus: gives up a producer that gets nowhere, notices that Kafka is back, and asks how far the group has
-//! committed while something waits. librdkafka's calls for these block.
+//! The thread that looks after the bus: gives up a producer that gets nowhere, notices that Kafka is
+//! back, and asks how far the group has committed while something waits. librdkafka's calls for these
+//! block.
 
 use std::{
     sync::{
@@ -74,7 +75,8 @@ pub(super) fn check(shared: &Shared, asks: &QuietConsumer) -> Result<(), String>
     is_whole(shared, asks, CHECK)
 }
 
-/// Whether the topic is there, with a leader of each partition: a broker that is up answers also where another is missing.
+/// Whether the topic is there, with a leader of each partition: a broker that is up answers also where
+/// another is missing.
 fn is_whole(shared: &Shared, asks: &QuietConsumer, wait: Duration) -> Result<(), String> {
     match topic::partitions(asks, &shared.topic, wait)? {
         Some(has) if has == PARTITIONS => Ok(()),

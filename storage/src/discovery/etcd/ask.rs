@@ -13,7 +13,8 @@ pub(super) async fn answer<T>(asking: impl Future<Output = Result<T, Error>>) ->
 
 /// Whether etcd has answered, and does not want this user.
 pub(super) fn is_refusal(error: &Error) -> bool {
-    // etcd's codes for a wrong user or password, a missing one, and a missing permission: 3, 3, 7 (gRPC), or 16.
+    // etcd's codes for a wrong user or password, a missing one, and a missing permission: 3, 3, 7
+    // (gRPC), or 16.
     let message = error.to_string();
     matches!(error, Error::GRpcStatus(_)) && REFUSALS.iter().any(|refusal| message.contains(refusal))
 }

@@ -21,7 +21,8 @@ pub(super) struct Members {
     prefix: String,
     grace: Duration,
     known: BTreeMap<String, Entry>,
-    /// Those whose key is gone without a word, and when they are forgotten: after an outage, or started again at once, a node needs a moment to register.
+    /// Those whose key is gone without a word, and when they are forgotten: after an outage, or started
+    /// again at once, a node needs a moment to register.
     missing: BTreeMap<String, Instant>,
     /// Nothing is heard of etcd.
     is_away: bool,
@@ -135,8 +136,9 @@ impl Members {
         }
     }
 
-    /// A core that was killed and started again has its key anew just after the old one's lease has run out, and edges that are attached to it by then
-    /// must not leave it between. An edge is no more than a place to go to: one that may be dead is none.
+    /// A core that was killed and started again has its key anew just after the old one's lease has run
+    /// out, and edges that are attached to it by then must not leave it between. An edge is no more than
+    /// a place to go to: one that may be dead is none.
     fn miss(&mut self, name: String) {
         let kind = name.strip_prefix(&self.prefix).and_then(|name| name.split('/').next());
         if kind == Some(CORES) && self.known.contains_key(&name) {

@@ -1,4 +1,5 @@
-//! Contacts: asking, accepting, ending. Both sides' rows change together, and both own logs say so. Each command is carried out once, however often a bus gives it.
+//! Contacts: asking, accepting, ending. Both sides' rows change together, and both own logs say so. Each
+//! command is carried out once, however often a bus gives it.
 
 use gogochat_proto::ids::{LogId, UserId};
 
@@ -69,8 +70,9 @@ pub(super) fn remove(state: &mut State, origin: &Origin, peer: UserId) -> Outcom
     })
 }
 
-/// Carries a command out, unless it has been: then it is answered as it was, `done` where it came to no conversation, and changes nothing. What the two have
-/// done since may have made possible what was refused, or give it another meaning: so what changed nothing, and a refusal, is remembered too.
+/// Carries a command out, unless it has been: then it is answered as it was, `done` where it came to no
+/// conversation, and changes nothing. What the two have done since may have made possible what was
+/// refused, or give it another meaning: so what changed nothing, and a refusal, is remembered too.
 fn once(state: &mut State, origin: &Origin, done: Done, carry_out: impl FnOnce(&mut State) -> Outcome) -> Outcome {
     let own = LogId::from(origin.sender);
     if let Some(sent) = state.sent_before(own, origin)? {
@@ -91,7 +93,8 @@ fn once(state: &mut State, origin: &Origin, done: Done, carry_out: impl FnOnce(&
     outcome
 }
 
-/// Makes two users contacts, the first by their own doing, with the direct conversation that they had or a new one.
+/// Makes two users contacts, the first by their own doing, with the direct conversation that they had or
+/// a new one.
 fn become_contacts(state: &mut State, user: UserId, peer: UserId, new: LogId, now: Millis) -> Outcome {
     let (Some(own), Some(other)) = (state.people.get(&user).cloned(), state.people.get(&peer).cloned()) else {
         return Err(Refusal::NotFound);

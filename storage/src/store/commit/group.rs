@@ -112,7 +112,8 @@ fn group_of_member(state: &State, log: LogId, user: UserId) -> Result<&Log, Refu
     if row.kind == Kind::Group { Ok(row) } else { Err(Refusal::NotAGroup) }
 }
 
-/// Of `users`, each once and those that are `known` left out; refused when one of them is no contact of `user`.
+/// Of `users`, each once and those that are `known` left out; refused when one of them is no contact of
+/// `user`.
 fn contacts_among(
     state: &State,
     user: UserId,

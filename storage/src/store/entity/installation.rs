@@ -1,4 +1,5 @@
-//! What the store is known by: one row. A move draws a new one for its target, which is another store until it is finished.
+//! What the store is known by: one row. A move draws a new one for its target, which is another store
+//! until it is finished.
 
 use sea_orm::entity::prelude::*;
 

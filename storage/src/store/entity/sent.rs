@@ -6,8 +6,8 @@ use sea_orm::entity::prelude::*;
 use super::Fixed;
 use crate::store::{Hash, Millis};
 
-/// What a device committed under a name. A contact command is remembered, too: under the name that the server gave it, in
-/// the sender's own log, its target the direct conversation that it came to.
+/// What a device committed under a name. A contact command is remembered, too: under the name that the
+/// server gave it, in the sender's own log, its target the direct conversation that it came to.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sent")]
 pub(in crate::store) struct Model {

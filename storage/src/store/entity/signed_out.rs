@@ -1,5 +1,5 @@
-//! Devices that were signed out, noted by the transaction that deletes them: cores read what is new here. The newest one
-//! stays, as the next number follows it.
+//! Devices that were signed out, noted by the transaction that deletes them: cores read what is new
+//! here. The newest one stays, as the next number follows it.
 
 use gogochat_proto::ids::{DeviceId, UserId};
 use sea_orm::entity::prelude::*;

@@ -13,7 +13,8 @@ pub(in crate::store) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(in crate::store) refresh_hash: Fixed<Hash>,
     pub(in crate::store) device_id: Fixed<DeviceId>,
-    /// The device's at that time; one behind the device's means that the exchange's answer may have been lost.
+    /// The device's at that time; one behind the device's means that the exchange's answer may have been
+    /// lost.
     pub(in crate::store) generation: i64,
     pub(in crate::store) spent_ms: Millis,
     pub(in crate::store) expires_ms: Millis,

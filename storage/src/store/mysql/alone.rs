@@ -1,7 +1,8 @@
 //! What one process alone may do with a database: a named lock of the server's, on a connection of its own.
 //!
-//! The lock goes with its connection (<https://dev.mysql.com/doc/refman/8.4/en/locking-functions.html>): that of a process that was killed at
-//! once, that of a machine that is gone after [`QUIET`]. It is a lock of one server: replicas know nothing of it.
+//! The lock goes with its connection (<https://dev.mysql.com/doc/refman/8.4/en/locking-functions.html>):
+//! that of a process that was killed at once, that of a machine that is gone after [`QUIET`]. It is a
+//! lock of one server: replicas know nothing of it.
 
 use std::time::Duration;
 
@@ -45,7 +46,8 @@ pub enum AloneError {
 }
 
 impl Alone {
-    /// Takes the lock of this name and of the URL's database. One whose holder's machine is gone is waited for.
+    /// Takes the lock of this name and of the URL's database. One whose holder's machine is gone is
+    /// waited for.
     ///
     /// # Errors
     /// Another process has it; the server cannot be used.
@@ -116,7 +118,8 @@ impl Lock {
         Ok(Err(host.map_or_else(|| id.clone(), |host| format!("{id}, from {host}"))))
     }
 
-    /// Makes sure that the connection and the lock are there, again and again, and takes it again where they are not.
+    /// Makes sure that the connection and the lock are there, again and again, and takes it again where
+    /// they are not.
     async fn keep(self, mut connection: MySqlConnection, told: watch::Sender<Hold>) {
         loop {
             sleep(LOOK).await;
@@ -128,7 +131,8 @@ impl Lock {
             connection = loop {
                 match self.try_take().await {
                     Ok(Ok(connection)) => break connection,
-                    // It may be the connection from before, of which the server does not know yet that it is gone.
+                    // It may be the connection from before, of which the server does not know yet that
+                    // it is gone.
                     Ok(Err(_)) if self.outlasts().await => {
                         told.send_replace(Hold::Lost);
                         return;
@@ -156,7 +160,8 @@ impl Lock {
         true
     }
 
-    /// One value. `{}` stands for the lock's name: names are the server's, a hash of the database's name makes it the database's.
+    /// One value. `{}` stands for the lock's name: names are the server's, a hash of the database's name
+    /// makes it the database's.
     async fn ask(&self, connection: &mut MySqlConnection, expression: &str) -> Result<Option<i64>, sqlx::Error> {
         let sql = format!("SELECT {}", expression.replace("{}", "SHA2(CONCAT('gogochat.', ?, '.', DATABASE()), 224)"));
         let row = in_time(sqlx::query(AssertSqlSafe(sql)).bind(&self.name).fetch_one(connection)).await?;

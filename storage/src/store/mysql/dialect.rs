@@ -10,8 +10,9 @@ use crate::store::sql::{Dialect, db::placeholders};
 /// What is MySQL's own.
 pub(super) static DIALECT: Dialect = PLAIN;
 
-/// The same where TLS may be between. Its records hold 16 KiB; a statement that takes several is sent in several pieces, and the driver leaves
-/// Nagle's algorithm on: the last piece would wait for the server's delayed acknowledgement, for 40 ms.
+/// The same where TLS may be between. Its records hold 16 KiB; a statement that takes several is sent in
+/// several pieces, and the driver leaves Nagle's algorithm on: the last piece would wait for the
+/// server's delayed acknowledgement, for 40 ms.
 pub(super) static DIALECT_OVER_TLS: Dialect = Dialect { statement_bytes: TLS_RECORD, ..PLAIN };
 
 /// The same for moving a store: to count the rows of a large table takes its time.
@@ -20,7 +21,8 @@ pub(super) static TRANSFER_OVER_TLS: Dialect =
     Dialect { statement_bytes: TLS_RECORD, patience: Some(TRANSFER_PATIENCE), ..PLAIN };
 
 const PLAIN: Dialect = Dialect {
-    // The connections have the isolation that is wanted: said for each transaction, it would be a statement more.
+    // The connections have the isolation that is wanted: said for each transaction, it would be a
+    // statement more.
     write: TransactionOptions { isolation_level: None, access_mode: None, sqlite_transaction_mode: None },
     insert: "INSERT",
     lock: "FOR UPDATE",

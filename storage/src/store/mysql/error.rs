@@ -160,7 +160,8 @@ const CONFLICT: [u16; 2] = [1205, 1213];
 /// The disk, or the table, is full.
 const FULL: [u16; 2] = [1021, 1114];
 
-/// Full if the operating system's error is 28, ENOSPC: writing a file, writing a temporary file, the storage engine's own error.
+/// Full if the operating system's error is 28, ENOSPC: writing a file, writing a temporary file, the
+/// storage engine's own error.
 const ON_DISK: [u16; 4] = [3, 14, 1026, 1030];
 
 /// What passes, or what an operator mends, while this program runs.

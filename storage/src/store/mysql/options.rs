@@ -23,7 +23,8 @@ pub(super) fn parse(url: &str) -> Result<MySqlConnectOptions, OpenError> {
     if let Some((unknown, _)) = options_of(url).find(|(key, _)| !OPTIONS.iter().any(|option| is(key, option))) {
         return Err(OpenError::Option { option: unknown.into_owned(), known: &OPTIONS });
     }
-    // What the driver compares with a certificate is an address without the brackets that a URL has around it.
+    // What the driver compares with a certificate is an address without the brackets that a URL has
+    // around it.
     let host = options.get_host().trim_matches(['[', ']']).to_owned();
     let options = options.host(&host);
     check_tls(url, &options)?;
@@ -61,7 +62,8 @@ pub(super) fn place(options: &MySqlConnectOptions) -> String {
     }
 }
 
-/// The driver takes an authority without a word where nothing is verified, and a file that is not there for a server that is not.
+/// The driver takes an authority without a word where nothing is verified, and a file that is not there
+/// for a server that is not.
 fn check_tls(url: &str, options: &MySqlConnectOptions) -> Result<(), OpenError> {
     let no = |reason: String| Err(OpenError::Tls { place: place(options), reason });
     if let Some(ca) = value(url, "ssl-ca") {
@@ -116,7 +118,8 @@ fn is_local(options: &MySqlConnectOptions) -> bool {
 /// The driver knows more, which are not for who runs this: the time zone, how text is compared.
 const OPTIONS: [&str; 5] = ["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
 
-/// Prepared statements of one connection. All connections of all nodes share the server's `max_prepared_stmt_count`, 16,382 by default.
+/// Prepared statements of one connection. All connections of all nodes share the server's
+/// `max_prepared_stmt_count`, 16,382 by default.
 const STATEMENTS: usize = 150;
 
 #[cfg(test)]

@@ -32,8 +32,8 @@ pub(super) fn pool(connections: u32, isolation: &'static str, options: MySqlConn
                 Ok(true)
             })
         })
-        // The pool itself asks each connection that comes back, and waits for its answer without an end: all its places could wait for a
-        // machine that is gone.
+        // The pool itself asks each connection that comes back, and waits for its answer without an end:
+        // all its places could wait for a machine that is gone.
         .after_release(|connection, _| {
             Box::pin(async move {
                 if was_silent_lately() {
@@ -57,8 +57,9 @@ pub(super) const WRITERS: u32 = 8;
 pub(super) const READERS: u32 = 8;
 /// Seconds that a statement waits for another transaction's lock.
 const LOCK_WAIT: u32 = 2;
-/// How long a caller waits for a connection, which includes making one. While the server is away the pool tries at longer and longer intervals,
-/// and begins anew for the next caller: so this is also how late it may notice that the server is back.
+/// How long a caller waits for a connection, which includes making one. While the server is away the
+/// pool tries at longer and longer intervals, and begins anew for the next caller: so this is also how
+/// late it may notice that the server is back.
 const ACQUIRE: Duration = Duration::from_secs(1);
 /// How long a connection may take to say that it lives.
 const ANSWER: Duration = Duration::from_secs(1);

@@ -1,4 +1,5 @@
-//! Before the first use: is it a server that will do, does it keep its promises, has the database the newest schema?
+//! Before the first use: is it a server that will do, does it keep its promises, has the database the
+//! newest schema?
 
 use std::time::Duration;
 
@@ -48,7 +49,8 @@ async fn check_version(connection: &mut MySqlConnection, options: &MySqlConnectO
     }
 }
 
-/// Whether the version, as "8.0.36-log", has what the statements use. MariaDB's versions are others, with other SQL.
+/// Whether the version, as "8.0.36-log", has what the statements use. MariaDB's versions are others,
+/// with other SQL.
 fn is_new_enough(version: &str) -> bool {
     let number = version.split(['-', '+', ' ']).next().unwrap_or_default();
     let parts: Vec<u32> = number.split('.').map_while(|part| part.parse().ok()).collect();
@@ -94,8 +96,8 @@ fn durability_warnings(flush: i64, sync: i64, binlog: bool) -> Vec<String> {
     flush.into_iter().chain(sync).collect()
 }
 
-/// Brings the schema to the newest version while no other node does. DDL commits by itself: after one that was cut off, the next run passes
-/// over what is there.
+/// Brings the schema to the newest version while no other node does. DDL commits by itself: after one
+/// that was cut off, the next run passes over what is there.
 async fn migrate_alone(options: &MySqlConnectOptions) -> Result<(), OpenError> {
     let failed = |error| OpenError::Migrate(MigrateError::Store((DIALECT.error)(error)));
     let pool = SqlxMySqlConnector::from_sqlx_mysql_pool(pool(1, "READ-COMMITTED", options.clone()));
@@ -120,7 +122,8 @@ async fn migrate_locked<C: ConnectionTrait>(db: &Db<'_, C>, options: &MySqlConne
     Err(OpenError::Busy { place: place(options), seconds: LOCK_STEP * LOCK_STEPS })
 }
 
-/// Names of locks are the server's, at most 64 characters: a hash of the database's name makes it the database's.
+/// Names of locks are the server's, at most 64 characters: a hash of the database's name makes it the
+/// database's.
 const LOCK_NAME: &str = "SHA2(CONCAT('gogochat.migrate.', DATABASE()), 224)";
 /// Seconds that one statement waits for the lock, less than a statement may take.
 const LOCK_STEP: u32 = 4;

@@ -31,7 +31,8 @@ pub(super) async fn add_device<C: ConnectionTrait>(
     device: NewDevice,
     expected: &str,
 ) -> Result<bool, StoreError> {
-    // The lock keeps a change of password from ending between this look and the new device, which it would not see.
+    // The lock keeps a change of password from ending between this look and the new device, which it
+    // would not see.
     let user = account::Entity::find_by_id(Fixed(device.user))
         .filter(account::Column::PasswordHash.eq(expected))
         .lock_exclusive();

@@ -65,7 +65,8 @@ impl Dialect {
     }
 }
 
-/// Whether a database has left a statement without an answer within the last minute: connections may be dead without a word.
+/// Whether a database has left a statement without an answer within the last minute: connections may be
+/// dead without a word.
 #[cfg(feature = "cluster")]
 pub(in crate::store) fn was_silent_lately() -> bool {
     seconds_now().saturating_sub(LAST_SILENCE.load(Ordering::Relaxed)) < SILENCE_SECONDS
@@ -201,8 +202,8 @@ impl<'c, C: ConnectionTrait> Db<'c, C> {
         CHUNKS.into_iter().find(|size| *size <= fitting).unwrap_or(1)
     }
 
-    /// Keys of so many columns in parts, each for a statement. Their sizes are few, the last key repeated, so that the
-    /// database finds the statement prepared.
+    /// Keys of so many columns in parts, each for a statement. Their sizes are few, the last key
+    /// repeated, so that the database finds the statement prepared.
     pub(in crate::store) fn parts<K: Clone>(&self, keys: &[K], columns: usize) -> Vec<Vec<K>> {
         let largest = self.largest(KEY_BYTES * columns);
         let part = |chunk: &[K]| {
@@ -223,7 +224,8 @@ impl<'c, C: ConnectionTrait> Db<'c, C> {
         parts.map(|part| (condition(part.len()), part.into_iter().flatten().collect())).collect()
     }
 
-    /// Inserts rows, many a statement. `tail` may be an upsert. As in `keys_in` few sizes of statement are used.
+    /// Inserts rows, many a statement. `tail` may be an upsert. As in `keys_in` few sizes of statement
+    /// are used.
     pub(in crate::store) async fn insert<const N: usize>(
         &self,
         table: &str,
@@ -260,7 +262,8 @@ pub(in crate::store) fn placeholders(count: usize) -> String {
     vec!["?"; count].join(", ")
 }
 
-/// Sizes of many-row statements, falling, the last 1. The largest times the widest row stays below SQLite's 32,766 values.
+/// Sizes of many-row statements, falling, the last 1. The largest times the widest row stays below
+/// SQLite's 32,766 values.
 const CHUNKS: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
 
 /// Bytes of a key's column: an id or a number.

@@ -152,8 +152,8 @@ pub(super) async fn rotate<C: ConnectionTrait>(
     Ok(Rotation::Reused { user: holder.user_id.0, device: holder.id.0 })
 }
 
-/// Gives the holder new tokens and spends its current refresh token: as used (`forward`), or as one whose answer was lost, which keeps
-/// the generation, so that whichever answer arrives can be used.
+/// Gives the holder new tokens and spends its current refresh token: as used (`forward`), or as one
+/// whose answer was lost, which keeps the generation, so that whichever answer arrives can be used.
 async fn exchange<C: ConnectionTrait>(
     db: &Db<'_, C>,
     holder: device::Model,

@@ -5,8 +5,9 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait as _},
 };
 
-/// The condition that a row lies behind a key, whose columns are ordered alike. Each database finds such rows by its index
-/// in one of the two ways of saying it: SQLite by `(a, b) > (x, y)`, MySQL by `a > x OR (a = x AND b > y)`.
+/// The condition that a row lies behind a key, whose columns are ordered alike. Each database finds such
+/// rows by its index in one of the two ways of saying it: SQLite by `(a, b) > (x, y)`, MySQL by `a > x
+/// OR (a = x AND b > y)`.
 pub(in crate::store) fn behind(backend: DbBackend, key: Vec<(Expr, Value)>, order: &Order) -> Expr {
     let beyond = |column: Expr, value: Expr| match order {
         Order::Desc => column.lt(value),

@@ -34,7 +34,8 @@ pub enum MigrateError {
     Store(#[from] StoreError),
 }
 
-/// Brings the schema to the newest version; inside a transaction where the database can. Where it cannot, one that was cut off is begun again.
+/// Brings the schema to the newest version; inside a transaction where the database can. Where it
+/// cannot, one that was cut off is begun again.
 pub(in crate::store) async fn migrate<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), MigrateError> {
     db.define(&schema::version_table(db)).await?;
     let row = schema_version::Entity::find().order_by_desc(schema_version::Column::Version);

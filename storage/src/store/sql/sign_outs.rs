@@ -1,8 +1,9 @@
-//! Signing devices out. A device that is signed out is deleted, and noted by the same transaction, so that every core can hear of it whatever becomes of the one
-//! that asked for it.
+//! Signing devices out. A device that is signed out is deleted, and noted by the same transaction, so
+//! that every core can hear of it whatever becomes of the one that asked for it.
 //!
-//! The notes have numbers, given under a lock that is held until the commit: they have no gaps, and are seen in their order. So a core that remembers the last
-//! number it has seen misses none, whatever its clock says and however long a commit took.
+//! The notes have numbers, given under a lock that is held until the commit: they have no gaps, and are
+//! seen in their order. So a core that remembers the last number it has seen misses none, whatever its
+//! clock says and however long a commit took.
 
 use gogochat_proto::ids::DeviceId;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
@@ -34,7 +35,8 @@ pub(super) async fn sign_out<C: ConnectionTrait>(
 
 /// Notes what [`sign_out`] has read: the last thing that it does, as others wait for it.
 async fn note<C: ConnectionTrait>(db: &Db<'_, C>, devices: &[device::Model], now: Millis) -> Result<(), StoreError> {
-    // The one row that is there from the beginning, and that nobody else holds for longer than a statement: who holds it gives numbers.
+    // The one row that is there from the beginning, and that nobody else holds for longer than a
+    // statement: who holds it gives numbers.
     db.ask(schema_version::Entity::find().lock_exclusive().all(db.conn)).await?;
     let last = last(db).await?;
     let notes: Vec<_> = (last + 1..)
@@ -51,7 +53,8 @@ async fn note<C: ConnectionTrait>(db: &Db<'_, C>, devices: &[device::Model], now
     forget(db, now).await
 }
 
-/// Forgets the oldest notes that are of no use any more, some at a time: more than come. What was noted just now is not among them.
+/// Forgets the oldest notes that are of no use any more, some at a time: more than come. What was noted
+/// just now is not among them.
 async fn forget<C: ConnectionTrait>(db: &Db<'_, C>, now: Millis) -> Result<(), StoreError> {
     let oldest = numbered().order_by_asc(signed_out::Column::Number).limit(AT_ONCE as u64);
     let oldest = db.ask(oldest.all(db.conn)).await?;
@@ -84,7 +87,8 @@ fn numbered() -> Select<signed_out::Entity> {
     signed_out::Entity::find().filter(signed_out::Column::Number.gt(0))
 }
 
-/// How long a note is kept after the device's access token would have lapsed, with which its last session ends: clocks of nodes differ.
+/// How long a note is kept after the device's access token would have lapsed, with which its last
+/// session ends: clocks of nodes differ.
 const KEPT_MS: Millis = 3_600_000;
 /// Notes that are looked at to be forgotten, and notes of one statement.
 const AT_ONCE: usize = 100;

@@ -25,7 +25,8 @@ pub struct SqlStore {
 }
 
 impl SqlStore {
-    /// On connections whose database has the newest schema. The two may be the same. `upkeep` ends with the store.
+    /// On connections whose database has the newest schema. The two may be the same. `upkeep` ends with
+    /// the store.
     pub(in crate::store) fn new(
         writer: DatabaseConnection,
         reader: DatabaseConnection,
@@ -67,7 +68,8 @@ impl SqlStore {
     /// Several reads that see one state.
     async fn snapshot(&self) -> Result<DatabaseTransaction, StoreError> {
         let reader = self.reader.clone();
-        // To its end even where the caller has gone: half-begun, it would stay on its connection, and what is read there later be old.
+        // To its end even where the caller has gone: half-begun, it would stay on its connection, and
+        // what is read there later be old.
         let begun = tokio::spawn(async move { reader.begin().await });
         let begun = async { begun.await.unwrap_or_else(|cause| Err(DbErr::Custom(cause.to_string()))) };
         self.dialect.wait(begun, self.dialect.error).await
@@ -102,7 +104,8 @@ impl SqlStore {
     }
 }
 
-/// What `$work` makes of `$db`, which is in a writing transaction, committed. Where another transaction stood in its way, it is run again.
+/// What `$work` makes of `$db`, which is in a writing transaction, committed. Where another transaction
+/// stood in its way, it is run again.
 macro_rules! transact {
     ($store:expr, |$db:ident| $work:expr) => {{
         let mut attempt = 0;

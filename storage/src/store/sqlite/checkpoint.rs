@@ -1,5 +1,6 @@
-//! Moves what was committed from the write-ahead log into the file, beside the commits: left to SQLite, every so many pages one commit
-//! would do it, and those behind it would wait for a great many writes and two syncs more.
+//! Moves what was committed from the write-ahead log into the file, beside the commits: left to SQLite,
+//! every so many pages one commit would do it, and those behind it would wait for a great many writes
+//! and two syncs more.
 
 use std::time::Duration;
 
@@ -26,8 +27,9 @@ pub(super) async fn run(own: DatabaseConnection, writer: DatabaseConnection) {
     }
 }
 
-/// Moves the log's pages if there are so many: most of them while commits go on, the rest between two commits, which lets the next commit
-/// begin the log from its start (unless a reader still looks into it: then the next time does).
+/// Moves the log's pages if there are so many: most of them while commits go on, the rest between two
+/// commits, which lets the next commit begin the log from its start (unless a reader still looks into
+/// it: then the next time does).
 pub(super) async fn checkpoint(
     own: &DatabaseConnection,
     writer: &DatabaseConnection,
@@ -40,7 +42,8 @@ pub(super) async fn checkpoint(
     Ok(())
 }
 
-/// Runs a checkpoint of a mode (<https://www.sqlite.org/pragma.html#pragma_wal_checkpoint>); the pages in the log, moved or not.
+/// Runs a checkpoint of a mode (<https://www.sqlite.org/pragma.html#pragma_wal_checkpoint>); the pages
+/// in the log, moved or not.
 pub(super) async fn pragma(connection: &DatabaseConnection, mode: &str) -> Result<i64, StoreError> {
     let db = Db::new(connection, &DIALECT);
     let row = db.row(format!("PRAGMA wal_checkpoint({mode})"), vec![]).await?;

@@ -9,14 +9,16 @@ use crate::store::{
 
 /// What is SQLite's own.
 pub(super) static DIALECT: Dialect = Dialect {
-    // A transaction that reads first and would write later could find that another has written: take the write lock at once.
+    // A transaction that reads first and would write later could find that another has written: take the
+    // write lock at once.
     write: TransactionOptions {
         isolation_level: None,
         access_mode: None,
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
     },
-    // A commit writes rows whose keys it knows to be free. Where one is not, all of the transaction goes: so SQLite need not keep, for each
-    // statement, what it would have to take back of that statement alone.
+    // A commit writes rows whose keys it knows to be free. Where one is not, all of the transaction
+    // goes: so SQLite need not keep, for each statement, what it would have to take back of that
+    // statement alone.
     insert: "INSERT OR ROLLBACK",
     lock: "",
     // The rows of a table lie in its key, without an index apart.

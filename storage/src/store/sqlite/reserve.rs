@@ -1,8 +1,8 @@
 //! Room on the disk that a start needs, kept from others while the disk has some.
 //!
-//! A store that was left in the middle (SIGKILL, no power) is opened by way of its log, whose index SQLite writes
-//! anew: 32 KiB. On a full disk they are not to be had, and a server that reads as long as the disk is full would
-//! not come back.
+//! A store that was left in the middle (SIGKILL, no power) is opened by way of its log, whose index
+//! SQLite writes anew: 32 KiB. On a full disk they are not to be had, and a server that reads as long as
+//! the disk is full would not come back.
 
 use std::{
     ffi::OsString,

@@ -102,7 +102,8 @@ async fn a_full_disk_refuses_writes_alone() {
     assert!(matches!(outcome.done, Done::Appended { seq, duplicate: false, .. } if seq == last + 1));
 }
 
-/// A transaction that ended without the driver's knowing, as after some errors SQLite takes it back by itself.
+/// A transaction that ended without the driver's knowing, as after some errors SQLite takes it back by
+/// itself.
 #[tokio::test]
 async fn a_connection_that_lost_its_transaction_is_replaced() {
     let pair = Pair::open().await;
@@ -133,7 +134,8 @@ async fn a_locked_file_is_unavailable() {
     assert_eq!(second.last_seq(pair.log).await.unwrap(), Some(2));
 }
 
-/// The log's pages get into the file while commits go on, and the log begins anew, unless a reader needs what is in it.
+/// The log's pages get into the file while commits go on, and the log begins anew, unless a reader needs
+/// what is in it.
 #[tokio::test]
 async fn the_log_does_not_grow_for_ever() {
     let pair = Pair::open().await;
@@ -208,7 +210,8 @@ async fn no_statement_scans_a_table() {
     }
 }
 
-/// What is scanned by intent: values given in the statement, the page that was picked, what was found to be counted.
+/// What is scanned by intent: values given in the statement, the page that was picked, what was found to
+/// be counted.
 const SCANNED: [&str; 5] = ["CONSTANT ROW", "CONSTANT ROWS", "VALUES CLAUSE", "SCAN p", "SCAN t"];
 
 async fn call_everything(pair: &Pair) {

@@ -1,9 +1,11 @@
-//! Takes all that one store has into another that is empty, so that an installation that outgrows one file goes on where it stood: ids,
-//! seqs, tokens and the names of what was sent stay as they are, and so do the cursors that clients hold.
+//! Takes all that one store has into another that is empty, so that an installation that outgrows one
+//! file goes on where it stood: ids, seqs, tokens and the names of what was sent stay as they are, and
+//! so do the cursors that clients hold.
 //!
-//! Rows are copied in the order of their keys, some hundred in a transaction. So the last key that the target has of a table says how far
-//! the copying has come, and one that was cut off goes on behind it. A table of its own marks the target as unfinished until the end, when
-//! all was compared; a server does not open such a target.
+//! Rows are copied in the order of their keys, some hundred in a transaction. So the last key that the
+//! target has of a table says how far the copying has come, and one that was cut off goes on behind it.
+//! A table of its own marks the target as unfinished until the end, when all was compared; a server does
+//! not open such a target.
 
 mod copy;
 mod progress;
@@ -25,7 +27,8 @@ pub enum Transferred {
     Before,
 }
 
-/// Copies everything and compares it. `name` tells the source from others, for a run that goes on where one was cut off.
+/// Copies everything and compares it. `name` tells the source from others, for a run that goes on where
+/// one was cut off.
 ///
 /// # Errors
 /// The target has something else, the two are not the same in the end, or one of them cannot be used.
