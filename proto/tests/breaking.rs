@@ -1,7 +1,10 @@
-//! What the last release offers stays: the contract against the committed baseline.
+//! What the last release offers stays: each contract against its committed baseline. Clients know the
+//! public one; edges and cores of two releases, which meet while one takes the other's place, know
+//! the nodes' own.
 //!
-//! Adding is free. When a release goes out, `UPDATE_BASELINE=1 cargo test -p gogochat-proto --test breaking` makes what it offers the new baseline;
-//! it does so only where nothing is broken. Who breaks on purpose begins a new package (gogochat.v2).
+//! Adding is free. When a release goes out, `UPDATE_BASELINE=1 cargo test -p gogochat-proto --test breaking`
+//! makes what it offers the new baseline; it does so only where nothing is broken. A change that breaks
+//! on purpose begins a new package (gogochat.v2, gogochat.node.v2).
 
 #![allow(clippy::expect_used, reason = "a test's own helpers")]
 
@@ -12,14 +15,41 @@ use std::{fs, path::Path};
 
 use prost_reflect::DescriptorPool;
 
-const FILES: [&str; 4] =
-    ["gogochat/v1/account.proto", "gogochat/v1/realtime.proto", "gogochat/v1/social.proto", "gogochat/v1/sync.proto"];
+/// A package that others rely on.
+struct Contract {
+    package: &'static str,
+    baseline: &'static str,
+    files: &'static [&'static str],
+}
 
-/// The descriptors of the public contract as the folder `root` has it, without comments.
-fn compile(root: &Path) -> Vec<u8> {
-    let mut compiler = protox::Compiler::new([root]).expect("the proto folder");
-    compiler.include_imports(true).include_source_info(false).open_files(FILES).expect("protos compile");
-    compiler.encode_file_descriptor_set()
+const PUBLIC: Contract = Contract {
+    package: "gogochat.v1",
+    baseline: "baseline/v1.binpb",
+    files: &[
+        "gogochat/v1/account.proto",
+        "gogochat/v1/realtime.proto",
+        "gogochat/v1/social.proto",
+        "gogochat/v1/sync.proto",
+    ],
+};
+
+const NODES: Contract = Contract {
+    package: "gogochat.node.v1",
+    baseline: "baseline/node-v1.binpb",
+    files: &["gogochat/node/v1/node.proto"],
+};
+
+impl Contract {
+    /// Its descriptors as the folder `root` has it, without comments.
+    fn compile(&self, root: &Path) -> Vec<u8> {
+        let mut compiler = protox::Compiler::new([root]).expect("the proto folder");
+        compiler.include_imports(true).include_source_info(false).open_files(self.files).expect("protos compile");
+        compiler.encode_file_descriptor_set()
+    }
+
+    fn breaks(&self, old: &DescriptorPool, new: &DescriptorPool) -> Vec<String> {
+        compare::breaks(self.package, old, new)
+    }
 }
 
 fn pool(encoded: &[u8]) -> DescriptorPool {
@@ -29,52 +59,62 @@ fn pool(encoded: &[u8]) -> DescriptorPool {
 #[test]
 fn nothing_that_was_released_is_broken() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let path = root.join("baseline/v1.binpb");
-    let now = compile(root);
-    if path.exists() {
-        let breaks = compare::breaks(&pool(&fs::read(&path).expect("the baseline")), &pool(&now));
-        assert!(breaks.is_empty(), "clients of the last release would break:\n  {}", breaks.join("\n  "));
+    for contract in [PUBLIC, NODES] {
+        let (path, now) = (root.join(contract.baseline), contract.compile(root));
+        if path.exists() {
+            let breaks = contract.breaks(&pool(&fs::read(&path).expect("the baseline")), &pool(&now));
+            let package = contract.package;
+            assert!(breaks.is_empty(), "what the last release knows of {package} breaks:\n  {}", breaks.join("\n  "));
+        }
+        if std::env::var_os("UPDATE_BASELINE").is_some() {
+            fs::write(&path, now).expect("write the baseline");
+        }
+        assert!(
+            path.exists(),
+            "there is no baseline: run UPDATE_BASELINE=1 cargo test -p gogochat-proto --test breaking"
+        );
     }
-    if std::env::var_os("UPDATE_BASELINE").is_some() {
-        fs::write(&path, now).expect("write the baseline");
-    }
-    assert!(path.exists(), "there is no baseline: run UPDATE_BASELINE=1 cargo test -p gogochat-proto --test breaking");
 }
 
 #[test]
 fn planted_breaks_are_all_caught() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let before = pool(&compile(root));
-    assert_eq!(compare::breaks(&before, &before), Vec::<String>::new());
-    for [file, old, new, wanted] in PLANTED {
-        let breaks = compare::breaks(&before, &pool(&compile(planted(root, file, old, new).path())));
-        assert!(
-            breaks.iter().any(|b| b.starts_with(wanted)),
-            "{file}: {old:?} -> {new:?} gave {breaks:#?}, not {wanted}"
-        );
+    for (contract, planted) in [(PUBLIC, PLANTED), (NODES, PLANTED_BETWEEN_NODES)] {
+        let before = pool(&contract.compile(root));
+        assert_eq!(contract.breaks(&before, &before), Vec::<String>::new());
+        for [file, old, new, wanted] in planted {
+            let breaks = contract.breaks(&before, &pool(&contract.compile(changed(root, file, old, new).path())));
+            assert!(
+                breaks.iter().any(|b| b.starts_with(wanted)),
+                "{file}: {old:?} -> {new:?} gave {breaks:#?}, not {wanted}"
+            );
+        }
     }
 }
 
 #[test]
 fn additions_are_free() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let before = pool(&compile(root));
-    for [file, old, new] in ADDED {
-        let breaks = compare::breaks(&before, &pool(&compile(planted(root, file, old, new).path())));
-        assert_eq!(breaks, Vec::<String>::new(), "{file}: {old:?} -> {new:?}");
+    for (contract, added) in [(PUBLIC, ADDED), (NODES, ADDED_BETWEEN_NODES)] {
+        let before = pool(&contract.compile(root));
+        for [file, old, new] in added {
+            let breaks = contract.breaks(&before, &pool(&contract.compile(changed(root, file, old, new).path())));
+            assert_eq!(breaks, Vec::<String>::new(), "{file}: {old:?} -> {new:?}");
+        }
     }
 }
 
 /// The proto folder with one change.
-fn planted(root: &Path, file: &str, old: &str, new: &str) -> tempfile::TempDir {
+fn changed(root: &Path, file: &str, old: &str, new: &str) -> tempfile::TempDir {
     let copy = tempfile::tempdir().expect("a temporary folder");
-    for folder in ["gogochat/v1", "google/api"] {
+    for folder in ["gogochat/v1", "gogochat/node/v1", "google/api"] {
         fs::create_dir_all(copy.path().join(folder)).expect("a folder");
         for entry in fs::read_dir(root.join(folder)).expect("the proto folder").flatten() {
             fs::copy(entry.path(), copy.path().join(folder).join(entry.file_name())).expect("a copy");
         }
     }
-    let path = copy.path().join(format!("gogochat/v1/{file}.proto"));
+    let folder = if file == "node" { "node/v1" } else { "v1" };
+    let path = copy.path().join(format!("gogochat/{folder}/{file}.proto"));
     let text = fs::read_to_string(&path).expect("a proto file");
     assert!(text.contains(old), "{file}.proto has no {old:?} any more");
     fs::write(&path, text.replace(old, new)).expect("write a proto file");
@@ -198,6 +238,34 @@ const PLANTED: &[[&str; 4]] = &[
         "",
         "method gogochat.v1.ChatService.SendMessage: its lane was 1 and is unset",
     ],
+];
+
+const PLANTED_BETWEEN_NODES: &[[&str; 4]] = &[
+    ["node", "  int64 own_seq = 3;\n", "", "field gogochat.node.v1.SessionOpened.own_seq (3) is gone"],
+    [
+        "node",
+        "    bytes uninterest = 6;\n",
+        "    string uninterest = 6;\n",
+        "field gogochat.node.v1.EdgeItem.uninterest (6) was bytes and is string",
+    ],
+    [
+        "node",
+        "(stream EdgeBatch) returns (stream CoreBatch)",
+        "(EdgeBatch) returns (stream CoreBatch)",
+        "method gogochat.node.v1.NodeService.Attach: its client streaming was true and is false",
+    ],
+    [
+        "node",
+        "EPHEMERAL_KIND_PRESENCE = 2;",
+        "",
+        "value gogochat.node.v1.EphemeralKind.EPHEMERAL_KIND_PRESENCE (2) is gone",
+    ],
+    ["node", "rpc Invoke(", "rpc Ask(", "method gogochat.node.v1.NodeService.Invoke is gone"],
+];
+
+const ADDED_BETWEEN_NODES: &[[&str; 3]] = &[
+    ["node", "message Drained {}", "message Drained { int32 why = 1; } message Added {}"],
+    ["node", "    Drained drained = 9;", "    Drained drained = 9; Drained again = 99;"],
 ];
 
 const ADDED: &[[&str; 3]] = &[

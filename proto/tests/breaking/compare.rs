@@ -1,28 +1,26 @@
-//! What a client of an older contract would miss in a newer one.
+//! What who knows an older contract would miss in a newer one.
 
 use prost_reflect::{
     Cardinality, DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor,
     ServiceDescriptor,
 };
 
-const PACKAGE: &str = "gogochat.v1";
-
-/// Each break in a sentence; empty when there is none.
-pub(crate) fn breaks(old: &DescriptorPool, new: &DescriptorPool) -> Vec<String> {
+/// Each break of a package in a sentence; empty when there is none.
+pub(crate) fn breaks(package: &str, old: &DescriptorPool, new: &DescriptorPool) -> Vec<String> {
     let mut found = Vec::new();
-    for message in old.all_messages().filter(|m| m.package_name() == PACKAGE) {
+    for message in old.all_messages().filter(|m| m.package_name() == package) {
         match new.get_message_by_name(message.full_name()) {
             Some(now) => message.fields().for_each(|field| compare_field(&field, &now, &mut found)),
             None => found.push(format!("message {} is gone", message.full_name())),
         }
     }
-    for kind in old.all_enums().filter(|e| e.package_name() == PACKAGE) {
+    for kind in old.all_enums().filter(|e| e.package_name() == package) {
         match new.get_enum_by_name(kind.full_name()) {
             Some(now) => compare_enum(&kind, &now, &mut found),
             None => found.push(format!("enum {} is gone", kind.full_name())),
         }
     }
-    for service in old.services().filter(|s| s.package_name() == PACKAGE) {
+    for service in old.services().filter(|s| s.package_name() == package) {
         match new.get_service_by_name(service.full_name()) {
             Some(now) => compare_service(&service, &now, &mut found),
             None => found.push(format!("service {} is gone", service.full_name())),
