@@ -43,7 +43,7 @@ use super::{
 pub async fn open(url: &str) -> Result<SqlStore, OpenError> {
     let store = connect(url, [&DIALECT, &DIALECT_OVER_TLS]).await?;
     match transfer::is_unfinished(&store).await.map_err(MigrateError::from)? {
-        false => Ok(store),
+        false => Ok(store.catching_up()),
         true => Err(OpenError::Unfinished { place: options::place(&options::parse(url)?) }),
     }
 }

@@ -55,7 +55,7 @@ async fn open_file(path: &Path) -> Result<SqlStore, MigrateError> {
     let reader = SqlxSqliteConnector::from_sqlx_sqlite_pool(reader);
     let mover = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options(path, MOVER_CACHE_KIB)).await?);
     let upkeep = Upkeep::spawn(checkpoint::run(mover.clone(), writer.clone()), mover);
-    Ok(SqlStore::new(writer, reader, &DIALECT, Some(upkeep)))
+    Ok(SqlStore::new(writer, reader, &DIALECT, Some(upkeep)).catching_up())
 }
 
 /// Opens the store in a file that is there, for one connection, with nobody else having it open.

@@ -19,6 +19,7 @@ pub(super) fn append(state: &mut State, log: LogId, origin: &Origin, payload: By
         return Err(Refusal::NotAContact(if one == origin.sender { other } else { one }));
     }
     let event = state.append(log, Entry::sent(origin, payload)).ok_or(Refusal::NotAMember)?;
+    state.mark_sent(log, origin.sender, event.seq);
     state.remember(log, origin, event.seq, 0, None);
     let done = Done::Appended { seq: event.seq, time_ms: event.time_ms, duplicate: false };
     Ok(Committed { done, events: vec![event], mark: None })

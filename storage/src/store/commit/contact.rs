@@ -128,15 +128,7 @@ fn become_contacts(state: &mut State, user: UserId, peer: UserId, new: LogId, no
 
 fn create_direct(state: &mut State, user: UserId, peer: UserId, log: LogId, now: Millis) -> Option<Event> {
     let members = pair(user, peer);
-    let row = Log {
-        kind: Kind::Direct,
-        last_seq: 0,
-        last_ms: now,
-        member_count: 2,
-        writable: true,
-        title: None,
-        pair: Some(members),
-    };
+    let row = Log { pair: Some(members), ..Log::new(Kind::Direct, now, 2) };
     state.logs.entry(log).or_default().set(Some(row));
     state.directs.insert(members, log);
     state.join(log, user, 1, now);

@@ -32,15 +32,7 @@ pub(super) fn create(state: &mut State, log: LogId, origin: &Origin, title: Stri
     }
 
     let created = payload::conversation_created(Some(&title), &members);
-    let row = Log {
-        kind: Kind::Group,
-        last_seq: 0,
-        last_ms: origin.now,
-        member_count: members.len() as i64,
-        writable: true,
-        title: Some(title),
-        pair: None,
-    };
+    let row = Log { title: Some(title), ..Log::new(Kind::Group, origin.now, members.len() as i64) };
     state.logs.entry(log).or_default().set(Some(row));
     let mut events: Vec<_> = state.append(log, Entry::sent(origin, created)).into_iter().collect();
     for member in members {

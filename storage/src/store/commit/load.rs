@@ -101,6 +101,8 @@ fn read_log(row: &Row) -> Result<Log, StoreError> {
         writable: row.int(5)? != 0,
         title: row.text_or_null(6)?,
         pair: row.id_or_null(7)?.zip(row.id_or_null(8)?),
+        silent_events: row.int(9)?,
+        counted_seq: row.int(10)?,
     })
 }
 
@@ -134,7 +136,8 @@ fn read_contact(row: &Row) -> Result<Contact, StoreError> {
     })
 }
 
-const LOG: &str = "id, kind, last_seq, last_ms, member_count, writable, title, user_a, user_b";
+const LOG: &str =
+    "id, kind, last_seq, last_ms, member_count, writable, title, user_a, user_b, silent_events, counted_seq";
 const MEMBER: &str = "log_id, user_id, joined_ms, from_seq, delivered_seq, read_seq";
 const SENT: &str = "log_id, sender_id, device_id, client_msg_id, request_hash, seq, time_ms, added, target, refused";
 const CONTACT: &str = "user_id, peer_id, state, note, since_ms, log_id";

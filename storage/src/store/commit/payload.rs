@@ -5,7 +5,7 @@ use gogochat_proto::{
     ids::{LogId, UserId},
     v1::{self, event::Body},
 };
-use prost::Message;
+use prost::{Message, encoding::decode_key};
 
 pub(super) fn conversation_created(title: Option<&str>, members: &[UserId]) -> Bytes {
     let kind = if title.is_some() { v1::ConversationKind::Group } else { v1::ConversationKind::Direct };
@@ -45,6 +45,11 @@ pub(super) fn conversation_joined(conversation: LogId, from_seq: i64) -> Bytes {
 
 pub(super) fn conversation_left(conversation: LogId) -> Bytes {
     encode(Body::ConversationLeft(v1::ConversationLeft { conversation_id: conversation.to_string() }))
+}
+
+/// The number of the first field that an encoded message has set; 0 when there is none.
+pub(super) fn body(mut payload: &[u8]) -> i16 {
+    decode_key(&mut payload).map_or(0, |(number, _)| i16::try_from(number).unwrap_or(i16::MAX))
 }
 
 fn encode(body: Body) -> Bytes {

@@ -8,9 +8,15 @@ use gogochat_proto::{
     v1,
 };
 
-use super::keys::{Pair, SentKey, sent_key};
+use super::{
+    keys::{Pair, SentKey, sent_key},
+    payload,
+};
 pub(super) use crate::store::entity::log::Kind;
-use crate::store::{ContactState, Event, Hash, Millis, Origin, Refusal, entity::sent::Refused};
+use crate::store::{
+    ContactState, Event, Hash, Millis, Origin, Refusal,
+    entity::{event::MESSAGE, sent::Refused},
+};
 
 /// The rows of a batch.
 #[derive(Debug, Default)]
@@ -23,6 +29,8 @@ pub(super) struct State {
     pub(super) people: HashMap<UserId, v1::Person>,
     /// New events.
     pub(super) events: Vec<Event>,
+    /// Those of them that are no messages, with their numbers.
+    pub(super) silent: Vec<(LogId, i64, i64)>,
 }
 
 /// A row that may be there, or have been there.
@@ -46,6 +54,8 @@ pub(super) struct Log {
     pub(super) writable: bool,
     pub(super) title: Option<String>,
     pub(super) pair: Option<Pair>,
+    pub(super) silent_events: i64,
+    pub(super) counted_seq: i64,
 }
 
 /// A member's row.
@@ -87,6 +97,39 @@ pub(super) struct Entry {
     pub(super) name: Option<(DeviceId, ClientMsgId)>,
     pub(super) time_ms: Millis,
     pub(super) payload: Bytes,
+}
+
+impl Log {
+    /// A conversation without events.
+    pub(super) fn new(kind: Kind, made_ms: Millis, member_count: i64) -> Self {
+        Self {
+            kind,
+            last_seq: 0,
+            last_ms: made_ms,
+            member_count,
+            writable: true,
+            title: None,
+            pair: None,
+            silent_events: 0,
+            counted_seq: 0,
+        }
+    }
+
+    /// Takes the place of the next event. Its number, if it is to be numbered: it is no message.
+    fn grow(&mut self, time_ms: Millis, is_message: bool) -> Option<i64> {
+        // Behind what another program has left uncounted, what comes next is counted with it.
+        let counts = self.kind != Kind::Own && self.counted_seq == self.last_seq;
+        self.last_seq += 1;
+        self.last_ms = time_ms;
+        if !counts {
+            return None;
+        }
+        self.counted_seq = self.last_seq;
+        (!is_message).then(|| {
+            self.silent_events += 1;
+            self.silent_events
+        })
+    }
 }
 
 impl Entry {
@@ -205,14 +248,22 @@ impl State {
         self.members.entry((log, user)).or_default().set(Some(member));
     }
 
+    /// Whoever sends has seen what stands before.
+    pub(super) fn mark_sent(&mut self, log: LogId, sender: UserId, seq: i64) {
+        if let Some(member) = self.change_member(log, sender) {
+            (member.delivered, member.read) = (seq, seq);
+        }
+    }
+
     /// Appends an event at the end of a log; `None` when there is no such log.
     pub(super) fn append(&mut self, log: LogId, entry: Entry) -> Option<Event> {
         let row = self.change_log(log)?;
-        row.last_seq += 1;
-        row.last_ms = entry.time_ms;
+        let number = row.grow(entry.time_ms, payload::body(&entry.payload) == MESSAGE);
+        let seq = row.last_seq;
+        self.silent.extend(number.map(|number| (log, seq, number)));
         let event = Event {
             log,
-            seq: row.last_seq,
+            seq,
             time_ms: entry.time_ms,
             sender: entry.sender,
             device: entry.name.map(|name| name.0),

@@ -3,11 +3,11 @@
 use std::{collections::HashMap, hash::Hash};
 
 use gogochat_proto::ids::{LogId, UserId};
-use prost::encoding::decode_key;
 use sea_orm::{ConnectionTrait, Value};
 
 use super::{
     keys::SentKey,
+    payload,
     state::{Cell, Contact, Log, Member, Sent, State, remembered},
 };
 use crate::store::{
@@ -22,6 +22,7 @@ pub(super) async fn write<C: ConnectionTrait>(db: &Db<'_, C>, state: State) -> R
     write_members(db, changed(state.members)).await?;
     write_contacts(db, changed(state.contacts)).await?;
     write_sent(db, changed(state.sent)).await?;
+    write_silent_events(db, state.silent).await?;
     write_events(db, state.events).await
 }
 
@@ -46,11 +47,26 @@ async fn write_logs<C: ConnectionTrait>(db: &Db<'_, C>, logs: Vec<(LogId, Cell<L
             log.title.into(),
             log.pair.map(|pair| pair.0).value(),
             log.pair.map(|pair| pair.1).value(),
+            log.silent_events.into(),
+            log.counted_seq.into(),
         ];
         if cell.stored { &mut moved } else { &mut new }.push(row);
     }
-    let columns = ["id", "kind", "last_seq", "last_ms", "member_count", "writable", "title", "user_a", "user_b"];
-    let upsert = (db.dialect.upsert)(&["id"], &["last_seq", "last_ms", "member_count", "writable"]);
+    let columns = [
+        "id",
+        "kind",
+        "last_seq",
+        "last_ms",
+        "member_count",
+        "writable",
+        "title",
+        "user_a",
+        "user_b",
+        "silent_events",
+        "counted_seq",
+    ];
+    let changes = ["last_seq", "last_ms", "member_count", "writable", "silent_events", "counted_seq"];
+    let upsert = (db.dialect.upsert)(&["id"], &changes);
     // Not as an upsert: MySQL would take a second conversation of the same two for the first.
     db.insert("log", columns, new, "").await?;
     db.insert("log", columns, moved, &upsert).await
@@ -146,13 +162,22 @@ fn sent_row((log, sender, device, name): SentKey, sent: Sent, last: Value) -> [V
     ]
 }
 
+async fn write_silent_events<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    mut silent: Vec<(LogId, i64, i64)>,
+) -> Result<(), StoreError> {
+    silent.sort_unstable();
+    let rows = silent.into_iter().map(|(log, seq, number)| [log.value(), seq.into(), number.into()]);
+    db.insert("silent_event", ["log_id", "seq", "number"], rows.collect(), "").await
+}
+
 async fn write_events<C: ConnectionTrait>(db: &Db<'_, C>, mut events: Vec<Event>) -> Result<(), StoreError> {
     events.sort_unstable_by_key(|event| (event.log, event.seq));
     let rows = events.into_iter().map(|event| {
         [
             event.log.value(),
             event.seq.into(),
-            body(&event.payload).into(),
+            payload::body(&event.payload).into(),
             event.time_ms.into(),
             event.sender.value(),
             event.device.value(),
@@ -162,9 +187,4 @@ async fn write_events<C: ConnectionTrait>(db: &Db<'_, C>, mut events: Vec<Event>
     });
     let columns = ["log_id", "seq", "body", "time_ms", "sender_id", "device_id", "client_msg_id", "payload"];
     db.insert("event", columns, rows.collect(), "").await
-}
-
-/// The number of the first field that an encoded message has set; 0 when there is none.
-fn body(mut payload: &[u8]) -> i64 {
-    decode_key(&mut payload).map_or(0, |(number, _)| i64::from(number))
 }

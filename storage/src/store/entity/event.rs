@@ -30,6 +30,9 @@ pub(in crate::store) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
+/// What `body` is of a message.
+pub(in crate::store) const MESSAGE: i16 = 10;
+
 impl From<Model> for Event {
     fn from(row: Model) -> Self {
         Self {

@@ -24,6 +24,13 @@ pub(in crate::store) struct Model {
     /// Of a direct conversation the two, the lower id first.
     pub(in crate::store) user_a: Option<Fixed<UserId>>,
     pub(in crate::store) user_b: Option<Fixed<UserId>>,
+    /// How many events up to `counted_seq` are no messages.
+    #[sea_orm(default_value = 0)]
+    pub(in crate::store) silent_events: i64,
+    /// Up to here events were counted: `last_seq`, unless a program wrote that does not count. Nobody
+    /// counts in a user's own log.
+    #[sea_orm(default_value = 0)]
+    pub(in crate::store) counted_seq: i64,
 }
 
 /// What a log is.
@@ -57,6 +64,8 @@ impl Model {
             title: None,
             user_a: None,
             user_b: None,
+            silent_events: 0,
+            counted_seq: 0,
         }
     }
 }

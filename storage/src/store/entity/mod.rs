@@ -11,9 +11,11 @@ pub(super) mod installation;
 pub(super) mod log;
 pub(super) mod member;
 pub(super) mod move_progress;
+pub(super) mod schema_step;
 pub(super) mod schema_version;
 pub(super) mod sent;
 pub(super) mod signed_out;
+pub(super) mod silent_event;
 pub(super) mod spent_refresh;
 
 pub(super) use fixed::{Fixed, FixedBytes};

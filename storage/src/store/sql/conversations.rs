@@ -7,12 +7,16 @@ use gogochat_proto::{
     limits::MAX_MEMBERS_WITH_MARKS,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, JoinType, Order, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, RelationTrait, Select,
-    sea_query::{Asterisk, Expr, ExprTrait as _, Query},
+    ColumnTrait, ConnectionTrait, EntityTrait, JoinType, Order, QueryFilter, QueryOrder, QuerySelect, RelationTrait,
+    Select,
+    sea_query::{Expr, ExprTrait as _},
 };
 
-use super::{Db, accounts, keyset::behind};
+use super::{
+    Db, accounts,
+    keyset::behind,
+    unread::{is_counted, unread},
+};
 use crate::store::{
     Conversation, Event, Member, Membership, Millis, StoreError, User,
     entity::{
@@ -64,13 +68,14 @@ pub(super) async fn memberships<C: ConnectionTrait>(
     Ok(memberships.into_iter().map(membership).collect())
 }
 
+/// A page of them, and those of them in which not all is counted.
 pub(super) async fn page<C: ConnectionTrait>(
     db: &Db<'_, C>,
     user: UserId,
     only: Option<&[LogId]>,
     after: Option<(Millis, LogId)>,
     limit: u32,
-) -> Result<Vec<Conversation>, StoreError> {
+) -> Result<(Vec<Conversation>, Vec<LogId>), StoreError> {
     let mut page = match only {
         None => list(db, user, None, after, limit).await?,
         Some(only) => {
@@ -89,9 +94,11 @@ pub(super) async fn page<C: ConnectionTrait>(
     let mut peers = peers(db, user, &page).await?;
     let mut events = last_events(db, &page).await?;
     let lowest = lowest_marks(db, user, &page).await?;
-    let mut conversations = Vec::with_capacity(page.len());
-    for (member, log) in page {
+    let unread = unread(db, &page).await?;
+    let (mut conversations, mut uncounted) = (Vec::with_capacity(page.len()), Vec::new());
+    for ((member, log), unread) in page.into_iter().zip(unread) {
         let (others_delivered, others_read) = lowest.get(&log.id.0).copied().unwrap_or_default();
+        uncounted.extend((!is_counted(&log)).then_some(log.id.0));
         conversations.push(Conversation {
             log: log.id.0,
             title: log.title,
@@ -102,13 +109,13 @@ pub(super) async fn page<C: ConnectionTrait>(
             read: member.read_seq,
             others_delivered,
             others_read,
-            unread: unread(db, &member, log.last_seq).await?,
+            unread,
             from_seq: member.from_seq,
             writable: log.writable != 0,
             last_event: events.remove(&log.id.0),
         });
     }
-    Ok(conversations)
+    Ok((conversations, uncounted))
 }
 
 /// The page's conversations, picked by narrow rows.
@@ -186,26 +193,6 @@ async fn lowest_marks<C: ConnectionTrait>(
     Ok(lowest)
 }
 
-/// How many messages of others are unread.
-async fn unread<C: ConnectionTrait>(db: &Db<'_, C>, member: &member::Model, last_seq: i64) -> Result<u32, StoreError> {
-    if member.read_seq >= last_seq {
-        return Ok(0);
-    }
-    let unread = event::Entity::find()
-        .select_only()
-        .column(event::Column::Seq)
-        .filter(event::Column::LogId.eq(member.log_id))
-        .filter(event::Column::Seq.gt(member.read_seq))
-        .filter(event::Column::Body.eq(MESSAGE))
-        .filter(event::Column::SenderId.ne(member.user_id))
-        .limit(MAX_UNREAD);
-    let count = Query::select().expr(Expr::col(Asterisk).count()).from_subquery(unread.into_query(), "t").take();
-    let row = db.ask(db.conn.query_one(&count)).await?;
-    let count = row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0));
-    let count = count.map_err(|error| StoreError::Failed(DbErr::to_string(&error)))?;
-    Ok(u32::try_from(count).unwrap_or(u32::MAX))
-}
-
 pub(super) async fn members<C: ConnectionTrait>(
     db: &Db<'_, C>,
     log: LogId,
@@ -263,12 +250,6 @@ async fn read_members<C: ConnectionTrait>(
 fn with_marks(log: &log::Model) -> bool {
     log.member_count <= MAX_MEMBERS_WITH_MARKS as i64
 }
-
-/// The number of `gogochat.v1.Event`'s field `message`.
-const MESSAGE: i16 = 10;
-
-/// Unread messages are counted up to here.
-const MAX_UNREAD: u64 = 1_000;
 
 /// Conversations asked for by id in one statement.
 const IDS: usize = 1_000;

@@ -1,5 +1,7 @@
 //! Bringing a store's schema to this program's version.
 
+use std::collections::BTreeSet;
+
 use sea_orm::{
     ConnectionTrait, EntityTrait, QueryOrder as _,
     sea_query::{Expr, ExprTrait as _},
@@ -8,11 +10,11 @@ use uuid::Uuid;
 
 use super::{
     Db,
-    schema::{self, VERSION},
+    schema::{self, LISTED, STEPS, VERSION},
 };
 use crate::store::{
     StoreError,
-    entity::{Fixed, installation, schema_version},
+    entity::{Fixed, installation, schema_step, schema_version},
 };
 
 /// Why the store could not be brought to this program's schema.
@@ -24,7 +26,7 @@ pub enum MigrateError {
          run the newer program, or restore a backup made before the upgrade"
     )]
     Newer {
-        /// The store's.
+        /// The oldest version of a program that may open the store.
         found: i64,
         /// This program's.
         known: i64,
@@ -37,34 +39,56 @@ pub enum MigrateError {
 /// Brings the schema to the newest version; inside a transaction where the database can. Where it
 /// cannot, one that was cut off is begun again.
 pub(in crate::store) async fn migrate<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), MigrateError> {
-    db.define(&schema::version_table(db)).await?;
+    for table in schema::version_tables(db) {
+        db.define(&table).await?;
+    }
     let row = schema_version::Entity::find().order_by_desc(schema_version::Column::Version);
     let found = db.ask(row.one(db.conn)).await?.map(|row| row.version);
     let from = found.unwrap_or(0);
     if from > VERSION {
         return Err(MigrateError::Newer { found: from, known: VERSION });
     }
-    if from < VERSION {
+    let taken: BTreeSet<_> =
+        db.ask(schema_step::Entity::find().all(db.conn)).await?.into_iter().map(|step| step.version).collect();
+    let missing: Vec<_> = STEPS.iter().filter(|step| !taken.contains(&step.version)).collect();
+    if from < LISTED || !missing.is_empty() {
         schema::create(db).await?;
-        schema::change(db, from).await?;
+        schema::change_listed(db, from).await?;
     }
-    match found {
-        None => {
-            let row = schema_version::ActiveModel::from(schema_version::Model { version: VERSION, checked_ms: 0 });
-            db.ask(schema_version::Entity::insert(row).exec_without_returning(db.conn)).await?;
+    for step in missing {
+        // A new store has just been made in the newest form, and has nothing to be filled.
+        let is_new = from == 0;
+        if !is_new {
+            schema::change(db, step).await?;
         }
-        Some(VERSION) => {}
-        Some(_) => {
-            let raised = schema_version::Entity::update_many();
-            let raised = raised.col_expr(schema_version::Column::Version, Expr::value(VERSION));
-            db.ask(raised.exec(db.conn)).await?;
-        }
+        let filled = i16::from(is_new);
+        let (version, compatible_from) = (step.version, step.compatible_from);
+        let step = schema_step::ActiveModel::from(schema_step::Model { version, compatible_from, filled });
+        db.ask(schema_step::Entity::insert(step).exec_without_returning(db.conn)).await?;
     }
+    allow(db, found).await?;
     if db.ask(installation::Entity::find().one(db.conn)).await?.is_none() {
         let row = installation::ActiveModel::from(installation::Model { id: Fixed(Uuid::new_v4()) });
         db.ask(installation::Entity::insert(row).exec_without_returning(db.conn)).await?;
     }
     Ok(())
+}
+
+/// Says which programs may open the store from now on.
+async fn allow<C: ConnectionTrait>(db: &Db<'_, C>, found: Option<i64>) -> Result<(), StoreError> {
+    let oldest = STEPS.iter().map(|step| step.compatible_from).max().unwrap_or(LISTED);
+    match found {
+        None => {
+            let row = schema_version::ActiveModel::from(schema_version::Model { version: oldest, checked_ms: 0 });
+            db.ask(schema_version::Entity::insert(row).exec_without_returning(db.conn)).await.map(drop)
+        }
+        Some(found) if found < oldest => {
+            let raised = schema_version::Entity::update_many();
+            let raised = raised.col_expr(schema_version::Column::Version, Expr::value(oldest));
+            db.ask(raised.exec(db.conn)).await.map(drop)
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 /// What this store is known by.

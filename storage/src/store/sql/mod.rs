@@ -2,8 +2,10 @@
 //! [`Dialect`].
 
 mod accounts;
+mod catch_up;
 mod contacts;
 mod conversations;
+mod counting;
 pub(super) mod db;
 mod devices;
 mod events;
@@ -13,6 +15,7 @@ mod row;
 pub(super) mod schema;
 mod sign_outs;
 mod store;
+mod unread;
 
 pub(super) use db::{Db, Dialect};
 pub(super) use row::Row;

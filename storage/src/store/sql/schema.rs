@@ -9,7 +9,8 @@ use super::Db;
 use crate::store::{
     StoreError,
     entity::{
-        account, contact, device, event, installation, log, member, schema_version, sent, signed_out, spent_refresh,
+        account, contact, device, event, installation, log, member, schema_step, schema_version, sent, signed_out,
+        silent_event, spent_refresh,
     },
 };
 
@@ -33,6 +34,7 @@ pub(super) async fn create<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), Sto
     db.define(table(db, log::Entity).index(&mut pair)).await?;
     db.define(&table(db, member::Entity)).await?;
     db.define(&table(db, event::Entity)).await?;
+    db.define(&table(db, silent_event::Entity)).await?;
     db.define(&table(db, sent::Entity)).await?;
     db.define(&table(db, installation::Entity)).await?;
     for mut index in indexes() {
@@ -68,20 +70,51 @@ fn indexes() -> [IndexCreateStatement; 4] {
     [device_user, spent_device, member_user, member_joined]
 }
 
-/// Adds what a store of an earlier version lacks beside whole tables.
-pub(super) async fn change<C: ConnectionTrait>(db: &Db<'_, C>, from: i64) -> Result<(), StoreError> {
+/// A step that leads from one version of the schema to the next.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// Where it leads.
+    pub(super) version: i64,
+    /// The oldest version of a program that may go on writing behind it. During a rolling upgrade the
+    /// release before and this one run on one store, and either may start again. So this is the
+    /// version of the release before, as long as a step only adds what that one need not know: tables,
+    /// and columns that have a default.
+    pub(super) compatible_from: i64,
+}
+
+/// The steps since the versions that were made by lists of statements.
+pub(super) const STEPS: [Step; 1] = [Step { version: COUNTED, compatible_from: LISTED }];
+
+/// The newest version that a list of statements made.
+pub(super) const LISTED: i64 = 4;
+/// Unread messages are counted by numbers that are kept.
+pub(super) const COUNTED: i64 = 5;
+/// The version of this program.
+pub(super) const VERSION: i64 = COUNTED;
+
+/// Adds what a store of a listed version lacks beside whole tables.
+pub(super) async fn change_listed<C: ConnectionTrait>(db: &Db<'_, C>, from: i64) -> Result<(), StoreError> {
     if (1..3).contains(&from) {
-        let schema = Schema::new(db.conn.get_database_backend());
-        let mut refused = schema.get_column_def::<sent::Entity>(sent::Column::Refused);
-        db.define(Table::alter().table(sent::Entity).add_column(&mut refused)).await?;
+        add_column::<_, sent::Entity>(db, sent::Column::Refused).await?;
     }
     Ok(())
 }
 
-/// The definition of the table with the version.
-pub(super) fn version_table<C: ConnectionTrait>(db: &Db<'_, C>) -> TableCreateStatement {
-    table(db, schema_version::Entity)
+/// Adds what a step adds beside whole tables.
+pub(super) async fn change<C: ConnectionTrait>(db: &Db<'_, C>, step: &Step) -> Result<(), StoreError> {
+    if step.version == COUNTED {
+        add_column::<_, log::Entity>(db, log::Column::SilentEvents).await?;
+        add_column::<_, log::Entity>(db, log::Column::CountedSeq).await?;
+    }
+    Ok(())
 }
 
-/// The schema's version: 1 to 4 were made by lists of statements.
-pub(super) const VERSION: i64 = 4;
+async fn add_column<C: ConnectionTrait, E: EntityTrait>(db: &Db<'_, C>, column: E::Column) -> Result<(), StoreError> {
+    let mut definition = Schema::new(db.conn.get_database_backend()).get_column_def::<E>(column);
+    db.define(Table::alter().table(E::default().table_ref()).add_column(&mut definition)).await
+}
+
+/// The definitions of the tables that say where the schema stands.
+pub(super) fn version_tables<C: ConnectionTrait>(db: &Db<'_, C>) -> [TableCreateStatement; 2] {
+    [table(db, schema_version::Entity), table(db, schema_step::Entity)]
+}

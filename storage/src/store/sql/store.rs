@@ -8,7 +8,7 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use super::{Db, Dialect, accounts, contacts, conversations, devices, events, migrate, sign_outs};
+use super::{Db, Dialect, accounts, catch_up::CatchUp, contacts, conversations, devices, events, migrate, sign_outs};
 use crate::store::{
     Arrival, Command, Contact, Contacts, Conversation, Conversations, Device, DeviceKey, Devices, Event, Hash, Logs,
     Member, Membership, Millis, NewDevice, NewUser, Outcome, Range, Rotation, SignOut, Store, StoreError, Tokens, User,
@@ -22,6 +22,7 @@ pub struct SqlStore {
     reader: DatabaseConnection,
     dialect: &'static Dialect,
     upkeep: Option<Upkeep>,
+    catch_up: Option<CatchUp>,
 }
 
 impl SqlStore {
@@ -33,7 +34,14 @@ impl SqlStore {
         dialect: &'static Dialect,
         upkeep: Option<Upkeep>,
     ) -> Self {
-        Self { writer, reader, dialect, upkeep }
+        Self { writer, reader, dialect, upkeep, catch_up: None }
+    }
+
+    /// Counts, beside its work, what was written without being counted.
+    pub(in crate::store) fn catching_up(mut self) -> Self {
+        let own = Self::new(self.writer.clone(), self.reader.clone(), self.dialect, None);
+        self.catch_up = Some(CatchUp::spawn(own));
+        self
     }
 
     #[cfg(test)]
@@ -253,7 +261,11 @@ impl Conversations for SqlStore {
     ) -> Result<Vec<Conversation>, StoreError> {
         let snapshot = self.snapshot().await?;
         let result = conversations::page(&self.within(&snapshot), user, only, after, limit).await;
-        self.finish(snapshot, result).await
+        let (page, uncounted) = self.finish(snapshot, result).await?;
+        for (log, catch_up) in uncounted.into_iter().zip(self.catch_up.iter().cycle()) {
+            catch_up.ask(log);
+        }
+        Ok(page)
     }
 
     async fn members(
@@ -281,6 +293,7 @@ impl Store for SqlStore {
     }
 
     async fn close(&self) {
+        self.catch_up.iter().for_each(CatchUp::stop);
         let upkeep = self.upkeep.as_ref().map(|upkeep| {
             upkeep.task.abort();
             &upkeep.connection

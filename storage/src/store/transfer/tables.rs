@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::store::{
     SqlStore, StoreError,
-    entity::{account, contact, device, event, log, member, sent, signed_out, spent_refresh},
+    entity::{account, contact, device, event, log, member, sent, signed_out, silent_event, spent_refresh},
     sql::{Row, keyset::behind},
 };
 
@@ -170,7 +170,7 @@ impl From<Field> for Value {
 }
 
 /// All tables, those first that others refer to. What a store is known by stays with it.
-pub(super) fn tables() -> [Table; 9] {
+pub(super) fn tables() -> [Table; 10] {
     [
         Table::of(account::Entity),
         Table::of(device::Entity),
@@ -180,6 +180,7 @@ pub(super) fn tables() -> [Table; 9] {
         Table::of(log::Entity),
         Table::of(member::Entity),
         Table { by_log: true, ..Table::of(event::Entity) },
+        Table { by_log: true, ..Table::of(silent_event::Entity) },
         Table::of(sent::Entity),
     ]
 }
@@ -197,7 +198,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = sqlite::open(&folder.path().join("gogochat.db")).await.unwrap();
         let sql = "SELECT t.name, c.name, c.pk FROM sqlite_schema t JOIN pragma_table_info(t.name) c \
-                   WHERE t.type = 'table' AND t.name NOT IN ('schema_version', 'installation') ORDER BY t.name, c.cid";
+                   WHERE t.type = 'table' AND t.name NOT IN ('schema_version', 'schema_step', 'installation') ORDER BY t.name, c.cid";
         let mut schema: BTreeMap<String, Vec<(String, i64)>> = BTreeMap::new();
         for row in store.read().rows(sql, vec![]).await.unwrap() {
             schema.entry(row.text(0).unwrap()).or_default().push((row.text(1).unwrap(), row.int(2).unwrap()));

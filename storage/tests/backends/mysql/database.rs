@@ -88,9 +88,18 @@ impl Reused {
         let opened = match free {
             Some(opened) => {
                 let raw = opened.database.raw().await;
-                for table in
-                    ["spent_refresh", "device", "signed_out", "contact", "member", "event", "sent", "log", "account"]
-                {
+                for table in [
+                    "spent_refresh",
+                    "device",
+                    "signed_out",
+                    "contact",
+                    "member",
+                    "event",
+                    "silent_event",
+                    "sent",
+                    "log",
+                    "account",
+                ] {
                     raw.execute_unprepared(&format!("DELETE FROM {table}")).await.unwrap();
                 }
                 raw.close().await.unwrap();

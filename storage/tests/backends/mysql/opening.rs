@@ -83,7 +83,9 @@ async fn an_older_schema_is_brought_up_to_date() {
         if !cut_off {
             raw.execute_unprepared("DROP TABLE signed_out").await.unwrap();
             raw.execute_unprepared("ALTER TABLE sent DROP COLUMN refused").await.unwrap();
+            raw.execute_unprepared("ALTER TABLE log DROP COLUMN counted_seq").await.unwrap();
         }
+        raw.execute_unprepared("DROP TABLE schema_step").await.unwrap();
         raw.execute_unprepared("UPDATE schema_version SET version = 1").await.unwrap();
         world.store = database.open().await;
     }

@@ -127,7 +127,7 @@ pub(crate) async fn a_conversation_is_seen_by_its_member(store: Arc<dyn Store>) 
     world.say(two, group, "all").await;
     let mark = |log, user, delivered, read| Command::Mark { log, user, delivered, read };
     let marks = vec![
-        mark(log, one, 6, 4),
+        mark(log, one, 7, 4),
         mark(log, two, 7, 3),
         mark(group, one, 2, 2),
         mark(group, two, 1, 1),
@@ -139,21 +139,21 @@ pub(crate) async fn a_conversation_is_seen_by_its_member(store: Arc<dyn Store>) 
     assert_eq!((seen.title, seen.member_count, seen.last_seq, seen.from_seq), (None, 2, 7, 1));
     let peer = seen.peer.unwrap();
     assert_eq!((peer.id, peer.name.as_str(), peer.display_name.as_str()), (two, "user1", "The user1"));
-    assert_eq!((seen.delivered, seen.read, seen.others_delivered, seen.others_read), (6, 4, 7, 3));
-    // Of 5, 6, 7 those of the other.
-    assert_eq!(seen.unread, 2);
+    // Both have read up to their last.
+    assert_eq!((seen.delivered, seen.read, seen.others_delivered, seen.others_read), (7, 6, 7, 7));
+    assert_eq!(seen.unread, 1);
     let last = seen.last_event.unwrap();
     assert_eq!((last.seq, last.sender, last.payload), (7, two, message("2")));
 
     let seen = world.store.conversations(two, Some(&[group]), None, 1).await.unwrap().remove(0);
-    assert_eq!((seen.delivered, seen.read, seen.others_delivered, seen.others_read), (1, 1, 2, 0));
+    assert_eq!((seen.delivered, seen.read, seen.others_delivered, seen.others_read), (2, 2, 2, 0));
     assert_eq!(seen.unread, 0);
     assert!(seen.peer.is_none());
     let mine: Vec<_> = world.store.memberships(three).await.unwrap();
     assert_eq!(mine.iter().filter(|one| one.peer.is_none()).map(|one| one.log).collect::<Vec<_>>(), [group]);
 }
 
-/// System events do not count, nor one's own; up to 1,000, and past it.
+/// Other events do not count, nor one's own; up to 1,000, and past it.
 pub(crate) async fn unread_messages_are_counted(store: Arc<dyn Store>) {
     let mut world = World::new(store);
     let [one, two, three] = world.users().await;
@@ -168,17 +168,19 @@ pub(crate) async fn unread_messages_are_counted(store: Arc<dyn Store>) {
     assert_eq!(unread(&world, two).await, 0);
     world.say(one, log, "1").await;
     world.say(two, log, "own").await;
-    assert_eq!((unread(&world, one).await, unread(&world, two).await, unread(&world, three).await), (1, 1, 2));
+    // Whoever sends has read what stands before.
+    assert_eq!((unread(&world, one).await, unread(&world, two).await, unread(&world, three).await), (1, 0, 2));
 
-    for many in [998, 1, 1] {
+    for (many, then) in [(999, 999), (1, 1_000), (1, 1_000)] {
         let batch = (0..many).map(|n| world.append(one, log, &n.to_string())).collect();
         world.store.commit(batch).await.unwrap();
+        assert_eq!((unread(&world, one).await, unread(&world, two).await), (0, then));
     }
-    // 1,001 messages of others.
-    assert_eq!(unread(&world, two).await, 1_000);
-    world.one(Command::Mark { log, user: two, delivered: 3, read: 3 }).await.unwrap();
+    world.one(Command::LeaveGroup { log, origin: world.origin(three) }).await.unwrap();
     assert_eq!(unread(&world, two).await, 1_000);
     world.one(Command::Mark { log, user: two, delivered: 5, read: 5 }).await.unwrap();
+    assert_eq!(unread(&world, two).await, 1_000);
+    world.one(Command::Mark { log, user: two, delivered: 6, read: 6 }).await.unwrap();
     assert_eq!(unread(&world, two).await, 999);
     let last = world.store.last_seq(log).await.unwrap().unwrap();
     world.one(Command::Mark { log, user: two, delivered: last, read: last }).await.unwrap();

@@ -28,6 +28,9 @@ impl Model {
                     return Err(Refusal::NotAContact(if one == origin.sender { other } else { one }));
                 }
                 let added = model.add(*log, "message", origin.sender, Some(origin), None);
+                if let Some(member) = model.members.get_mut(&(*log, origin.sender)) {
+                    (member.delivered, member.read) = (added.1, added.1);
+                }
                 Ok((Done::Appended { seq: added.1, time_ms: NOW, duplicate: false }, vec![added], None))
             }),
             Command::Mark { log, user, delivered, read } => self.mark(*log, *user, *delivered, *read),

@@ -1,0 +1,128 @@
+//! The task that has uncounted logs counted: those that somebody has read first, then all that a step of
+//! the schema has left.
+
+use std::time::{Duration, Instant};
+
+use gogochat_proto::ids::LogId;
+use tokio::{sync::mpsc, task::AbortHandle};
+
+use super::{
+    counting::{self, Part},
+    store::SqlStore,
+};
+use crate::store::StoreError;
+
+/// The task, which ends with this.
+#[derive(Debug)]
+pub(super) struct CatchUp {
+    asked: mpsc::Sender<LogId>,
+    task: AbortHandle,
+}
+
+impl CatchUp {
+    /// Runs it on a store's connections.
+    pub(super) fn spawn(store: SqlStore) -> Self {
+        let (asked, logs) = mpsc::channel(MAX_ASKED);
+        Self { asked, task: tokio::spawn(run(store, logs)).abort_handle() }
+    }
+
+    /// Has a log counted. Where very many wait, it waits for somebody to read it again.
+    pub(super) fn ask(&self, log: LogId) {
+        let _ = self.asked.try_send(log);
+    }
+
+    /// Ends it.
+    pub(super) fn stop(&self) {
+        self.task.abort();
+    }
+}
+
+impl Drop for CatchUp {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+async fn run(store: SqlStore, mut asked: mpsc::Receiver<LogId>) {
+    let mut left = Left::default();
+    loop {
+        let next = match asked.try_recv() {
+            Ok(log) => Some(log),
+            Err(_) => match left.next(&store).await {
+                Ok(None) => asked.recv().await,
+                Ok(log) => log,
+                Err(error) => {
+                    tracing::debug!(%error, "logs are counted later");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        let Some(log) = next else { return };
+        count(&store, log).await;
+    }
+}
+
+/// What a step of the schema has left uncounted.
+#[derive(Debug, Default)]
+struct Left {
+    part: Part,
+    begun: bool,
+    done: bool,
+}
+
+impl Left {
+    /// The next log; `None`: all are counted.
+    async fn next(&mut self, store: &SqlStore) -> Result<Option<LogId>, StoreError> {
+        if !self.begun {
+            self.done = !counting::is_pending(&store.read()).await?;
+            self.begun = true;
+        }
+        while !self.done {
+            if let Some(log) = self.part.uncounted.pop() {
+                return Ok(Some(log));
+            }
+            self.part = counting::look(&store.read(), self.part.last).await?;
+            if self.part.last.is_none() {
+                finish(store).await?;
+                self.done = true;
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Counts a log to its end. Commits go on in between, and have most of the time.
+async fn count(store: &SqlStore, log: LogId) {
+    loop {
+        let began = Instant::now();
+        match count_some(store, log).await {
+            Ok(true) => tokio::time::sleep(began.elapsed() * REST).await,
+            Ok(false) => return,
+            // Whoever reads it next asks for it again.
+            Err(error) => {
+                tracing::warn!(%log, %error, "unread messages are counted one by one: the log's numbers could not be made");
+                return tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn count_some(store: &SqlStore, log: LogId) -> Result<bool, StoreError> {
+    let transaction = store.write().await?;
+    let result = counting::count(&store.within(&transaction), log).await;
+    store.finish(transaction, result).await
+}
+
+async fn finish(store: &SqlStore) -> Result<(), StoreError> {
+    let transaction = store.write().await?;
+    let result = counting::finish(&store.within(&transaction)).await;
+    store.finish(transaction, result).await
+}
+
+/// Logs that wait because somebody has read them.
+const MAX_ASKED: usize = 1_024;
+/// How long a part of a log is left alone after a part was counted, times what that took.
+const REST: u32 = 3;
+/// How long it waits for a store that does not answer.
+const PAUSE: Duration = Duration::from_secs(1);
