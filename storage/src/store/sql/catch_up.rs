@@ -4,11 +4,12 @@
 use std::time::{Duration, Instant};
 
 use gogochat_proto::ids::LogId;
+use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait as _};
 use tokio::{sync::mpsc, task::AbortHandle};
 
 use super::{
+    Db, Dialect,
     counting::{self, Part},
-    store::SqlStore,
 };
 use crate::store::StoreError;
 
@@ -19,9 +20,27 @@ pub(super) struct CatchUp {
     task: AbortHandle,
 }
 
+/// Where there may be some, and how it is reached.
+#[derive(Debug)]
+pub(super) struct Uncounted {
+    pub(super) writer: DatabaseConnection,
+    pub(super) reader: DatabaseConnection,
+    pub(super) dialect: &'static Dialect,
+}
+
+impl Uncounted {
+    async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
+        self.dialect.wait(self.writer.begin_with_options(self.dialect.write), self.dialect.error).await
+    }
+
+    async fn commit(&self, transaction: DatabaseTransaction) -> Result<(), StoreError> {
+        self.dialect.wait(transaction.commit(), self.dialect.error).await
+    }
+}
+
 impl CatchUp {
-    /// Runs it on a store's connections.
-    pub(super) fn spawn(store: SqlStore) -> Self {
+    /// Runs it.
+    pub(super) fn spawn(store: Uncounted) -> Self {
         let (asked, logs) = mpsc::channel(MAX_ASKED);
         Self { asked, task: tokio::spawn(run(store, logs)).abort_handle() }
     }
@@ -43,7 +62,7 @@ impl Drop for CatchUp {
     }
 }
 
-async fn run(store: SqlStore, mut asked: mpsc::Receiver<LogId>) {
+async fn run(store: Uncounted, mut asked: mpsc::Receiver<LogId>) {
     let mut left = Left::default();
     loop {
         let next = match asked.try_recv() {
@@ -73,16 +92,16 @@ struct Left {
 
 impl Left {
     /// The next log; `None`: all are counted.
-    async fn next(&mut self, store: &SqlStore) -> Result<Option<LogId>, StoreError> {
+    async fn next(&mut self, store: &Uncounted) -> Result<Option<LogId>, StoreError> {
         if !self.begun {
-            self.done = !counting::is_pending(&store.read()).await?;
+            self.done = !counting::is_pending(&Db::new(&store.reader, store.dialect)).await?;
             self.begun = true;
         }
         while !self.done {
             if let Some(log) = self.part.uncounted.pop() {
                 return Ok(Some(log));
             }
-            self.part = counting::look(&store.read(), self.part.last).await?;
+            self.part = counting::look(&Db::new(&store.reader, store.dialect), self.part.last).await?;
             if self.part.last.is_none() {
                 finish(store).await?;
                 self.done = true;
@@ -93,7 +112,7 @@ impl Left {
 }
 
 /// Counts a log to its end. Commits go on in between, and have most of the time.
-async fn count(store: &SqlStore, log: LogId) {
+async fn count(store: &Uncounted, log: LogId) {
     loop {
         let began = Instant::now();
         match count_some(store, log).await {
@@ -108,16 +127,17 @@ async fn count(store: &SqlStore, log: LogId) {
     }
 }
 
-async fn count_some(store: &SqlStore, log: LogId) -> Result<bool, StoreError> {
-    let transaction = store.write().await?;
-    let result = counting::count(&store.within(&transaction), log).await;
-    store.finish(transaction, result).await
+async fn count_some(store: &Uncounted, log: LogId) -> Result<bool, StoreError> {
+    let transaction = store.begin().await?;
+    let more = counting::count(&Db::new(&transaction, store.dialect), log).await?;
+    store.commit(transaction).await?;
+    Ok(more)
 }
 
-async fn finish(store: &SqlStore) -> Result<(), StoreError> {
-    let transaction = store.write().await?;
-    let result = counting::finish(&store.within(&transaction)).await;
-    store.finish(transaction, result).await
+async fn finish(store: &Uncounted) -> Result<(), StoreError> {
+    let transaction = store.begin().await?;
+    counting::finish(&Db::new(&transaction, store.dialect)).await?;
+    store.commit(transaction).await
 }
 
 /// Logs that wait because somebody has read them.

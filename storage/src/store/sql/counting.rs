@@ -45,9 +45,12 @@ pub(super) struct Part {
 
 /// Looks at the logs behind one.
 pub(super) async fn look<C: ConnectionTrait>(db: &Db<'_, C>, after: Option<LogId>) -> Result<Part, StoreError> {
-    let mut logs = log::Entity::find()
-        .select_only()
-        .columns([log::Column::Id, log::Column::Kind, log::Column::LastSeq, log::Column::CountedSeq]);
+    let mut logs = log::Entity::find().select_only().columns([
+        log::Column::Id,
+        log::Column::Kind,
+        log::Column::LastSeq,
+        log::Column::CountedSeq,
+    ]);
     if let Some(after) = after {
         logs = logs.filter(log::Column::Id.gt(Fixed(after)));
     }
@@ -107,9 +110,8 @@ async fn mark<C: ConnectionTrait>(
 ) -> Result<(), StoreError> {
     let ids: Vec<_> = senders.keys().copied().map(Fixed).collect();
     for part in db.parts(&ids, 1) {
-        let members = member::Entity::find()
-            .filter(member::Column::LogId.eq(log))
-            .filter(member::Column::UserId.is_in(part));
+        let members =
+            member::Entity::find().filter(member::Column::LogId.eq(log)).filter(member::Column::UserId.is_in(part));
         let members = db.ask(members.all(db.conn)).await?.into_iter().filter_map(|member| {
             let seq = *senders.get(&member.user_id.0)?;
             let moved = member::Model { delivered_seq: member.delivered_seq.max(seq), read_seq: seq, ..member };

@@ -8,7 +8,11 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use super::{Db, Dialect, accounts, catch_up::CatchUp, contacts, conversations, devices, events, migrate, sign_outs};
+use super::{
+    Db, Dialect, accounts,
+    catch_up::{CatchUp, Uncounted},
+    contacts, conversations, devices, events, migrate, sign_outs,
+};
 use crate::store::{
     Arrival, Command, Contact, Contacts, Conversation, Conversations, Device, DeviceKey, Devices, Event, Hash, Logs,
     Member, Membership, Millis, NewDevice, NewUser, Outcome, Range, Rotation, SignOut, Store, StoreError, Tokens, User,
@@ -39,8 +43,8 @@ impl SqlStore {
 
     /// Counts, beside its work, what was written without being counted.
     pub(in crate::store) fn catching_up(mut self) -> Self {
-        let own = Self::new(self.writer.clone(), self.reader.clone(), self.dialect, None);
-        self.catch_up = Some(CatchUp::spawn(own));
+        let (writer, reader) = (self.writer.clone(), self.reader.clone());
+        self.catch_up = Some(CatchUp::spawn(Uncounted { writer, reader, dialect: self.dialect }));
         self
     }
 
