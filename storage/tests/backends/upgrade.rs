@@ -89,7 +89,7 @@ async fn uncounted_events_are_counted(store: Arc<dyn Store>, raw: &DatabaseConne
         let seen = store.conversations(user, Some(&[log]), None, 1).await.unwrap().remove(0);
         (seen.unread, seen.read)
     };
-    let execute = async |sql: String| drop(raw.execute_unprepared(&sql).await.unwrap());
+    let execute = async |sql: String| raw.execute_unprepared(&sql).await.unwrap();
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
 
     // Twice, as it may come back. In a part of the log that takes several transactions to count.
