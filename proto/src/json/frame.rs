@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 use prost::Message as _;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{decode, encode, encode_body, error_value};
 use crate::{
+    error::ErrorCode,
     frame::FrameError,
     limits::MAX_JSON,
     method::{self, Method, POOL},
@@ -21,7 +23,8 @@ pub enum JsonError {
     /// No JSON, or no frame: the session closes with `protocol_error`.
     #[error("not a frame: {0}")]
     Malformed(String),
-    /// A call whose body is not the method's request: it is answered with this error, and the session goes on.
+    /// A call whose body is not the method's request, or that is no JSON somewhere behind its id: it is
+    /// answered with this error, and the session goes on.
     #[error("call {id}: {error}")]
     Call {
         /// The id of the call.
@@ -49,7 +52,7 @@ pub fn client_frame_from_json(text: &str) -> Result<client_frame::Frame, JsonErr
         return Err(JsonError::TooLarge(text.len()));
     }
     let malformed = |reason: String| JsonError::Malformed(reason);
-    let mut value: Value = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
+    let mut value: Value = serde_json::from_str(text).map_err(|error| unreadable(text, &error))?;
     let body = value.get_mut("call").and_then(Value::as_object_mut).and_then(|call| call.remove("body"));
     let descriptor = POOL
         .get_message_by_name("gogochat.v1.ClientFrame")
@@ -83,11 +86,30 @@ pub fn server_frame_to_json(
     Ok(value.to_string())
 }
 
+/// What is no JSON for us may have the shape of JSON all the same: half of a surrogate pair (RFC 8259,
+/// section 8.2), a number out of range, too many levels. Where that shape is a call's, the call is answered.
+fn unreadable(text: &str, error: &serde_json::Error) -> JsonError {
+    #[derive(Deserialize)]
+    struct Shape {
+        call: Head,
+    }
+    #[derive(Deserialize)]
+    struct Head {
+        id: u32,
+    }
+    match serde_json::from_str::<Shape>(text) {
+        Ok(Shape { call: Head { id } }) => {
+            JsonError::Call { id, error: ErrorCode::MalformedBody.with(format!("the call is no JSON: {error}")) }
+        }
+        Err(_) => JsonError::Malformed(error.to_string()),
+    }
+}
+
 fn call_body(call: &v1::Call, body: Option<&Value>) -> Result<Bytes, v1::Error> {
     match (method::find(&call.method), body) {
         (None, _) | (_, None | Some(Value::Null)) => Ok(Bytes::new()),
         (Some(method), Some(body @ Value::Object(_))) => encode_body(method, body),
-        (Some(_), Some(_)) => Err(crate::error::ErrorCode::MalformedBody.with("`body` has to be a JSON object")),
+        (Some(_), Some(_)) => Err(ErrorCode::MalformedBody.with("`body` has to be a JSON object")),
     }
 }
 

@@ -281,6 +281,22 @@ fn a_call_at_fault_is_answered_and_no_frame_ends_the_session() {
         let Err(JsonError::Call { id: 3, error }) = client_frame_from_json(&text) else { panic!("{body}") };
         assert_eq!(error.code, code);
     }
+    // Half of a surrogate pair, wherever it stands; a number that no number can be; levels without end.
+    let deep = format!("{}1{}", "[".repeat(1_000), "]".repeat(1_000));
+    for (key, text) in
+        [("k", r#""\ud83e""#), ("k", r#""\udd7e a""#), (r"\ud800", r#""a""#), ("k", "1e999"), ("k", &deep)]
+    {
+        let text = format!(
+            r#"{{"call":{{"body":{{"text":{text}}},"id":4,"key":"{key}","method":"gogochat.v1.ChatService/SendMessage"}}}}"#
+        );
+        let Err(JsonError::Call { id: 4, error }) = client_frame_from_json(&text) else { panic!("{text}") };
+        assert_eq!(error.code, "malformed_body", "{text}");
+    }
+    for text in [r#"{"call":{"id":4,"key":"\ud800"}"#, r#"{"call":{"key":"\ud800"}}"#, r#"{"ping":{"nonce":"\ud800"}}"#]
+    {
+        let error = client_frame_from_json(text).unwrap_err();
+        assert!(matches!(error, JsonError::Malformed(_)), "{text}: {error}");
+    }
     for text in
         ["", "{}", "[]", "5", "{\"welcome\":{}}", "{\"call\":1}", "{\"call\":{\"id\":-1}}", "{\"ping\":{},\"pong\":{}}"]
     {
