@@ -21,6 +21,10 @@ pub use generated::{node::v1 as node, v1};
 /// The code made from the `.proto` files, in modules as its packages nest: `v1` is the public contract, `node::v1` what edge and core nodes say.
 #[allow(missing_docs, clippy::all, clippy::indexing_slicing, unreachable_pub)]
 mod generated {
+    /// Of `text/characters.txt`.
+    pub(crate) mod characters {
+        include!("gen/characters.rs");
+    }
     pub mod v1 {
         include!("gen/gogochat.v1.rs");
     }

@@ -1,7 +1,8 @@
 //! Which texts show something: one rule for messages, names, titles and notes, for the server, the
-//! page and both SDKs. `proto/text/vectors.json` has what each of them is tested with.
+//! page and both SDKs. Their tables are made from `proto/text/characters.txt`, and
+//! `proto/text/vectors.json` has what each of them is tested with.
 
-use unicode_normalization::char::is_combining_mark;
+use crate::generated::characters::{BLANK, EDGE};
 
 /// Whether a person sees anything of a text.
 #[must_use]
@@ -13,7 +14,7 @@ pub fn is_visible(text: &str) -> bool {
 /// default (Unicode Standard, section 5.21), and the braille pattern without dots.
 #[must_use]
 pub fn is_blank(c: char) -> bool {
-    is_edge(c) || c.is_control() || is_combining_mark(c) || c == '\u{2800}' || is_ignorable(c)
+    is_in(&BLANK, c)
 }
 
 /// A text without what it has at its ends of `White_Space` and of U+FEFF, which JavaScript trims and
@@ -24,24 +25,26 @@ pub fn trim(text: &str) -> &str {
 }
 
 fn is_edge(c: char) -> bool {
-    c.is_whitespace() || c == '\u{feff}'
+    is_in(&EDGE, c)
 }
 
-/// `Default_Ignorable_Code_Point`, of DerivedCoreProperties.txt: the same since Unicode 9.
-fn is_ignorable(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}'
-    )
+fn is_in(ranges: &[(u32, u32)], c: char) -> bool {
+    let c = u32::from(c);
+    let behind = ranges.partition_point(|(first, _)| *first <= c);
+    ranges.get(behind.wrapping_sub(1)).is_some_and(|(_, last)| c <= *last)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_table_has_what_unicode_says() {
+        for c in '\0'..=char::MAX {
+            assert_eq!(is_edge(c), c.is_whitespace() || c == '\u{feff}', "{c:?}");
+            assert!(is_blank(c) || !(is_edge(c) || c.is_control()), "{c:?}");
+        }
+    }
 
     #[test]
     fn the_shared_vectors_hold() {

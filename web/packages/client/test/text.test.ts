@@ -12,6 +12,16 @@ describe("a text", () => {
     expect(vectors.blank.length + vectors.visible.length).toBeGreaterThan(40);
   });
 
+  it.runIf(process.versions["unicode"] === "17.0")("is of characters that are blank by Unicode 17.0, and no other", () => {
+    const blank = /^[\p{White_Space}\p{Cc}\p{M}\p{Default_Ignorable_Code_Point}\u2800\ufeff]$/u;
+    const differs: number[] = [];
+    for (let code = 0; code < 0x110000; code++) {
+      const text = String.fromCodePoint(code);
+      if (isVisible(text) === blank.test(text) || (trim(text) === "") !== /^[\p{White_Space}\ufeff]$/u.test(text)) differs.push(code);
+    }
+    expect(differs).toEqual([]);
+  });
+
   it("is trimmed by the server's rule", () => {
     expect(vectors.trimmed.map(([text]) => [text, trim(text)])).toEqual(vectors.trimmed);
   });
