@@ -75,9 +75,8 @@ impl Cli {
         let workers = self.common.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, Into::into));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
         let json = self.common.json.clone();
-        // A report that cannot be written is better known before the run than after it.
         if let Some(file) = &json {
-            fs::File::create(file).with_context(|| format!("--json {}", file.display()))?;
+            Report::try_file(file)?;
         }
         let report = runtime.block_on(self.measure())?;
         runtime.shutdown_background();

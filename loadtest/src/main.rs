@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         // Measured, and found wanting: messages were lost, doubled or out of order.
         Ok(false) => ExitCode::from(2),
         Err(error) => {
-            progress::say(&format!("error: {error:#}"));
+            progress::say(&format!("error: {}", progress::words(&error)));
             ExitCode::FAILURE
         }
     }

@@ -1,6 +1,10 @@
 //! The result: one JSON object, the same fields for every scenario.
 
-use std::{fs, io::Write as _, path::Path};
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    path::Path,
+};
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
@@ -153,6 +157,18 @@ impl Report {
             number(self.rss_kib_per_session, " KiB"),
             self.void.as_ref().map_or(String::new(), |why| format!(" | void: {why}")),
         )
+    }
+
+    /// Opens the file once before the run: that it cannot be written is better known then than
+    /// afterwards. What an earlier run has left there stays until there is a report.
+    pub(crate) fn try_file(file: &Path) -> anyhow::Result<()> {
+        let new = !file.exists();
+        let opened = OpenOptions::new().append(true).create(true).open(file);
+        opened.with_context(|| format!("--json {}", file.display()))?;
+        if new {
+            fs::remove_file(file).with_context(|| format!("--json {}", file.display()))?;
+        }
+        Ok(())
     }
 
     /// Writes the JSON to a file, or to standard output.

@@ -77,7 +77,7 @@ impl Connect {
                         }
                         Err(error) => {
                             outcome.failed.fetch_add(1, Ordering::Relaxed);
-                            outcome.first_error.lock().get_or_insert_with(|| error.to_string());
+                            outcome.first_error.lock().get_or_insert_with(|| progress::words(&error));
                         }
                     }
                     bar.inc(1);
