@@ -213,7 +213,7 @@ impl Process {
         let failover = Failover::watch(&config.node, bound.handle(), edges.watch(), stop, tasks);
         let probe = bound.handle();
         checks.push(("edge", Arc::new(move || probe.ready().and_then(|()| failover.ready()))));
-        let policy = settings::content_security_policy(config, certificate.is_pinned(), edges.watch());
+        let policy = settings::content_security_policy(config, edges.watch());
         let edge = bound.start(page::router(policy), status::router(self.follow(checks, core), render));
         Ok(Some(RunningEdge { edge, edges }))
     }
