@@ -275,7 +275,7 @@ export class Client {
     const conversation = this.#replica.conversation(conversationId);
     if (conversation && conversation.unread > 0) this.markRead(conversationId, conversation.lastSeq);
     this.#replica.lift(conversationId);
-    this.#whereabouts.say(this.#link.line, conversationId, false);
+    this.#whereabouts.wrote(conversationId);
   }
 
   /** Sends a failed message again. */

@@ -80,14 +80,20 @@ export class Whereabouts {
     this.#presence.set(new Map());
   }
 
-  /** Says that this user is typing, every 3 s at most, or has stopped. */
+  /** A message of this user's own is on its way: it says by itself that they have stopped typing. */
+  wrote(conversationId: string): void {
+    if (this.#said?.conversationId === conversationId) this.#said = undefined;
+  }
+
+  /** Says that this user is typing, every 3 s at most, or has stopped, if others were told that they type. */
   say(session: Line | undefined, conversationId: string, typing: boolean): void {
+    if (!session) return;
     const now = this.#clock.now();
     const going = this.#said?.conversationId === conversationId && now - this.#said.at < TYPING_MS;
     if (typing && going && now - (this.#said?.at ?? 0) < REPEAT_MS) return;
     if (!typing && !going) return;
     this.#said = typing ? { conversationId, at: now } : undefined;
-    session?.sendLossy({
+    session.sendLossy({
       case: "ephemeral",
       value: { conversationId, kind: { case: "typing", value: { stopped: !typing } } },
     });

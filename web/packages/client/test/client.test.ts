@@ -697,6 +697,34 @@ describe("typing", () => {
     await world.clock.advance(200);
     expect(bob.typing.get().has("c")).toBe(false);
   });
+
+  it("is taken back only where others were told of it; a message takes it back by itself", async () => {
+    const { world, ann } = await pair();
+    const told = world.peer.typing;
+    ann.type("c", false);
+    ann.send("c", "pasted");
+    ann.type("c", true);
+    ann.send("c", "typed");
+    ann.type("c", false);
+    await world.clock.advance(100);
+    expect(told).toEqual([["ann", false]]);
+    ann.type("c", true);
+    ann.type("c", false);
+    ann.type("c", false);
+    await world.clock.advance(100);
+    expect(told.slice(1)).toEqual([["ann", false], ["ann", true]]);
+    // Without a connection nobody is told, and so nothing is to be taken back.
+    told.length = 0;
+    for (const path of [world.webtransport, world.websocket]) path.refused = true;
+    world.webtransport.cut();
+    await world.clock.until(() => ann.connection.get().status === "offline");
+    ann.type("c", true);
+    for (const path of [world.webtransport, world.websocket]) path.refused = false;
+    await world.online(ann);
+    ann.type("c", false);
+    await world.clock.advance(100);
+    expect(told).toEqual([]);
+  });
 });
 
 describe("a call", () => {

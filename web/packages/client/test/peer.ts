@@ -48,6 +48,8 @@ export class Peer {
   /** How often each method was called. */
   readonly calls = new Map<string, number>();
   readonly marksFrames: number[] = [];
+  /** What was told of typing: who, and whether they had stopped. */
+  readonly typing: [string, boolean][] = [];
   hellos = 0;
   /** The tickets that were shown, by sessions that began. */
   readonly tickets: number[][] = [];
@@ -176,6 +178,7 @@ export class Peer {
         return;
       case "ephemeral": {
         const { conversationId, kind } = frame.value;
+        if (kind.case === "typing") this.typing.push([session.user, kind.value.stopped]);
         for (const other of this.sessions) {
           if (other.user === session.user || !this.chats.get(conversationId)?.members.has(other.user)) continue;
           this.#send(other, { case: "ephemeral", value: { conversationId, userId: session.user, kind } });
