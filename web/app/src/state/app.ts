@@ -1,7 +1,7 @@
 // What every view of a signed-in device may use.
 
 import type { Auth, Client, Conversation, Person } from "@gogochat/client";
-import { type Accessor, createContext, createMemo, createSignal, useContext } from "solid-js";
+import { type Accessor, createContext, createSignal, useContext } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { use } from "./bind.ts";
 
@@ -50,7 +50,6 @@ export function useApp(): AppState {
 /** Derives the page's state from a client. */
 export function createAppState(auth: Auth, client: Client, leave: () => void): AppState {
   const conversations = use(client.conversations);
-  const byId = createMemo(() => new Map(conversations().map((c) => [c.id, c])));
   const people = use(client.people);
   const presence = use(client.presence);
   const [toast, setToast] = createSignal<Toast>();
@@ -59,7 +58,10 @@ export function createAppState(auth: Auth, client: Client, leave: () => void): A
     auth,
     client,
     conversations,
-    conversation: (id) => byId().get(id),
+    conversation: (id) => {
+      conversations();
+      return client.conversation(id);
+    },
     nameOf,
     titleOf: (c) => (c.group ? c.title : personName(c.peer, nameOf)),
     online: (userId) => userId !== undefined && presence().get(userId)?.online === true,

@@ -18,11 +18,13 @@ export function ChatList() {
   const [filter, setFilter] = createSignal("");
   const [making, setMaking] = createSignal(false);
   const connection = use(app.client.connection);
-  const ids = createMemo(() => {
+  const ids = createMemo<readonly string[]>((before) => {
     const wanted = filter().trim().toLowerCase();
     const all = app.conversations();
-    return (wanted ? all.filter((c) => matches(app.titleOf(c), c.peer?.name ?? "", wanted)) : all).map((c) => c.id);
-  });
+    const shown = wanted ? all.filter((c) => matches(app.titleOf(c), c.peer?.name ?? "", wanted)) : all;
+    // Most of what happens moves nothing.
+    return shown.length === before.length && shown.every(({ id }, i) => id === before[i]) ? before : shown.map(({ id }) => id);
+  }, []);
   const waiting = () => app.conversations().length === 0 && connection().status === "connecting";
   return (
     <>

@@ -5,6 +5,7 @@ import type { Clock } from "./clock.ts";
 import { type FetchPage, Log } from "./log.ts";
 import type { Contact, Conversation, LogEvent, Member, Person } from "./model.ts";
 import { Cell, Lazy, type Observable } from "./observable.ts";
+import { Ordered } from "./ordered.ts";
 import { type OutboxEntry, OWN_SEQ, type Snapshot, type Storage } from "./storage/storage.ts";
 import { Timeline } from "./timeline.ts";
 
@@ -47,20 +48,22 @@ export class Replica {
   readonly #members = new Map<string, Cell<readonly Member[]>>();
   #ownSeq: number | undefined;
   #order = 0;
-  #listed: readonly string[] = [];
-  #inList: ReadonlySet<string> = new Set();
+  readonly #ordered = new Ordered();
 
   constructor(options: ReplicaOptions, kept: Snapshot) {
     this.#options = options;
     this.#ownSeq = kept.ownSeq;
-    for (const { conversation, segments } of kept.conversations) {
-      this.#order = Math.max(this.#order, conversation.order ?? 0);
+    for (const { conversation: was, segments } of kept.conversations) {
+      // What an earlier version kept has no order.
+      const conversation = { ...was, order: was.order ?? 0 };
+      this.#order = Math.max(this.#order, conversation.order);
       this.#conversations.set(conversation.id, conversation);
+      this.#ordered.set(conversation);
       this.#logs.set(conversation.id, this.#makeLog(conversation.id, segments));
     }
     for (const contact of kept.contacts) this.#contacts.set(contact.person.id, contact);
     for (const person of kept.people) this.#people.set(person.id, person);
-    this.conversations = this.#list = new Lazy<readonly Conversation[]>(() => this.#sorted());
+    this.conversations = this.#list = new Lazy<readonly Conversation[]>(() => this.#ordered.get());
     this.contacts = this.#contactList = new Lazy<readonly Contact[]>(() =>
       [...this.#contacts.values()].sort((a, b) => a.person.displayName.localeCompare(b.person.displayName)),
     );
@@ -164,6 +167,7 @@ export class Replica {
   /** This user is no member any more. */
   removeConversation(id: string): void {
     if (!this.#conversations.delete(id)) return;
+    this.#ordered.delete(id);
     this.#logs.delete(id);
     this.#options.storage.delete("conversations", id);
     this.#list.touch();
@@ -172,6 +176,7 @@ export class Replica {
   /** The server has less than this device knows: forgets all but people and contacts, as on a new device. */
   restart(): void {
     this.#conversations.clear();
+    this.#ordered.clear();
     for (const log of this.#logs.values()) log.restart();
     for (const timeline of this.#timelines.values()) timeline.restart();
     for (const members of this.#members.values()) members.set([]);
@@ -262,21 +267,6 @@ export class Replica {
     }
   }
 
-  /** Beginning with the last order, of which few are out of place: that sorts in linear time. */
-  #sorted(): readonly Conversation[] {
-    const before = this.#listed.filter((id) => this.#conversations.has(id));
-    const fresh = before.length === this.#conversations.size ? [] : [...this.#conversations.keys()].filter((id) => !this.#inList.has(id));
-    const list: Conversation[] = [];
-    for (const id of [...before, ...fresh]) {
-      const conversation = this.#conversations.get(id);
-      if (conversation) list.push(conversation);
-    }
-    list.sort((a, b) => b.order - a.order || (a.id < b.id ? 1 : -1));
-    this.#listed = list.map(({ id }) => id);
-    if (fresh.length > 0 || before.length !== this.#inList.size) this.#inList = new Set(this.#listed);
-    return list;
-  }
-
   #others(conversation: Conversation, delivered: number, read: number): void {
     this.change(conversation.id, {
       othersDeliveredSeq: Math.max(conversation.othersDeliveredSeq, delivered),
@@ -286,6 +276,7 @@ export class Replica {
 
   #put(conversation: Conversation): void {
     this.#conversations.set(conversation.id, conversation);
+    this.#ordered.set(conversation);
     this.#keep(conversation);
     if (conversation.lastEvent) this.#askNames([conversation.lastEvent]);
     this.#list.touch();
