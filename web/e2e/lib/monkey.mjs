@@ -1,51 +1,57 @@
 // A monkey at the page: what it does follows from a seed. It has two tabs of one device, and
-// somebody at the other end; it types, sends,
-// walks about, reloads, closes, goes offline, kills the server, turns the clock, clears the
-// storage. Whatever it does, no text is
-// lost or doubled, the order is that of writing, the focus stays with whoever types, and no error is thrown.
+// somebody at the other end. It types, sends, walks about, reloads, closes, goes offline, kills the
+// server, turns the clock, clears the storage. Whatever it does, no text is lost or doubled, the
+// order is that of writing, the focus stays with whoever types, and no error is thrown.
 
 import assert from "node:assert/strict";
-import { newName, register, seeText } from "./people.mjs";
+import { dice } from "./dice.mjs";
+import { history, newName, register, settled, toNewest } from "./people.mjs";
 import { connect, until } from "./sdk.mjs";
 
-/** Numbers in [0, below) that follow from the seed (mulberry32). */
-function dice(seed) {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
-
 /** So often each is done, of 100. */
-const WEIGHTS = { write: 26, half: 12, hear: 14, walk: 12, settings: 6, reload: 6, reopen: 6, offline: 4, kill: 3, clock: 4, clear: 2, resize: 5 };
+const WEIGHTS = { write: 31, half: 12, hear: 20, walk: 12, settings: 5, reload: 3, close: 3, offline: 3, kill: 2, clock: 3, clear: 2, resize: 4 };
+/** Before anything of the page runs: a clock that can be turned, and a watch on the focus. */
+const PREPARE = () => {
+  globalThis.ahead = 0;
+  const Real = Date;
+  globalThis.Date = class extends Real {
+    constructor(...args) {
+      if (args.length === 0) super(Real.now() + globalThis.ahead);
+      else super(...args);
+    }
+    static now() {
+      return Real.now() + globalThis.ahead;
+    }
+  };
+  globalThis.writing = false;
+  globalThis.lostFocus = 0;
+  addEventListener("focusout", ({ target, relatedTarget }) => {
+    // Tabs in a hidden window keep their focus; here nobody looks away while they type.
+    if (globalThis.writing && relatedTarget === null && document.hasFocus()) globalThis.lostFocus++;
+  });
+};
 
-/** Lets the monkey do so many things; what it did, for a report. */
+/** Lets the monkey do so many things; how many messages went each way, and what each kind of action took. */
 export async function monkey({ server, browser }, seed, actions) {
   const random = dice(seed);
   const device = await browser.device();
-  const did = [];
-  const faults = [];
-  let nth = 0;
+  await device.context.addInitScript(PREPARE);
+  const bob = await connect(server.page, newName("bob"), "Bob");
+  const annName = newName("ann");
+  const opened = [];
   let down = false;
   let offline = false;
-
+  let nth = 0;
   const open = async (url) => {
     const tab = await device.open(url);
-    tab.faults.push = (...found) => {
-      // What the browser says of a server that is not there is no fault of the page's.
-      faults.push(...found.filter((fault) => !/net::ERR|Failed to load resource|WebSocket connection|Failed to fetch/.test(fault)));
-      return 0;
-    };
+    opened.push(tab);
     return tab;
   };
-  const tabs = [await open(server.page)];
-  const annName = newName("ann");
-  await register(tabs[0], annName, "Ann");
-  const bob = await connect(server.page, newName("bob"), "Bob");
+  /** What the browser says of a server that is not there is no fault of the page's. */
+  const faults = () => opened.flatMap((tab) => tab.faults).filter((fault) => !/net::ERR|Failed to load resource|WebSocket connection|Failed to fetch/.test(fault));
   try {
+    const tabs = [await open(server.page)];
+    await register(tabs[0], annName, "Ann");
     const [person] = await bob.findPeople(annName);
     await bob.requestContact(person, "hello");
     await tabs[0].click("nav-contacts");
@@ -53,84 +59,113 @@ export async function monkey({ server, browser }, seed, actions) {
     await tabs[0].see("composer");
     await until(() => bob.conversations.get().length === 1);
     const id = bob.conversations.get()[0].id;
-    const url = `${server.page}/#/chats/${id}`;
-    const timeline = bob.timeline(id);
-    const heardBy = (who) => timeline.items.get().filter((item) => item.senderId === who && item.body.kind === "message").map((item) => item.body.text);
-    tabs.push(await open(url));
+    const chatUrl = `${server.page}/#/chats/${id}`;
+    /** What came to the other end, in the order in which it came. */
+    const arrived = [];
+    bob.onMessage((_, event) => arrived.push(event.body.text));
+    tabs.push(await open(chatUrl));
     await tabs[1].see("composer");
     const [written, heard] = [[], []];
     /** What stands in the composer and was not sent. */
     let draft = "";
+    /**
+     * Left behind by the tab in which was written last. Nobody goes from one tab to another faster
+     * than the browser tells the other what was written; where this is, all of that is.
+     */
+    let mark = "";
 
     const any = () => tabs[random(tabs.length)];
-    /**
-     * All of the page is there: what is cut off in the middle of loading has nothing but a button
-     * to reload.
-     */
-    const loaded = (tab) => tab.see(".shell", ":not(.skeleton)", 30_000);
-    const chat = async (tab) => {
-      if (!(await tab.run(() => document.querySelector('[data-testid="composer"]') !== null))) {
-        await tab.run(([hash]) => {
-          location.hash = hash;
-        }, `#/chats/${id}`);
-      }
-      await tab.see("composer", "", 30_000);
+    const walk = (tab, hash) =>
+      tab.run(([to]) => {
+        location.hash = to;
+      }, hash);
+    /** Into the conversation, where the draft is there whichever tab it was begun in; `write` puts the cursor behind it. */
+    const chat = async (tab, write = false) => {
+      const found = await tab.run(
+        async ([hash, wanted, mark, write, patience]) => {
+          if (!document.querySelector('[data-testid="composer"]')) location.hash = hash;
+          const until = performance.now() + patience;
+          for (;;) {
+            const area = document.querySelector('[data-testid="composer"]');
+            const told = !mark || localStorage.getItem("monkey") === mark;
+            if ((told && area?.value === wanted) || performance.now() > until) {
+              if (write) {
+                area?.focus();
+                area?.setSelectionRange(area.value.length, area.value.length);
+                globalThis.writing = true;
+              }
+              return area?.value;
+            }
+            await new Promise((resolve) => setTimeout(resolve, 5));
+          }
+        },
+        `#/chats/${id}`,
+        draft,
+        mark,
+        write,
+        20_000,
+      );
+      assert.equal(found, draft, "the draft is not what was written");
     };
-    const composes = async (tab, text) => {
-      const now = () => tab.run(() => document.querySelector('[data-testid="composer"]')?.value);
-      for (let i = 0; i < 100 && (await now()) !== text; i++) await new Promise((resolve) => setTimeout(resolve, 50));
-      assert.equal(await now(), text, "the draft is not what was written");
-    };
-    const type = async (tab, text) => {
-      await chat(tab);
-      await tab.page.focus('[data-testid="composer"]');
-      // What was begun in another tab is here too.
-      await composes(tab, draft);
-      await tab.page.keyboard.press("End");
-      await tab.page.keyboard.type(text, { delay: random(3) * 15 });
-      assert.equal(await tab.run(() => document.activeElement?.dataset.testid), "composer", "the focus went away from who types");
+    const type = async (tab, text, enter = false) => {
+      await chat(tab, true);
+      await tab.page.keyboard.type(text, { delay: random(3) * 5 });
+      const { focused, lost, value } = await tab.run(() => {
+        globalThis.writing = false;
+        return { focused: document.activeElement?.dataset.testid, lost: globalThis.lostFocus, value: document.querySelector('[data-testid="composer"]')?.value };
+      });
+      assert.equal(focused, "composer", "the focus went away from who types");
+      assert.equal(lost, 0, "the focus was away for a moment while somebody typed");
       draft += text;
-      assert.equal(await tab.page.inputValue('[data-testid="composer"]'), draft, "a text was lost while it was typed");
-    };
-    const acts = {
-      write: async () => {
-        const tab = any();
-        await type(tab, `a${++nth}`);
+      assert.equal(value, draft, "a text was lost while it was typed");
+      if (enter) {
         written.push(draft);
         draft = "";
         await tab.press("Enter");
-      },
+      }
+      mark = text;
+      await tab.run(([written]) => localStorage.setItem("monkey", written), mark);
+    };
+    /**
+     * The page comes from the server: without one there is nothing to load. And whoever leaves in
+     * the moment in which the browser has thrown everything away has nothing; a little later it is
+     * kept again.
+     */
+    const loadable = async () => {
+      if (down || offline) return false;
+      for (const tab of tabs) await tab.until(async () => localStorage.getItem("gogochat.signed-in") !== null && (await indexedDB.databases()).length > 0, undefined, 60_000);
+      return true;
+    };
+    /** All of the page is there: what is cut off in the middle of loading has nothing but a button to reload. */
+    const loaded = (tab) => tab.see(".shell", ":not(.skeleton)", 30_000);
+    const acts = {
+      write: () => type(any(), `a${++nth}`, true),
       half: () => type(any(), `h${++nth} `),
-      hear: async () => {
+      hear: () => {
         heard.push(`b${++nth}`);
+        bob.type(id, true);
         bob.send(id, heard.at(-1));
       },
-      walk: async () => {
-        const tab = any();
-        await tab.run(([hash]) => {
-          location.hash = hash;
-        }, ["#/chats", `#/contacts/${id}`, "#/settings", `#/chats/${id}`][random(4)]);
-      },
+      walk: () => walk(any(), ["#/chats", `#/contacts/${id}`, "#/settings", `#/chats/${id}`][random(4)]),
       settings: async () => {
         const tab = any();
-        await tab.run(() => {
-          location.hash = "#/settings";
-        });
-        await tab.page.locator(`[data-testid="theme-${["system", "light", "dark"][random(3)]}"]`).check({ force: true });
+        await walk(tab, "#/settings");
+        await tab.page.locator(`[data-testid="theme-${["system", "light", "dark"][random(3)]}"]`).click({ force: true });
       },
       reload: async () => {
-        // The page comes from the server: without one there is nothing to reload.
-        if (down || offline) return;
         const tab = any();
+        if (!(await loadable())) return;
         await tab.reload();
         await loaded(tab);
       },
-      reopen: async () => {
-        if (down || offline) return;
-        const at = random(tabs.length);
-        await tabs[at].close();
-        tabs[at] = await open(url);
-        await loaded(tabs[at]);
+      // The only one is left; where there is one, there are two again.
+      close: async () => {
+        if (tabs.length > 1) {
+          await tabs.splice(random(2), 1)[0].close();
+        } else if (await loadable()) {
+          tabs.push(await open(chatUrl));
+          await loaded(tabs[1]);
+        }
       },
       offline: async () => {
         offline = !offline;
@@ -141,67 +176,66 @@ export async function monkey({ server, browser }, seed, actions) {
         else await server.kill();
         down = !down;
       },
-      clock: async () => {
-        const by = (random(5) - 2) * 43_200_000;
-        await any().run(([ms]) => {
-          const real = (globalThis.realNow ??= Date.now.bind(Date));
-          Date.now = () => real() + ms;
-        }, by);
-      },
+      clock: () =>
+        any().run(([ms]) => {
+          globalThis.ahead = ms;
+        }, (random(5) - 2) * 43_200_000),
+      // As by the browser's own settings: the page is not asked.
       clear: async () => {
-        const tab = tabs[0];
-        await tab.run(
-          () =>
-            new Promise((resolve) => {
-              localStorage.clear();
-              indexedDB.databases().then(([found]) => {
-                if (!found) return resolve();
-                const request = indexedDB.deleteDatabase(found.name);
-                request.onsuccess = request.onblocked = () => resolve();
-              });
-            }),
-        );
-        // Whoever closes the page in this very moment loses what the browser has thrown away; else
-        // it is kept again.
-        await tab.until(async () => localStorage.getItem("gogochat.signed-in") !== null && (await indexedDB.databases()).length > 0, undefined, 60_000);
+        const browserItself = await device.context.newCDPSession(tabs[0].page);
+        await browserItself.send("Storage.clearDataForOrigin", { origin: server.page, storageTypes: "local_storage,indexeddb" });
+        await browserItself.detach();
+        mark = "";
       },
-      resize: async () => any().page.setViewportSize([{ width: 390, height: 700 }, { width: 800, height: 600 }, { width: 1280, height: 800 }][random(3)]),
+      resize: () => any().page.setViewportSize([{ width: 390, height: 700 }, { width: 800, height: 600 }, { width: 1280, height: 800 }][random(3)]),
     };
     const bag = Object.entries(WEIGHTS).flatMap(([name, weight]) => Array(weight).fill(name));
-    const say = (name) => did.push(`${did.length} ${name}`);
+    const did = [];
+    const took = {};
     try {
       for (let i = 0; i < actions; i++) {
         const name = bag[random(bag.length)];
-        say(name);
+        did.push(`${i} ${name}`);
+        const began = performance.now();
         await acts[name]();
         // Neither lasts: what is done without a server is done soon.
         if (down && random(3) === 0) await acts.kill();
         if (offline && random(3) === 0) await acts.offline();
-        assert.deepEqual(faults, []);
+        took[name] ??= { times: 0, ms: 0 };
+        took[name].times++;
+        took[name].ms += performance.now() - began;
+        assert.deepEqual(faults(), []);
       }
-      say("rest");
+      did.push("rest");
       if (down) await acts.kill();
       if (offline) await acts.offline();
+      bob.kick();
+      for (const tab of tabs) await tab.run(() => dispatchEvent(new Event("online")));
       // Half a thought is still there.
-      await chat(tabs[0]);
-      await composes(tabs[0], draft);
-      await until(() => heardBy(person.id).length >= written.length && bob.waiting.get() === 0, 90_000);
-      assert.deepEqual(heardBy(person.id), written, "what was written is there once, in the order of writing");
       for (const tab of tabs) {
         await chat(tab);
-        if (heard.length > 0) {
-          await tab.page.locator('[data-testid="jump-newest"]').click({ timeout: 1_000 }).catch(() => {});
-          const last = timeline.items.get().at(-1);
-          await seeText(tab, last.body.text, 60_000);
-        }
       }
-      assert.deepEqual(heardBy(bob.me.id), heard);
-      assert.deepEqual(faults, []);
+      await until(() => arrived.length >= written.length && bob.waiting.get() === 0, 90_000).catch(() => {});
+      assert.deepEqual(arrived, written, "what was written arrived once, in the order of writing");
+      const last = [written.at(-1), heard.at(-1)];
+      for (const tab of tabs) {
+        await tab.page.locator('[data-testid="jump-newest"]').click({ timeout: 500 }).catch(() => {});
+        await toNewest(tab);
+        await tab.until((texts) => [...document.querySelectorAll('[data-testid="text"]')].some((it) => texts.includes(it.textContent)), last, 60_000);
+        await settled(tab, 60_000);
+      }
+      const shown = await history(tabs[0]);
+      assert.deepEqual(shown.map(({ seq }) => seq), shown.map((_, i) => (shown[0]?.seq ?? 0) + i));
+      const of = (texts) => shown.map(({ text }) => text).filter((text) => texts.has(text));
+      assert.deepEqual([of(new Set(written)), of(new Set(heard))], [written, heard], "the page shows each once, in order");
+      assert.equal(shown.length, written.length + heard.length);
+      assert.deepEqual(faults(), []);
     } catch (error) {
       error.message = `seed ${seed}, after ${did.slice(-12).join(", ")}: ${error.message}`;
+      await Promise.all(tabs.map((tab, i) => tab.screenshot(`monkey-${seed}-${i}`).catch(() => {})));
       throw error;
     }
-    return { written: written.length, heard: heard.length };
+    return { written: written.length, heard: heard.length, took };
   } finally {
     if (down) await server.again();
     await bob.close();

@@ -27,11 +27,14 @@ export function keys(start: string): string[] {
   }
 }
 
-/** Calls back when another tab changed a text; `undefined` stands for all of them. */
+/**
+ * Calls back with what a text is now that another tab has changed it; `undefined` stands for all of
+ * them. News of a change come late: what this tab has written since then is newer.
+ */
 export function onOtherTab(callback: (key: string | undefined, value: string | null) => void): void {
-  const listener = ({ key, newValue, storageArea }: StorageEvent) => {
+  const listener = ({ key, storageArea }: StorageEvent) => {
     if (storageArea !== null && key === null) callback(undefined, null);
-    else if (key?.startsWith(PREFIX)) callback(key.slice(PREFIX.length), newValue);
+    else if (key?.startsWith(PREFIX)) callback(key.slice(PREFIX.length), read(key.slice(PREFIX.length)));
   };
   addEventListener("storage", listener);
   onCleanup(() => removeEventListener("storage", listener));
