@@ -22,7 +22,7 @@ try {
   }
   for (const name of ["tomas", "chen", "mona"]) {
     await jo.click("nav-contacts");
-    const entry = jo.page.locator("li", { has: jo.page.locator(`[data-name^="${name}"]`) });
+    const entry = jo.page.locator('[data-row]', { has: jo.page.locator(`[data-name^="${name}"]`) });
     await entry.locator('[data-testid="accept"]').click();
     await jo.see("chat");
     await until(() => friends[name].conversations.get().length > 0);

@@ -70,10 +70,7 @@ class Tab {
   constructor(page) {
     this.page = page;
     page.on("pageerror", (error) => this.faults.push(String(error)));
-    page.on("console", (message) => {
-      // The policy's keyword for certificate hashes is newer than these browsers.
-      if (message.type() === "error" && !message.text().includes("unsafe-webtransport-hashes")) this.faults.push(message.text());
-    });
+    page.on("console", (message) => message.type() === "error" && this.faults.push(message.text()));
   }
 
   async goto(url) {

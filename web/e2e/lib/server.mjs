@@ -29,11 +29,11 @@ export async function freePort() {
 }
 
 /** `gogochat dev`: page on http, WebTransport with a certificate that the page knows by its hash. */
-export async function startDev() {
+export async function startDev({ edgeHost = "127.0.0.1" } = {}) {
   const [http, edge, grpc] = await Promise.all([freePort(), freePort(), freePort()]);
   const data = mkdtempSync(join(tmpdir(), "gogochat-e2e-"));
   const address = (port) => `127.0.0.1:${port}`;
-  const args = ["dev", "--data", data, "--http", address(http), "--edge", address(edge), "--grpc", address(grpc)];
+  const args = ["dev", "--data", data, "--http", address(http), "--edge", `${edgeHost}:${edge}`, "--grpc", address(grpc)];
   return start(args, data, { http, edge, page: `http://127.0.0.1:${http}` });
 }
 

@@ -3,18 +3,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import axe from "axe-core";
+import { findings } from "../lib/axe.mjs";
 import { befriend, connectedBy, logIn, newName, register, seeText } from "../lib/people.mjs";
 import { stage } from "../lib/stage.mjs";
 
 const on = stage();
-
-/** What axe finds, of whatever weight. */
-async function findings(tab) {
-  await tab.page.evaluate(axe.source);
-  const { violations } = await tab.page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-  return violations.map(({ id, impact, nodes }) => `${id} (${impact}): ${nodes.map((node) => node.html).join(" | ")}`);
-}
 
 const pair = async (t) => ({ ...(await on.pair(t)), server: on.server, browser: on.browser });
 
@@ -219,7 +212,7 @@ test("a narrow screen has one pane and a way back", async (t) => {
   await logIn(phone, annName);
   await phone.click("chat-row");
   await seeText(phone, "hello");
-  assert.equal(await phone.page.locator('[data-testid="pane"]').count(), 0);
+  assert.equal(await phone.page.locator('[data-testid="pane"]').isVisible(), false);
   assert.equal(await phone.page.evaluate(() => document.documentElement.scrollWidth), 390);
   await phone.screenshot("narrow-chat");
   await phone.click("back");

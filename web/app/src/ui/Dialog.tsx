@@ -1,10 +1,27 @@
 // A modal dialog: the browser's own, which keeps the focus inside and closes by Esc.
 
 import { type JSX, onCleanup, onMount } from "solid-js";
+import { Portal } from "solid-js/web";
 import { t } from "../i18n/index.ts";
 import { Icon } from "./Icon.tsx";
 
-export function Dialog(props: { title: string; onClose: () => void; children: JSX.Element; class?: string }) {
+interface DialogProps {
+  title: string;
+  onClose: () => void;
+  children: JSX.Element;
+  class?: string;
+}
+
+/** Beside the panes: one that is hidden for want of room would hide the dialog, which holds all else back. */
+export function Dialog(props: DialogProps) {
+  return (
+    <Portal>
+      <Frame {...props} />
+    </Portal>
+  );
+}
+
+function Frame(props: DialogProps) {
   let dialog!: HTMLDialogElement;
   onMount(() => {
     dialog.showModal();

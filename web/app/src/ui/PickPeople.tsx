@@ -1,12 +1,13 @@
 // Choosing some of one's contacts.
 
 import type { Person } from "@gogochat/client";
-import { createMemo, createSignal, For, Show } from "solid-js";
+import { createMemo, createSignal, Show } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { use } from "../state/bind.ts";
 import { Apart } from "./Apart.tsx";
 import { Avatar } from "./Avatar.tsx";
+import { VirtualRows } from "./VirtualRows.tsx";
 
 export function PickPeople(props: {
   without?: readonly Person[];
@@ -22,10 +23,11 @@ export function PickPeople(props: {
       .filter((contact) => contact.state === "accepted" && !without.has(contact.person.id))
       .map((contact) => contact.person);
   });
-  const shown = () => {
+  const byId = createMemo(() => new Map(all().map((person) => [person.id, person])));
+  const shown = createMemo(() => {
     const wanted = filter().trim().toLowerCase();
-    return all().filter((p) => p.name.includes(wanted) || p.displayName.toLowerCase().includes(wanted));
-  };
+    return all().flatMap((p) => (p.name.includes(wanted) || p.displayName.toLowerCase().includes(wanted) ? [p.id] : []));
+  });
   const toggle = (id: string) => {
     const next = new Set(props.picked);
     if (!next.delete(id)) next.add(id);
@@ -43,24 +45,28 @@ export function PickPeople(props: {
           aria-label={t().name}
         />
       </Show>
-      <ul class="people pick">
-        <For each={shown()}>
-          {(person) => (
-            <li>
-              <label class="person" data-testid="pick" data-name={person.name}>
-                <input type="checkbox" checked={props.picked.has(person.id)} onChange={() => toggle(person.id)} />
-                <Avatar id={person.id} name={person.displayName} online={app.online(person.id)} small />
-                <div>
-                  <b>
-                    <Apart text={person.displayName} />
-                  </b>
-                  <p>@{person.name}</p>
-                </div>
-              </label>
-            </li>
+      <div class="people pick" role="list">
+        <VirtualRows each={shown()} size={52}>
+          {(id) => (
+            <div role="listitem">
+              <Show when={byId().get(id)}>
+                {(person) => (
+                  <label class="person" data-testid="pick" data-name={person().name}>
+                    <input type="checkbox" data-row={id} checked={props.picked.has(id)} onChange={() => toggle(id)} />
+                    <Avatar id={id} name={person().displayName} online={app.online(id)} small />
+                    <div>
+                      <b>
+                        <Apart text={person().displayName} />
+                      </b>
+                      <p>@{person().name}</p>
+                    </div>
+                  </label>
+                )}
+              </Show>
+            </div>
           )}
-        </For>
-      </ul>
+        </VirtualRows>
+      </div>
     </Show>
   );
 }

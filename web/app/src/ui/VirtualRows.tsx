@@ -5,7 +5,8 @@ import { Virtualizer, type VirtualizerHandle } from "virtua/solid";
 
 /**
  * `each` names the rows; `size` is what one is expected to measure, in pixels. The nearest ancestor
- * that scrolls is `.rows` or `.panel-body`.
+ * that scrolls is one of SCROLLERS. In each row the element `[data-row]` takes the focus, or the first
+ * button in it.
  */
 export function VirtualRows(props: { each: readonly string[]; size: number; children: (id: string) => JSX.Element }) {
   let box!: HTMLDivElement;
@@ -19,13 +20,19 @@ export function VirtualRows(props: { each: readonly string[]; size: number; chil
     if (frame) setStart(box.getBoundingClientRect().top - frame.getBoundingClientRect().top + frame.scrollTop);
   };
   onMount(() => {
-    setScroller(box.closest<HTMLElement>(".rows, .panel-body") ?? undefined);
+    const frame = box.closest<HTMLElement>(SCROLLERS) ?? undefined;
+    setScroller(frame);
     measure();
+    // What stands above may grow.
     const observer = new ResizeObserver(measure);
-    if (box.parentElement) observer.observe(box.parentElement);
+    for (let part: Element | null = box.parentElement; part && part !== frame; part = part.parentElement) observer.observe(part);
+    if (frame) observer.observe(frame);
     onCleanup(() => observer.disconnect());
   });
-  const row = (id: string | undefined) => (id === undefined ? null : box.querySelector<HTMLElement>(`[data-row="${CSS.escape(id)}"]`));
+  const focus = (id: string | undefined) => {
+    const row = id === undefined ? null : box.querySelector<HTMLElement>(`[data-row="${CSS.escape(id)}"]`);
+    (row?.matches(FOCUSABLE) ? row : row?.querySelector<HTMLElement>(FOCUSABLE))?.focus();
+  };
   createEffect(
     on(
       () => props.each,
@@ -33,7 +40,7 @@ export function VirtualRows(props: { each: readonly string[]; size: number; chil
         measure();
         // A browser takes the focus from what is moved about in the page.
         const id = focused();
-        queueMicrotask(() => id !== undefined && document.activeElement === document.body && row(id)?.focus());
+        queueMicrotask(() => document.activeElement === document.body && focus(id));
       },
       { defer: true },
     ),
@@ -46,7 +53,7 @@ export function VirtualRows(props: { each: readonly string[]; size: number; chil
     event.preventDefault();
     list?.scrollToIndex(props.each.indexOf(next), { align: "nearest" });
     setFocused(next);
-    requestAnimationFrame(() => row(next)?.focus());
+    requestAnimationFrame(() => focus(next));
   };
   const kept = () => {
     const at = props.each.indexOf(focused() ?? "");
@@ -78,3 +85,6 @@ export function VirtualRows(props: { each: readonly string[]; size: number; chil
     </div>
   );
 }
+
+const SCROLLERS = ".rows, .panel-body, .pick";
+const FOCUSABLE = "button, input";

@@ -2,6 +2,7 @@
 
 import type { Conversation } from "@gogochat/client";
 import { createSignal, Show } from "solid-js";
+import { Dynamic } from "solid-js/web";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { use } from "../state/bind.ts";
@@ -52,9 +53,10 @@ function Top(props: { conversation: Conversation; panel: boolean; onPanel: () =>
       </Show>
       <Avatar id={peer() ?? props.conversation.id} name={title()} online={props.conversation.writable && app.online(peer())} group={props.conversation.group} small />
       <div>
-        <h2>
+        {/* Alone on the screen it is the page's own heading. */}
+        <Dynamic component={narrow() ? "h1" : "h2"} class="title">
           <Apart text={title()} />
-        </h2>
+        </Dynamic>
         <p data-testid="subtitle" data-typing={typers().length > 0} data-online={props.conversation.writable && app.online(peer())}>
           <Show when={typers().length > 0} fallback={<Subtitle conversation={props.conversation} />}>
             <span class="typing">
@@ -110,8 +112,8 @@ function Missing() {
         <Chip />
       </div>
       <div class="empty late">
-        <Show when={connection().status === "online"} fallback={<h2>{t().connecting}</h2>}>
-          <h2>{t().errors.not_a_member}</h2>
+        <Show when={connection().status === "online"} fallback={<Dynamic component={narrow() ? "h1" : "h2"}>{t().connecting}</Dynamic>}>
+          <Dynamic component={narrow() ? "h1" : "h2"}>{t().errors.not_a_member}</Dynamic>
           <button type="button" class="primary" onClick={() => go("chats")}>
             {t().chats}
           </button>

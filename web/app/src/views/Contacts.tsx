@@ -13,6 +13,7 @@ import { Fault } from "../ui/Fault.tsx";
 import { Field } from "../ui/Field.tsx";
 import { Icon } from "../ui/Icon.tsx";
 import { useLoad } from "../ui/load.ts";
+import { VirtualRows } from "../ui/VirtualRows.tsx";
 
 export function Contacts() {
   const app = useApp();
@@ -44,23 +45,28 @@ export function Contacts() {
         </label>
       </header>
       <div class="rows" data-testid="contacts">
-        <Show when={wanted() !== ""} fallback={<>
-          <Section title={t().requests} each={incoming()}>
-            {(contact) => <Request contact={contact} />}
-          </Section>
-          <Section title={t().waiting} each={requested()}>
-            {(contact) => <Asked contact={contact} />}
-          </Section>
-          <Section title={t().yourContacts} each={accepted()}>
-            {(contact) => <Accepted contact={contact} />}
-          </Section>
-          <Show when={contacts().length === 0}>
-            <div class="empty">
-              <h2>{t().noContacts}</h2>
-              <p>{t().noContactsHint}</p>
+        <Show
+          when={wanted() !== ""}
+          fallback={
+            <div>
+              <Section title={t().requests} each={incoming()} size={108}>
+                {(contact) => <Request contact={contact} />}
+              </Section>
+              <Section title={t().waiting} each={requested()} size={70}>
+                {(contact) => <Asked contact={contact} />}
+              </Section>
+              <Section title={t().yourContacts} each={accepted()} size={52}>
+                {(contact) => <Accepted contact={contact} />}
+              </Section>
+              <Show when={contacts().length === 0}>
+                <div class="empty">
+                  <h2>{t().noContacts}</h2>
+                  <p>{t().noContactsHint}</p>
+                </div>
+              </Show>
             </div>
-          </Show>
-        </>}>
+          }
+        >
           <Found query={wanted()} />
         </Show>
       </div>
@@ -68,13 +74,22 @@ export function Contacts() {
   );
 }
 
-function Section(props: { title: string; each: readonly Contact[]; children: (contact: Contact) => JSX.Element }) {
+function Section(props: { title: string; each: readonly Contact[]; size: number; children: (contact: Contact) => JSX.Element }) {
+  const byId = createMemo(() => new Map(props.each.map((contact) => [contact.person.id, contact])));
   return (
     <Show when={props.each.length > 0}>
       <h2 class="part">{props.title}</h2>
-      <ul class="people">
-        <For each={props.each}>{(contact) => <li>{props.children(contact)}</li>}</For>
-      </ul>
+      <div class="people" role="list">
+        <VirtualRows each={[...byId().keys()]} size={props.size}>
+          {(id) => (
+            <div role="listitem" data-row={id}>
+              <Show when={byId().get(id)} keyed>
+                {(contact) => props.children(contact)}
+              </Show>
+            </div>
+          )}
+        </VirtualRows>
+      </div>
     </Show>
   );
 }

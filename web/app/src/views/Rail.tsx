@@ -9,14 +9,14 @@ import { go, narrow, route, type Section } from "../state/route.ts";
 import { Avatar } from "../ui/Avatar.tsx";
 import { Icon, type IconName } from "../ui/Icon.tsx";
 
-export function Rail(props: { onShortcuts: () => void }) {
+export function Rail(props: { hidden: boolean; onShortcuts: () => void }) {
   const app = useApp();
   const contacts = use(app.client.contacts);
   const connection = use(app.client.connection);
   const requests = () => contacts().filter((contact) => contact.state === "incoming").length;
   const unread = () => app.conversations().some((conversation) => conversation.unread > 0);
   return (
-    <nav class="rail" aria-label={t().mainNav}>
+    <nav class="rail" aria-label={t().mainNav} hidden={props.hidden}>
       <Avatar id={app.client.me.id} name={app.client.me.displayName} online={connection().status === "online"} small />
       <Entry section="chats" icon="chats" label={t().chats}>
         <Show when={unread() && route().section !== "chats"}>
@@ -44,13 +44,14 @@ function Entry(props: { section: Section; icon: IconName; label: string; childre
     <button
       type="button"
       classList={{ on: on() }}
-      aria-label={props.label}
       aria-current={on() ? "page" : undefined}
       title={props.label}
       data-testid={`nav-${props.section}`}
       onClick={() => go(props.section, narrow() ? undefined : route().conversation)}
     >
       <Icon name={props.icon} />
+      {/* In the text, so that whoever hears it hears the count too. */}
+      <span class="hidden">{props.label}</span>
       {props.children}
     </button>
   );

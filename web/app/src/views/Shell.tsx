@@ -84,28 +84,25 @@ function SignedIn(props: { auth: Auth; client: Client; leave: () => void }) {
   return (
     <AppProvider value={app}>
       <div class="shell" classList={{ narrow: narrow(), "in-chat": inChat() }}>
-        <Show when={!narrow() || !inChat()}>
-          <Rail onShortcuts={() => setDialog("shortcuts")} />
-          <section class="list" aria-label={paneName()} data-testid="pane">
-            <Switch fallback={<ChatList />}>
-              <Match when={route().section === "contacts"}>
-                <Contacts />
-              </Match>
-              <Match when={route().section === "settings"}>
-                <Settings />
-              </Match>
-            </Switch>
-            {/* Below: what comes and goes moves nothing that somebody is about to click. */}
-            <Notices />
-          </section>
-        </Show>
-        <Show when={!narrow() || inChat()}>
-          <main class="main">
-            <Show when={route().conversation} keyed fallback={<Nothing />}>
-              {(id) => <Chat id={id} />}
-            </Show>
-          </main>
-        </Show>
+        {/* Where there is room for one pane the other is hidden, and keeps what a person has begun there. */}
+        <Rail hidden={narrow() && inChat()} onShortcuts={() => setDialog("shortcuts")} />
+        <section class="list" role={narrow() ? "main" : undefined} aria-label={paneName()} hidden={narrow() && inChat()} data-testid="pane">
+          <Switch fallback={<ChatList />}>
+            <Match when={route().section === "contacts"}>
+              <Contacts />
+            </Match>
+            <Match when={route().section === "settings"}>
+              <Settings />
+            </Match>
+          </Switch>
+          {/* Below: what comes and goes moves nothing that somebody is about to click. */}
+          <Notices />
+        </section>
+        <main class="main" hidden={narrow() && !inChat()}>
+          <Show when={route().conversation} keyed fallback={<Nothing />}>
+            {(id) => <Chat id={id} />}
+          </Show>
+        </main>
       </div>
       <Show when={dialog() === "jump"}>
         <Jump onClose={() => setDialog(undefined)} />
