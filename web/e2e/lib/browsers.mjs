@@ -5,6 +5,8 @@ import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import puppeteer from "puppeteer-core";
 
+/** What a page has for what it is asked, milliseconds; `PATIENCE_MS` for a machine that has much else to do. */
+const PATIENCE_MS = Number(process.env.PATIENCE_MS ?? 15_000);
 const out = fileURLToPath(new URL("../out/", import.meta.url));
 mkdirSync(out, { recursive: true });
 
@@ -92,7 +94,7 @@ class Tab {
   }
 
   /** Waits for an element. */
-  async see(id, more = "", timeout = 15_000) {
+  async see(id, more = "", timeout = PATIENCE_MS) {
     await this.page.waitForSelector(selector(id, more), { timeout });
   }
 
@@ -125,7 +127,7 @@ class PlaywrightTab extends Tab {
     return this.page.evaluate(work, args);
   }
 
-  async until(work, arg, timeout = 15_000) {
+  async until(work, arg, timeout = PATIENCE_MS) {
     await this.page.waitForFunction(work, arg, { timeout, polling: 25 });
   }
 }
@@ -149,7 +151,7 @@ class PuppeteerTab extends Tab {
     return this.page.evaluate(work, args);
   }
 
-  async until(work, arg, timeout = 15_000) {
+  async until(work, arg, timeout = PATIENCE_MS) {
     await this.page.waitForFunction(work, { timeout, polling: 25 }, arg);
   }
 }

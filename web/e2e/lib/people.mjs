@@ -50,7 +50,7 @@ export async function befriend(asker, accepter, accepterName, note) {
  * Waits until the page is connected by this transport. It shows that only where the connection is
  * not good.
  */
-export async function connectedBy(tab, transport, timeout = 15_000) {
+export async function connectedBy(tab, transport, timeout) {
   await tab.until((by) => document.querySelector('[data-testid="transport"]')?.dataset.transport === by, transport, timeout);
 }
 
@@ -70,7 +70,7 @@ export function drawn(tab) {
 }
 
 /** Waits until a text stands in the timeline. */
-export async function seeText(tab, text, timeout = 15_000) {
+export async function seeText(tab, text, timeout) {
   await tab.until(
     (wanted) => [...document.querySelectorAll('[data-testid="text"]')].some((e) => e.textContent === wanted),
     text,
@@ -79,7 +79,7 @@ export async function seeText(tab, text, timeout = 15_000) {
 }
 
 /** Waits until everything drawn has its place in the log. */
-export async function settled(tab, timeout = 15_000) {
+export async function settled(tab, timeout) {
   await tab.until(() => [...document.querySelectorAll('[data-testid="message"]')].every((m) => m.dataset.seq !== "0"), undefined, timeout);
 }
 

@@ -10,7 +10,7 @@ describe("the order of the list", () => {
     const random = (below: number) => (seed = (seed * 48_271) % 2_147_483_647) % below;
     const ordered = new Ordered();
     const all = new Map<string, Conversation>();
-    for (let turn = 0; turn < 2_000; turn++) {
+    for (let turn = 0; turn < 400; turn++) {
       // Now and then many in one turn; some with the same order.
       for (let i = turn % 50 === 0 ? 60 : random(3); i >= 0; i--) {
         const now = conversation(random(200), random(400));
@@ -22,12 +22,12 @@ describe("the order of the list", () => {
           ordered.set(now);
         }
       }
-      if (turn === 1_000) {
+      if (turn === 200) {
         all.clear();
         ordered.clear();
       }
       const expected = [...all.values()].sort((a, b) => b.order - a.order || (a.id < b.id ? 1 : -1));
-      expect(ordered.get()).toEqual(expected);
+      expect(ordered.get().every((now, i) => now === expected[i]) && ordered.get().length === expected.length, `turn ${turn}`).toBe(true);
     }
     expect(all.size).toBeGreaterThan(50);
   });

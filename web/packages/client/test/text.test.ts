@@ -14,10 +14,12 @@ describe("a text", () => {
 
   it.runIf(process.versions["unicode"] === "17.0")("is of characters that are blank by Unicode 17.0, and no other", () => {
     const blank = /^[\p{White_Space}\p{Cc}\p{M}\p{Default_Ignorable_Code_Point}\u2800\ufeff]$/u;
+    const edge = /^[\p{White_Space}\ufeff]$/u;
     const differs: number[] = [];
-    for (let code = 0; code < 0x110000; code++) {
+    // Of ideographs and of what is for private use, some.
+    for (let code = 0; code < 0x110000; code += code < 0x20000 || code >> 12 === 0xe0 ? 1 : 61) {
       const text = String.fromCodePoint(code);
-      if (isVisible(text) === blank.test(text) || (trim(text) === "") !== /^[\p{White_Space}\ufeff]$/u.test(text)) differs.push(code);
+      if (isVisible(text) === blank.test(text) || (trim(text) === "") !== edge.test(text)) differs.push(code);
     }
     expect(differs).toEqual([]);
   });
