@@ -103,7 +103,7 @@ try {
     await jo.click("nav-contacts");
     await jo.page.locator("[data-row]", { has: jo.page.locator(`[data-name^="${name}"]`) }).locator('[data-testid="accept"]').click();
     await jo.see("chat");
-    await until(() => friends[name].conversations.get().length > 0);
+    await until(() => friends[name].conversations.get().length > 0, 120_000);
     if (name === "tomas") await look(jo, "empty-chat");
   }
   const { mona, tomas, chen } = friends;
@@ -117,7 +117,7 @@ try {
   await look(jo, "new-group");
   await jo.click("create");
   await jo.see("composer");
-  for (const friend of [mona, tomas, chen]) await until(() => idOf(friend, true) !== undefined);
+  for (const friend of [mona, tomas, chen]) await until(() => idOf(friend, true) !== undefined, 120_000);
   tomas.send(idOf(tomas, true), "Build is green, tagging now.");
   chen.send(idOf(chen, true), "今晚迁移到新的节点，大约需要十分钟。");
   await seeText(jo, "今晚迁移到新的节点，大约需要十分钟。");

@@ -130,6 +130,11 @@ test("of 5,000 contacts those on the screen are there, in the list and where mem
   for (let i = 0; i < 40; i++) await tab.press("ArrowDown");
   await tab.page.waitForFunction(() => document.activeElement?.dataset.testid === "open-contact" && document.querySelector('[data-testid="contacts"]').scrollTop > 500);
 
+  // By what they call themselves, too.
+  await tab.fill("find", "PERSON 4321");
+  await tab.page.locator('[data-testid="open-contact"]', { hasText: "@person4321" }).waitFor();
+  assert.equal(await tab.page.locator('[data-testid="open-contact"]').count(), 1);
+
   await tab.click("nav-chats");
   await tab.click("new-group");
   await tab.page.locator('[data-testid="pick"]').nth(3).waitFor();

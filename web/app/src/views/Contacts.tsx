@@ -104,24 +104,21 @@ function Found(props: { query: string }) {
     TYPING_MS,
   );
   const known = (person: Person) => contacts().find((contact) => contact.person.id === person.id);
+  /** Those who are known here are found by what they call themselves too, and at once. */
+  const near = createMemo(() =>
+    contacts()
+      .flatMap(({ person }) => (person.name.startsWith(props.query) || person.displayName.toLowerCase().includes(props.query) ? [person] : []))
+      .slice(0, MOST),
+  );
+  const all = createMemo(() => {
+    const ids = new Set(near().map(({ id }) => id));
+    return [...near(), ...(found.value() ?? []).filter(({ id }) => !ids.has(id))];
+  });
   return (
-    <Switch fallback={<p class="hint late">{t().loading}</p>}>
-      <Match when={props.query.length < 2}>
-        <p class="hint">{t().findHint}</p>
-      </Match>
-      <Match when={found.error()}>
-        {(error) => (
-          <div class="empty" role="alert">
-            <p>{error()}</p>
-            <button type="button" class="soft" onClick={() => found.again()}>
-              {t().retry}
-            </button>
-          </div>
-        )}
-      </Match>
-      <Match when={(found.value()?.length ?? 0) > 0}>
+    <>
+      <Show when={all().length > 0}>
         <ul class="people">
-          <For each={found.value()}>
+          <For each={all()}>
             {(person) => (
               <li>
                 <Show when={known(person)} fallback={<Ask person={person} />}>
@@ -143,11 +140,27 @@ function Found(props: { query: string }) {
             )}
           </For>
         </ul>
-      </Match>
-      <Match when={found.value() && !found.loading()}>
-        <p class="hint">{t().nobody}</p>
-      </Match>
-    </Switch>
+      </Show>
+      <Switch fallback={<p class="hint late">{t().loading}</p>}>
+        <Match when={found.error()}>
+          {(error) => (
+            <div class="empty" role="alert">
+              <p>{error()}</p>
+              <button type="button" class="soft" onClick={() => found.again()}>
+                {t().retry}
+              </button>
+            </div>
+          )}
+        </Match>
+        <Match when={all().length > 0}>{null}</Match>
+        <Match when={props.query.length < 2}>
+          <p class="hint">{t().findHint}</p>
+        </Match>
+        <Match when={found.value() && !found.loading()}>
+          <p class="hint">{t().nobody}</p>
+        </Match>
+      </Switch>
+    </>
   );
 }
 
@@ -254,3 +267,5 @@ function Accepted(props: { contact: Contact }) {
 }
 
 const TYPING_MS = 200;
+/** Known people among what is found. */
+const MOST = 50;

@@ -245,8 +245,9 @@ export function TimelineView(props: { conversation: Conversation }) {
         </div>
       </Show>
       <Show when={rows().length > 0 && (!atEnd() || !state().newest)}>
-        <button type="button" class="jump" aria-label={t().jumpNewest} title={t().jumpNewest} data-testid="jump-newest" onClick={() => void jump()}>
+        <button type="button" class="jump" title={t().jumpNewest} data-testid="jump-newest" onClick={() => void jump()}>
           <Icon name="down" />
+          <span class="hidden">{t().jumpNewest}</span>
           <Show when={props.conversation.unread > 0}>
             <b class="badge">{props.conversation.unread}</b>
           </Show>
