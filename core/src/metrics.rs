@@ -31,6 +31,10 @@ pub fn describe() {
     describe_counter!("gogochat_core_fanout_frames_total", "Events sent to edges live");
     describe_counter!("gogochat_core_replayed_frames_total", "Events sent to edges from the store");
     describe_counter!("gogochat_core_shed_total", "Typing and presence frames dropped for a busy edge");
+    describe_histogram!(
+        "gogochat_core_presence_refresh_seconds",
+        "From the first to the last open session told to presence again"
+    );
     describe_counter!("gogochat_core_presence_lost_total", "Comings and goings that presence was too busy to take");
 }
 
@@ -53,6 +57,7 @@ pub(crate) struct Metrics {
     pub(crate) replayed: Counter,
     pub(crate) shed: Counter,
     pub(crate) presence_lost: Counter,
+    pub(crate) presence_refresh: Histogram,
 }
 
 impl Default for Metrics {
@@ -75,6 +80,7 @@ impl Default for Metrics {
             replayed: counter!("gogochat_core_replayed_frames_total"),
             shed: counter!("gogochat_core_shed_total"),
             presence_lost: counter!("gogochat_core_presence_lost_total"),
+            presence_refresh: histogram!("gogochat_core_presence_refresh_seconds"),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     edges::Edges,
     ending::{self, Ending, Signals},
     failover::Failover,
+    found,
     identity::Identity,
     membership::Membership,
     node, page,
@@ -145,7 +146,11 @@ impl Process {
         tasks.spawn(stop.clone().run_until_cancelled_owned(watching));
         let finding = settings::discovery(config);
         let discovery =
-            patiently(self.patience(), DiscoveryError::is_away, async || open::open_discovery(&finding).await).await?;
+            patiently(config.patience(), DiscoveryError::is_away, async || open::open_discovery(&finding).await)
+                .await?;
+        if config.cluster.discovery == DiscoveryKind::Etcd {
+            tasks.spawn(stop.clone().run_until_cancelled_owned(found::watch(discovery.clone())));
+        }
         Ok(Cluster { identity, discovery })
     }
 
@@ -161,7 +166,7 @@ impl Process {
         }
         let mut membership = Membership::begin(config, cluster.discovery.clone()).await?;
         let keeping = settings::storage(config);
-        let storage = patiently(self.patience(), OpenError::is_away, async || open::open(&keeping).await).await?;
+        let storage = patiently(config.patience(), OpenError::is_away, async || open::open(&keeping).await).await?;
         membership.lock_store(config, &*storage.store).await?;
         let assigned = storage.bus.assigned();
         let core = Arc::new(Core::start(settings::core(config), storage).await?);
@@ -190,6 +195,9 @@ impl Process {
         if let Some(RunningCore { core, .. }) = core {
             let probe = core.clone();
             checks.push(("core", Arc::new(move || probe.ready().map(|()| None))));
+        }
+        if config.cluster.discovery == DiscoveryKind::Etcd {
+            checks.push(("discovery", found::check(cluster.discovery.clone())));
         }
         let Some(certificate) = certificate else {
             let status = status::router(self.follow(checks, core), render);
@@ -269,10 +277,5 @@ impl Process {
         self.tasks.close();
         ending.wait("some task", self.tasks.wait()).await;
         tracing::info!("stopped");
-    }
-
-    /// How long a start waits for services that are away.
-    fn patience(&self) -> Duration {
-        Duration::from_millis(self.config.wait_ms)
     }
 }

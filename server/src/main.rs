@@ -13,6 +13,7 @@ mod edges;
 mod ending;
 mod expiry;
 mod failover;
+mod found;
 mod hex;
 mod identity;
 mod issue;

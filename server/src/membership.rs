@@ -13,6 +13,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     config::{BusKind, Config, Service},
+    patience::patiently,
     settings,
 };
 
@@ -40,7 +41,8 @@ impl Membership {
             Self { discovery, watching: None, claim: None, registration: None, lock: None, alone: None };
         if config.core.bus == BusKind::Channel && config.runs(Service::Chat) {
             membership.lock = lock(config)?;
-            let claim = membership.discovery.claim(CHAT, &config.node).await.context(ONE_ALONE)?;
+            let claiming = async || membership.discovery.claim(CHAT, &config.node).await;
+            let claim = patiently(config.patience(), DiscoveryError::is_away, claiming).await.context(ONE_ALONE)?;
             membership.watching = Some(AbortOnDropHandle::new(tokio::spawn(watch_claim(claim.held()))));
             membership.claim = Some(claim);
         }
@@ -55,7 +57,13 @@ impl Membership {
     /// Another core does; it is another store; the store or discovery is not reachable.
     pub(crate) async fn lock_store(&mut self, config: &Config, store: &dyn Store) -> anyhow::Result<()> {
         let id = store.installation().await.context("core.store")?.to_string();
-        self.discovery.agree(STORE, &id).await.map_err(|error| match error {
+        let agreeing = async || match self.discovery.agree(STORE, &id).await {
+            // Discovery is there: what it says is final.
+            Err(differs @ DiscoveryError::Differs { .. }) => Ok(Err(differs)),
+            agreed => agreed.map(Ok),
+        };
+        let agreed = patiently(config.patience(), DiscoveryError::is_away, agreeing).await?;
+        agreed.map_err(|error| match error {
             DiscoveryError::Differs { key, cluster, here } => anyhow::anyhow!(
                 "core.store: this is not the store of the cluster {:?}, which is installation {cluster}, and this one {here}: name the same \
                  store on all cores, or give another cluster a name of its own (cluster.name). If this is to be the cluster's store from now on, \
@@ -99,7 +107,8 @@ impl Membership {
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
         let Some(node) = settings::own_core(config) else { return Ok(()) };
-        let registration = Arc::new(self.discovery.register(Node::Core(node)).await?);
+        let registering = async || self.discovery.register(Node::Core(node.clone())).await;
+        let registration = Arc::new(patiently(config.patience(), DiscoveryError::is_away, registering).await?);
         self.registration = Some(registration);
         let mut cores = self.discovery.cores();
         // What was there before is seen once this is: of two who start at once one at least sees the other.

@@ -1,9 +1,10 @@
 //! Who is connected: told to contacts in their direct conversations, never stored.
 
 mod lapses;
+mod refresh;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -63,6 +64,14 @@ pub(crate) struct Move {
     came: Option<Vec<(LogId, UserId)>>,
     /// To be noted as seen.
     device: Option<DeviceId>,
+}
+
+/// A session that came.
+struct Came {
+    user: UserId,
+    session: SessionKey,
+    /// Where it is told.
+    directs: Vec<(LogId, UserId)>,
 }
 
 impl Presence {
@@ -147,77 +156,106 @@ impl Presence {
     }
 
     /// Works off what came and went, and keeps what is there fresh. Ends with its future.
-    pub(crate) async fn run(self: Arc<Self>, mut notes: mpsc::Receiver<Note>) {
+    pub(crate) async fn run(self: Arc<Self>, notes: mpsc::Receiver<Note>) {
+        tokio::select! {
+            () = self.follow(notes) => {}
+            () = self.keep_fresh() => {}
+        }
+    }
+
+    /// Works off what came and went: what waits goes in one round trip.
+    async fn follow(&self, mut notes: mpsc::Receiver<Note>) {
         // All wait equally long, so they come due in the order in which they went.
         let mut leaving: VecDeque<(Instant, UserId, SessionKey)> = VecDeque::new();
         let mut lapses = Lapses::default();
-        let mut seen: Vec<DeviceId> = Vec::new();
-        let mut refresh = tokio::time::interval(self.ttl / 3);
-        refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seen: HashSet<DeviceId> = HashSet::new();
         let mut flush = tokio::time::interval(SEEN_EVERY);
         flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut waiting = Vec::with_capacity(AT_ONCE);
         loop {
             let due = leaving.front().map(|(due, ..)| *due);
             tokio::select! {
-                note = notes.recv() => {
-                    let change = match note {
-                        None => return,
-                        Some(Note::Moved(change)) => change,
-                        Some(Note::Hurry(done)) => {
-                            for (_, user, session) in leaving.drain(..) {
-                                self.offline(user, session, &mut lapses).await;
+                count = notes.recv_many(&mut waiting, AT_ONCE) => {
+                    if count == 0 {
+                        return;
+                    }
+                    let mut came = Vec::new();
+                    for note in waiting.drain(..) {
+                        let change = match note {
+                            Note::Moved(change) => change,
+                            Note::Hurry(done) => {
+                                self.came_all(std::mem::take(&mut came)).await;
+                                while !leaving.is_empty() {
+                                    self.went_all(&take(&mut leaving, None), &mut lapses).await;
+                                }
+                                // Whoever asked may have given up.
+                                let _ = done.send(());
+                                continue;
                             }
-                            // Whoever asked may have given up.
-                            let _ = done.send(());
-                            continue;
+                        };
+                        if let Some(device) = change.device && seen.len() < MOVES {
+                            seen.insert(device);
                         }
-                    };
-                    if let Some(device) = change.device && seen.len() < MOVES {
-                        seen.push(device);
+                        match change.came {
+                            Some(directs) => came.push(Came { user: change.user, session: change.session, directs }),
+                            None => leaving.push_back((Instant::now() + self.grace, change.user, change.session)),
+                        }
                     }
-                    match change.came {
-                        Some(directs) => self.online(change.user, change.session, &directs).await,
-                        None => leaving.push_back((Instant::now() + self.grace, change.user, change.session)),
-                    }
+                    self.came_all(came).await;
                 }
-                () = until(due) => {
-                    if let Some((_, user, session)) = leaving.pop_front() {
-                        self.offline(user, session, &mut lapses).await;
-                    }
-                }
+                () = until(due) => self.went_all(&take(&mut leaving, Some(Instant::now())), &mut lapses).await,
                 () = until(lapses.next()) => self.look_again(&lapses.take()).await,
-                _ = refresh.tick() => self.refresh().await,
-                _ = flush.tick(), if !seen.is_empty() => {
-                    if let Err(error) = self.store.touch_devices(&std::mem::take(&mut seen), now_ms()).await {
-                        tracing::debug!(%error, "when devices were seen was not noted");
-                    }
-                }
+                _ = flush.tick(), if !seen.is_empty() => self.note_seen(seen.drain().collect()).await,
             }
         }
     }
 
-    async fn online(&self, user: UserId, session: SessionKey, directs: &[(LogId, UserId)]) {
+    /// Notes when devices were seen, some at a time: others write to the store as well.
+    async fn note_seen(&self, devices: Vec<DeviceId>) {
         let now = now_ms();
-        if !self.is_open(session) {
+        for part in devices.chunks(SEEN_AT_ONCE) {
+            if let Err(error) = self.store.touch_devices(part, now).await {
+                tracing::debug!(%error, "when devices were seen was not noted");
+                return;
+            }
+        }
+    }
+
+    async fn came_all(&self, came: Vec<Came>) {
+        let came: Vec<_> = {
+            let open = self.open.lock();
+            came.into_iter().filter(|one| open.contains_key(&one.session)).collect()
+        };
+        if came.is_empty() {
             return;
         }
-        match self.directory.online(user, session, now, self.ttl_ms()).await {
-            Ok(true) => self.tell(user, directs, Status { online: true, last_seen_ms: now }).await,
-            Ok(false) => {}
-            Err(error) => tracing::debug!(%error, "a coming was not noted"),
+        let now = now_ms();
+        let sessions: Vec<_> = came.iter().map(|one| (one.user, one.session)).collect();
+        match self.directory.arrive(&sessions, now, self.ttl_ms()).await {
+            Ok(were_offline) => {
+                for (one, _) in came.iter().zip(were_offline).filter(|(_, was_offline)| *was_offline) {
+                    self.tell(one.user, &one.directs, Status { online: true, last_seen_ms: now }).await;
+                }
+            }
+            Err(error) => tracing::debug!(%error, "comings were not noted"),
         }
     }
 
-    /// Its session ended a while ago. Until now it counted, so that a reload was no departure.
-    async fn offline(&self, user: UserId, session: SessionKey, lapses: &mut Lapses) {
+    /// Their sessions ended a while ago. Until now they counted, so that a reload was no departure.
+    async fn went_all(&self, went: &[(UserId, SessionKey)], lapses: &mut Lapses) {
         let now = now_ms();
-        match self.directory.offline(user, session, now).await {
-            Ok(true) => {
-                lapses.forget(user);
-                self.tell_offline(user, now).await;
+        match self.directory.leave(went, now).await {
+            Ok(were_last) => {
+                for ((user, _), was_last) in went.iter().zip(were_last) {
+                    if was_last {
+                        lapses.forget(*user);
+                        self.tell_offline(*user, now).await;
+                    } else {
+                        lapses.watch(*user, self.ttl + LAPSED);
+                    }
+                }
             }
-            Ok(false) => lapses.watch(user, self.ttl + LAPSED),
-            Err(error) => tracing::debug!(%error, "a departure was not noted"),
+            Err(error) => tracing::debug!(%error, "departures were not noted"),
         }
     }
 
@@ -239,19 +277,6 @@ impl Presence {
         self.tell(user, &directs, Status { online: false, last_seen_ms }).await;
     }
 
-    async fn refresh(&self) {
-        let open: Vec<(SessionKey, UserId)> = self.open.lock().iter().map(|(key, (user, _))| (*key, *user)).collect();
-        let now = now_ms();
-        for (session, user) in open {
-            if self.is_open(session)
-                && let Err(error) = self.directory.online(user, session, now, self.ttl_ms()).await
-            {
-                tracing::debug!(%error, "presence was not refreshed");
-                return;
-            }
-        }
-    }
-
     /// Tells the contacts of a user in those direct conversations that anyone hears.
     async fn tell(&self, user: UserId, directs: &[(LogId, UserId)], status: Status) {
         let heard: Vec<_> = directs.iter().filter(|(log, _)| self.fanout.is_heard(*log)).collect();
@@ -270,10 +295,6 @@ impl Presence {
         }
     }
 
-    fn is_open(&self, session: SessionKey) -> bool {
-        self.open.lock().contains_key(&session)
-    }
-
     fn ttl_ms(&self) -> i64 {
         i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX)
     }
@@ -286,7 +307,22 @@ async fn until(due: Option<Instant>) {
     }
 }
 
+/// Those who are leaving, some at a time; with `now`, those that are due by then.
+fn take(leaving: &mut VecDeque<(Instant, UserId, SessionKey)>, now: Option<Instant>) -> Vec<(UserId, SessionKey)> {
+    let mut taken = Vec::new();
+    while taken.len() < AT_ONCE
+        && let Some((_, user, session)) = leaving.pop_front_if(|(due, ..)| now.is_none_or(|now| *due <= now))
+    {
+        taken.push((user, session));
+    }
+    taken
+}
+
 const MOVES: usize = 65_536;
+/// Comings and departures in one round trip.
+const AT_ONCE: usize = 256;
+/// Devices in one transaction.
+const SEEN_AT_ONCE: usize = 1_024;
 /// Longer than the clocks of cores differ.
 const LAPSED: Duration = Duration::from_secs(1);
 /// A session that is over before it is worth a write.

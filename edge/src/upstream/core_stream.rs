@@ -47,6 +47,8 @@ pub(crate) struct CoreStream {
     any_changed: Arc<Notify>,
     /// It is going away, or is no longer among the cores: nothing new begins there.
     leaving: AtomicBool,
+    /// Whether it is named among the cores. One that is not is kept until its stream ends.
+    listed: AtomicBool,
     /// Cancelled when it is no longer among the cores.
     retired: CancellationToken,
     /// Sessions whose home it is.
@@ -111,6 +113,7 @@ impl CoreStream {
             changed: Notify::new(),
             any_changed,
             leaving: AtomicBool::new(false),
+            listed: AtomicBool::new(true),
             retired: CancellationToken::new(),
             sessions: AtomicUsize::new(0),
             failed: Mutex::default(),
@@ -160,6 +163,11 @@ impl CoreStream {
     /// Whether it is going away.
     pub(crate) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is named among the cores: if it is not, it is retired once its stream has ended.
+    pub(crate) fn list(&self, listed: bool) {
+        self.listed.store(listed, Ordering::Relaxed);
     }
 
     /// It is no longer among the cores: once its stream has ended it is not attached anew.

@@ -111,11 +111,13 @@ impl Upstreams {
         stop: &CancellationToken,
     ) {
         let before = self.cores();
+        let named: HashSet<_> = now.iter().map(|node| node.name.clone()).collect();
         let mut kept = HashSet::new();
         for node in now {
             if let Some(core) = before.iter().find(|core| core.node.is(&node) && !core.is_retired()) {
                 kept.insert(core.id);
                 core.set_lives(node.lives);
+                core.list(true);
                 continue;
             }
             tracing::info!(core = node.name, address = node.address, services = ?node.services, "a core is there");
@@ -132,6 +134,13 @@ impl Upstreams {
             }
         }
         for core in before.iter().filter(|core| !kept.contains(&core.id) && !core.is_retired()) {
+            // It serves, whatever has become of what it said of itself. If it goes away, it says so on its stream.
+            if core.is_attached() && !named.contains(&core.node.name) {
+                core.set_lives(false);
+                core.list(false);
+                tracing::info!(core = core.node.name, "a core is not named any more, and kept while it is attached");
+                continue;
+            }
             tracing::info!(core = core.node.name, "a core is gone");
             core.retire();
             if core.node.runs(Service::Chat) {

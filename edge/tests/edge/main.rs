@@ -46,6 +46,8 @@ use self::core::Core;
 pub(crate) struct World {
     pub(crate) edge: Edge,
     pub(crate) core: Core,
+    /// The cores that discovery names.
+    pub(crate) named: tokio::sync::watch::Sender<Vec<CoreSet>>,
     pub(crate) certificate: CertificateDer<'static>,
 }
 
@@ -137,10 +139,11 @@ impl World {
             name: format!("core-{n}"),
             ..CoreSet::every_service(CoreLink::new(core.channel()))
         });
-        let edge = Edge::start(config, CoreSet::fixed(ways.collect()), app).await.unwrap();
+        let named = tokio::sync::watch::Sender::new(ways.collect());
+        let edge = Edge::start(config, named.subscribe(), app).await.unwrap();
         edge.handle().attached().await;
         let core = cores.into_iter().next().unwrap();
-        Self { edge, core, certificate }
+        Self { edge, core, named, certificate }
     }
 }
 

@@ -321,3 +321,24 @@ async fn a_session_that_moves_on_before_it_has_arrived_is_closed_at_the_core_bet
     eventually("it is closed", || closes(&cores[begun]) == 1 && closes(&cores[between[1]]) == 1).await;
     assert_eq!(closes(&cores[between[0]]), 1);
 }
+
+/// What cores say of themselves is lost, as when etcd is full or has lost its leases, and they serve all the same: the edge keeps those that it is
+/// attached to, until their streams end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_core_that_is_named_no_more_is_kept_while_it_is_attached() {
+    let (world, cores) = two().await;
+    let reach = || world.edge.handle().reach();
+    let all = world.named.send_replace(Vec::new());
+    let (mut client, _, group) = member(&world, &cores).await;
+    cores[0].commit(group, 1);
+    assert_eq!(client.next_event().await, 1);
+    assert_eq!((reach().attached.len(), reach().away.len()), (2, 0));
+
+    cores[1].break_off();
+    eventually("one is forgotten", || reach().attached == ["core-0"] && reach().away.is_empty()).await;
+    cores[0].commit(group, 1);
+    assert_eq!(client.next_event().await, 2);
+    world.named.send_replace(all);
+    eventually("it is found again", || reach().attached == ["core-0", "core-1"]).await;
+    assert_eq!((cores[0].attached(), cores[1].attached()), (1, 2));
+}

@@ -12,6 +12,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -287,6 +288,11 @@ pub(crate) enum LogFormat {
 }
 
 impl Config {
+    /// How long a start waits for services that are away.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_millis(self.wait_ms)
+    }
+
     /// Whether the store is a file of the data folder, which is made.
     pub(crate) fn keeps_store_in_data(&self) -> bool {
         let absolute = |path: &Path| std::path::absolute(path).ok();

@@ -6,6 +6,8 @@ pub mod etcd;
 mod handle;
 mod node;
 pub mod static_list;
+#[cfg(feature = "cluster")]
+mod trouble;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -45,13 +47,18 @@ pub trait Discovery: Send + Sync + 'static {
     /// # Errors
     /// [`DiscoveryError::Differs`]; discovery is not reachable.
     async fn agree(&self, name: &str, value: &str) -> Result<(), DiscoveryError>;
+
+    /// What is amiss with discovery, while nodes go by what they knew last. It goes on trying.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 }
 
 impl DiscoveryError {
-    /// Whether discovery does not answer, but may do so soon.
+    /// Whether discovery does not answer, or takes no writes, but may do so soon.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        matches!(self, Self::Unreachable { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Unwilling { .. })
     }
 }
 
@@ -93,6 +100,14 @@ pub enum DiscoveryError {
         /// Where it should be.
         endpoints: String,
         /// What came of it.
+        reason: String,
+    },
+    /// It answers, and takes no writes for now.
+    #[error("cluster.etcd: etcd at {endpoints} takes no writes: {reason}")]
+    Unwilling {
+        /// Where it is.
+        endpoints: String,
+        /// Why.
         reason: String,
     },
     /// The authority's file cannot be used.

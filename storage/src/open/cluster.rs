@@ -18,8 +18,9 @@ use crate::{
         redis::{RedisError, RedisPresence},
     },
     store::{
-        SqlStore,
+        SqlStore, StoreError,
         mysql::{self, AloneError},
+        sqlite::MigrateError,
     },
 };
 
@@ -49,6 +50,8 @@ impl ClusterError {
         matches!(
             self,
             Self::Mysql(mysql::OpenError::Unreachable { .. })
+                // A replica that is about to become the primary, say.
+                | Self::Mysql(mysql::OpenError::Migrate(MigrateError::Store(StoreError::Unavailable(_))))
                 | Self::Kafka(kafka::OpenError::Unreachable { .. })
                 | Self::Redis(RedisError::Unreachable { .. })
                 | Self::S3(S3Error::Unreachable { .. })

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use gogochat_proto::ids::UserId;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::{Presence, PresenceError, SessionKey, Status};
 
@@ -12,28 +13,25 @@ use super::{Presence, PresenceError, SessionKey, Status};
 #[derive(Debug, Default)]
 pub struct MemoryPresence {
     users: Mutex<Users>,
+    /// What is lost is lost with the process.
+    emptied: watch::Sender<u64>,
 }
 
 #[async_trait]
 impl Presence for MemoryPresence {
-    async fn online(&self, user: UserId, session: SessionKey, now: i64, ttl_ms: i64) -> Result<bool, PresenceError> {
+    async fn arrive(
+        &self,
+        sessions: &[(UserId, SessionKey)],
+        now: i64,
+        ttl_ms: i64,
+    ) -> Result<Vec<bool>, PresenceError> {
         let mut users = self.users.lock();
-        users.make_room(now);
-        let entry = users.entries.entry(user).or_default();
-        let was_offline = !entry.live(now);
-        entry.sessions.insert(session, now.saturating_add(ttl_ms));
-        entry.last_seen = entry.last_seen.max(now);
-        Ok(was_offline)
+        Ok(sessions.iter().map(|(user, session)| users.arrive(*user, *session, now, ttl_ms)).collect())
     }
 
-    async fn offline(&self, user: UserId, session: SessionKey, now: i64) -> Result<bool, PresenceError> {
+    async fn leave(&self, sessions: &[(UserId, SessionKey)], now: i64) -> Result<Vec<bool>, PresenceError> {
         let mut users = self.users.lock();
-        let Some(entry) = users.entries.get_mut(&user) else { return Ok(false) };
-        let known = entry.live(now) && entry.sessions.remove(&session).is_some();
-        if known {
-            entry.last_seen = entry.last_seen.max(now);
-        }
-        Ok(known && entry.sessions.is_empty())
+        Ok(sessions.iter().map(|(user, session)| users.leave(*user, *session, now)).collect())
     }
 
     async fn get(&self, asked: &[UserId], now: i64) -> Result<Vec<Status>, PresenceError> {
@@ -50,6 +48,10 @@ impl Presence for MemoryPresence {
     /// It is where the process is.
     async fn check(&self) -> Result<(), PresenceError> {
         Ok(())
+    }
+
+    fn emptied(&self) -> watch::Receiver<u64> {
+        self.emptied.subscribe()
     }
 }
 
@@ -68,6 +70,24 @@ struct Entry {
 }
 
 impl Users {
+    fn arrive(&mut self, user: UserId, session: SessionKey, now: i64, ttl_ms: i64) -> bool {
+        self.make_room(now);
+        let entry = self.entries.entry(user).or_default();
+        let was_offline = !entry.live(now);
+        entry.sessions.insert(session, now.saturating_add(ttl_ms));
+        entry.last_seen = entry.last_seen.max(now);
+        was_offline
+    }
+
+    fn leave(&mut self, user: UserId, session: SessionKey, now: i64) -> bool {
+        let Some(entry) = self.entries.get_mut(&user) else { return false };
+        let known = entry.live(now) && entry.sessions.remove(&session).is_some();
+        if known {
+            entry.last_seen = entry.last_seen.max(now);
+        }
+        known && entry.sessions.is_empty()
+    }
+
     /// Forgets users who are offline where there are very many: they are offline all the same, only no
     /// longer seen at some time.
     fn make_room(&mut self, now: i64) {

@@ -7,21 +7,37 @@ pub mod redis;
 
 use async_trait::async_trait;
 use gogochat_proto::ids::UserId;
+use tokio::sync::watch;
 
 pub use self::config::RedisConfig;
 
 /// Who is connected, over all nodes.
 #[async_trait]
 pub trait Presence: Send + Sync + 'static {
-    /// A session of the user is there, or still there: it counts until `now + ttl_ms`. True when the
-    /// user was offline before.
-    async fn online(&self, user: UserId, session: SessionKey, now: i64, ttl_ms: i64) -> Result<bool, PresenceError>;
-    /// A session is gone. True when it was the user's last.
-    async fn offline(&self, user: UserId, session: SessionKey, now: i64) -> Result<bool, PresenceError>;
+    /// These sessions are there, or still there: they count until `now + ttl_ms`. For each whether its
+    /// user was offline before. One round trip, so that they are some hundred.
+    async fn arrive(
+        &self,
+        sessions: &[(UserId, SessionKey)],
+        now: i64,
+        ttl_ms: i64,
+    ) -> Result<Vec<bool>, PresenceError>;
+    /// These sessions are gone. For each whether it was its user's last. One round trip, too.
+    async fn leave(&self, sessions: &[(UserId, SessionKey)], now: i64) -> Result<Vec<bool>, PresenceError>;
+    /// [`Self::arrive`] of one.
+    async fn online(&self, user: UserId, session: SessionKey, now: i64, ttl_ms: i64) -> Result<bool, PresenceError> {
+        Ok(self.arrive(&[(user, session)], now, ttl_ms).await? == [true])
+    }
+    /// [`Self::leave`] of one.
+    async fn offline(&self, user: UserId, session: SessionKey, now: i64) -> Result<bool, PresenceError> {
+        Ok(self.leave(&[(user, session)], now).await? == [true])
+    }
     /// Where these users stand, in the order asked.
     async fn get(&self, users: &[UserId], now: i64) -> Result<Vec<Status>, PresenceError>;
-    /// Whether it answers.
+    /// Whether it answers, and still has what it was told: see [`Self::emptied`].
     async fn check(&self) -> Result<(), PresenceError>;
+    /// Rises when [`Self::check`] finds that it has lost what it was told: who told it tells it again.
+    fn emptied(&self) -> watch::Receiver<u64>;
 }
 
 /// A session, named by the attachment it came through (the number that an edge gives itself as it

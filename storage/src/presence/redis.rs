@@ -2,7 +2,8 @@
 //!
 //! A user has two keys: a sorted set of sessions, each scored by the time until which it counts, and the
 //! time last seen. Both have a time to live, so that what a lost node left behind goes by itself. A
-//! coming or going is one script, and a question one pipeline: each costs one round trip. The time is
+//! coming or going is one script, and many of them are one pipeline, as a question is: each costs one
+//! round trip. The time is
 //! that of Redis: nodes whose clocks differ would take each other's sessions for over.
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -18,18 +19,20 @@ use fred::{
     clients::Client,
     interfaces::{ClientLike, KeysInterface as _, SortedSetsInterface as _},
     types::{
-        Builder, ConnectHandle, CustomCommand, Expiration,
+        Builder, ConnectHandle, CustomCommand, Expiration, Value,
         config::{Config, ReconnectPolicy, ServerConfig, UnresponsiveConfig},
         scripts::Script,
     },
 };
 use gogochat_proto::ids::UserId;
 
-use tokio::task::JoinHandle;
+use parking_lot::Mutex;
+use tokio::{sync::watch, task::JoinHandle};
 
 use super::{Presence, PresenceError, RedisConfig, SessionKey, Status};
 use crate::{
     clock,
+    log_throttle::LogThrottle,
     tls::{self, NoAuthority},
 };
 
@@ -43,6 +46,22 @@ pub struct RedisPresence {
     prefix: String,
     online: Script,
     offline: Script,
+    own: Own,
+    emptied: watch::Sender<u64>,
+    reconnecting: Reconnecting,
+}
+
+/// A key of this process alone, by which it notices that Redis has lost its keys.
+struct Own {
+    key: String,
+    /// When it was written last.
+    written: Mutex<Option<Instant>>,
+}
+
+/// When the connection was closed to be made anew, as it leads to a server that takes no writes.
+struct Reconnecting {
+    last: Mutex<Option<Instant>>,
+    said: LogThrottle,
 }
 
 /// Why Redis was not opened.
@@ -128,6 +147,12 @@ impl RedisPresence {
                     prefix: config.prefix.clone(),
                     online: Script::from_lua(ONLINE),
                     offline: Script::from_lua(OFFLINE),
+                    own: Own {
+                        key: format!("{}:presence:check:{}", config.prefix, uuid::Uuid::new_v4().simple()),
+                        written: Mutex::default(),
+                    },
+                    emptied: watch::Sender::new(0),
+                    reconnecting: Reconnecting { last: Mutex::default(), said: LogThrottle::new(SAY) },
                 });
             }
             Ok(Err(error)) if *error.kind() == fred::error::ErrorKind::Auth => {
@@ -152,10 +177,57 @@ impl RedisPresence {
         now.saturating_add(self.ahead.load(Ordering::Relaxed))
     }
 
-    async fn run(&self, script: &Script, user: UserId, args: Vec<fred::types::Value>) -> Result<bool, PresenceError> {
-        let keys = self.keys(user).to_vec();
-        let done: i64 = script.evalsha_with_reload(&self.client, keys, args).await.map_err(unavailable)?;
-        Ok(done == 1)
+    /// Runs a script for each session in one pipeline, with these arguments behind the session's own.
+    async fn run(
+        &self,
+        script: &Script,
+        sessions: &[(UserId, SessionKey)],
+        arguments: &[i64],
+    ) -> Result<Vec<bool>, PresenceError> {
+        let pipeline = self.client.pipeline();
+        for (user, session) in sessions {
+            let [sessions, seen] = self.keys(*user);
+            let mut values: Vec<Value> = vec![script.sha1().clone().into(), 2.into(), sessions.into(), seen.into()];
+            values.push(member(*session).into());
+            values.extend(arguments.iter().map(|argument| Value::from(*argument)));
+            // fred's pipelines have no scripts of their own.
+            let run = CustomCommand::new_static("EVALSHA", None, false);
+            let _: () = pipeline.custom(run, values).await.map_err(|error| self.failed(&error))?;
+        }
+        let mut answers = pipeline.try_all::<i64>().await;
+        if answers.iter().any(|answer| answer.as_ref().is_err_and(|error| error.details().starts_with("NOSCRIPT"))) {
+            // Its server is new, or has forgotten its scripts. What was run is run again, which changes no more than times.
+            script.load(&self.client).await.map_err(|error| self.failed(&error))?;
+            answers = pipeline.try_all().await;
+        }
+        answers.into_iter().map(|answer| answer.map(|done| done == 1).map_err(|error| self.failed(&error))).collect()
+    }
+
+    /// Why presence is unknown. A server that takes no writes is a replica now: the address leads to another one, or
+    /// will soon, and the connection does not.
+    fn failed(&self, error: &fred::error::Error) -> PresenceError {
+        if WRONG_SERVER.iter().any(|answer| error.details().contains(answer)) {
+            self.reconnect(error);
+        }
+        PresenceError(error.to_string())
+    }
+
+    fn reconnect(&self, error: &fred::error::Error) {
+        let mut last = self.reconnecting.last.lock();
+        if last.is_some_and(|last| last.elapsed() < SELDOM) {
+            return;
+        }
+        *last = Some(Instant::now());
+        drop(last);
+        if let Some(times) = self.reconnecting.said.due() {
+            tracing::warn!(%error, times, "core.redis: Redis takes no writes, as a replica does: it is connected to anew");
+        }
+        let client = self.client.clone();
+        tokio::spawn(async move {
+            if let Err(error) = client.force_reconnection().await {
+                tracing::debug!(%error, "Redis is not connected to");
+            }
+        });
     }
 }
 
@@ -168,33 +240,35 @@ impl Drop for RedisPresence {
 
 #[async_trait]
 impl Presence for RedisPresence {
-    async fn online(&self, user: UserId, session: SessionKey, now: i64, ttl_ms: i64) -> Result<bool, PresenceError> {
+    async fn arrive(
+        &self,
+        sessions: &[(UserId, SessionKey)],
+        now: i64,
+        ttl_ms: i64,
+    ) -> Result<Vec<bool>, PresenceError> {
         let now = self.shared(now);
-        let until = now.saturating_add(ttl_ms);
         let kept = ttl_ms.saturating_add(SPARE_MS);
-        let args = vec![member(session).into(), now.into(), until.into(), kept.into(), SEEN_MS.into()];
-        self.run(&self.online, user, args).await
+        self.run(&self.online, sessions, &[now, now.saturating_add(ttl_ms), kept, SEEN_MS]).await
     }
 
-    async fn offline(&self, user: UserId, session: SessionKey, now: i64) -> Result<bool, PresenceError> {
-        let now = self.shared(now);
-        self.run(&self.offline, user, vec![member(session).into(), now.into(), SEEN_MS.into()]).await
+    async fn leave(&self, sessions: &[(UserId, SessionKey)], now: i64) -> Result<Vec<bool>, PresenceError> {
+        self.run(&self.offline, sessions, &[self.shared(now), SEEN_MS]).await
     }
 
     async fn get(&self, users: &[UserId], now: i64) -> Result<Vec<Status>, PresenceError> {
         if users.is_empty() {
             return Ok(Vec::new());
         }
+        let failed = |error| self.failed(&error);
         let now = self.shared(now);
         let pipeline = self.client.pipeline();
         for user in users {
             let [sessions, seen] = self.keys(*user);
             // Whole milliseconds, which a double has exactly: later than now is from the next one on.
-            let _: () =
-                pipeline.zcount(sessions, now.saturating_add(1) as f64, f64::INFINITY).await.map_err(unavailable)?;
-            let _: () = pipeline.get(seen).await.map_err(unavailable)?;
+            let _: () = pipeline.zcount(sessions, now.saturating_add(1) as f64, f64::INFINITY).await.map_err(failed)?;
+            let _: () = pipeline.get(seen).await.map_err(failed)?;
         }
-        let answers: Vec<Option<i64>> = pipeline.all().await.map_err(unavailable)?;
+        let answers: Vec<Option<i64>> = pipeline.all().await.map_err(failed)?;
         let status = |pair: &[Option<i64>]| match pair {
             [live, seen] => Status { online: live.is_some_and(|live| live > 0), last_seen_ms: seen.unwrap_or(0) },
             _ => Status::default(),
@@ -202,10 +276,22 @@ impl Presence for RedisPresence {
         Ok(answers.chunks(2).map(status).collect())
     }
 
-    /// By a write: one that reads its file, is a replica or is full answers, and takes nothing.
+    /// By a write: one that reads its file, is a replica or is full answers, and takes nothing. What was written last
+    /// has to be there still.
     async fn check(&self) -> Result<(), PresenceError> {
-        let key = format!("{}:presence:check", self.prefix);
-        self.client.set::<(), _, _>(key, 1, Some(Expiration::PX(SPARE_MS)), None, false).await.map_err(unavailable)
+        let key = self.own.key.as_str();
+        let set = self.client.set::<Option<i64>, _, _>(key, 1, Some(Expiration::PX(SPARE_MS)), None, true);
+        let before = set.await.map_err(|error| self.failed(&error))?;
+        let written = self.own.written.lock().replace(Instant::now());
+        if before.is_none() && written.is_some_and(|written| written.elapsed() < KEPT) {
+            tracing::warn!("core.redis: Redis has lost its keys: who is connected is told to it again");
+            self.emptied.send_modify(|times| *times += 1);
+        }
+        Ok(())
+    }
+
+    fn emptied(&self) -> watch::Receiver<u64> {
+        self.emptied.subscribe()
     }
 }
 
@@ -260,11 +346,6 @@ fn member((attachment, session): SessionKey) -> String {
     format!("{attachment:x}:{session:x}")
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "it is a function for map_err")]
-fn unavailable(error: fred::error::Error) -> PresenceError {
-    PresenceError(error.to_string())
-}
-
 /// Keys: sessions, seen. Arguments: session, now, until, how long to keep sessions, how long to keep the
 /// time seen. 1: was offline.
 const ONLINE: &str = "
@@ -291,6 +372,14 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// A connection that answers nothing for so long is dropped.
 const HANGS: Duration = Duration::from_secs(4);
 const QUEUE: usize = 65_536;
+/// What a server answers that is a replica, or one that has lost its primary.
+const WRONG_SERVER: [&str; 2] = ["READONLY", "MASTERDOWN"];
+/// How often the connection is made anew at most.
+const SELDOM: Duration = Duration::from_secs(1);
+/// How often that is said at most.
+const SAY: Duration = Duration::from_secs(30);
+/// For how long the own key is there at least, when nothing has taken it.
+const KEPT: Duration = Duration::from_secs(50);
 const MEASURE: Duration = Duration::from_secs(30);
 /// An answer that takes longer says little of the time.
 const PROMPT_MS: i64 = 500;

@@ -11,6 +11,7 @@ mod dialect;
 mod error;
 mod options;
 mod pool;
+mod retirement;
 mod setup;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use self::{
 use self::{
     dialect::{DIALECT, DIALECT_OVER_TLS, TRANSFER, TRANSFER_OVER_TLS},
     pool::{READERS, WRITERS, pool},
+    retirement::Retirement,
 };
 use super::{
     sql::{Dialect, SqlStore, migrate::MigrateError},
@@ -69,10 +71,13 @@ pub async fn open_for_transfer(url: &str) -> Result<SqlStore, OpenError> {
 /// With the dialect of a connection in clear, or of one over TLS.
 async fn connect(url: &str, [clear, over_tls]: [&'static Dialect; 2]) -> Result<SqlStore, OpenError> {
     let options = options::parse(url)?;
-    setup::prepare(&options).await?;
+    let packet = setup::prepare(&options).await?;
     let dialect = if matches!(options.get_ssl_mode(), MySqlSslMode::Disabled) { clear } else { over_tls };
-    let writer = pool(WRITERS, "READ-COMMITTED", options.clone());
-    let reader = pool(READERS, "REPEATABLE-READ", options);
+    // A process opens one store, and has it until it ends.
+    let retirement: &Retirement = Box::leak(Box::new(Retirement::new()));
+    let dialect = Box::leak(Box::new(Dialect { packet, observer: Some(retirement), ..*dialect }));
+    let writer = pool(WRITERS, "READ-COMMITTED", options.clone(), retirement);
+    let reader = pool(READERS, "REPEATABLE-READ", options, retirement);
     let [writer, reader] = [writer, reader].map(SqlxMySqlConnector::from_sqlx_mysql_pool);
     Ok(SqlStore::new(writer, reader, dialect, None))
 }

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use etcd_client::{Client, Permission, PermissionType, PutOptions};
+use etcd_client::{
+    AlarmAction, AlarmOptions, AlarmType, Client, CompactionOptions, DeleteOptions, Permission, PermissionType,
+    PutOptions,
+};
 use gogochat_storage::discovery::{Claim, Discovery, DiscoveryError, EtcdConfig, Node, etcd::EtcdDiscovery};
 use tokio::time::timeout;
 
@@ -228,3 +231,86 @@ async fn wait_held(claim: &Claim, wanted: bool) {
     let mut held = claim.held();
     timeout(DEADLINE, held.wait_for(|held| *held == wanted)).await.expect("the claim stays").unwrap();
 }
+
+/// Its space is used up: it answers, and takes no writes. Who is registered stays so for as long as that lasts, and what could not be told is told
+/// when it takes writes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_known_stays_known_while_etcd_is_full() {
+    const QUOTA: usize = 4 << 20;
+    let etcd = Private::start("etcd", &["--quota-backend-bytes", &QUOTA.to_string()]);
+    let config = config(&etcd.address(), "test");
+    let here = EtcdDiscovery::open(config.clone()).await.unwrap();
+    let there = EtcdDiscovery::open(config.clone()).await.unwrap();
+    let registration = here.register(Node::Core(core("core-1", 1))).await.unwrap();
+    let claim = here.claim("chat", "core-1").await.unwrap();
+    here.agree("store", "one").await.unwrap();
+    let mut cores = there.cores();
+    see(&mut cores, |cores| cores.len() == 1).await;
+
+    let mut admin = Client::connect([format!("http://{}", etcd.address())], None).await.unwrap();
+    let mut fillers = 0;
+    let full = loop {
+        match admin.put(format!("filler/{fillers}"), vec![b'x'; 512 << 10], None).await {
+            Ok(_) => fillers += 1,
+            Err(error) => break error,
+        }
+        assert!(fillers < 100, "it is never full");
+    };
+    assert!(full.to_string().contains("database space exceeded"), "{full}");
+    let partitions = |node: &mut Node| {
+        if let Node::Core(core) = node {
+            core.partitions = vec![7];
+        }
+    };
+    registration.update(partitions);
+    let since = Instant::now();
+    let said = loop {
+        if let Some(said) = here.trouble() {
+            break said;
+        }
+        assert!(since.elapsed() < DEADLINE, "nobody says that etcd is full");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    for part in ["cluster.etcd", "/test/cores/core-1", "database space exceeded"] {
+        assert!(said.contains(part), "{said}");
+    }
+    // For longer than a lease lives without its renewal. One who starts meanwhile finds who is there, and is told why it cannot be among them.
+    let starting = tokio::spawn(async move {
+        let late = EtcdDiscovery::open(config).await.unwrap();
+        late.agree("store", "one").await.unwrap();
+        let refused = late.register(Node::Core(core("core-2", 1))).await.unwrap_err();
+        (late.cores().borrow().len(), refused)
+    });
+    while since.elapsed() < Duration::from_secs(6) {
+        assert!(*claim.held().borrow(), "a healthy lease is given up");
+        assert!(there.cores().borrow().iter().all(|core| core.lives && core.partitions.is_empty()));
+        assert_eq!(there.cores().borrow().len(), 1);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (found, refused) = starting.await.unwrap();
+    assert_eq!(found, 1);
+    assert!(refused.is_away() && refused.to_string().contains("takes no writes"), "{refused}");
+
+    // As an operator makes room.
+    let prefix = DeleteOptions::new().with_prefix();
+    let deleted = admin.delete("filler/", Some(prefix)).await.unwrap();
+    let revision = deleted.header().unwrap().revision();
+    admin.compact(revision, Some(CompactionOptions::new().with_physical())).await.unwrap();
+    admin.defragment().await.unwrap();
+    let alarms = admin.alarm(AlarmAction::Get, AlarmType::Nospace, None).await.unwrap();
+    for alarm in alarms.alarms() {
+        let mut member = AlarmOptions::new();
+        member.with_member(alarm.member_id());
+        admin.alarm(AlarmAction::Deactivate, AlarmType::Nospace, Some(member)).await.unwrap();
+    }
+    let freed = Instant::now();
+    see(&mut cores, |cores| cores.iter().any(|core| core.partitions == [7])).await;
+    while here.trouble().is_some() {
+        assert!(freed.elapsed() < HEALS, "{:?}", here.trouble());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(freed.elapsed() < HEALS);
+    drop((registration, claim));
+}
+
+const HEALS: Duration = Duration::from_secs(10);

@@ -8,6 +8,8 @@ mod etcd;
 #[cfg(test)]
 mod folder;
 #[cfg(test)]
+mod gate;
+#[cfg(test)]
 mod kafka;
 #[cfg(test)]
 mod memory;

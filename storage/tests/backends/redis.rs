@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fred::interfaces::{ClientLike as _, KeysInterface as _};
+use fred::{
+    interfaces::{ClientLike as _, KeysInterface as _},
+    types::CustomCommand,
+};
 use gogochat_proto::ids::UserId;
 use gogochat_storage::{
     clock,
@@ -17,6 +20,7 @@ use gogochat_storage::{
 
 use crate::{
     contract::presence,
+    gate::Gate,
     services::{Private, address, unique},
 };
 
@@ -149,3 +153,82 @@ async fn a_restart_is_survived() {
     }
     assert!(presence.get(&[user], 3).await.unwrap()[0].online);
 }
+
+/// Another server becomes the primary. The address leads there, and the connection to the old one stays open.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_becomes_a_replica_is_left_for_the_new_one() {
+    let (old, new) = (Private::start("redis", &[]), Private::start("redis", &[]));
+    let gate = Gate::open(old.address()).await;
+    let config = RedisConfig { url: format!("redis://{}", gate.address()), ca: None, prefix: "test".into() };
+    let presence = RedisPresence::open(&config).await.unwrap();
+    let mut emptied = presence.emptied();
+    let user = UserId::new_v7();
+    assert!(presence.online(user, (1, 1), 0, 45_000).await.unwrap());
+    presence.check().await.unwrap();
+
+    let admin = connect(&old.address()).await;
+    let (host, port) = ("127.0.0.1".to_owned(), new.address().rsplit_once(':').unwrap().1.to_owned());
+    let _: () = admin.custom(CustomCommand::new_static("REPLICAOF", None, false), vec![host, port]).await.unwrap();
+    presence.check().await.unwrap_err();
+    presence.online(user, (1, 1), 1, 45_000).await.unwrap_err();
+
+    gate.lead(new.address());
+    let led = Instant::now();
+    while presence.check().await.is_err() || presence.online(user, (1, 1), 2, 45_000).await.is_err() {
+        assert!(led.elapsed() < HEALS, "it is still the old one");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // The new one knows nothing of it: who told the old one hears that.
+    assert!(emptied.has_changed().unwrap());
+    emptied.mark_unchanged();
+    presence.check().await.unwrap();
+    assert!(!emptied.has_changed().unwrap(), "it is told once");
+}
+
+/// Emptied, and full: both are noticed on a connection that stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_emptied_or_full_is_noticed() {
+    let redis = Private::start("redis", &[]);
+    let config = RedisConfig { url: format!("redis://{}", redis.address()), ca: None, prefix: "test".into() };
+    let presence = RedisPresence::open(&config).await.unwrap();
+    let (user, admin) = (UserId::new_v7(), connect(&redis.address()).await);
+    let mut emptied = presence.emptied();
+    assert!(presence.online(user, (1, 1), 0, 45_000).await.unwrap());
+    for _ in 0..2 {
+        presence.check().await.unwrap();
+        assert!(!emptied.has_changed().unwrap());
+    }
+    let nothing: Vec<String> = Vec::new();
+    let _: () = admin.custom(CustomCommand::new_static("FLUSHALL", None, false), nothing).await.unwrap();
+    presence.check().await.unwrap();
+    assert!(emptied.has_changed().unwrap());
+    emptied.mark_unchanged();
+    assert!(presence.online(user, (1, 1), 1, 45_000).await.unwrap(), "it was offline, to Redis");
+
+    // Scripts that it has forgotten are brought again, and each of many sessions has its own answer.
+    let _: () = admin.custom(CustomCommand::new_static("SCRIPT", None, false), vec!["FLUSH"]).await.unwrap();
+    let others: Vec<_> = (0..1_000).map(|n| (if n == 500 { user } else { UserId::new_v7() }, (2, n))).collect();
+    let arrived = presence.arrive(&others, 2, 45_000).await.unwrap();
+    assert_eq!(arrived.iter().position(|was_offline| !was_offline), Some(500));
+    assert_eq!(arrived.iter().filter(|was_offline| **was_offline).count(), 999);
+    let left = presence.leave(&others, 3).await.unwrap();
+    assert_eq!(left.iter().position(|was_last| !was_last), Some(500));
+
+    let memory = |bytes: &str| vec!["SET".to_owned(), "maxmemory".into(), bytes.into()];
+    let set = CustomCommand::new_static("CONFIG", None, false);
+    let _: () = admin.custom(set.clone(), memory("1")).await.unwrap();
+    let full = presence.check().await.unwrap_err();
+    assert!(full.to_string().contains("OOM"), "{full}");
+    let _: () = admin.custom(set, memory("0")).await.unwrap();
+    presence.check().await.unwrap();
+    assert!(!presence.online(user, (1, 1), 4, 45_000).await.unwrap());
+}
+
+async fn connect(address: &str) -> fred::clients::Client {
+    let config = fred::types::config::Config::from_url(&format!("redis://{address}")).unwrap();
+    let client = fred::types::Builder::from_config(config).build().unwrap();
+    client.init().await.unwrap();
+    client
+}
+
+const HEALS: Duration = Duration::from_secs(10);

@@ -200,7 +200,7 @@ fn id(n: u8) -> Uuid {
     Uuid::from_bytes(bytes)
 }
 
-/// Columns, indexes and references of all tables. The version's table has a key in new stores alone.
+/// Columns, indexes and references of all tables. On SQLite the version's table has a key in new stores alone.
 async fn layout(raw: &DatabaseConnection, questions: [&str; 3]) -> Vec<String> {
     let mut lines = Vec::new();
     for question in questions {
@@ -226,7 +226,7 @@ const MYSQL: [&str; 3] = [
          IFNULL(collation_name, '-')) FROM information_schema.columns
      WHERE table_schema = DATABASE() AND table_name <> 'schema_version'",
     "SELECT CONCAT(table_name, ' ', non_unique, ' ', GROUP_CONCAT(column_name ORDER BY seq_in_index)) FROM information_schema.statistics
-     WHERE table_schema = DATABASE() AND table_name <> 'schema_version' GROUP BY table_name, index_name, non_unique",
+     WHERE table_schema = DATABASE() GROUP BY table_name, index_name, non_unique",
     "SELECT CONCAT(k.table_name, ' ', k.column_name, ' ', k.referenced_table_name, ' ', r.delete_rule)
      FROM information_schema.key_column_usage k JOIN information_schema.referential_constraints r
          ON r.constraint_schema = k.constraint_schema AND r.constraint_name = k.constraint_name

@@ -31,6 +31,9 @@ impl CoreStream {
                 downstream.detached(&self, stream, end);
                 failures = 0;
             }
+            if !self.listed.load(Ordering::Relaxed) {
+                self.retire();
+            }
             let Some(result) = result else { return };
             if self.retired.is_cancelled() {
                 return;

@@ -19,6 +19,17 @@ pub(super) fn is_refusal(error: &Error) -> bool {
     matches!(error, Error::GRpcStatus(_)) && REFUSALS.iter().any(|refusal| message.contains(refusal))
 }
 
+/// Whether etcd says that there is no such lease: it has run out.
+pub(super) fn is_without_lease(error: &Error) -> bool {
+    matches!(error, Error::GRpcStatus(status) if status.message().contains("requested lease not found"))
+}
+
+/// Whether etcd has answered, and takes no writes for now: its space is used up, it has no leader.
+pub(super) fn takes_no_writes(error: &Error) -> bool {
+    let said = ["database space exceeded", "no leader", "not capable", "too many requests", "corrupt"];
+    matches!(error, Error::GRpcStatus(status) if said.iter().any(|part| status.message().contains(part)))
+}
+
 pub(super) fn describe(error: &Error) -> String {
     match error {
         Error::GRpcStatus(status) => status.message().to_owned(),

@@ -1,19 +1,19 @@
 //! Holds one key under a lease: takes it when nobody has it, renews it, takes it again when the lease is
 //! lost.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use etcd_client::{Client, Compare, CompareOp, Error, PutOptions, Txn, TxnOp, TxnOpResponse};
 use tokio::{
     sync::watch,
-    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until, timeout},
 };
 
 use super::{
-    ask::{ASK, PAUSE, answer, describe, is_refusal},
+    ask::{ASK, PAUSE, answer, describe, is_refusal, is_without_lease, takes_no_writes},
     entry::Entry,
 };
-use crate::discovery::{DiscoveryError, EtcdConfig};
+use crate::discovery::{DiscoveryError, EtcdConfig, trouble::Trouble};
 
 /// Holds one key.
 pub(super) struct Holder {
@@ -23,7 +23,10 @@ pub(super) struct Holder {
     entry: Entry,
     /// Of the lease, while there is one.
     lease: Option<Lease>,
+    /// When the key is written again, which says something else than `entry`.
+    untold: Option<Instant>,
     held: watch::Sender<bool>,
+    trouble: Arc<Trouble>,
 }
 
 #[derive(Clone, Copy)]
@@ -51,9 +54,9 @@ impl NotTaken {
 }
 
 impl Holder {
-    pub(super) fn new(client: Client, config: EtcdConfig, key: String, entry: Entry) -> Self {
+    pub(super) fn new(client: Client, config: EtcdConfig, key: String, entry: Entry, trouble: Arc<Trouble>) -> Self {
         let entry = Entry { token: uuid::Uuid::new_v4().to_string(), ..entry };
-        Self { client, config, key, entry, lease: None, held: watch::Sender::new(false) }
+        Self { client, config, key, entry, lease: None, untold: None, held: watch::Sender::new(false), trouble }
     }
 
     pub(super) fn held(&self) -> watch::Receiver<bool> {
@@ -72,8 +75,11 @@ impl Holder {
                     return Err(NotTaken::Failed(DiscoveryError::Refused(describe(&error))));
                 }
                 Err(error) => {
-                    let endpoints = self.config.endpoints.join(", ");
-                    return Err(NotTaken::Failed(DiscoveryError::Unreachable { endpoints, reason: describe(&error) }));
+                    let (endpoints, reason) = (self.config.endpoints.join(", "), describe(&error));
+                    return Err(NotTaken::Failed(match takes_no_writes(&error) {
+                        true => DiscoveryError::Unwilling { endpoints, reason },
+                        false => DiscoveryError::Unreachable { endpoints, reason },
+                    }));
                 }
             }
         }
@@ -92,35 +98,58 @@ impl Holder {
                     }
                     let token = std::mem::take(&mut self.entry.token);
                     self.entry = Entry { token, ..entry(&wanted.borrow_and_update()) };
-                    if let Some(lease) = self.lease
-                        && let Err(error) = self.write(lease).await
-                    {
-                        tracing::warn!(key = self.key, %error, "a change was not told to etcd; it is told again");
-                        // Told with the next lease.
-                        self.lose();
-                        renewal.reset_immediately();
-                    }
+                    self.tell(&mut renewal).await;
                 }
+                () = until(self.untold) => self.tell(&mut renewal).await,
                 _ = renewal.tick() => self.renew().await,
             }
         }
         if let Some(lease) = self.lease.take() {
             self.entry.leaving = true;
             let giving_back = async {
-                self.write(lease).await?;
+                // Where it is not written, others wait a while whether this node comes back.
+                let said = self.write(lease).await;
                 // The key goes with it.
-                self.client.lease_revoke(lease.id).await
+                self.client.lease_revoke(lease.id).await.and(said)
             };
             let given_back = timeout(ASK, giving_back).await;
-            tracing::debug!(key = self.key, ok = matches!(given_back, Ok(Ok(_))), "given back");
+            tracing::debug!(key = self.key, ok = matches!(given_back, Ok(Ok(()))), "given back");
         }
+        self.trouble.mended(&self.what());
         self.held.send_replace(false);
+    }
+
+    /// Writes what is wanted under the lease. One that is refused is written again, and the lease kept: the others
+    /// know of this node by it, if not all.
+    async fn tell(&mut self, renewal: &mut Interval) {
+        // Without one it is told with the next one.
+        self.untold = None;
+        let Some(lease) = self.lease else { return };
+        // The lease is renewed meanwhile by nobody else.
+        match timeout(self.config.ttl / 3, self.write(lease)).await {
+            Ok(Ok(())) => return self.trouble.mended(&self.what()),
+            Ok(Err(error)) if is_without_lease(&error) => {
+                tracing::warn!(key = self.key, "the lease in etcd is lost");
+                self.lose();
+                return renewal.reset_immediately();
+            }
+            Ok(Err(error)) => self.trouble.failed(&self.what(), describe(&error)),
+            Err(_) => self.trouble.failed(&self.what(), "it takes too long".into()),
+        }
+        self.untold = Some(Instant::now() + AGAIN);
+    }
+
+    fn what(&self) -> String {
+        format!("{} is not written", self.key)
     }
 
     async fn renew(&mut self) {
         let Some(lease) = self.lease else {
             match self.try_take().await {
-                Ok(None) => tracing::info!(key = self.key, "registered in etcd again"),
+                Ok(None) => {
+                    tracing::info!(key = self.key, "registered in etcd again");
+                    self.trouble.mended(&self.what());
+                }
                 Ok(Some(entry)) => {
                     tracing::error!(
                         key = self.key,
@@ -128,19 +157,26 @@ impl Holder {
                         "another has taken the key in etcd meanwhile"
                     );
                 }
-                Err(error) => tracing::debug!(key = self.key, %error, "etcd does not answer"),
+                Err(error) => self.trouble.failed(&self.what(), describe(&error)),
             }
             return;
         };
         let asked = Instant::now();
         match timeout(ASK, self.client.lease_keep_alive(lease.id)).await {
-            Ok(Ok(_)) => self.lease = Some(Lease { renewed: asked, ..lease }),
+            Ok(Ok(_)) => {
+                self.lease = Some(Lease { renewed: asked, ..lease });
+                if self.untold.is_none() {
+                    self.trouble.mended(&self.what());
+                }
+            }
             Ok(Err(Error::LeaseKeepAliveError(reason))) => {
                 tracing::warn!(key = self.key, reason, "the lease in etcd is lost");
                 self.lose();
             }
             // etcd is away. Nobody else gets the key before it is back and the lease has run out there.
-            Ok(Err(_)) | Err(_) if lease.renewed.elapsed() < self.config.ttl => {}
+            Ok(Err(_)) | Err(_) if lease.renewed.elapsed() < self.config.ttl => {
+                self.trouble.failed(&self.what(), "etcd does not answer".into());
+            }
             Ok(Err(_)) | Err(_) => {
                 tracing::warn!(key = self.key, "etcd does not answer: the lease may be lost");
                 self.lose();
@@ -162,6 +198,7 @@ impl Holder {
         match taken {
             Ok(None) => {
                 self.lease = Some(lease);
+                self.untold = None;
                 self.held.send_replace(true);
             }
             Ok(Some(_)) | Err(_) => {
@@ -204,5 +241,14 @@ impl Holder {
     }
 }
 
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How soon a write that was refused is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How late etcd may notice that a lease has run out.
 const LAPSE: Duration = Duration::from_secs(2);

@@ -9,10 +9,10 @@ use tokio::{
 };
 
 use super::{
-    ask::{PAUSE, answer},
+    ask::{PAUSE, answer, describe},
     entry::{CORES, EDGES, Entry},
 };
-use crate::discovery::{CoreNode, EdgeNode, EtcdConfig, node::set};
+use crate::discovery::{CoreNode, EdgeNode, EtcdConfig, node::set, trouble::Trouble};
 
 /// Which nodes there are.
 #[derive(Clone)]
@@ -26,18 +26,20 @@ pub(super) struct Members {
     missing: BTreeMap<String, Instant>,
     /// Nothing is heard of etcd.
     is_away: bool,
+    trouble: Arc<Trouble>,
     cores: Arc<watch::Sender<Vec<CoreNode>>>,
     edges: Arc<watch::Sender<Vec<EdgeNode>>>,
 }
 
 impl Members {
-    pub(super) fn new(config: &EtcdConfig) -> Self {
+    pub(super) fn new(config: &EtcdConfig, trouble: Arc<Trouble>) -> Self {
         Self {
             prefix: format!("/{}/", config.prefix),
             grace: config.ttl + PAUSE,
             known: BTreeMap::new(),
             missing: BTreeMap::new(),
             is_away: false,
+            trouble,
             cores: Arc::default(),
             edges: Arc::default(),
         }
@@ -68,6 +70,7 @@ impl Members {
             self.say(name, entry);
         }
         self.is_away = false;
+        self.trouble.mended(HEARD);
         self.tell();
         Ok(found.header().map_or(0, etcd_client::ResponseHeader::revision))
     }
@@ -85,7 +88,7 @@ impl Members {
                 match self.list(&client).await {
                     Ok(revision) => break revision,
                     // The last ones stay.
-                    Err(error) => tracing::debug!(%error, "etcd does not answer"),
+                    Err(error) => self.trouble.failed(HEARD, describe(&error)),
                 }
             };
         }
@@ -179,6 +182,9 @@ impl Members {
         set(&self.edges, of(EDGES).into_iter().map(edge).collect());
     }
 }
+
+/// What is tried here.
+const HEARD: &str = "which nodes there are is not heard";
 
 async fn until(due: Option<Instant>) {
     match due {

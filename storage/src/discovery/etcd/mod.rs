@@ -6,7 +6,7 @@ mod entry;
 mod holder;
 mod members;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use etcd_client::{Client, Compare, CompareOp, ConnectOptions, TlsOptions, Txn, TxnOp, TxnOpResponse};
@@ -17,12 +17,12 @@ use tokio::{
 };
 
 use self::{
-    ask::{ASK, PAUSE, answer, describe, is_refusal},
+    ask::{ASK, PAUSE, answer, describe, is_refusal, takes_no_writes},
     entry::{CORES, EDGES, Entry},
     holder::Holder,
     members::Members,
 };
-use super::{Claim, CoreNode, Discovery, DiscoveryError, EdgeNode, EtcdConfig, Node, Registration};
+use super::{Claim, CoreNode, Discovery, DiscoveryError, EdgeNode, EtcdConfig, Node, Registration, trouble::Trouble};
 use crate::{causes::causes, tls};
 
 /// Discovery by etcd.
@@ -30,6 +30,7 @@ pub struct EtcdDiscovery {
     client: Client,
     config: EtcdConfig,
     members: Members,
+    trouble: Arc<Trouble>,
     watcher: JoinHandle<()>,
 }
 
@@ -42,8 +43,9 @@ impl EtcdDiscovery {
         config.ttl = config.ttl.max(MIN_TTL);
         let (endpoints, options) = options(&config)?;
         let mut reason = "it takes too long".to_owned();
+        let trouble = Arc::new(Trouble::new("cluster.etcd"));
         let opening = async {
-            let mut members = Members::new(&config);
+            let mut members = Members::new(&config, trouble.clone());
             loop {
                 let error = match Client::connect(&endpoints, Some(options.clone())).await {
                     Ok(client) => match members.list(&client).await {
@@ -68,7 +70,11 @@ impl EtcdDiscovery {
         let (client, members, revision) = opened.unwrap_or_else(unreachable)?;
         let watcher = tokio::spawn(members.clone().follow(client.clone(), revision));
         config.endpoints = endpoints;
-        Ok(Self { client, config, members, watcher })
+        Ok(Self { client, config, members, trouble, watcher })
+    }
+
+    fn holder(&self, key: String, entry: Entry) -> Holder {
+        Holder::new(self.client.clone(), self.config.clone(), key, entry, self.trouble.clone())
     }
 
     fn key(&self, kind: &str, name: &str) -> String {
@@ -108,7 +114,7 @@ impl Discovery for EtcdDiscovery {
             },
             Node::Edge(edge) => Entry { address: edge.url.clone(), cores: edge.cores.clone(), ..Entry::default() },
         };
-        let mut holder = Holder::new(self.client.clone(), self.config.clone(), self.key(kind, &name), entry(&node));
+        let mut holder = self.holder(self.key(kind, &name), entry(&node));
         holder
             .take()
             .await
@@ -120,7 +126,7 @@ impl Discovery for EtcdDiscovery {
     async fn claim(&self, name: &str, holder: &str) -> Result<Claim, DiscoveryError> {
         let entry = Entry { address: holder.to_owned(), ..Entry::default() };
         let key = self.key("claims", name);
-        let mut taker = Holder::new(self.client.clone(), self.config.clone(), key, entry.clone());
+        let mut taker = self.holder(key, entry.clone());
         let claimed = |entry: Entry| DiscoveryError::Claimed { name: name.to_owned(), holder: entry.address };
         taker.take().await.map_err(|taken| taken.or_else(claimed))?;
         let (wanted, until) = watch::channel(());
@@ -139,25 +145,38 @@ impl Discovery for EtcdDiscovery {
         };
         let until = Instant::now() + PATIENCE;
         let mut client = self.client.clone();
+        // Nearly always it is said already: etcd that takes no writes answers all the same.
+        let said = |kv: &etcd_client::KeyValue| String::from_utf8_lossy(kv.value()).into_owned();
         let done = loop {
+            let asked = answer(client.get(key.clone(), None)).await;
+            if asked.is_ok_and(|found| found.kvs().first().map(said).as_deref() == Some(value)) {
+                return Ok(());
+            }
             match answer(client.txn(txn())).await {
                 Ok(done) => break done,
                 Err(error) if is_refusal(&error) => return Err(DiscoveryError::Refused(describe(&error))),
                 Err(_) if Instant::now() < until => sleep(PAUSE).await,
                 Err(error) => {
-                    let endpoints = self.config.endpoints.join(", ");
-                    return Err(DiscoveryError::Unreachable { endpoints, reason: describe(&error) });
+                    let (endpoints, reason) = (self.config.endpoints.join(", "), describe(&error));
+                    return Err(match takes_no_writes(&error) {
+                        true => DiscoveryError::Unwilling { endpoints, reason },
+                        false => DiscoveryError::Unreachable { endpoints, reason },
+                    });
                 }
             }
         };
         let said = done.op_responses().into_iter().find_map(|response| match response {
-            TxnOpResponse::Get(found) => found.kvs().first().map(|kv| String::from_utf8_lossy(kv.value()).into_owned()),
+            TxnOpResponse::Get(found) => found.kvs().first().map(said),
             _ => None,
         });
         match said {
             Some(cluster) if cluster != value => Err(DiscoveryError::Differs { key, cluster, here: value.to_owned() }),
             _ => Ok(()),
         }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.trouble.told()
     }
 }
 
@@ -167,6 +186,8 @@ fn options(config: &EtcdConfig) -> Result<(Vec<String>, ConnectOptions), Discove
         .with_connect_timeout(ASK)
         .with_keep_alive(PING, ASK)
         .with_keep_alive_while_idle(false)
+        // A member that is cut off from the others says so, and does not go on with what it knew last.
+        .with_require_leader(true)
         .with_auto_token_refresh(true);
     if let Some((user, password)) = &config.user {
         options = options.with_user(user, password);

@@ -9,8 +9,8 @@ use sea_orm::entity::prelude::*;
 pub(in crate::store) struct Model {
     /// The oldest version of a program that may. Every program refuses a store whose number is higher than
     /// its own; how far the schema has really come is in `schema_step`.
-    // A key, as a server may want one of every table. Stores made by older programs have none, and one
-    // row all the same.
+    // A key, as a server may want one of every table. SQLite stores made by older programs have none, and
+    // one row all the same.
     #[sea_orm(primary_key, auto_increment = false)]
     pub(in crate::store) version: i64,
     /// How often it was written to see whether that works.

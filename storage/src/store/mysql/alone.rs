@@ -4,7 +4,7 @@
 //! that of a process that was killed at once, that of a machine that is gone after [`QUIET`]. It is a
 //! lock of one server: replicas know nothing of it.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use sea_orm::sqlx::{
     self, AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _,
@@ -91,6 +91,10 @@ impl Lock {
     /// The connection that has it; or who has it.
     async fn try_take(&self) -> Result<Result<MySqlConnection, String>, sqlx::Error> {
         let mut connection = in_time(self.options.connect()).await?;
+        if self.ask(&mut connection, "CAST(@@read_only AS SIGNED)").await? != Some(0) {
+            let replica = io::Error::other("it takes no writes, as a replica does");
+            return Err(sqlx::Error::Io(replica));
+        }
         in_time(
             sqlx::query(AssertSqlSafe(format!("SET SESSION wait_timeout = {}", QUIET.as_secs())))
                 .execute(&mut connection),
@@ -119,15 +123,18 @@ impl Lock {
     }
 
     /// Makes sure that the connection and the lock are there, again and again, and takes it again where
-    /// they are not.
+    /// they are not, or are those of a server that takes no writes any more: another one has the store now.
     async fn keep(self, mut connection: MySqlConnection, told: watch::Sender<Hold>) {
         loop {
             sleep(LOOK).await;
-            let own = self.ask(&mut connection, "CAST(IS_USED_LOCK({}) = CONNECTION_ID() AS SIGNED)").await;
+            let own = "CAST(IS_USED_LOCK({}) = CONNECTION_ID() AND NOT @@read_only AS SIGNED)";
+            let own = self.ask(&mut connection, own).await;
             if own.is_ok_and(|own| own == Some(1)) {
                 continue;
             }
             told.send_replace(Hold::Unsure);
+            // What it may hold still would stand in this one's own way.
+            drop(connection);
             connection = loop {
                 match self.try_take().await {
                     Ok(Ok(connection)) => break connection,
@@ -164,13 +171,14 @@ impl Lock {
     /// makes it the database's.
     async fn ask(&self, connection: &mut MySqlConnection, expression: &str) -> Result<Option<i64>, sqlx::Error> {
         let sql = format!("SELECT {}", expression.replace("{}", "SHA2(CONCAT('gogochat.', ?, '.', DATABASE()), 224)"));
-        let row = in_time(sqlx::query(AssertSqlSafe(sql)).bind(&self.name).fetch_one(connection)).await?;
-        row.try_get(0)
+        let query = sqlx::query(AssertSqlSafe(sql));
+        let query = if expression.contains("{}") { query.bind(&self.name) } else { query };
+        in_time(query.fetch_one(connection)).await?.try_get(0)
     }
 }
 
 async fn in_time<T>(asking: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    let late = || sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "it takes too long"));
+    let late = || sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "it takes too long"));
     timeout(ANSWER, asking).await.unwrap_or_else(|_| Err(late()))
 }
 

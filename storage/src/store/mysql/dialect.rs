@@ -33,6 +33,9 @@ const PLAIN: Dialect = Dialect {
     upsert,
     row_list,
     statement_bytes: usize::MAX,
+    // It is asked as it is opened.
+    packet: usize::MAX,
+    observer: None,
     error: error::meaning,
     conflict: error::is_conflict,
     done_before: error::is_done_before,

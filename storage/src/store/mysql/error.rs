@@ -67,6 +67,18 @@ pub enum OpenError {
         /// The server's version.
         found: String,
     },
+    /// The server takes less in one statement than a message has.
+    #[error(
+        "the server of {place} takes {found} bytes in a statement, and a message may need {least}: set max_allowed_packet to {least} or more there"
+    )]
+    Packet {
+        /// Database and server.
+        place: String,
+        /// Its `max_allowed_packet`.
+        found: u64,
+        /// What is needed.
+        least: u64,
+    },
     /// Another node is at it, for too long.
     #[error(
         "another node has been changing the schema of {place} for more than {seconds} s: wait for it, then start again"
@@ -115,7 +127,9 @@ pub(super) fn meaning(error: DbErr) -> StoreError {
         sqlx::Error::Database(database) => match number(cause) {
             Some(number) if FULL.contains(&number) => StoreError::Full,
             Some(number) if ON_DISK.contains(&number) && database.message().contains("28") => StoreError::Full,
-            Some(number) if UNAVAILABLE.contains(&number) => StoreError::Unavailable(error.to_string()),
+            Some(number) if READ_ONLY.contains(&number) || UNAVAILABLE.contains(&number) => {
+                StoreError::Unavailable(error.to_string())
+            }
             _ => StoreError::Failed(error.to_string()),
         },
         // The connection is of no more use, another one may be.
@@ -128,6 +142,11 @@ pub(super) fn meaning(error: DbErr) -> StoreError {
         | sqlx::Error::BeginFailed => StoreError::Unavailable(error.to_string()),
         _ => StoreError::Failed(error.to_string()),
     }
+}
+
+/// Whether the server takes no writes, as it is a replica, or is becoming one.
+pub(super) fn is_read_only(error: &DbErr) -> bool {
+    cause(error).and_then(number).is_some_and(|number| READ_ONLY.contains(&number))
 }
 
 /// Whether another transaction stood in the way of this one: run again, it may find that one gone.
@@ -164,14 +183,16 @@ const FULL: [u16; 2] = [1021, 1114];
 /// storage engine's own error.
 const ON_DISK: [u16; 4] = [3, 14, 1026, 1030];
 
+/// Read only: a replica, or one that is becoming one.
+const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
+
 /// What passes, or what an operator mends, while this program runs.
-const UNAVAILABLE: [u16; 29] = [
+const UNAVAILABLE: [u16; 26] = [
     // The password or the grants were changed, the database is away.
     1044, 1045, 1049, 1698, 3118, // Too many connections, or of this user; too many prepared statements.
     1040, 1203, 1226, 1461,
     // Shutting down, this connection was killed, this host is locked out, idle for too long.
     1053, 1077, 1078, 1079, 1129, 1152, 1317, 1927, 3169, 4031, // The network.
-    1158, 1159, 1160, 1161, // Read only: a replica, or one that is becoming the primary.
-    1290, 1792, 1836, // Locks; a statement's time.
+    1158, 1159, 1160, 1161, // Locks; a statement's time.
     1205, 1213, 3024,
 ];

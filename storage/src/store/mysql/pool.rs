@@ -3,15 +3,21 @@
 use std::{io, time::Duration};
 
 use sea_orm::sqlx::{
-    Connection as _, Error, Executor as _,
+    Connection as _, Error, Executor as _, Row as _,
     mysql::{MySql, MySqlConnectOptions, MySqlPool},
     pool::PoolOptions,
 };
 
+use super::retirement::Retirement;
 use crate::store::sql::db::was_silent_lately;
 
-/// Connections that are made when they are needed, each set up alike.
-pub(super) fn pool(connections: u32, isolation: &'static str, options: MySqlConnectOptions) -> MySqlPool {
+/// Connections that are made when they are needed, each set up alike, and used until they are retired.
+pub(super) fn pool(
+    connections: u32,
+    isolation: &'static str,
+    options: MySqlConnectOptions,
+    retirement: &'static Retirement,
+) -> MySqlPool {
     let setup = format!(
         "SET transaction_isolation = '{isolation}', innodb_lock_wait_timeout = {LOCK_WAIT}, \
          sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
@@ -24,8 +30,11 @@ pub(super) fn pool(connections: u32, isolation: &'static str, options: MySqlConn
         .max_lifetime(None)
         .test_before_acquire(false)
         // A connection that lay idle may be gone, with the server or for its `wait_timeout`.
-        .before_acquire(|connection, seen| {
+        .before_acquire(move |connection, seen| {
             Box::pin(async move {
+                if retirement.is_of(seen.age) {
+                    return Ok(false);
+                }
                 if seen.idle_for > TRUSTED {
                     connection.ping().await?;
                 }
@@ -34,8 +43,11 @@ pub(super) fn pool(connections: u32, isolation: &'static str, options: MySqlConn
         })
         // The pool itself asks each connection that comes back, and waits for its answer without an end:
         // all its places could wait for a machine that is gone.
-        .after_release(|connection, _| {
+        .after_release(move |connection, seen| {
             Box::pin(async move {
+                if retirement.is_of(seen.age) {
+                    return Ok(false);
+                }
                 if was_silent_lately() {
                     tokio::time::timeout(ANSWER, connection.ping())
                         .await
@@ -46,7 +58,17 @@ pub(super) fn pool(connections: u32, isolation: &'static str, options: MySqlConn
         })
         .after_connect(move |connection, _| {
             let setup = setup.clone();
-            Box::pin(async move { connection.execute(sqlx::AssertSqlSafe(setup)).await.map(drop) })
+            Box::pin(async move {
+                connection.execute(sqlx::AssertSqlSafe(setup)).await?;
+                if retirement.is_looking() {
+                    let row =
+                        connection.fetch_one("SELECT @@read_only OR @@super_read_only OR @@innodb_read_only").await?;
+                    if row.try_get::<i64, _>(0)? == 0 {
+                        retirement.found();
+                    }
+                }
+                Ok(())
+            })
         })
         .connect_lazy_with(options)
 }

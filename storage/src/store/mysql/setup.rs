@@ -11,17 +11,20 @@ use sea_orm::{
     },
 };
 
-use super::{OpenError, dialect::DIALECT, options::place, pool::pool};
+use super::{OpenError, dialect::DIALECT, options::place, pool::pool, retirement::Retirement};
 use crate::{
     clock,
-    store::sql::{
-        Db,
-        migrate::{MigrateError, migrate},
+    store::{
+        StoreError,
+        sql::{
+            Db,
+            migrate::{MigrateError, migrate},
+        },
     },
 };
 
-/// Sees to it.
-pub(super) async fn prepare(options: &MySqlConnectOptions) -> Result<(), OpenError> {
+/// Sees to it. Gives the bytes of values that the server takes in a statement.
+pub(super) async fn prepare(options: &MySqlConnectOptions) -> Result<usize, OpenError> {
     let user = options.get_username();
     let unusable = |error: sqlx::Error| OpenError::connecting(&error, place(options), user);
     let connecting = tokio::time::timeout(CONNECT, options.connect());
@@ -33,10 +36,12 @@ pub(super) async fn prepare(options: &MySqlConnectOptions) -> Result<(), OpenErr
         }
     };
     check_version(&mut connection, options).await?;
+    let packet = packet(&mut connection, options).await?;
     warn_of_durability(&mut connection).await.map_err(unusable)?;
     warn_of_clock(&mut connection).await.map_err(unusable)?;
     connection.close().await.map_err(unusable)?;
-    migrate_alone(options).await
+    migrate_alone(options).await?;
+    Ok(packet)
 }
 
 async fn check_version(connection: &mut MySqlConnection, options: &MySqlConnectOptions) -> Result<(), OpenError> {
@@ -55,6 +60,18 @@ fn is_new_enough(version: &str) -> bool {
     let number = version.split(['-', '+', ' ']).next().unwrap_or_default();
     let parts: Vec<u32> = number.split('.').map_while(|part| part.parse().ok()).collect();
     !version.contains("MariaDB") && parts >= MINIMUM.to_vec()
+}
+
+/// How much a statement may have. A server closes the connection of a larger one, and says no more than that.
+async fn packet(connection: &mut MySqlConnection, options: &MySqlConnectOptions) -> Result<usize, OpenError> {
+    let asked = sqlx::query("SELECT CAST(@@max_allowed_packet AS SIGNED)").fetch_one(connection).await;
+    let found = asked.and_then(|row| row.try_get::<i64, _>(0));
+    let found = found.map_err(|error| OpenError::connecting(&error, place(options), options.get_username()))?;
+    let found = u64::try_from(found).unwrap_or(0);
+    if found < LEAST_PACKET {
+        return Err(OpenError::Packet { place: place(options), found, least: LEAST_PACKET });
+    }
+    Ok(usize::try_from(found - AROUND).unwrap_or(usize::MAX))
 }
 
 /// A server may be told to answer before what it was given is on disk.
@@ -100,7 +117,8 @@ fn durability_warnings(flush: i64, sync: i64, binlog: bool) -> Vec<String> {
 /// that was cut off, the next run passes over what is there.
 async fn migrate_alone(options: &MySqlConnectOptions) -> Result<(), OpenError> {
     let failed = |error| OpenError::Migrate(MigrateError::Store((DIALECT.error)(error)));
-    let pool = SqlxMySqlConnector::from_sqlx_mysql_pool(pool(1, "READ-COMMITTED", options.clone()));
+    let retirement = Box::leak(Box::new(Retirement::new()));
+    let pool = SqlxMySqlConnector::from_sqlx_mysql_pool(pool(1, "READ-COMMITTED", options.clone(), retirement));
     // The lock belongs to the connection, and a transaction keeps its connection.
     let transaction = pool.begin().await.map_err(failed)?;
     let result = migrate_locked(&Db::new(&transaction, &DIALECT), options).await;
@@ -116,10 +134,23 @@ async fn migrate_locked<C: ConnectionTrait>(db: &Db<'_, C>, options: &MySqlConne
         let row = db.row(lock.as_str(), vec![]).await.map_err(MigrateError::from)?;
         let locked = row.map_or(Ok(None), |row| row.int_or_null(0)).map_err(MigrateError::from)?;
         if locked == Some(1) {
-            return Ok(migrate(db).await?);
+            migrate(db).await?;
+            return Ok(key_version(db).await.map_err(MigrateError::from)?);
         }
     }
     Err(OpenError::Busy { place: place(options), seconds: LOCK_STEP * LOCK_STEPS })
+}
+
+/// Gives the table of the version the key that those of older programs lack. A server may want one of every
+/// table before it takes a write (`sql_require_primary_key`, group replication).
+async fn key_version<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), StoreError> {
+    let sql = "SELECT COUNT(*) FROM information_schema.table_constraints \
+               WHERE table_schema = DATABASE() AND table_name = 'schema_version' AND constraint_type = 'PRIMARY KEY'";
+    let keys = db.row(sql, vec![]).await?.map_or(Ok(0), |row| row.int(0))?;
+    if keys == 0 {
+        db.execute("ALTER TABLE schema_version ADD PRIMARY KEY (version)", vec![]).await?;
+    }
+    Ok(())
 }
 
 /// Names of locks are the server's, at most 64 characters: a hash of the database's name makes it the
@@ -132,6 +163,12 @@ const LOCK_STEPS: u32 = 15;
 
 /// How long the first connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// `max_allowed_packet` in which the largest row fits, a body of 64 KiB, with what goes around it. Servers have 64 MiB
+/// unless they are told otherwise.
+const LEAST_PACKET: u64 = 256 << 10;
+/// What a statement has beside its values: their types and lengths, for up to 256 rows.
+const AROUND: u64 = 64 << 10;
 
 /// The first version with row aliases in INSERT ... ON DUPLICATE KEY UPDATE.
 const MINIMUM: [u32; 3] = [8, 0, 19];

@@ -30,11 +30,11 @@ pub(super) struct Uncounted {
 
 impl Uncounted {
     async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
-        self.dialect.wait(self.writer.begin_with_options(self.dialect.write), self.dialect.error).await
+        self.dialect.wait(self.writer.begin_with_options(self.dialect.write), |error| self.dialect.meaning(error)).await
     }
 
     async fn commit(&self, transaction: DatabaseTransaction) -> Result<(), StoreError> {
-        self.dialect.wait(transaction.commit(), self.dialect.error).await
+        self.dialect.wait(transaction.commit(), |error| self.dialect.meaning(error)).await
     }
 }
 

@@ -28,8 +28,12 @@ pub(in crate::store) struct Dialect {
     pub(in crate::store) upsert: fn(keys: &[&str], update: &[&str]) -> String,
     /// The right side of `(a, b) IN`, for `rows` rows of `width` placeholders.
     pub(in crate::store) row_list: fn(rows: usize, width: usize) -> String,
-    /// Bytes of values that a statement of several rows may have.
+    /// Bytes of values that a statement of several rows had better have at most.
     pub(in crate::store) statement_bytes: usize,
+    /// Bytes of values that the server takes in a statement at all.
+    pub(in crate::store) packet: usize,
+    /// Who is told of each error.
+    pub(in crate::store) observer: Option<&'static dyn Observer>,
     /// What an error means to the caller.
     pub(in crate::store) error: fn(DbErr) -> StoreError,
     /// Whether an error says that another transaction stood in the way of this one, which may be run again.
@@ -42,7 +46,21 @@ pub(in crate::store) struct Dialect {
     pub(in crate::store) patience: Option<Duration>,
 }
 
+/// Who draws conclusions from errors, beside what they mean to callers.
+pub(in crate::store) trait Observer: std::fmt::Debug + Send + Sync {
+    /// The database has answered so.
+    fn saw(&self, error: &DbErr);
+}
+
 impl Dialect {
+    /// What an error means to the caller.
+    pub(in crate::store) fn meaning(&self, error: DbErr) -> StoreError {
+        if let Some(observer) = self.observer {
+            observer.saw(&error);
+        }
+        (self.error)(error)
+    }
+
     /// Waits for the database, but not for ever.
     pub(in crate::store) async fn wait<T>(
         &self,
@@ -110,7 +128,7 @@ impl<'c, C: ConnectionTrait> Db<'c, C> {
         if (self.dialect.conflict)(&error) {
             self.conflict.store(true, Ordering::Relaxed);
         }
-        (self.dialect.error)(error)
+        self.dialect.meaning(error)
     }
 
     fn statement(&self, sql: impl Into<String>, values: Vec<Value>) -> Statement {
@@ -198,7 +216,7 @@ impl<'c, C: ConnectionTrait> Db<'c, C> {
 
     /// The most rows of so many bytes that a statement may have; one of [`CHUNKS`].
     fn largest(&self, row: usize) -> usize {
-        let fitting = self.dialect.statement_bytes / row.max(1);
+        let fitting = self.dialect.statement_bytes.min(self.dialect.packet) / row.max(1);
         CHUNKS.into_iter().find(|size| *size <= fitting).unwrap_or(1)
     }
 

@@ -74,7 +74,7 @@ impl SqlStore {
 
     pub(in crate::store) async fn write(&self) -> Result<DatabaseTransaction, StoreError> {
         let begun = self.writer.begin_with_options(self.dialect.write);
-        self.dialect.wait(begun, self.dialect.error).await
+        self.dialect.wait(begun, |error| self.dialect.meaning(error)).await
     }
 
     /// Several reads that see one state.
@@ -84,7 +84,7 @@ impl SqlStore {
         // what is read there later be old.
         let begun = tokio::spawn(async move { reader.begin().await });
         let begun = async { begun.await.unwrap_or_else(|cause| Err(DbErr::Custom(cause.to_string()))) };
-        self.dialect.wait(begun, self.dialect.error).await
+        self.dialect.wait(begun, |error| self.dialect.meaning(error)).await
     }
 
     /// Whether a transaction is worth running again, after a pause that lets the other get to its end.
@@ -105,9 +105,13 @@ impl SqlStore {
         result: Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         match result {
-            Ok(value) => self.dialect.wait(transaction.commit(), self.dialect.error).await.map(|()| value),
+            Ok(value) => {
+                self.dialect.wait(transaction.commit(), |error| self.dialect.meaning(error)).await.map(|()| value)
+            }
             Err(error) => {
-                if let Err(second) = self.dialect.wait(transaction.rollback(), self.dialect.error).await {
+                if let Err(second) =
+                    self.dialect.wait(transaction.rollback(), |error| self.dialect.meaning(error)).await
+                {
                     tracing::debug!(%second, "no rollback after a failure");
                 }
                 Err(error)

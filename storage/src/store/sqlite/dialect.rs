@@ -28,6 +28,8 @@ pub(super) static DIALECT: Dialect = Dialect {
     upsert,
     row_list,
     statement_bytes: usize::MAX,
+    packet: usize::MAX,
+    observer: None,
     error,
     // There is one writer, which waits for nobody, and a schema changes in a transaction.
     conflict: |_| false,

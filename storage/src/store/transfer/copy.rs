@@ -34,7 +34,7 @@ async fn write(target: &SqlStore, table: &Table, rows: Vec<Vec<Field>>) -> Resul
     let transaction = target.write().await?;
     let db = target.within(&transaction);
     let mut result = Ok(());
-    for part in parts(rows) {
+    for part in parts(rows, BYTES.min(db.dialect.packet)) {
         result = match table.insert(part) {
             Ok(insert) => db.ask(db.conn.execute(&insert)).await.map(drop),
             Err(error) => Err(error),
@@ -46,15 +46,15 @@ async fn write(target: &SqlStore, table: &Table, rows: Vec<Vec<Field>>) -> Resul
     target.finish(transaction, result).await
 }
 
-/// Parts that each make a statement of a size that every server takes.
-fn parts(rows: Vec<Vec<Field>>) -> Vec<Vec<Vec<Field>>> {
+/// Parts that each make a statement of so many bytes at most, unless one row alone has more.
+fn parts(rows: Vec<Vec<Field>>, bytes: usize) -> Vec<Vec<Vec<Field>>> {
     let mut parts: Vec<Vec<Vec<Field>>> = Vec::new();
     let mut size = usize::MAX;
     for row in rows {
         let more: usize = row.iter().map(Field::size).sum();
         size = size.saturating_add(more);
         match parts.last_mut() {
-            Some(part) if size <= BYTES => part.push(row),
+            Some(part) if size <= bytes => part.push(row),
             _ => {
                 size = more;
                 parts.push(vec![row]);
@@ -67,7 +67,7 @@ fn parts(rows: Vec<Vec<Field>>) -> Vec<Vec<Vec<Field>>> {
 /// Rows in a transaction. The widest row times this stays below the 65,535 values that a statement may have.
 const ROWS: usize = 1_000;
 
-/// Bytes of values in a statement.
+/// Bytes of values in a statement, where the server takes as many.
 const BYTES: usize = 4 << 20;
 
 #[cfg(test)]
@@ -78,7 +78,7 @@ mod tests {
     fn large_rows_go_alone() {
         let row = |size: usize| vec![Field::Int(Some(1)), Field::Bytes(Some(vec![0; size]))];
         let sizes = |rows: Vec<usize>| -> Vec<usize> {
-            parts(rows.into_iter().map(row).collect()).iter().map(Vec::len).collect()
+            parts(rows.into_iter().map(row).collect(), BYTES).iter().map(Vec::len).collect()
         };
         assert_eq!(sizes(vec![]), [0; 0]);
         assert_eq!(sizes(vec![10; 1_000]), [1_000]);

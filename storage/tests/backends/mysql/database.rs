@@ -136,7 +136,7 @@ pub(crate) async fn run_on_server(sql: &str) {
     server.close().await.unwrap();
 }
 
-async fn connect(url: String) -> DatabaseConnection {
+pub(crate) async fn connect(url: String) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false);
     match Connector::connect(options).await {

@@ -2,7 +2,9 @@
 
 mod alone;
 pub(crate) mod database;
+mod demoted;
 mod opening;
+mod strict;
 mod trouble;
 
 use self::database::{Reused, open};
