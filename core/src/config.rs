@@ -27,6 +27,11 @@ pub struct CoreConfig {
     pub rates: Rates,
     /// Commands in one transaction, at most.
     pub batch_max: usize,
+    /// Rows that one transaction may load and write, at most: what everybody else waits for. A single
+    /// command may have more.
+    pub batch_rows: usize,
+    /// Bytes that the commands of one transaction may bring, at most.
+    pub batch_bytes: usize,
     /// What may wait for one edge before its attachment is closed, in items.
     pub edge_queue_items: usize,
     /// What may wait for one edge before its attachment is closed, in bytes.
@@ -62,11 +67,17 @@ pub struct Rates {
     pub register_by_address: Rate,
     /// Attempts to log in from one address.
     pub log_in_by_address: Rate,
-    /// Attempts to register, log in as, or change the password of one name, whether there is such a
-    /// user or not.
-    pub by_account: Rate,
+    /// Attempts to log in under one name from one address that failed, whether there is such a user or
+    /// not. Not by name alone: anybody could keep the owner of a name out.
+    pub failed_log_ins: Rate,
+    /// Refresh tokens that nobody has, from one address.
+    pub unknown_refreshes: Rate,
+    /// Changes of the password by one user, and attempts at it.
+    pub password_changes: Rate,
     /// Contact requests by one user.
     pub contact_requests: Rate,
+    /// Rows that the commands of one user may load and write: a message has 8, a member who is added 6.
+    pub rows: Rate,
 }
 
 /// So many at once, and so many a minute after that.
@@ -90,6 +101,8 @@ impl Default for CoreConfig {
             exempt_loopback: false,
             rates: Rates::default(),
             batch_max: 1_000,
+            batch_rows: 8_192,
+            batch_bytes: 4 * 1024 * 1024,
             edge_queue_items: 65_536,
             edge_queue_bytes: 64 * 1024 * 1024,
             waiting_calls: 4_096,
@@ -106,8 +119,11 @@ impl Default for Rates {
         Self {
             register_by_address: Rate { burst: 10, per_minute: 10 },
             log_in_by_address: Rate { burst: 30, per_minute: 30 },
-            by_account: Rate { burst: 10, per_minute: 10 },
+            failed_log_ins: Rate { burst: 10, per_minute: 10 },
+            unknown_refreshes: Rate { burst: 300, per_minute: 300 },
+            password_changes: Rate { burst: 10, per_minute: 10 },
             contact_requests: Rate { burst: 200, per_minute: 20 },
+            rows: Rate { burst: 120_000, per_minute: 300_000 },
         }
     }
 }

@@ -56,6 +56,7 @@ static REFUSED: LogThrottle = LogThrottle::new();
 pub(crate) fn stored(error: &StoreError) -> v1::Error {
     match error {
         StoreError::Unavailable(_) => ErrorCode::Unavailable.with("the store is not reachable"),
+        StoreError::Contended(_) => ErrorCode::Unavailable.with("others hold what it needs: repeat it"),
         StoreError::Full => ErrorCode::StorageFull.with("the server's disk is full"),
         StoreError::Failed(_) => fault("a call failed", error),
     }

@@ -9,6 +9,9 @@ use metrics::{
 /// Commands in one transaction.
 pub const BATCH: &str = "gogochat_core_batch_commands";
 
+/// Rows of one transaction.
+pub const BATCH_ROWS: &str = "gogochat_core_batch_rows";
+
 /// Tells the recorder what each metric means. To be called once, after a recorder was installed and
 /// before a core starts.
 pub fn describe() {
@@ -16,6 +19,7 @@ pub fn describe() {
     describe_counter!("gogochat_core_commit_failures_total", "Transactions that the store did not take");
     describe_histogram!("gogochat_core_commit_seconds", "From handing a batch to the store to its outcome");
     describe_histogram!(BATCH, "Commands in one transaction");
+    describe_histogram!(BATCH_ROWS, "Rows that the commands of one transaction may load and write");
     describe_gauge!("gogochat_core_bus_depth", "Commands that were taken and wait for their answer");
     describe_gauge!("gogochat_core_store_up", "1: the store answers, 0: it does not");
     describe_gauge!("gogochat_core_bus_up", "1: the bus takes commands, 0: it does not");
@@ -44,6 +48,7 @@ pub(crate) struct Metrics {
     pub(crate) commit_failures: Counter,
     pub(crate) commit_seconds: Histogram,
     pub(crate) batch: Histogram,
+    pub(crate) batch_rows: Histogram,
     pub(crate) bus_depth: Gauge,
     pub(crate) store_up: Gauge,
     pub(crate) bus_up: Gauge,
@@ -67,6 +72,7 @@ impl Default for Metrics {
             commit_failures: counter!("gogochat_core_commit_failures_total"),
             commit_seconds: histogram!("gogochat_core_commit_seconds"),
             batch: histogram!(BATCH),
+            batch_rows: histogram!(BATCH_ROWS),
             bus_depth: gauge!("gogochat_core_bus_depth"),
             store_up: gauge!("gogochat_core_store_up"),
             bus_up: gauge!("gogochat_core_bus_up"),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use gogochat_proto::service::Service;
 use gogochat_storage::{
     blobs::Blobs,
-    bus::{Bus, BusCommand, BusError},
+    bus::{Bus, BusCommand, BusError, Room},
     open::Storage,
     presence::Presence as Directory,
     store::{Store, StoreError},
@@ -200,7 +200,8 @@ impl<'a> Start<'a> {
 
     fn worker(&self) -> Worker {
         let (store, fanout, metrics) = (self.store.clone(), self.fanout.clone(), self.metrics.clone());
-        Worker::new(store, fanout, metrics, ordered(), &[SIGN_OUT], self.config.batch_max)
+        let CoreConfig { batch_max: commands, batch_rows: rows, batch_bytes: bytes, .. } = *self.config;
+        Worker::new(store, fanout, metrics, ordered(), &[SIGN_OUT], Room { commands, rows, bytes })
     }
 
     /// Without its worker a core is not ready, however the worker has ended.

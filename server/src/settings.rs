@@ -15,6 +15,7 @@ use gogochat_storage::{
     discovery::{CoreNode, EdgeNode, EtcdConfig},
     open::{BlobsConfig, BusConfig, DiscoveryConfig, PresenceConfig, StorageConfig},
     presence::RedisConfig,
+    store::Connections,
 };
 
 use tokio::sync::watch;
@@ -33,6 +34,7 @@ pub(crate) fn storage(config: &Config) -> StorageConfig {
     let prefix = || config.cluster.name.clone();
     StorageConfig {
         store_url: config.store_url(),
+        connections: connections(&config.core),
         bus: match bus {
             BusKind::Channel => BusConfig::Channel,
             BusKind::Kafka => BusConfig::Kafka(kafka(config)),
@@ -45,6 +47,17 @@ pub(crate) fn storage(config: &Config) -> StorageConfig {
             }
         },
         blobs: blobs(config),
+    }
+}
+
+fn connections(core: &Core) -> Connections {
+    Connections {
+        commits: core.store_commits,
+        writes: core.store_writes,
+        sessions: core.store_sessions,
+        pages: core.store_pages,
+        heavy: core.store_heavy,
+        read_limit: Duration::from_millis(core.store_read_ms),
     }
 }
 

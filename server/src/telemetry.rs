@@ -81,6 +81,7 @@ pub(crate) fn start_metrics() -> anyhow::Result<Counted> {
     let recorder = PrometheusBuilder::new()
         .set_buckets(&SECONDS)?
         .set_buckets_for_metric(Matcher::Full(gogochat_core::metrics::BATCH.to_owned()), &ITEMS)?
+        .set_buckets_for_metric(Matcher::Full(gogochat_core::metrics::BATCH_ROWS.to_owned()), &ROWS)?
         .set_buckets_for_metric(Matcher::Full(gogochat_edge::metrics::BATCH.to_owned()), &ITEMS)?
         .build_recorder();
     let handle = recorder.handle();
@@ -115,6 +116,8 @@ pub(crate) fn complain(error: &anyhow::Error) {
 
 const UPKEEP: Duration = Duration::from_secs(5);
 const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+/// Up to what a batch may have, and one command alone.
+const ROWS: [f64; 10] = [8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0, 2_048.0, 8_192.0];
 const ITEMS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ impl Account {
             given => text::line("displayName", given, MAX_TITLE)?,
         };
         let device_name = device_name(&request.device_name)?;
-        self.auth.limits.register(address, &name)?;
+        self.auth.limits.register(address)?;
         let taken = || ErrorCode::NameTaken.with("the name belongs to somebody else");
         if self.store.user_by_name(&name).await.map_err(failure::store)?.is_some() {
             return Err(taken());
@@ -90,7 +90,7 @@ impl Account {
         let device_name = device_name(&request.device_name)?;
         // What can be no name is nobody's, and costs as much.
         let name = text::user_name(&request.name).unwrap_or_default();
-        self.auth.limits.log_in(address, &name)?;
+        let attempt = self.auth.limits.log_in(address, &name)?;
         let user = if name.is_empty() { None } else { self.store.user_by_name(&name).await.map_err(failure::store)? };
         let password = text::given_password(&request.password);
         let right = self.auth.passwords.verify(password, user.as_ref().map(|u| u.password_hash.as_str())).await?;
@@ -103,11 +103,23 @@ impl Account {
             // It was the right one as this began.
             return Err(wrong_credentials());
         }
+        attempt.succeeded();
         Ok(session(&user, id, issued))
     }
 
-    pub(crate) async fn refresh(&self, request: v1::RefreshRequest) -> Result<v1::Session, v1::Error> {
+    pub(crate) async fn refresh(
+        &self,
+        request: v1::RefreshRequest,
+        address: Option<IpAddr>,
+    ) -> Result<v1::Session, v1::Error> {
         let hash = self.auth.refresh_hash(&request.refresh_token)?;
+        self.auth.limits.refresh(address)?;
+        let unknown = || ErrorCode::TokenInvalid.with("the refresh token is unknown, lapsed or was revoked");
+        // Anybody can draw one. None but a device's costs a writer.
+        if !self.store.knows_refresh(&hash).await.map_err(failure::store)? {
+            self.auth.limits.unknown_refresh(address);
+            return Err(unknown());
+        }
         let now = now_ms();
         let issued = self.auth.issue(now);
         let grace = i64::try_from(self.refresh_grace.as_millis()).unwrap_or(i64::MAX);
@@ -120,9 +132,7 @@ impl Account {
                 self.sign_outs.sign_out(user, device).await;
                 Err(ErrorCode::TokenReused.with("this refresh token was used before; the device has been signed out"))
             }
-            Rotation::Expired | Rotation::Unknown => {
-                Err(ErrorCode::TokenInvalid.with("the refresh token is unknown, lapsed or was revoked"))
-            }
+            Rotation::Expired | Rotation::Unknown => Err(unknown()),
         }
     }
 
@@ -143,8 +153,8 @@ impl Account {
         request: v1::ChangePasswordRequest,
     ) -> Result<v1::ChangePasswordResponse, v1::Error> {
         let new = text::new_password("newPassword", &request.new_password)?;
+        self.auth.limits.password_change(caller.user)?;
         let user = self.user(caller.user).await?;
-        self.auth.limits.account(&user.name)?;
         let current = text::given_password(&request.current_password);
         if !self.auth.passwords.verify(current, Some(&user.password_hash)).await? {
             return Err(wrong_credentials());

@@ -108,6 +108,7 @@ fn command(user: UserId, device: DeviceId) -> BusCommand {
         device,
         method: SIGN_OUT.to_owned(),
         body: Bytes::from(revoked(user, device).encode_to_vec()),
+        rows: 1,
     }
 }
 

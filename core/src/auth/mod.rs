@@ -1,5 +1,6 @@
 //! Who is it? Tokens, passwords and how often one may try them.
 
+mod failures;
 mod password;
 mod rate;
 mod token;

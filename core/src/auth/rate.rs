@@ -1,15 +1,16 @@
-//! How often one may try: token buckets by address, by account and by user.
+//! How often one may try: token buckets by address, by name and address, and by user.
 
 use std::{
     hash::Hash,
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use gogochat_proto::{error::ErrorCode, ids::UserId, v1};
 use governor::{Quota, RateLimiter, clock::Clock as _, clock::DefaultClock, state::keyed::DashMapStateStore};
 
+use super::failures::Failures;
 use crate::config::{Rate, Rates};
 
 /// The buckets.
@@ -17,8 +18,17 @@ pub(crate) struct Limits {
     exempt_loopback: bool,
     register: Buckets<IpAddr>,
     log_in: Buckets<IpAddr>,
-    account: Buckets<String>,
+    failed_log_ins: Failures<(String, IpAddr)>,
+    unknown_refreshes: Failures<IpAddr>,
+    password_changes: Buckets<UserId>,
     contacts: Buckets<UserId>,
+    rows: Buckets<UserId>,
+}
+
+/// An attempt to log in that has not failed yet.
+pub(crate) struct Attempt<'l> {
+    limits: &'l Limits,
+    key: (String, IpAddr),
 }
 
 impl Limits {
@@ -27,8 +37,11 @@ impl Limits {
             exempt_loopback,
             register: Buckets::new(rates.register_by_address),
             log_in: Buckets::new(rates.log_in_by_address),
-            account: Buckets::new(rates.by_account),
+            failed_log_ins: Failures::new(rates.failed_log_ins),
+            unknown_refreshes: Failures::new(rates.unknown_refreshes),
+            password_changes: Buckets::new(rates.password_changes),
             contacts: Buckets::new(rates.contact_requests),
+            rows: Buckets::new(rates.rows),
         }
     }
 
@@ -37,21 +50,38 @@ impl Limits {
         self.exempt_loopback && address.is_some_and(|a| a.to_canonical().is_loopback())
     }
 
-    /// A registration from an address, under a name.
-    pub(crate) fn register(&self, address: Option<IpAddr>, name: &str) -> Result<(), v1::Error> {
-        self.by_address(&self.register, address)?;
-        self.account(name)
+    /// A registration from an address.
+    pub(crate) fn register(&self, address: Option<IpAddr>) -> Result<(), v1::Error> {
+        self.by_address(&self.register, address)
     }
 
-    /// An attempt to log in from an address, under a name.
-    pub(crate) fn log_in(&self, address: Option<IpAddr>, name: &str) -> Result<(), v1::Error> {
+    /// An attempt to log in from an address, under a name. It counts as failed until it says otherwise.
+    pub(crate) fn log_in(&self, address: Option<IpAddr>, name: &str) -> Result<Attempt<'_>, v1::Error> {
         self.by_address(&self.log_in, address)?;
-        self.account(name)
+        let key = (name.to_owned(), place(address));
+        self.failed_log_ins.take(key.clone(), Instant::now()).map_err(limited)?;
+        Ok(Attempt { limits: self, key })
     }
 
-    /// An attempt at an account's password.
-    pub(crate) fn account(&self, name: &str) -> Result<(), v1::Error> {
-        self.account.take(name.to_owned())
+    /// Whether so many refresh tokens of nobody's came from an address that no more are looked at.
+    pub(crate) fn refresh(&self, address: Option<IpAddr>) -> Result<(), v1::Error> {
+        if self.exempts(address) {
+            return Ok(());
+        }
+        self.unknown_refreshes.look(&place(address), Instant::now()).map_err(limited)
+    }
+
+    /// One of these.
+    pub(crate) fn unknown_refresh(&self, address: Option<IpAddr>) {
+        if !self.exempts(address) {
+            // Who has no more is told so the next time.
+            let _ = self.unknown_refreshes.take(place(address), Instant::now());
+        }
+    }
+
+    /// A change of the password, or an attempt at it.
+    pub(crate) fn password_change(&self, user: UserId) -> Result<(), v1::Error> {
+        self.password_changes.take(user)
     }
 
     /// A contact request.
@@ -59,45 +89,74 @@ impl Limits {
         self.contacts.take(user)
     }
 
+    /// A command that may load and write so many rows.
+    pub(crate) fn rows(&self, user: UserId, rows: usize) -> Result<(), v1::Error> {
+        self.rows.take_many(user, rows, "so much is more than your share of the server")
+    }
+
     /// Forgets who has not tried for a while.
     pub(crate) fn sweep(&self) {
-        self.register.0.retain_recent();
-        self.log_in.0.retain_recent();
-        self.account.0.retain_recent();
-        self.contacts.0.retain_recent();
+        self.register.limiter.retain_recent();
+        self.log_in.limiter.retain_recent();
+        self.failed_log_ins.sweep(Instant::now());
+        self.unknown_refreshes.sweep(Instant::now());
+        self.password_changes.limiter.retain_recent();
+        self.contacts.limiter.retain_recent();
+        self.rows.limiter.retain_recent();
     }
 
     fn by_address(&self, buckets: &Buckets<IpAddr>, address: Option<IpAddr>) -> Result<(), v1::Error> {
-        match address {
-            _ if self.exempts(address) => Ok(()),
-            Some(address) => buckets.take(network(address)),
-            // Callers whose address nobody knows share one bucket.
-            None => buckets.take(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
-        }
+        if self.exempts(address) { Ok(()) } else { buckets.take(place(address)) }
     }
 }
 
-struct Buckets<K: Hash + Eq + Clone>(RateLimiter<K, DashMapStateStore<K>, DefaultClock>);
+impl Attempt<'_> {
+    /// It was right.
+    pub(crate) fn succeeded(self) {
+        self.limits.failed_log_ins.give_back(&self.key);
+    }
+}
+
+struct Buckets<K: Hash + Eq + Clone> {
+    limiter: RateLimiter<K, DashMapStateStore<K>, DefaultClock>,
+    burst: NonZeroU32,
+}
 
 impl<K: Hash + Eq + Clone> Buckets<K> {
     fn new(rate: Rate) -> Self {
         let per_minute = NonZeroU32::new(rate.per_minute).unwrap_or(NonZeroU32::MIN);
         let burst = NonZeroU32::new(rate.burst).unwrap_or(NonZeroU32::MIN);
-        Self(RateLimiter::dashmap(Quota::per_minute(per_minute).allow_burst(burst)))
+        Self { limiter: RateLimiter::dashmap(Quota::per_minute(per_minute).allow_burst(burst)), burst }
     }
 
     fn take(&self, key: K) -> Result<(), v1::Error> {
-        self.0.check_key(&key).map_err(|not_until| {
-            let wait = not_until.wait_time_from(DefaultClock::default().now()).max(Duration::from_millis(1));
-            v1::Error {
-                retry_after_ms: i64::try_from(wait.as_millis()).unwrap_or(i64::MAX).max(1),
-                ..ErrorCode::RateLimited.with("too many attempts")
-            }
+        self.take_many(key, 1, TOO_MANY)
+    }
+
+    /// What is more than a whole bucket takes a whole one.
+    fn take_many(&self, key: K, count: usize, why: &'static str) -> Result<(), v1::Error> {
+        let count = u32::try_from(count).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN).min(self.burst);
+        // It is never more than there can be.
+        let Ok(taken) = self.limiter.check_key_n(&key, count) else { return Ok(()) };
+        taken.map_err(|not_until| {
+            let wait = not_until.wait_time_from(DefaultClock::default().now());
+            v1::Error { message: why.to_owned(), ..limited(wait) }
         })
     }
 }
 
-/// Whom an address stands for: of IPv6 a site has a whole /64.
+/// A refusal that says when to try again.
+fn limited(wait: Duration) -> v1::Error {
+    let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+    v1::Error { retry_after_ms: wait.max(1), ..ErrorCode::RateLimited.with(TOO_MANY) }
+}
+
+/// Whom an address stands for. Callers whose address nobody knows are one.
+fn place(address: Option<IpAddr>) -> IpAddr {
+    address.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), network)
+}
+
+/// Of IPv6 a site has a whole /64.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
@@ -105,51 +164,107 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
+const TOO_MANY: &str = "too many attempts";
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn limits(exempt: bool) -> Limits {
         let rate = Rate { burst: 3, per_minute: 1 };
-        let rates =
-            Rates { register_by_address: rate, log_in_by_address: rate, by_account: rate, contact_requests: rate };
+        let rates = Rates {
+            register_by_address: rate,
+            log_in_by_address: Rate { burst: 100, per_minute: 1 },
+            failed_log_ins: rate,
+            unknown_refreshes: rate,
+            password_changes: rate,
+            contact_requests: rate,
+            rows: Rate { burst: 1_000, per_minute: 60 },
+        };
         Limits::new(&rates, exempt)
+    }
+
+    fn at(address: &str) -> Option<IpAddr> {
+        Some(address.parse().unwrap())
+    }
+
+    fn is_limited<T>(answer: Result<T, v1::Error>) -> bool {
+        match answer {
+            Ok(_) => false,
+            Err(error) => {
+                assert_eq!(error.code, "rate_limited");
+                assert!((1..=60_000).contains(&error.retry_after_ms), "{}", error.retry_after_ms);
+                true
+            }
+        }
     }
 
     #[test]
     fn the_burst_and_one_more() {
         let limits = limits(false);
-        let here = Some("192.0.2.1".parse().unwrap());
-        for n in 0..3 {
-            assert_eq!(limits.log_in(here, &format!("user{n}")), Ok(()));
+        for _ in 0..3 {
+            assert_eq!(limits.register(at("192.0.2.1")), Ok(()));
         }
-        let refused = limits.log_in(here, "user9").unwrap_err();
-        assert_eq!(refused.code, "rate_limited");
-        assert!((1..=60_000).contains(&refused.retry_after_ms), "{}", refused.retry_after_ms);
-        assert_eq!(limits.log_in(Some("192.0.2.2".parse().unwrap()), "user9"), Ok(()));
+        assert!(is_limited(limits.register(at("192.0.2.1"))));
+        assert_eq!(limits.register(at("192.0.2.2")), Ok(()));
     }
 
     #[test]
-    fn an_account_is_limited_from_wherever_it_is_tried() {
-        let limits = limits(true);
-        let loopback = Some("::ffff:127.0.0.1".parse().unwrap());
+    fn nobody_keeps_the_owner_of_a_name_out() {
+        let limits = limits(false);
         for _ in 0..3 {
-            limits.log_in(loopback, "alice").unwrap();
+            assert!(limits.log_in(at("192.0.2.1"), "alice").is_ok());
         }
-        assert_eq!(limits.log_in(loopback, "alice").unwrap_err().code, "rate_limited");
-        for n in 0..100 {
-            limits.register(loopback, &format!("user{n}")).unwrap();
+        assert!(is_limited(limits.log_in(at("192.0.2.1"), "alice")));
+        assert!(limits.log_in(at("192.0.2.2"), "alice").is_ok(), "the owner is elsewhere");
+        assert!(limits.log_in(at("192.0.2.1"), "bob").is_ok(), "another name here");
+    }
+
+    #[test]
+    fn a_log_in_that_succeeds_is_no_failure() {
+        let limits = limits(false);
+        for _ in 0..20 {
+            limits.log_in(at("192.0.2.1"), "alice").unwrap().succeeded();
         }
+        for _ in 0..3 {
+            assert!(limits.log_in(at("192.0.2.1"), "alice").is_ok());
+        }
+        assert!(is_limited(limits.log_in(at("192.0.2.1"), "alice")));
+    }
+
+    #[test]
+    fn refresh_tokens_of_nobody_count_and_others_do_not() {
+        let limits = limits(true);
+        for _ in 0..3 {
+            assert_eq!(limits.refresh(at("192.0.2.1")), Ok(()));
+            limits.unknown_refresh(at("192.0.2.1"));
+            limits.unknown_refresh(at("127.0.0.1"));
+        }
+        assert!(is_limited(limits.refresh(at("192.0.2.1"))));
+        assert_eq!(limits.refresh(at("192.0.2.2")), Ok(()));
+        for _ in 0..100 {
+            assert_eq!(limits.refresh(at("127.0.0.1")), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_user_has_so_many_rows() {
+        let (limits, user) = (limits(true), UserId::new_v7());
+        assert_eq!(limits.rows(user, 600), Ok(()));
+        assert_eq!(limits.rows(user, 400), Ok(()));
+        assert!(is_limited(limits.rows(user, 8)));
+        assert_eq!(limits.rows(UserId::new_v7(), 8), Ok(()));
+        assert_eq!(limits.rows(UserId::new_v7(), 1_001), Ok(()), "more than there can be takes all");
     }
 
     #[test]
     fn a_v6_site_is_one_address() {
         let limits = limits(false);
         for n in 0..3 {
-            limits.register(format!("2001:db8::{n}").parse().ok(), &format!("user{n}")).unwrap();
+            limits.register(format!("2001:db8::{n}").parse().ok()).unwrap();
         }
-        assert!(limits.register("2001:db8::ffff".parse().ok(), "other").is_err());
-        assert!(limits.register("2001:db8:0:1::1".parse().ok(), "other").is_ok());
+        assert!(limits.register("2001:db8::ffff".parse().ok()).is_err());
+        assert!(limits.register("2001:db8:0:1::1".parse().ok()).is_ok());
     }
 
     #[test]
@@ -158,8 +273,12 @@ mod tests {
         let user = UserId::new_v7();
         for _ in 0..3 {
             limits.contact_request(user).unwrap();
+            limits.password_change(user).unwrap();
+            assert!(limits.log_in(at("192.0.2.1"), "alice").is_ok());
         }
         limits.sweep();
         assert!(limits.contact_request(user).is_err());
+        assert!(limits.password_change(user).is_err());
+        assert!(is_limited(limits.log_in(at("192.0.2.1"), "alice")));
     }
 }

@@ -8,6 +8,8 @@ mod pending;
 mod resyncs;
 mod sender_order;
 pub(crate) mod shared_bus;
+mod slices;
+mod unknown;
 pub(crate) mod worker;
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use std::{
 
 use gogochat_proto::{error::ErrorCode, v1};
 use gogochat_storage::{
-    bus::{BusCommand, Consumer},
+    bus::{BusCommand, Consumer, Room},
     store::{Command, Committed, Done, Logs, Outcome, StoreError},
 };
 use tokio::sync::mpsc;
@@ -21,6 +21,7 @@ use super::{
     marks::LateMarks,
     pending::{Kind, Pending},
     sender_order::{SenderOrder, Turn},
+    unknown::UnknownMethods,
 };
 use crate::{
     authorize::Caller,
@@ -34,12 +35,13 @@ use crate::{
 /// Commits what the bus brings.
 pub(crate) struct Worker {
     committer: Committer,
+    room: Room,
     fanout: Arc<Fanout>,
     methods: HashMap<&'static str, &'static OrderedMethod>,
     /// Commands that are no method of a client's and change nothing in the store.
     notices: &'static [&'static str],
-    batch_max: usize,
     order: SenderOrder,
+    unknown: UnknownMethods,
     late_marks: LateMarks,
     swept: Instant,
 }
@@ -51,15 +53,16 @@ impl Worker {
         metrics: Arc<Metrics>,
         methods: HashMap<&'static str, &'static OrderedMethod>,
         notices: &'static [&'static str],
-        batch_max: usize,
+        room: Room,
     ) -> Self {
         Self {
-            committer: Committer::new(store, fanout.clone(), metrics),
+            committer: Committer::new(store, fanout.clone(), metrics, room),
+            room,
             fanout,
             methods,
             notices,
-            batch_max,
             order: SenderOrder::new(MAX_WAITING),
+            unknown: UnknownMethods::default(),
             late_marks: LateMarks::default(),
             swept: Instant::now(),
         }
@@ -76,7 +79,7 @@ impl Worker {
         loop {
             let batch = tokio::select! {
                 () = stop.cancelled() => return,
-                batch = consumer.next_batch(self.batch_max) => batch,
+                batch = consumer.next_batch(self.room) => batch,
                 () = tokio::time::sleep(KEPT_LOOK), if !kept.is_empty() => Some(Vec::new()),
             };
             let Some(batch) = batch else { return };
@@ -96,7 +99,9 @@ impl Worker {
     /// not know of that, and would commit what lies behind it on the bus: so the bus brings it the refused
     /// one again, before that.
     fn kept(&self) -> Vec<u32> {
-        let partitions: BTreeSet<u32> = self.order.fresh(Instant::now()).map(partition_of).collect();
+        let now = Instant::now();
+        let refused = self.order.fresh(now).map(partition_of);
+        let partitions: BTreeSet<u32> = refused.chain(self.unknown.partitions(now)).collect();
         partitions.into_iter().collect()
     }
 
@@ -115,7 +120,7 @@ impl Worker {
         let now = now_ms();
         let mut commands = Vec::with_capacity(batch.len());
         let mut pending = Vec::with_capacity(batch.len());
-        for marks in self.late_marks.take(self.batch_max) {
+        for marks in self.late_marks.take(self.room.commands) {
             commands.push(marks.command());
             pending.push(Pending::of_late(marks));
         }
@@ -136,17 +141,19 @@ impl Worker {
         for (pending, outcome) in pending.iter().zip(self.committer.commit(commands).await) {
             self.take(&mut settled, pending, outcome);
         }
+        settled.events.extend(self.committer.take_stray());
         self.sweep();
         settled
     }
 
     fn read(&mut self, command: BusCommand, now: i64) -> Result<(Command, Pending), v1::Error> {
-        let method = self
-            .methods
-            .get(command.method.as_str())
+        let Some(method) = self.methods.get(command.method.as_str()) else {
             // The core that took it knows it. This one is older, and is about to be replaced by one
             // that does.
-            .ok_or_else(|| ErrorCode::Unavailable.with("this core does not know the method yet: repeat it"))?;
+            self.unknown.refuse(&command, Instant::now());
+            return Err(ErrorCode::Unavailable.with("this core does not know the method yet: repeat it"));
+        };
+        let behind_unknown = self.unknown.holds(&command, Instant::now());
         let caller = Caller { user: command.user, device: command.device };
         method.when_late.check(command.published_ms, now)?;
         let reply_to = command.reply_to;
@@ -154,7 +161,7 @@ impl Worker {
         let command = request.command(Stamp { caller, id: command.id, now })?;
         let pending = Pending::of(&command, caller, reply_to, method.reply);
         if let Kind::InOrder(sender, id) = pending.kind
-            && self.order.come(sender, id, Instant::now()) == Turn::OutOfOrder
+            && (behind_unknown || self.order.come(sender, id, Instant::now()) == Turn::OutOfOrder)
         {
             return Err(ErrorCode::OutOfOrder.with("an earlier command was refused: repeat that one first"));
         }

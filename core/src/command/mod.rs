@@ -15,7 +15,7 @@ use gogochat_proto::{
     v1,
 };
 use gogochat_storage::{
-    bus::ReplyTo,
+    bus::{ROWS_OF_A_MESSAGE, ReplyTo},
     store::{Command, Done, Hash, Millis, Origin},
 };
 use prost::Message;
@@ -32,6 +32,11 @@ pub(crate) trait Request: Send + Sync {
     /// Where it goes.
     fn address(&self) -> Address;
 
+    /// Rows that the command may load and write: what it takes of a batch, and of its user's budget.
+    fn rows(&self) -> usize {
+        ROWS_OF_A_MESSAGE as usize
+    }
+
     /// The command that the store carries out.
     ///
     /// # Errors
@@ -45,6 +50,9 @@ pub(crate) trait Ordered: Request + Sized + 'static {
     const NAME: &'static str;
     /// What becomes of a request that was long on its way.
     const WHEN_LATE: WhenLate;
+    /// Whether a reader looks first whether it would be refused: it costs far more than a message, or
+    /// somebody else's rows.
+    const FORESEEN: bool = false;
     /// The request on the wire.
     type Wire: Message + Default;
     /// The reply on the wire.
@@ -66,6 +74,8 @@ pub(crate) struct OrderedMethod {
     pub(crate) name: &'static str,
     /// [`Ordered::WHEN_LATE`].
     pub(crate) when_late: WhenLate,
+    /// [`Ordered::FORESEEN`].
+    pub(crate) foreseen: bool,
     /// Decodes a body and checks it.
     pub(crate) parse: fn(Bytes) -> Result<Box<dyn Request>, v1::Error>,
     /// The encoded reply to what the store has done.
@@ -75,7 +85,8 @@ pub(crate) struct OrderedMethod {
 impl OrderedMethod {
     /// The row of a method.
     pub(crate) const fn of<M: Ordered>() -> Self {
-        Self { name: M::NAME, when_late: M::WHEN_LATE, parse: parse::<M>, reply: reply::<M> }
+        let (when_late, foreseen) = (M::WHEN_LATE, M::FORESEEN);
+        Self { name: M::NAME, when_late, foreseen, parse: parse::<M>, reply: reply::<M> }
     }
 }
 
@@ -100,6 +111,8 @@ pub(crate) struct Taken {
     pub(crate) to: Address,
     /// The encoded request.
     pub(crate) body: Bytes,
+    /// [`Request::rows`].
+    pub(crate) rows: usize,
     /// Where the answer goes.
     pub(crate) reply_to: ReplyTo,
 }

@@ -121,7 +121,7 @@ pub(crate) async fn call(
     match method {
         Unary::Register => reply(account.register(decode(body)?, address).await),
         Unary::LogIn => reply(account.log_in(decode(body)?, address).await),
-        Unary::Refresh => reply(account.refresh(decode(body)?).await),
+        Unary::Refresh => reply(account.refresh(decode(body)?, address).await),
         Unary::LogOut => {
             decode::<v1::LogOutRequest>(body)?;
             reply(account.log_out(signed_in()?).await)

@@ -1,11 +1,18 @@
 //! What an edge sends on its Attach stream, taken in its order.
 
-use std::{net::IpAddr, sync::Arc, time::Duration, time::Instant};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use gogochat_proto::{
     error::ErrorCode,
-    ids::{LogId, UserId},
+    ids::{ClientMsgId, LogId, UserId},
     node::{self, EdgeBatch, EphemeralKind, edge_item::Item},
     v1::{self, ephemeral::Kind, server_frame::Frame},
 };
@@ -17,11 +24,13 @@ use tonic::{Status, Streaming};
 use super::{
     Gateway,
     dispatch::{self, Route},
+    lanes::{Entry, Lanes},
+    publish::Checked,
 };
 use crate::{
     authorize::Caller,
     chat::{LateMarks, Marks, Sender, SenderOrder, Turn, commands::Mark},
-    command::{Address, Ordered as _, Taken, encode},
+    command::{Address, Ordered as _, OrderedMethod, Taken, encode},
     fanout::{Attachment, Session, result},
 };
 
@@ -41,6 +50,10 @@ pub(crate) struct Reader {
     opens: mpsc::Sender<node::SessionOpen>,
     order: SenderOrder,
     late_marks: LateMarks,
+    lanes: Lanes,
+    looks: FuturesUnordered<Pin<Box<dyn Future<Output = Look> + Send>>>,
+    /// When the last ordered call of a session was published.
+    published: HashMap<u64, Instant>,
     /// The bus's, in which all that came by this stream was published.
     era: u64,
 }
@@ -57,6 +70,9 @@ impl Reader {
             opens,
             order: SenderOrder::new(MAX_WAITING),
             late_marks: LateMarks::default(),
+            lanes: Lanes::default(),
+            looks: FuturesUnordered::new(),
+            published: HashMap::new(),
             era: 0,
         }
     }
@@ -76,7 +92,12 @@ impl Reader {
                         self.take(item).await;
                     }
                 }
-                Ok(None) => return End::InOrder,
+                Ok(None) => {
+                    while let Some(look) = self.looks.next().await {
+                        self.looked(look).await;
+                    }
+                    return End::InOrder;
+                }
                 Err(status) => {
                     tracing::debug!(attachment = self.attachment.id, %status, "an edge's stream broke");
                     return End::Broken;
@@ -86,6 +107,7 @@ impl Reader {
                 tokio::select! {
                     batch = inbound.message() => break batch,
                     _ = retry.tick(), if !self.late_marks.is_empty() => self.repeat_marks().await,
+                    Some(look) = self.looks.next(), if !self.looks.is_empty() => self.looked(look).await,
                     Ok(()) = eras.changed() => {
                         self.attachment.queue.close(Status::unavailable("the bus has lost commands"));
                         return End::Broken;
@@ -128,50 +150,137 @@ impl Reader {
 
     fn close(&mut self, session: u64) {
         self.order.end(self.attachment.id, session);
+        self.lanes.end(session);
+        self.published.remove(&session);
         if let Some(closed) = self.attachment.close(session) {
             self.gateway.left(&self.attachment, session, closed);
         }
     }
 
     async fn command(&mut self, command: node::Command) {
-        let (session, call_id) = (command.session, command.call_id);
-        if let Err(error) = self.try_command(command).await {
-            self.gateway.metrics.refused(&error.code);
-            self.attachment.push(result(session, call_id, Err(error)));
+        match self.lanes.enter(command) {
+            Entry::Free(command) => self.begin(command).await,
+            Entry::Waits => {}
+            Entry::Full(command) => {
+                let full = ErrorCode::Overloaded.with("too many calls wait behind one that is looked at");
+                if let Err(error) = self.parse(&command).and_then(|call| self.hold(&call, Err(full))) {
+                    self.refuse(command.session, command.call_id, error);
+                }
+            }
         }
     }
 
-    async fn try_command(&mut self, command: node::Command) -> Result<(), v1::Error> {
-        let (caller, address) = self.caller(command.session)?;
+    /// Takes a call, or has it looked at first.
+    async fn begin(&mut self, command: node::Command) {
+        let (session, call_id) = (command.session, command.call_id);
+        let call = match self.try_begin(command) {
+            Ok(call) => call,
+            Err(error) => return self.refuse(session, call_id, error),
+        };
+        if call.method.foreseen && !self.waits(session) {
+            self.look_at(call);
+        } else {
+            self.publish(call).await;
+        }
+    }
+
+    fn try_begin(&mut self, command: node::Command) -> Result<Call, v1::Error> {
+        let awaited = command.awaited;
+        let call = self.parse(&command)?;
+        if let Some((sender, _)) = call.sender
+            && awaited
+        {
+            self.order.resume(sender);
+        }
+        self.come(&call)?;
+        let charged = self.gateway.charge(call.method, call.caller, call.address, call.checked.rows);
+        self.hold(&call, charged)?;
+        Ok(call)
+    }
+
+    fn parse(&self, command: &node::Command) -> Result<Call, v1::Error> {
+        let session = command.session;
+        let (caller, address) = self.caller(session)?;
         let entry = dispatch::find(&command.method)?;
         let Route::Ordered(method) = entry.route else {
             return Err(ErrorCode::UnknownMethod.with("this method is not one of the ordered lane"));
         };
-        let body = command.body;
-        let to = self.gateway.check(method, caller, address, Some(&command.key), body.clone())?;
-        let sender = to.client_msg_id.map(|id| {
-            let log = to.conversation.unwrap_or_else(|| caller.user.into());
-            (Sender { attachment: self.attachment.id, session: command.session, log }, id)
+        let body = command.body.clone();
+        let checked = self.gateway.check(method, caller, Some(&command.key), body.clone())?;
+        let sender = checked.to.client_msg_id.map(|id| {
+            let log = checked.to.conversation.unwrap_or_else(|| caller.user.into());
+            (Sender { attachment: self.attachment.id, session, log }, id)
         });
-        if let Some((sender, _)) = sender
-            && command.awaited
-        {
-            self.order.resume(sender);
+        Ok(Call { session, call_id: command.call_id, method, caller, address, body, checked, sender })
+    }
+
+    /// Whether it is a call's turn.
+    fn come(&mut self, call: &Call) -> Result<(), v1::Error> {
+        match call.sender {
+            Some((sender, id)) if self.order.come(sender, id, Instant::now()) == Turn::OutOfOrder => {
+                Err(ErrorCode::OutOfOrder.with("an earlier command was refused: repeat that one first"))
+            }
+            _ => Ok(()),
         }
-        if let Some((sender, id)) = sender
-            && self.order.come(sender, id, Instant::now()) == Turn::OutOfOrder
-        {
-            return Err(ErrorCode::OutOfOrder.with("an earlier command was refused: repeat that one first"));
-        }
-        let reply_to = ReplyTo { attachment: self.attachment.id, session: command.session, call_id: command.call_id };
-        let taken = Taken { caller, method: method.name, to, body, reply_to };
-        let published = self.gateway.publish(Some(self.era), taken).await;
-        if let (Err(error), Some((sender, id))) = (&published, sender)
+    }
+
+    /// What its sender calls after one that may come again waits for it.
+    fn hold(&mut self, call: &Call, answer: Result<(), v1::Error>) -> Result<(), v1::Error> {
+        if let (Err(error), Some((sender, id))) = (&answer, call.sender)
             && error.retryable()
         {
             self.order.refused(sender, id, Instant::now());
         }
-        published
+        answer
+    }
+
+    /// Whether an ordered call of the session may wait for its commit: what would be refused now may not be
+    /// then.
+    fn waits(&self, session: u64) -> bool {
+        self.published.get(&session).is_some_and(|when| when.elapsed() < WAITS)
+    }
+
+    fn look_at(&mut self, call: Call) {
+        self.lanes.begin(call.session);
+        let gateway = self.gateway.clone();
+        self.looks.push(Box::pin(async move {
+            let answer = gateway.foresee(call.method, call.caller, call.body.clone()).await;
+            Look { call, answer }
+        }));
+    }
+
+    /// A look is over: the call is refused or taken, and then what waited behind it.
+    async fn looked(&mut self, Look { call, answer }: Look) {
+        let session = call.session;
+        match answer.and_then(|()| self.caller(session).map(drop)) {
+            Ok(()) => self.publish(call).await,
+            Err(error) => self.refuse(session, call.call_id, error),
+        }
+        while let Some(next) = self.lanes.next(session) {
+            let looks = self.looks.len();
+            self.begin(next).await;
+            if self.looks.len() > looks {
+                return;
+            }
+        }
+    }
+
+    async fn publish(&mut self, call: Call) {
+        let reply_to = ReplyTo { attachment: self.attachment.id, session: call.session, call_id: call.call_id };
+        let (Checked { to, rows }, body) = (call.checked, call.body.clone());
+        let taken = Taken { caller: call.caller, method: call.method.name, to, body, rows, reply_to };
+        let published = self.gateway.publish(Some(self.era), taken).await;
+        match self.hold(&call, published) {
+            Ok(()) => {
+                self.published.insert(call.session, Instant::now());
+            }
+            Err(error) => self.refuse(call.session, call.call_id, error),
+        }
+    }
+
+    fn refuse(&self, session: u64, call_id: u32, error: v1::Error) {
+        self.gateway.metrics.refused(&error.code);
+        self.attachment.push(result(session, call_id, Err(error)));
     }
 
     fn caller(&self, session: u64) -> Result<(Caller, Option<IpAddr>), v1::Error> {
@@ -200,7 +309,7 @@ impl Reader {
         });
         let to = Address { conversation: Some(marks.log), client_msg_id: None };
         let reply_to = ReplyTo { attachment: self.attachment.id, session: 0, call_id: 0 };
-        let taken = Taken { caller: marks.caller, method: Mark::NAME, to, body, reply_to };
+        let taken = Taken { caller: marks.caller, method: Mark::NAME, to, body, rows: MARK_ROWS, reply_to };
         if self.gateway.publish(Some(self.era), taken).await.is_err() {
             self.late_marks.keep(marks);
         }
@@ -221,6 +330,25 @@ impl Reader {
     }
 }
 
+/// An ordered call that was decoded and checked.
+struct Call {
+    session: u64,
+    call_id: u32,
+    method: &'static OrderedMethod,
+    caller: Caller,
+    address: Option<IpAddr>,
+    body: Bytes,
+    checked: Checked,
+    /// Who waits for it, and its name, if it keeps an order.
+    sender: Option<(Sender, ClientMsgId)>,
+}
+
+/// What a reader says of a call.
+struct Look {
+    call: Call,
+    answer: Result<(), v1::Error>,
+}
+
 /// Typing alone comes from clients.
 fn typing(user: UserId, log: LogId, ephemeral: Bytes) -> Option<Frame> {
     let kind = v1::Ephemeral::decode(ephemeral).ok()?.kind?;
@@ -233,6 +361,9 @@ fn typing(user: UserId, log: LogId, ephemeral: Bytes) -> Option<Frame> {
     })
 }
 
+/// How long a call waits for its commit at most, before its client repeats it.
+const WAITS: Duration = Duration::from_secs(15);
+const MARK_ROWS: usize = 4;
 const MAX_WAITING: usize = 1 << 16;
 const LATE_MARKS_EVERY: Duration = Duration::from_millis(250);
 const LATE_MARKS_AT_ONCE: usize = 1_000;

@@ -5,6 +5,7 @@ mod deadline;
 pub(crate) mod dispatch;
 mod edge_stream;
 mod invoke;
+mod lanes;
 pub(crate) mod node;
 mod open;
 mod phase;

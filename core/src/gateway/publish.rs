@@ -1,6 +1,6 @@
 //! The way of an ordered command onto the bus.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use bytes::Bytes;
 use gogochat_proto::{
@@ -14,25 +14,35 @@ use super::{Gateway, Phase, draining};
 use crate::{
     authorize::Caller,
     clock::now_ms,
-    command::{Address, Ordered as _, OrderedMethod, Taken, partition_of},
+    command::{Address, Ordered as _, OrderedMethod, Stamp, Taken, partition_of},
+    failure,
     log_throttle::LogThrottle,
     social::commands::RequestContact,
 };
 
+/// What is known of an ordered call before its command is carried out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Checked {
+    /// Where it goes.
+    pub(crate) to: Address,
+    /// Rows that it may load and write.
+    pub(crate) rows: usize,
+}
+
 impl Gateway {
-    /// Checks an ordered command as far as can be done before it is committed.
+    /// Checks an ordered command as far as neither the store nor its user's budget is needed.
     ///
     /// # Errors
-    /// What the method refuses, `key_mismatch`, `rate_limited`.
+    /// What the method refuses, `key_mismatch`.
     pub(crate) fn check(
         &self,
         method: &OrderedMethod,
         caller: Caller,
-        address: Option<IpAddr>,
         key: Option<&str>,
         body: Bytes,
-    ) -> Result<Address, v1::Error> {
-        let to = (method.parse)(body)?.address();
+    ) -> Result<Checked, v1::Error> {
+        let request = (method.parse)(body)?;
+        let to = request.address();
         if let Some(key) = key {
             let matches = match to.conversation {
                 Some(log) => key.parse() == Ok(log),
@@ -42,21 +52,55 @@ impl Gateway {
                 return Err(ErrorCode::KeyMismatch.with("the key is not the conversation_id of the request"));
             }
         }
+        Ok(Checked { to, rows: request.rows() })
+    }
+
+    /// Takes what a command costs from its user's budget.
+    ///
+    /// # Errors
+    /// `rate_limited`: when to try again.
+    pub(crate) fn charge(
+        &self,
+        method: &OrderedMethod,
+        caller: Caller,
+        address: Option<IpAddr>,
+        rows: usize,
+    ) -> Result<(), v1::Error> {
+        self.auth.limits.rows(caller.user, rows)?;
         if method.name == RequestContact::NAME && !self.auth.limits.exempts(address) {
             self.auth.limits.contact_request(caller.user)?;
         }
-        Ok(to)
+        Ok(())
+    }
+
+    /// Has a reader look whether a command would be refused. What it cannot find out is found out where the
+    /// command is carried out.
+    ///
+    /// # Errors
+    /// What the command would be refused for.
+    pub(crate) async fn foresee(&self, method: &OrderedMethod, caller: Caller, body: Bytes) -> Result<(), v1::Error> {
+        let stamp = Stamp { caller, id: CommandId::new_v7(), now: now_ms() };
+        let command = (method.parse)(body)?.command(stamp)?;
+        match tokio::time::timeout(LOOK, self.store.foresee(&command)).await {
+            Ok(Ok(Some(refused))) => Err(failure::refusal(refused)),
+            Ok(Ok(None)) => Ok(()),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a command is taken without a look");
+                Ok(())
+            }
+            Err(_) => Ok(()),
+        }
     }
 
     /// Puts a command on the bus, if it is this era; without one, on the way to this core's own worker.
     ///
     /// # Errors
-    /// `overloaded`, `unavailable`: both may be repeated.
+    /// `overloaded`, `rate_limited`, `unavailable`: all may be repeated.
     pub(crate) async fn publish(&self, era: Option<u64>, taken: Taken) -> Result<(), v1::Error> {
         if self.has_reached(Phase::Refusing) {
             return Err(draining());
         }
-        let Taken { caller, method, to, body, reply_to } = taken;
+        let Taken { caller, method, to, body, rows, reply_to } = taken;
         let log = to.conversation.unwrap_or_else(|| LogId::from(caller.user));
         let command = BusCommand {
             id: CommandId::new_v7(),
@@ -67,6 +111,7 @@ impl Gateway {
             device: caller.device,
             method: method.to_owned(),
             body,
+            rows: u32::try_from(rows).unwrap_or(u32::MAX),
         };
         let published = match era {
             Some(era) => self.bus.publish_in(era, command).await,
@@ -88,12 +133,16 @@ impl Gateway {
         address: Option<IpAddr>,
         body: Bytes,
     ) -> Result<Bytes, v1::Error> {
-        let to = self.check(method, caller, address, None, body.clone())?;
+        let Checked { to, rows } = self.check(method, caller, None, body.clone())?;
+        self.charge(method, caller, address, rows)?;
         // The worker that commits it has to answer this call, of which no other core knows: so the command
         // stays here.
         let mut waiting = self.fanout.wait()?;
+        if method.foreseen {
+            self.foresee(method, caller, body.clone()).await?;
+        }
         let reply_to = ReplyTo { attachment: 0, session: waiting.call, call_id: 1 };
-        self.publish(None, Taken { caller, method: method.name, to, body, reply_to }).await?;
+        self.publish(None, Taken { caller, method: method.name, to, body, rows, reply_to }).await?;
         tokio::time::timeout(self.call_deadline, waiting.answer())
             .await
             .unwrap_or_else(|_| Err(ErrorCode::DeadlineExceeded.with("the commit takes too long; repeat the call")))
@@ -103,6 +152,7 @@ impl Gateway {
 fn refused(error: &BusError) -> v1::Error {
     match error {
         BusError::Full { .. } => ErrorCode::Overloaded.with("too many commands wait"),
+        BusError::Share { .. } => ErrorCode::RateLimited.with("too many commands of yours wait"),
         BusError::Unavailable(reason) => {
             if let Some(times) = UNAVAILABLE.due() {
                 tracing::warn!(reason, times, "the bus is unavailable");
@@ -112,4 +162,6 @@ fn refused(error: &BusError) -> v1::Error {
     }
 }
 
+/// How long a look at a command may take before the command is taken without it.
+const LOOK: Duration = Duration::from_secs(2);
 static UNAVAILABLE: LogThrottle = LogThrottle::new();

@@ -1,6 +1,9 @@
 //! Accounts: tokens, passwords, devices, and what they refuse.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use gogochat_core::{CoreConfig, Rate};
 use gogochat_proto::{
@@ -11,7 +14,10 @@ use gogochat_proto::{
 };
 use gogochat_storage::{bus::channel::ChannelBus, open::Storage};
 
-use crate::support::{Edge, Node, PASSWORD, User, code, config, eventually, field, new_id};
+use crate::{
+    faulty::Faults,
+    support::{Edge, Node, PASSWORD, User, code, config, eventually, field, new_id},
+};
 
 fn registration(name: &str) -> v1::RegisterRequest {
     v1::RegisterRequest { name: name.into(), password: PASSWORD.into(), ..Default::default() }
@@ -220,7 +226,7 @@ fn alice_log(user: &User) -> gogochat_proto::ids::LogId {
 }
 
 #[tokio::test]
-async fn attempts_are_limited_by_address_and_by_account() {
+async fn registrations_are_limited_by_address() {
     let mut config = config();
     let three = Rate { burst: 3, per_minute: 1 };
     config.rates.register_by_address = three;
@@ -234,17 +240,84 @@ async fn attempts_are_limited_by_address_and_by_account() {
     assert!(limited.retry_after_ms > 0);
     let body = prost::Message::encode_to_vec(&registration("user3"));
     assert!(node.invoke("AccountService/Register", None, body.into(), "127.0.0.1").await.is_ok(), "loopback is exempt");
+}
 
-    let mut config = crate::support::config();
-    config.rates.by_account = three;
+/// Tries to log in from an address: the code of the refusal.
+async fn log_in_from(node: &Node, name: &str, password: &str, address: &str) -> String {
+    let request = v1::LogInRequest { name: name.into(), password: password.into(), ..Default::default() };
+    let body = prost::Message::encode_to_vec(&request);
+    let answer = node.invoke("AccountService/LogIn", None, body.into(), address).await;
+    answer.map_or_else(|error| error.code, |_| String::new())
+}
+
+/// Whoever tries passwords under somebody's name keeps nobody out but who is where they are.
+#[tokio::test]
+async fn failed_log_ins_lock_nobody_out_elsewhere() {
+    let mut config = config();
+    config.rates.failed_log_ins = Rate { burst: 3, per_minute: 1 };
     config.exempt_loopback = true;
     let node = Node::with(config, |s| s).await;
     node.register("alice").await;
-    for _ in 0..2 {
-        node.log_in("alice").await.unwrap();
+    for _ in 0..10 {
+        assert_eq!(log_in_from(&node, "alice", PASSWORD, "203.0.113.9").await, "", "what succeeds does not count");
     }
-    assert_eq!(code(node.log_in("alice").await), "rate_limited");
-    assert_eq!(code(node.log_in("nobody").await), "wrong_credentials");
+    for _ in 0..3 {
+        assert_eq!(log_in_from(&node, "alice", "wrong", "203.0.113.9").await, "wrong_credentials");
+        assert_eq!(code(register(&node, registration("alice")).await), "name_taken");
+    }
+    assert_eq!(log_in_from(&node, "alice", PASSWORD, "203.0.113.9").await, "rate_limited");
+    assert_eq!(log_in_from(&node, "nobody", PASSWORD, "203.0.113.9").await, "wrong_credentials");
+    assert_eq!(log_in_from(&node, "alice", PASSWORD, "192.0.2.7").await, "", "the owner is elsewhere");
+    assert_eq!(log_in_from(&node, "alice", "wrong", "127.0.0.1").await, "wrong_credentials");
+}
+
+/// Changes of the password have a bucket of their own, and it is the user's.
+#[tokio::test]
+async fn changes_of_the_password_are_limited_by_user() {
+    let mut config = config();
+    config.rates.password_changes = Rate { burst: 2, per_minute: 1 };
+    config.rates.failed_log_ins = Rate { burst: 3, per_minute: 1 };
+    let node = Node::with(config, |s| s).await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    for _ in 0..4 {
+        log_in_from(&node, "alice", "wrong", "192.0.2.1").await;
+    }
+    let change = async |user: &User, current: &str| {
+        let request =
+            v1::ChangePasswordRequest { current_password: current.into(), new_password: "another horse".into() };
+        node.call::<v1::ChangePasswordResponse>("AccountService/ChangePassword", Some(&user.token), &request).await
+    };
+    assert_eq!(code(change(&alice, "wrong").await), "wrong_credentials");
+    change(&alice, PASSWORD).await.unwrap();
+    let refused = change(&alice, "another horse").await.unwrap_err();
+    assert_eq!(refused.code, "rate_limited");
+    assert!(refused.retry_after_ms > 0);
+    change(&bob, PASSWORD).await.unwrap();
+}
+
+/// A refresh token that nobody has costs a look and no writer, and from one address so many are looked at.
+#[tokio::test]
+async fn a_refresh_token_of_nobodys_costs_no_writer() {
+    let faults = Faults::new();
+    let mut config = config();
+    config.rates.unknown_refreshes = Rate { burst: 3, per_minute: 1 };
+    let node = Node::with(config, |storage| faults.before(storage)).await;
+    let alice = node.register("alice").await;
+    let unknown = format!("ggr_{}", "A".repeat(alice.refresh.len() - 4));
+    for _ in 0..3 {
+        assert_eq!(code(refresh(&node, &unknown).await), "token_invalid");
+    }
+    let refused = refresh(&node, &unknown).await.unwrap_err();
+    assert_eq!(refused.code, "rate_limited");
+    assert!(refused.retry_after_ms > 0);
+    assert_eq!(faults.rotations.load(Ordering::SeqCst), 0);
+    let body = prost::Message::encode_to_vec(&v1::RefreshRequest { refresh_token: alice.refresh.clone() });
+    assert!(node.invoke("AccountService/Refresh", None, body.into(), "198.51.100.4").await.is_ok());
+    assert_eq!(faults.rotations.load(Ordering::SeqCst), 1);
+    // One that was exchanged is known: its second use signs the device out.
+    let body = prost::Message::encode_to_vec(&v1::RefreshRequest { refresh_token: alice.refresh });
+    assert!(node.invoke("AccountService/Refresh", None, body.into(), "198.51.100.4").await.is_ok(), "in its grace");
+    assert_eq!(faults.rotations.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

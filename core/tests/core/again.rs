@@ -11,13 +11,13 @@ use gogochat_proto::{
     v1::{self, ContactState},
 };
 use gogochat_storage::{
-    bus::{Bus as _, BusCommand},
+    bus::{Bus as _, BusCommand, ReplyTo},
     open::Storage,
 };
 use prost::Message;
 
 use crate::{
-    support::{Answer, Edge, Node, User, code, config, message, text},
+    support::{Answer, Edge, Node, User, code, config, message, new_id, next_call, text},
     watched::Watched,
 };
 
@@ -109,7 +109,18 @@ async fn a_contact_command_that_is_given_again_changes_nothing() {
 async fn what_was_refused_is_refused_when_it_is_given_again() {
     let mut stage = Stage::set().await;
     let ((alice, alices), (bob, bobs)) = (stage.alice.clone(), stage.bob.clone());
-    let (early, acceptance) = stage.accept((bobs, &alice)).await;
+    // A reader keeps what is plainly refused from the bus; this comes from a core that has none.
+    let create = v1::CreateGroupRequest { client_msg_id: new_id(), title: "Tea".into(), member_ids: Vec::new() };
+    let _: v1::CreateGroupResponse = stage.edge.call(bobs, "ChatService/CreateGroup", "", &create).await.unwrap();
+    let other = stage.bus.published.lock().last().unwrap().clone();
+    let acceptance = BusCommand {
+        id: CommandId::new_v7(),
+        method: "gogochat.v1.SocialService/AcceptContact".into(),
+        body: v1::AcceptContactRequest { user_id: alice.id.to_string() }.encode_to_vec().into(),
+        reply_to: ReplyTo { call_id: next_call(), ..other.reply_to.clone() },
+        ..other
+    };
+    let early = stage.again::<v1::AcceptContactResponse>(&acceptance).await;
     assert_eq!(early.as_ref().unwrap_err().code, "not_found");
     stage.ask((alices, &bob)).await.0.unwrap();
     assert_eq!(stage.again(&acceptance).await, early);
@@ -165,5 +176,9 @@ async fn a_method_of_a_newer_core_is_refused_for_now_and_others_go_on() {
     let newer = BusCommand { id: CommandId::new_v7(), method, ..request };
     let refused = stage.again::<v1::RequestContactResponse>(&newer).await.unwrap_err();
     assert_eq!((refused.code.as_str(), refused.retryable()), ("unavailable", true));
+    // What the same session sends behind it there waits for it.
+    let create = v1::CreateGroupRequest { client_msg_id: new_id(), title: "Tea".into(), member_ids: Vec::new() };
+    let behind: Answer<v1::CreateGroupResponse> = stage.edge.call(alices, "ChatService/CreateGroup", "", &create).await;
+    assert_eq!(code(behind), "out_of_order");
     stage.accept((bobs, &alice)).await.0.unwrap();
 }

@@ -10,8 +10,8 @@ use gogochat_storage::{
     open::Storage,
     store::{
         Arrival, Command, Contact, Contacts, Conversation, Conversations, Device, DeviceKey, Devices, Event, Hash,
-        Logs, Member, Membership, Millis, NewDevice, NewUser, Outcome, Range, Rotation, SignOut, Store, StoreError,
-        Tokens, User, Users,
+        Logs, Member, Membership, Millis, NewDevice, NewUser, Outcome, Range, Refusal, Rotation, SignOut, Store,
+        StoreError, Tokens, User, Users,
     },
 };
 use parking_lot::Mutex;
@@ -44,6 +44,14 @@ pub(crate) struct Faults {
     failing_ends: AtomicI64,
     /// A text whose command cannot be committed.
     poison: Mutex<Option<Vec<u8>>>,
+    /// A log whose row another transaction holds.
+    pub(crate) held_log: Mutex<Option<LogId>>,
+    /// What was committed, or was to be.
+    pub(crate) batches: Mutex<Vec<Vec<Command>>>,
+    /// Looks at what would be refused.
+    pub(crate) foreseen: AtomicI64,
+    /// Exchanges of refresh tokens.
+    pub(crate) rotations: AtomicI64,
     /// How the commit after that one fails.
     after_poison: Mutex<Option<StoreError>>,
 }
@@ -66,6 +74,10 @@ impl Faults {
             failing_ends: AtomicI64::new(0),
             poison: Mutex::new(None),
             after_poison: Mutex::new(None),
+            held_log: Mutex::new(None),
+            batches: Mutex::default(),
+            foreseen: AtomicI64::new(0),
+            rotations: AtomicI64::new(0),
         })
     }
 
@@ -143,6 +155,13 @@ impl Faults {
 
     async fn pass(&self, batch: &[Command]) -> Result<(), StoreError> {
         let number = self.begun.fetch_add(1, Ordering::SeqCst);
+        self.batches.lock().push(batch.to_vec());
+        if let Some(log) = *self.held_log.lock()
+            && batch.iter().any(|command| command.home() == log)
+        {
+            let reason = "a test".to_owned();
+            return Err(if batch.len() > 1 { StoreError::Contended(reason) } else { StoreError::Unavailable(reason) });
+        }
         let every = self.every.load(Ordering::SeqCst);
         if every > 0 && number % every == 0 {
             return Err(self.how.lock().clone());
@@ -186,6 +205,19 @@ impl Logs for Faulty {
     async fn commit(&self, batch: Vec<Command>) -> Result<Vec<Outcome>, StoreError> {
         self.faults.pass(&batch).await?;
         answered(self.store.commit(batch).await, &self.faults.unanswered)
+    }
+
+    async fn contended(&self, batch: &[Command]) -> Result<Vec<bool>, StoreError> {
+        let held = *self.faults.held_log.lock();
+        match held {
+            Some(log) => Ok(batch.iter().map(|command| command.home() == log).collect()),
+            None => self.store.contended(batch).await,
+        }
+    }
+
+    async fn foresee(&self, command: &Command) -> Result<Option<Refusal>, StoreError> {
+        self.faults.foreseen.fetch_add(1, Ordering::SeqCst);
+        self.store.foresee(command).await
     }
 
     async fn last_seq(&self, log: LogId) -> Result<Option<i64>, StoreError> {
@@ -236,6 +268,10 @@ impl Users for Faulty {
 
 #[tonic::async_trait]
 impl Devices for Faulty {
+    async fn knows_refresh(&self, refresh: &Hash) -> Result<bool, StoreError> {
+        self.store.knows_refresh(refresh).await
+    }
+
     async fn rotate_tokens(
         &self,
         refresh: &Hash,
@@ -243,6 +279,7 @@ impl Devices for Faulty {
         now: Millis,
         grace_ms: Millis,
     ) -> Result<Rotation, StoreError> {
+        self.faults.rotations.fetch_add(1, Ordering::SeqCst);
         match self.store.rotate_tokens(refresh, new, now, grace_ms).await {
             Ok(Rotation::Reused { user, device }) => {
                 answered(Ok(Rotation::Reused { user, device }), &self.faults.unanswered_sign_outs)

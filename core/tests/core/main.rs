@@ -11,6 +11,7 @@ mod account;
 mod again;
 mod chat;
 mod drain;
+mod fair;
 mod faulty;
 mod public;
 mod replay;

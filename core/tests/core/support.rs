@@ -461,8 +461,11 @@ pub(crate) fn config() -> CoreConfig {
     let plenty = gogochat_core::Rate { burst: 100_000, per_minute: 100_000 };
     config.rates.register_by_address = plenty;
     config.rates.log_in_by_address = plenty;
-    config.rates.by_account = plenty;
+    config.rates.failed_log_ins = plenty;
+    config.rates.unknown_refreshes = plenty;
+    config.rates.password_changes = plenty;
     config.rates.contact_requests = plenty;
+    config.rates.rows = gogochat_core::Rate { burst: u32::MAX, per_minute: u32::MAX };
     config.drain_grace = Duration::ZERO;
     config
 }

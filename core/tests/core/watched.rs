@@ -1,7 +1,7 @@
 //! A bus under watch: what was published, to give it again as a bus does whose consumer was lost before it noted what was done; and which partitions its
 //! consumer was told to keep.
 
-use gogochat_storage::bus::{Bus, BusCommand, BusError, Consumer, channel::ChannelBus};
+use gogochat_storage::bus::{Bus, BusCommand, BusError, Consumer, Room, channel::ChannelBus};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -55,8 +55,8 @@ impl Bus for Watched {
 
 #[tonic::async_trait]
 impl Consumer for Watching {
-    async fn next_batch(&mut self, max: usize) -> Option<Vec<BusCommand>> {
-        self.consumer.next_batch(max).await
+    async fn next_batch(&mut self, room: Room) -> Option<Vec<BusCommand>> {
+        self.consumer.next_batch(room).await
     }
 
     async fn commit(&mut self, keep: &[u32]) -> Result<(), BusError> {

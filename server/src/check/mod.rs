@@ -143,6 +143,9 @@ fn core(config: &Config, problems: &mut Problems) {
     if config.core.bus_queue == 0 {
         problems.add("core.bus_queue", "must be at least 1");
     }
+    if config.core.store_read_ms == 0 {
+        problems.add("core.store_read_ms", "must be at least 1");
+    }
     services::core(config, problems);
     folders::check(config, problems);
 }

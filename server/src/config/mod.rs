@@ -111,6 +111,20 @@ pub(crate) struct Core {
     pub(crate) services: Vec<Service>,
     /// "sqlite:PATH" or "mysql://USER:PASSWORD@HOST:PORT/DATABASE"; empty: gogochat.db in the data folder.
     pub(crate) store: String,
+    /// Connections to the store, each kind for itself, so that none takes another's; 0: 8 for commits, 2 for
+    /// other writes, 3, 3 and 2 for reading on MySQL, 2, 3 and 1 for reading on SQLite, which has one writer.
+    pub(crate) store_commits: u32,
+    /// For what else is written: accounts and devices.
+    pub(crate) store_writes: u32,
+    /// For reading who somebody is: log-ins, sessions that open, refreshes.
+    pub(crate) store_sessions: u32,
+    /// For reading pages: history, conversations, members, contacts.
+    pub(crate) store_pages: u32,
+    /// For what may take long: searches, looks at very many rows.
+    pub(crate) store_heavy: u32,
+    /// How long a statement that reads may take before the database stops it, in ms; also how long a call
+    /// waits for a connection that reads.
+    pub(crate) store_read_ms: u64,
     /// "channel": commands stay in this process, and one core alone runs "chat". "kafka": they are
     /// shared among all cores that do.
     pub(crate) bus: BusKind,
@@ -379,6 +393,12 @@ impl Default for Core {
         Self {
             services: Service::all(),
             store: String::new(),
+            store_commits: 0,
+            store_writes: 0,
+            store_sessions: 0,
+            store_pages: 0,
+            store_heavy: 0,
+            store_read_ms: 5_000,
             bus: BusKind::Channel,
             kafka: Vec::new(),
             kafka_session_ms: 6_000,

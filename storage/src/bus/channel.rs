@@ -8,13 +8,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use gogochat_proto::partition::PARTITIONS;
+use gogochat_proto::{ids::UserId, partition::PARTITIONS};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    Bus, BusCommand, BusError, Consumer,
+    Bus, BusCommand, BusError, Consumer, Room,
     queues::{Queues, Waits},
+    room::share,
 };
 
 /// The bus inside one process.
@@ -79,7 +80,7 @@ struct ChannelConsumer {
 
 #[async_trait]
 impl Consumer for ChannelConsumer {
-    async fn next_batch(&mut self, max: usize) -> Option<Vec<BusCommand>> {
+    async fn next_batch(&mut self, room: Room) -> Option<Vec<BusCommand>> {
         self.release();
         loop {
             let changed = self.shared.changed.notified();
@@ -88,7 +89,7 @@ impl Consumer for ChannelConsumer {
             changed.as_mut().enable();
             {
                 let mut state = self.shared.state.lock();
-                let batch = state.queues.take(max, &mut self.held);
+                let batch = state.queues.take(room, &mut self.held);
                 if !batch.is_empty() {
                     if state.queues.ready() {
                         self.shared.changed.notify_one();
@@ -158,12 +159,23 @@ impl State {
         if count >= capacity || bytes + command.body.len() > MAX_BYTES {
             return Err(BusError::Full { partition: number });
         }
+        if self.queues.waiting_of(number, command.user) >= share(capacity) {
+            return Err(BusError::Share { partition: number });
+        }
         self.queues.push(number, command);
         Ok(())
     }
 }
 
 impl Waits for BusCommand {
+    fn user(&self) -> UserId {
+        self.user
+    }
+
+    fn rows(&self) -> usize {
+        self.cost()
+    }
+
     fn bytes(&self) -> usize {
         self.body.len()
     }
@@ -190,7 +202,25 @@ mod tests {
             device: DeviceId::new_v7(),
             method: String::new(),
             body: Bytes::from(body),
+            rows: 0,
         }
+    }
+
+    /// However much of a queue's room one user takes, another finds some.
+    #[tokio::test]
+    async fn a_user_has_a_share_and_no_more() {
+        let bus = ChannelBus::new(1_024);
+        let (user, other) = (command(Vec::new()).user, command(Vec::new()));
+        for _ in 0..256 {
+            bus.publish(BusCommand { user, ..command(Vec::new()) }).await.unwrap();
+        }
+        let more = BusCommand { user, ..command(Vec::new()) };
+        assert_eq!(bus.publish(more.clone()).await, Err(BusError::Share { partition: 3 }));
+        bus.publish(other).await.unwrap();
+        bus.publish(BusCommand { partition: 4, ..more.clone() }).await.unwrap();
+        let mut consumer = bus.consumer().await.unwrap();
+        assert_eq!(consumer.next_batch(Room::of(2)).await.unwrap().len(), 2);
+        bus.publish(more).await.unwrap();
     }
 
     #[tokio::test]
@@ -201,7 +231,7 @@ mod tests {
         bus.publish(command(half)).await.unwrap();
         assert_eq!(bus.publish(command(vec![0])).await, Err(BusError::Full { partition: 3 }));
         let mut consumer = bus.consumer().await.unwrap();
-        assert_eq!(consumer.next_batch(1).await.unwrap().len(), 1);
+        assert_eq!(consumer.next_batch(Room::of(1)).await.unwrap().len(), 1);
         bus.publish(command(vec![0])).await.unwrap();
     }
 }

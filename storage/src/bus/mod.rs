@@ -6,13 +6,14 @@ mod config;
 #[cfg(feature = "cluster")]
 pub mod kafka;
 mod queues;
+mod room;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use gogochat_proto::ids::{CommandId, DeviceId, UserId};
 use tokio::sync::watch;
 
-pub use self::config::KafkaConfig;
+pub use self::{config::KafkaConfig, room::Room};
 
 /// A command on its way to the worker of its partition. A bus may give it more than once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +34,20 @@ pub struct BusCommand {
     pub method: String,
     /// The request message.
     pub body: Bytes,
+    /// Rows that it may load and write where it is carried out: its share of a batch. 0: it does not say.
+    pub rows: u32,
 }
+
+impl BusCommand {
+    /// Its rows; as many as a message has where it does not say.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        if self.rows == 0 { ROWS_OF_A_MESSAGE as usize } else { self.rows as usize }
+    }
+}
+
+/// Rows that a message loads and writes.
+pub const ROWS_OF_A_MESSAGE: u32 = 8;
 
 /// The return address of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +66,7 @@ pub trait Bus: Send + Sync + 'static {
     /// Puts a command on its partition's queue, behind those that were put there before.
     ///
     /// # Errors
-    /// The queue is full, or the bus is not reachable.
+    /// The queue is full, or has enough of this user, or the bus is not reachable.
     async fn publish(&self, command: BusCommand) -> Result<(), BusError>;
 
     /// Like [`Self::publish`], but only while it is this [era](Self::era). For who keeps an order: a
@@ -96,9 +110,9 @@ pub trait Bus: Send + Sync + 'static {
 /// One consumer.
 #[async_trait]
 pub trait Consumer: Send {
-    /// Waits for commands and gives what there is, at most `max`; of one partition in their order.
-    /// `None`: the bus has shut down.
-    async fn next_batch(&mut self, max: usize) -> Option<Vec<BusCommand>>;
+    /// Waits for commands and gives what there is, as far as there is `room`; of one partition and user in
+    /// their order. Users of a partition have equal shares, by rows. `None`: the bus has shut down.
+    async fn next_batch(&mut self, room: Room) -> Option<Vec<BusCommand>>;
 
     /// What was given is done with, and will not be given again; except in the partitions `keep`, where
     /// something was refused that has to come again before what follows it: there all from the batch on
@@ -113,6 +127,12 @@ pub enum BusError {
     /// The partition's queue is full.
     #[error("the queue of partition {partition} is full")]
     Full {
+        /// Which.
+        partition: u32,
+    },
+    /// So many commands of this user wait in the partition that others would find no room.
+    #[error("too many commands of one user wait in partition {partition}")]
+    Share {
         /// Which.
         partition: u32,
     },

@@ -18,7 +18,7 @@ use crate::{
         redis::{RedisError, RedisPresence},
     },
     store::{
-        SqlStore, StoreError,
+        Connections, SqlStore, StoreError,
         mysql::{self, AloneError},
         sqlite::MigrateError,
     },
@@ -59,8 +59,8 @@ impl ClusterError {
     }
 }
 
-pub(super) async fn store(url: &str) -> Result<SqlStore, ClusterError> {
-    Ok(mysql::open(url).await?)
+pub(super) async fn store(url: &str, connections: Connections) -> Result<SqlStore, ClusterError> {
+    Ok(mysql::open_with(url, connections).await?)
 }
 
 pub(super) async fn store_for_transfer(url: &str) -> Result<SqlStore, ClusterError> {

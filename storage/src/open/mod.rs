@@ -22,7 +22,7 @@ use crate::{
     discovery::{CoreNode, Discovery, DiscoveryError, EtcdConfig, static_list::StaticList},
     presence::{Presence, RedisConfig, memory::MemoryPresence},
     store::{
-        SqlStore, Store, StoreError,
+        Connections, SqlStore, Store, StoreError,
         sqlite::{self, MigrateError},
     },
 };
@@ -32,6 +32,8 @@ use crate::{
 pub struct StorageConfig {
     /// Where the store is: `sqlite:PATH` or `mysql://user:password@host:port/database`.
     pub store_url: String,
+    /// How many connections it has for what.
+    pub connections: Connections,
     /// The way of commands.
     pub bus: BusConfig,
     /// Commands that may wait in each partition of the bus.
@@ -84,6 +86,7 @@ impl Default for StorageConfig {
     fn default() -> Self {
         Self {
             store_url: "sqlite:data/gogochat.db".into(),
+            connections: Connections::default(),
             bus: BusConfig::Channel,
             bus_queue: 4_096,
             presence: PresenceConfig::Memory,
@@ -149,7 +152,7 @@ impl OpenError {
 /// A URL is of no known kind, the store cannot be used, or a newer program has written it; Kafka, Redis
 /// or the place of blobs cannot be used.
 pub async fn open(config: &StorageConfig) -> Result<Storage, OpenError> {
-    let store = Arc::new(open_store(&config.store_url).await?);
+    let store = Arc::new(open_store_with(&config.store_url, config.connections).await?);
     let presence: Arc<dyn Presence> = match &config.presence {
         PresenceConfig::Memory => Arc::new(MemoryPresence::default()),
         PresenceConfig::Redis(redis) => cluster::presence(redis).await?,
@@ -204,9 +207,13 @@ pub fn check_store(url: &str) -> Result<Vec<PathBuf>, OpenError> {
 /// # Errors
 /// As [`open`].
 pub async fn open_store(url: &str) -> Result<SqlStore, OpenError> {
+    open_store_with(url, Connections::default()).await
+}
+
+async fn open_store_with(url: &str, connections: Connections) -> Result<SqlStore, OpenError> {
     match url.split_once(':') {
-        Some(("sqlite", path)) if !path.is_empty() => Ok(sqlite::open(sqlite_path(path)?).await?),
-        Some(("mysql", _)) => Ok(cluster::store(url).await?),
+        Some(("sqlite", path)) if !path.is_empty() => Ok(sqlite::open_with(sqlite_path(path)?, connections).await?),
+        Some(("mysql", _)) => Ok(cluster::store(url, connections).await?),
         _ => Err(OpenError::UnknownStore(shown(url))),
     }
 }

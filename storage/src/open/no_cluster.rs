@@ -12,7 +12,7 @@ use crate::{
     discovery::{Discovery, DiscoveryError, EtcdConfig},
     presence::{Presence, RedisConfig},
     services::NotBuilt,
-    store::{Hold, SqlStore},
+    store::{Connections, Hold, SqlStore},
 };
 
 /// Why a service of a cluster did not open: this build has no client of it.
@@ -38,7 +38,7 @@ impl Alone {
     }
 }
 
-pub(super) async fn store(_: &str) -> Result<SqlStore, ClusterError> {
+pub(super) async fn store(_: &str, _: Connections) -> Result<SqlStore, ClusterError> {
     Err(NO_MYSQL)
 }
 

@@ -80,12 +80,89 @@ pub enum Command {
         /// Whom to add.
         users: Vec<UserId>,
     },
+    /// A slice of an AddMembers of very many: a command of its own, carried out once under its own name.
+    /// The last bears the name of the whole.
+    AddSlice {
+        /// The group.
+        log: LogId,
+        /// Who, from where, under which name.
+        origin: Origin,
+        /// Whom to add.
+        users: Vec<UserId>,
+        /// Which slice.
+        slice: Slice,
+    },
     /// The sender leaves a group: MemberLeft in it, ConversationLeft in their own log.
     LeaveGroup {
         /// The group.
         log: LogId,
         /// Who, from where, under which name.
         origin: Origin,
+    },
+}
+
+impl Command {
+    /// Rows that it may load and write: its share of a batch.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Append { .. } => 8,
+            Self::Mark { .. } => 4,
+            Self::RequestContact { .. } | Self::AcceptContact { .. } | Self::RemoveContact { .. } => 24,
+            Self::CreateGroup { members: users, .. }
+            | Self::AddMembers { users, .. }
+            | Self::AddSlice { users, .. } => Self::rows_of(users.len()),
+            Self::LeaveGroup { .. } => 12,
+        }
+    }
+
+    /// Rows of a command that adds so many members: of each the contact, the membership, the own log and an
+    /// event in it.
+    #[must_use]
+    pub fn rows_of(users: usize) -> usize {
+        8 + 6 * users
+    }
+
+    /// Bytes that it brings.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Append { payload, .. } => payload.len(),
+            Self::RequestContact { note: text, .. } | Self::CreateGroup { title: text, .. } => text.len(),
+            _ => 0,
+        }
+    }
+
+    /// The log in which it has its order: a conversation, or the sender's own.
+    #[must_use]
+    pub fn home(&self) -> LogId {
+        match self {
+            Self::Append { log, .. }
+            | Self::Mark { log, .. }
+            | Self::AddMembers { log, .. }
+            | Self::AddSlice { log, .. }
+            | Self::LeaveGroup { log, .. } => *log,
+            Self::RequestContact { origin, .. }
+            | Self::AcceptContact { origin, .. }
+            | Self::RemoveContact { origin, .. }
+            | Self::CreateGroup { origin, .. } => origin.sender.into(),
+        }
+    }
+}
+
+/// A slice of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slice {
+    /// One before the last, of the command of this name. Where that was carried out as a whole, the slice
+    /// is answered as that was, and changes nothing.
+    Part {
+        /// The name of the whole.
+        of: ClientMsgId,
+    },
+    /// The last: with it the whole has been carried out.
+    Last {
+        /// How many the slices before it have added.
+        added: usize,
     },
 }
 

@@ -19,6 +19,8 @@ pub trait Devices: Send + Sync + 'static {
     /// What a session of a device begins with, as of one moment; `None` where [`Self::device`] says so.
     /// What is written before the own log's end shows in the memberships.
     async fn arrival(&self, key: DeviceKey) -> Result<Option<Arrival>, StoreError>;
+    /// Whether this refresh token is a device's, or was before it was exchanged. A look that costs no writer.
+    async fn knows_refresh(&self, refresh: &Hash) -> Result<bool, StoreError>;
     /// Exchanges a refresh token for new tokens, once. Inside `grace_ms` after an exchange the same old
     /// token may be exchanged again (its answer was lost on the way); after that it signs the device
     /// out.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use gogochat_proto::ids::LogId;
 
-use super::{Command, Event, Outcome, Range, StoreError};
+use super::{Command, Event, Outcome, Range, Refusal, StoreError};
 
 /// Logs: all that is appended to them and read of them.
 #[async_trait]
@@ -16,6 +16,14 @@ pub trait Logs: Send + Sync + 'static {
     /// Nothing of the batch was committed, or (only with [`StoreError::Unavailable`]) it is unknown:
     /// repeat it.
     async fn commit(&self, batch: Vec<Command>) -> Result<Vec<Outcome>, StoreError>;
+
+    /// Which commands of a batch need rows that another transaction holds at this moment. It waits for
+    /// nobody.
+    async fn contended(&self, batch: &[Command]) -> Result<Vec<bool>, StoreError>;
+
+    /// Why a command would be refused at this moment, and changes nothing. `None`: it would be carried out,
+    /// or was before. A courtesy that costs no writer: what counts is what [`Self::commit`] decides.
+    async fn foresee(&self, command: &Command) -> Result<Option<Refusal>, StoreError>;
 
     /// last_seq of a log; `None`: there is no such log.
     async fn last_seq(&self, log: LogId) -> Result<Option<i64>, StoreError>;

@@ -10,6 +10,7 @@
 mod accounts;
 mod command;
 mod commit;
+mod connections;
 mod contacts;
 mod conversations;
 mod devices;
@@ -31,7 +32,8 @@ use uuid::Uuid;
 
 pub use self::{
     accounts::Users,
-    command::{Command, Committed, Done, MovedMark, Origin, Outcome, Refusal},
+    command::{Command, Committed, Done, MovedMark, Origin, Outcome, Refusal, Slice},
+    connections::Connections,
     contacts::{Contact, ContactState, Contacts},
     conversations::{Conversation, Conversations, Member, Membership},
     devices::{Arrival, Device, DeviceKey, Devices, NewDevice, Rotation, SignOut, Tokens},

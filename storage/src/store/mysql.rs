@@ -14,9 +14,10 @@ mod pool;
 mod retirement;
 mod setup;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use sea_orm::{SqlxMySqlConnector, sqlx::mysql::MySqlSslMode};
+use tokio::sync::Semaphore;
 
 pub use self::{
     alone::{Alone, AloneError},
@@ -24,11 +25,16 @@ pub use self::{
 };
 use self::{
     dialect::{DIALECT, DIALECT_OVER_TLS, TRANSFER, TRANSFER_OVER_TLS},
-    pool::{READERS, WRITERS, pool},
+    pool::{Use, pool},
     retirement::Retirement,
 };
 use super::{
-    sql::{Dialect, SqlStore, migrate::MigrateError},
+    Connections,
+    sql::{
+        Dialect, SqlStore, Writers,
+        migrate::MigrateError,
+        readers::{Lane, ReadPool, Readers},
+    },
     transfer,
 };
 
@@ -43,7 +49,15 @@ use super::{
 /// The URL is not of this form, the server cannot be used, a newer program has written the database, or
 /// it has a part alone of a store that was to be moved into it.
 pub async fn open(url: &str) -> Result<SqlStore, OpenError> {
-    let store = connect(url, [&DIALECT, &DIALECT_OVER_TLS]).await?;
+    open_with(url, Connections::default()).await
+}
+
+/// [`open`], with as many connections.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_with(url: &str, connections: Connections) -> Result<SqlStore, OpenError> {
+    let store = connect(url, [&DIALECT, &DIALECT_OVER_TLS], connections.or(CONNECTIONS)).await?;
     match transfer::is_unfinished(&store).await.map_err(MigrateError::from)? {
         false => Ok(store.catching_up()),
         true => Err(OpenError::Unfinished { place: options::place(&options::parse(url)?) }),
@@ -65,19 +79,44 @@ pub fn check(url: &str) -> Result<Vec<PathBuf>, OpenError> {
 /// # Errors
 /// As [`open`], but for the last.
 pub async fn open_for_transfer(url: &str) -> Result<SqlStore, OpenError> {
-    connect(url, [&TRANSFER, &TRANSFER_OVER_TLS]).await
+    let connections = Connections::default().or(CONNECTIONS);
+    connect(url, [&TRANSFER, &TRANSFER_OVER_TLS], connections).await
 }
 
 /// With the dialect of a connection in clear, or of one over TLS.
-async fn connect(url: &str, [clear, over_tls]: [&'static Dialect; 2]) -> Result<SqlStore, OpenError> {
+async fn connect(
+    url: &str,
+    [clear, over_tls]: [&'static Dialect; 2],
+    connections: Connections,
+) -> Result<SqlStore, OpenError> {
     let options = options::parse(url)?;
     let packet = setup::prepare(&options).await?;
     let dialect = if matches!(options.get_ssl_mode(), MySqlSslMode::Disabled) { clear } else { over_tls };
     // A process opens one store, and has it until it ends.
     let retirement: &Retirement = Box::leak(Box::new(Retirement::new()));
     let dialect = Box::leak(Box::new(Dialect { packet, observer: Some(retirement), ..*dialect }));
-    let writer = pool(WRITERS, "READ-COMMITTED", options.clone(), retirement);
-    let reader = pool(READERS, "REPEATABLE-READ", options, retirement);
-    let [writer, reader] = [writer, reader].map(SqlxMySqlConnector::from_sqlx_mysql_pool);
-    Ok(SqlStore::new(writer, reader, dialect, None))
+    let pool =
+        |count, use_| SqlxMySqlConnector::from_sqlx_mysql_pool(pool(count, use_, options.clone(), retirement));
+    let limit = connections.read_limit;
+    // The server itself stops a statement that takes too long.
+    let reader = |kind, count: u32| {
+        let connection = pool(count, Use::Reading(limit));
+        ReadPool::new(kind, vec![Lane { connection, stops: None }; count as usize], limit)
+    };
+    let writers = Writers {
+        commits: pool(connections.commits, Use::Writing),
+        others: pool(connections.writes, Use::Writing),
+        places: Semaphore::new(connections.writes as usize),
+    };
+    let readers = Readers {
+        sessions: reader("sessions", connections.sessions),
+        pages: reader("pages", connections.pages),
+        heavy: reader("heavy queries", connections.heavy),
+    };
+    Ok(SqlStore::new(writers, readers, dialect, None))
 }
+
+/// Those that it has unless it is told otherwise. What waits for the disk in one that commits leaves room
+/// for the others.
+const CONNECTIONS: Connections =
+    Connections { commits: 8, writes: 2, sessions: 3, pages: 3, heavy: 2, read_limit: Duration::ZERO };

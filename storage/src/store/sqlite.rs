@@ -1,7 +1,7 @@
 //! SQLite, in one file: the default, which needs no service.
 //!
-//! One connection writes (SQLite has one writer at a time in any case) and a few read, each seeing the
-//! last committed state. A commit is on disk when it returns: WAL with synchronous=FULL syncs the log at
+//! One connection writes (SQLite has one writer at a time in any case) and a few read, apart for each kind
+//! of reading, each seeing the last committed state. A commit is on disk when it returns: WAL with synchronous=FULL syncs the log at
 //! every commit (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
 
 mod checkpoint;
@@ -11,7 +11,7 @@ mod reserve;
 use std::{path::Path, time::Duration};
 
 use sea_orm::{
-    DbErr, RuntimeErr, SqlxSqliteConnector, TransactionTrait,
+    DatabaseConnection, DbErr, RuntimeErr, SqlxSqliteConnector, TransactionTrait,
     sqlx::{
         ConnectOptions, Connection,
         pool::PoolOptions,
@@ -19,10 +19,15 @@ use sea_orm::{
     },
 };
 
+use tokio::sync::Semaphore;
+
 use self::dialect::{DIALECT, error};
 use super::{
-    StoreError,
-    sql::{Db, SqlStore, Upkeep, migrate},
+    Connections, StoreError,
+    sql::{
+        Db, SqlStore, Upkeep, Writers, migrate,
+        readers::{Lane, ReadPool, Readers, Stops},
+    },
 };
 
 pub use super::sql::migrate::MigrateError;
@@ -33,29 +38,60 @@ pub use super::sql::migrate::MigrateError;
 /// # Errors
 /// The file cannot be used, or a newer program has written it.
 pub async fn open(path: &Path) -> Result<SqlStore, MigrateError> {
+    open_with(path, Connections::default()).await
+}
+
+/// [`open`], with as many connections.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_with(path: &Path, connections: Connections) -> Result<SqlStore, MigrateError> {
+    let connections = connections.or(CONNECTIONS);
     let unavailable = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
     prepare(path).map_err(unavailable)?;
-    let store = match open_file(path).await {
-        Err(MigrateError::Store(StoreError::Full)) if reserve::give_up(path) => open_file(path).await?,
+    let store = match open_file(path, connections).await {
+        Err(MigrateError::Store(StoreError::Full)) if reserve::give_up(path) => open_file(path, connections).await?,
         opened => opened?,
     };
     reserve::keep(path);
     Ok(store)
 }
 
-async fn open_file(path: &Path) -> Result<SqlStore, MigrateError> {
-    let writer = pool(1, options(path, WRITER_CACHE_KIB)).await?;
+async fn open_file(path: &Path, connections: Connections) -> Result<SqlStore, MigrateError> {
+    let writer = pool(1, options(path, WRITER_CACHE_KIB), None).await?;
     let writer = SqlxSqliteConnector::from_sqlx_sqlite_pool(writer);
 
     let transaction = writer.begin_with_options(DIALECT.write).await.map_err(error)?;
     migrate::migrate(&Db::new(&transaction, &DIALECT)).await?;
     transaction.commit().await.map_err(error)?;
 
-    let reader = pool(READERS, options(path, READER_CACHE_KIB).pragma("query_only", "ON")).await?;
-    let reader = SqlxSqliteConnector::from_sqlx_sqlite_pool(reader);
-    let mover = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options(path, MOVER_CACHE_KIB)).await?);
+    let limit = connections.read_limit;
+    let readers = Readers {
+        sessions: ReadPool::new("sessions", readers(path, connections.sessions, SESSIONS_CACHE_KIB).await?, limit),
+        pages: ReadPool::new("pages", readers(path, connections.pages, PAGES_CACHE_KIB).await?, limit),
+        heavy: ReadPool::new("heavy queries", readers(path, connections.heavy, HEAVY_CACHE_KIB).await?, limit),
+    };
+    let mover = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options(path, MOVER_CACHE_KIB), None).await?);
     let upkeep = Upkeep::spawn(checkpoint::run(mover.clone(), writer.clone()), mover);
-    Ok(SqlStore::new(writer, reader, &DIALECT, Some(upkeep)).catching_up())
+    Ok(SqlStore::new(writers(writer), readers, &DIALECT, Some(upkeep)).catching_up())
+}
+
+/// Connections that read, each a pool of one, so that its statement can be stopped.
+async fn readers(path: &Path, count: u32, cache_kib: i32) -> Result<Vec<Lane>, StoreError> {
+    let mut lanes = Vec::new();
+    for _ in 0..count {
+        let stops = Stops::default();
+        let options = options(path, cache_kib).pragma("query_only", "ON");
+        let connection = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options, Some(stops.clone())).await?);
+        lanes.push(Lane { connection, stops: Some(stops) });
+    }
+    Ok(lanes)
+}
+
+/// SQLite has one writer. Of all else that is written, one waits for it at a time: so a commit waits for
+/// two of these at most.
+fn writers(only: DatabaseConnection) -> Writers {
+    Writers { commits: only.clone(), others: only, places: Semaphore::new(1) }
 }
 
 /// Opens the store in a file that is there, for one connection, with nobody else having it open.
@@ -73,11 +109,15 @@ pub async fn open_alone(path: &Path) -> Result<SqlStore, MigrateError> {
         }
         other => other,
     };
-    let only = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options).await.map_err(in_use)?);
+    let only = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options, None).await.map_err(in_use)?);
     let transaction = only.begin_with_options(DIALECT.write).await.map_err(error).map_err(in_use)?;
     migrate::migrate(&Db::new(&transaction, &DIALECT)).await?;
     transaction.commit().await.map_err(error)?;
-    Ok(SqlStore::new(only.clone(), only, &DIALECT, None))
+    let reader = || {
+        ReadPool::new("all", vec![Lane { connection: only.clone(), stops: None }], Connections::default().read_limit)
+    };
+    let readers = Readers { sessions: reader(), pages: reader(), heavy: reader() };
+    Ok(SqlStore::new(writers(only), readers, &DIALECT, None))
 }
 
 /// Makes the file for nobody else to read: it holds password hashes and messages. The folder has to be
@@ -107,8 +147,18 @@ fn options(path: &Path, cache_kib: i32) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-async fn pool(connections: u32, options: SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
+/// With `stops`, a statement stops when that is due.
+async fn pool(connections: u32, options: SqliteConnectOptions, stops: Option<Stops>) -> Result<SqlitePool, StoreError> {
     PoolOptions::<Sqlite>::new()
+        .after_connect(move |connection, _| {
+            let stops = stops.clone();
+            Box::pin(async move {
+                if let Some(stops) = stops {
+                    connection.lock_handle().await?.set_progress_handler(STEPS, move || !stops.is_due());
+                }
+                Ok(())
+            })
+        })
         .max_connections(connections)
         .min_connections(connections)
         .acquire_timeout(ACQUIRE)
@@ -129,8 +179,11 @@ const BUSY: Duration = Duration::from_secs(5);
 const BUSY_ALONE: Duration = Duration::from_secs(1);
 /// How long a caller waits for a connection.
 const ACQUIRE: Duration = Duration::from_secs(10);
-/// Connections that read.
-const READERS: u32 = 4;
+/// Those that it has unless it is told otherwise.
+const CONNECTIONS: Connections =
+    Connections { commits: 1, writes: 1, sessions: 2, pages: 3, heavy: 1, read_limit: Duration::ZERO };
+/// Steps of SQLite's machine after which a statement is asked whether it is to stop: some 10 us.
+const STEPS: i32 = 1_000;
 /// Pages in the write-ahead log (4 KiB each) at which a commit moves them to the file itself, because
 /// `checkpoint` has not.
 const MAX_LOG_PAGES: u32 = 64_000;
@@ -139,7 +192,9 @@ const WRITER_CACHE_KIB: i32 = 64 * 1024;
 /// Page cache of the connection that moves the log into the file.
 const MOVER_CACHE_KIB: i32 = 256;
 /// Page cache of each reader.
-const READER_CACHE_KIB: i32 = 8 * 1024;
+const SESSIONS_CACHE_KIB: i32 = 4 * 1024;
+const PAGES_CACHE_KIB: i32 = 6 * 1024;
+const HEAVY_CACHE_KIB: i32 = 4 * 1024;
 /// Prepared statements of one connection.
 const STATEMENTS: usize = 200;
 /// Rows that may wait between SQLite's thread and the task.

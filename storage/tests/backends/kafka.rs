@@ -44,6 +44,7 @@ contract!(
     commands_arrive_whole_and_in_order,
     a_waiting_consumer_wakes,
     partitions_share_a_batch,
+    users_share_a_partition,
     no_partition_past_the_last,
     a_closed_bus_gives_what_is_left,
     closing_wakes_who_waits,

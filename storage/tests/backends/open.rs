@@ -32,6 +32,7 @@ async fn opens_what_it_is_told() {
         device: DeviceId::new_v7(),
         method: String::new(),
         body: Default::default(),
+        rows: 0,
     };
     storage.bus.publish(command.clone()).await.unwrap();
     storage.bus.publish(command.clone()).await.unwrap();

@@ -17,6 +17,7 @@ pub(crate) struct AddMembers {
 impl Ordered for AddMembers {
     const NAME: &'static str = "gogochat.v1.ChatService/AddMembers";
     const WHEN_LATE: WhenLate = WhenLate::Committed;
+    const FORESEEN: bool = true;
     type Wire = v1::AddMembersRequest;
     type Reply = v1::AddMembersResponse;
 
@@ -45,6 +46,10 @@ impl Ordered for AddMembers {
 impl Request for AddMembers {
     fn address(&self) -> Address {
         self.named.address()
+    }
+
+    fn rows(&self) -> usize {
+        Command::rows_of(self.users.len())
     }
 
     fn command(self: Box<Self>, stamp: Stamp) -> Result<Command, v1::Error> {

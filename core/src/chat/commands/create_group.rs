@@ -26,6 +26,7 @@ pub(crate) struct CreateGroup {
 impl Ordered for CreateGroup {
     const NAME: &'static str = "gogochat.v1.ChatService/CreateGroup";
     const WHEN_LATE: WhenLate = WhenLate::Committed;
+    const FORESEEN: bool = true;
     type Wire = v1::CreateGroupRequest;
     type Reply = v1::CreateGroupResponse;
 
@@ -50,6 +51,10 @@ impl Ordered for CreateGroup {
 impl Request for CreateGroup {
     fn address(&self) -> Address {
         Address { conversation: None, client_msg_id: Some(self.client_msg_id) }
+    }
+
+    fn rows(&self) -> usize {
+        Command::rows_of(self.members.len())
     }
 
     fn command(self: Box<Self>, stamp: Stamp) -> Result<Command, v1::Error> {

@@ -6,7 +6,7 @@ use gogochat_proto::{
 };
 use gogochat_storage::store::{Command, Done};
 
-use super::own_log::{OWN_LOG, origin, refuse_caller};
+use super::own_log::{OWN_LOG, ROWS, origin, refuse_caller};
 use crate::{
     command::{Address, Ordered, Request, Stamp, WhenLate, request_hash},
     failure::id,
@@ -22,6 +22,7 @@ pub(crate) struct AcceptContact {
 impl Ordered for AcceptContact {
     const NAME: &'static str = "gogochat.v1.SocialService/AcceptContact";
     const WHEN_LATE: WhenLate = WhenLate::Refused;
+    const FORESEEN: bool = true;
     type Wire = v1::AcceptContactRequest;
     type Reply = v1::AcceptContactResponse;
 
@@ -42,6 +43,10 @@ impl Ordered for AcceptContact {
 impl Request for AcceptContact {
     fn address(&self) -> Address {
         OWN_LOG
+    }
+
+    fn rows(&self) -> usize {
+        ROWS
     }
 
     fn command(self: Box<Self>, stamp: Stamp) -> Result<Command, v1::Error> {

@@ -8,6 +8,9 @@ use crate::command::{Address, Stamp};
 /// Where they go.
 pub(super) const OWN_LOG: Address = Address { conversation: None, client_msg_id: None };
 
+/// Rows of both sides: contacts, logs, what they are told, and a conversation.
+pub(super) const ROWS: usize = 24;
+
 /// Clients give these requests no name. The name that each has on the bus tells one that is brought again
 /// from another of the same words.
 pub(super) fn origin(stamp: Stamp, request_hash: Hash) -> Origin {

@@ -3,7 +3,7 @@
 use gogochat_proto::{ids::UserId, v1};
 use gogochat_storage::store::{Command, Done};
 
-use super::own_log::{OWN_LOG, origin, refuse_caller};
+use super::own_log::{OWN_LOG, ROWS, origin, refuse_caller};
 use crate::{
     command::{Address, Ordered, Request, Stamp, WhenLate, request_hash},
     failure::id,
@@ -19,6 +19,7 @@ pub(crate) struct RemoveContact {
 impl Ordered for RemoveContact {
     const NAME: &'static str = "gogochat.v1.SocialService/RemoveContact";
     const WHEN_LATE: WhenLate = WhenLate::Refused;
+    const FORESEEN: bool = true;
     type Wire = v1::RemoveContactRequest;
     type Reply = v1::RemoveContactResponse;
 
@@ -34,6 +35,10 @@ impl Ordered for RemoveContact {
 impl Request for RemoveContact {
     fn address(&self) -> Address {
         OWN_LOG
+    }
+
+    fn rows(&self) -> usize {
+        ROWS
     }
 
     fn command(self: Box<Self>, stamp: Stamp) -> Result<Command, v1::Error> {

@@ -7,7 +7,7 @@ use gogochat_proto::{
 };
 use gogochat_storage::store::{Command, Done};
 
-use super::own_log::{OWN_LOG, origin, refuse_caller};
+use super::own_log::{OWN_LOG, ROWS, origin, refuse_caller};
 use crate::{
     command::{Address, Ordered, Request, Stamp, WhenLate, request_hash},
     failure::id,
@@ -25,6 +25,7 @@ pub(crate) struct RequestContact {
 impl Ordered for RequestContact {
     const NAME: &'static str = "gogochat.v1.SocialService/RequestContact";
     const WHEN_LATE: WhenLate = WhenLate::Refused;
+    const FORESEEN: bool = true;
     type Wire = v1::RequestContactRequest;
     type Reply = v1::RequestContactResponse;
 
@@ -46,6 +47,10 @@ impl Ordered for RequestContact {
 impl Request for RequestContact {
     fn address(&self) -> Address {
         OWN_LOG
+    }
+
+    fn rows(&self) -> usize {
+        ROWS
     }
 
     fn command(self: Box<Self>, stamp: Stamp) -> Result<Command, v1::Error> {

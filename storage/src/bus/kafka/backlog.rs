@@ -2,11 +2,13 @@
 //! confirmed, and confirmed ones that no core has committed.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque, hash_map::Entry},
     time::{Duration, Instant},
 };
 
-use crate::bus::BusError;
+use gogochat_proto::ids::UserId;
+
+use crate::bus::{BusError, room::share};
 
 /// The books of one producer.
 #[derive(Debug)]
@@ -20,9 +22,13 @@ pub(super) struct Backlog {
 
 #[derive(Debug, Clone, Default)]
 struct Partition {
-    /// When each was given to Kafka, and its bytes, in order.
-    unconfirmed: VecDeque<(Instant, usize)>,
+    /// When each was given to Kafka, its bytes, and whose it is, in order.
+    unconfirmed: VecDeque<(Instant, usize, UserId)>,
     bytes: usize,
+    /// The offsets of ours that the group has not committed, and whose they are.
+    uncommitted: VecDeque<(i64, UserId)>,
+    /// How many of both a user has.
+    users: HashMap<UserId, usize>,
     /// The offset behind the last one of ours that is confirmed.
     end: i64,
     /// The offset up to which the group has committed.
@@ -38,46 +44,60 @@ impl Backlog {
 
     /// The books of the next producer: what this one had not confirmed is given up.
     pub(super) fn successor(&self) -> Self {
-        let partition = |old: &Partition| Partition { end: old.end, committed: old.committed, ..Partition::default() };
+        let partition = |old: &Partition| {
+            let (end, committed, uncommitted) = (old.end, old.committed, old.uncommitted.clone());
+            let mut users = HashMap::new();
+            for (_, user) in &uncommitted {
+                *users.entry(*user).or_default() += 1;
+            }
+            Partition { end, committed, uncommitted, users, ..Partition::default() }
+        };
         Self { partitions: self.partitions.iter().map(partition).collect(), capacity: self.capacity, failed: None }
     }
 
-    /// Takes a command of so many bytes into the books.
+    /// Takes a command of a user's, of so many bytes, into the books.
     ///
     /// # Errors
-    /// The partition is full, or Kafka has not confirmed anything there for a while.
-    pub(super) fn admit(&mut self, number: u32, bytes: usize, now: Instant) -> Result<(), BusError> {
+    /// The partition is full, or has enough of this user, or Kafka has not confirmed anything there for a
+    /// while.
+    pub(super) fn admit(&mut self, number: u32, user: UserId, bytes: usize, now: Instant) -> Result<(), BusError> {
         if let Some(reason) = &self.failed {
             return Err(BusError::Unavailable(reason.clone()));
         }
         let Some(partition) = self.partitions.get_mut(number as usize) else {
             return Err(BusError::Unavailable(format!("there is no partition {number}")));
         };
-        if partition.unconfirmed.front().is_some_and(|(since, _)| now.duration_since(*since) > STALLED) {
+        if partition.unconfirmed.front().is_some_and(|(since, ..)| now.duration_since(*since) > STALLED) {
             return Err(BusError::Unavailable("Kafka confirms nothing".into()));
         }
         if partition.waiting() >= self.capacity || partition.bytes + bytes > MAX_BYTES {
             return Err(BusError::Full { partition: number });
         }
+        if partition.users.get(&user).is_some_and(|waiting| *waiting >= share(self.capacity)) {
+            return Err(BusError::Share { partition: number });
+        }
         partition.bytes += bytes;
-        partition.unconfirmed.push_back((now, bytes));
+        partition.unconfirmed.push_back((now, bytes, user));
+        *partition.users.entry(user).or_default() += 1;
         Ok(())
     }
 
     /// The command that was admitted last was not given to Kafka after all.
     pub(super) fn withdraw(&mut self, number: u32) {
         if let Some(partition) = self.partitions.get_mut(number as usize)
-            && let Some((_, bytes)) = partition.unconfirmed.pop_back()
+            && let Some((_, bytes, user)) = partition.unconfirmed.pop_back()
         {
             partition.bytes -= bytes;
+            partition.done(user);
         }
     }
 
     /// Kafka has the oldest unconfirmed one, at this offset.
     pub(super) fn confirmed(&mut self, number: u32, offset: i64) {
         if let Some(partition) = self.partitions.get_mut(number as usize) {
-            if let Some((_, bytes)) = partition.unconfirmed.pop_front() {
+            if let Some((_, bytes, user)) = partition.unconfirmed.pop_front() {
                 partition.bytes -= bytes;
+                partition.uncommitted.push_back((offset, user));
             }
             partition.end = partition.end.max(offset.saturating_add(1));
         }
@@ -92,14 +112,24 @@ impl Backlog {
     pub(super) fn committed(&mut self, number: u32, offset: i64) {
         if let Some(partition) = self.partitions.get_mut(number as usize) {
             partition.committed = partition.committed.max(offset);
+            while let Some((at, user)) = partition.uncommitted.front().copied()
+                && at < partition.committed
+            {
+                partition.uncommitted.pop_front();
+                partition.done(user);
+            }
         }
     }
 
     /// Why this producer has to be given up: it failed, or has one that is unconfirmed for longer than
     /// `patience`.
     pub(super) fn lost(&self, now: Instant, patience: Duration) -> Option<String> {
-        let oldest =
-            self.partitions.iter().filter_map(|partition| partition.unconfirmed.front()).map(|(since, _)| *since).min();
+        let oldest = self
+            .partitions
+            .iter()
+            .filter_map(|partition| partition.unconfirmed.front())
+            .map(|(since, ..)| *since)
+            .min();
         let late =
             || oldest.filter(|since| now.duration_since(*since) > patience).map(|_| "Kafka confirms nothing".into());
         self.failed.clone().or_else(late)
@@ -126,6 +156,16 @@ impl Partition {
     fn waiting(&self) -> usize {
         self.unconfirmed.len() + usize::try_from(self.end - self.committed).unwrap_or(0)
     }
+
+    /// One of a user's waits no more.
+    fn done(&mut self, user: UserId) {
+        if let Entry::Occupied(mut waiting) = self.users.entry(user) {
+            *waiting.get_mut() -= 1;
+            if *waiting.get() == 0 {
+                waiting.remove();
+            }
+        }
+    }
 }
 
 /// A broker that restarts is back sooner; after this commands are refused, and those that wait still go
@@ -141,50 +181,67 @@ mod tests {
     #[test]
     fn a_partition_is_full_until_the_group_has_committed() {
         let (mut backlog, now) = (Backlog::new(&[10, 0], 2), Instant::now());
-        backlog.admit(0, 1, now).unwrap();
+        backlog.admit(0, UserId::new_v7(), 1, now).unwrap();
         backlog.confirmed(0, 10);
-        backlog.admit(0, 1, now).unwrap();
-        assert_eq!(backlog.admit(0, 1, now), Err(BusError::Full { partition: 0 }));
-        backlog.admit(1, 1, now).unwrap();
+        backlog.admit(0, UserId::new_v7(), 1, now).unwrap();
+        assert_eq!(backlog.admit(0, UserId::new_v7(), 1, now), Err(BusError::Full { partition: 0 }));
+        backlog.admit(1, UserId::new_v7(), 1, now).unwrap();
         assert_eq!(backlog.uncommitted(), [0]);
         backlog.committed(0, 11);
         assert!(backlog.is_committed(0));
-        backlog.admit(0, 1, now).unwrap();
-        assert!(backlog.admit(2, 1, now).is_err());
+        backlog.admit(0, UserId::new_v7(), 1, now).unwrap();
+        assert!(backlog.admit(2, UserId::new_v7(), 1, now).is_err());
     }
 
     #[test]
     fn others_commands_count_when_they_are_seen() {
         let (mut backlog, now) = (Backlog::new(&[0], 10), Instant::now());
-        backlog.admit(0, 1, now).unwrap();
+        backlog.admit(0, UserId::new_v7(), 1, now).unwrap();
         backlog.confirmed(0, 99);
-        assert_eq!(backlog.admit(0, 1, now), Err(BusError::Full { partition: 0 }));
+        assert_eq!(backlog.admit(0, UserId::new_v7(), 1, now), Err(BusError::Full { partition: 0 }));
     }
 
     #[test]
     fn what_is_not_confirmed_stops_the_partition_and_then_the_producer() {
         let (mut backlog, start) = (Backlog::new(&[0, 0], 10), Instant::now());
-        backlog.admit(0, 1, start).unwrap();
+        backlog.admit(0, UserId::new_v7(), 1, start).unwrap();
         let later = start + STALLED + Duration::from_millis(1);
-        assert!(matches!(backlog.admit(0, 1, later), Err(BusError::Unavailable(_))));
-        backlog.admit(1, 1, later).unwrap();
+        assert!(matches!(backlog.admit(0, UserId::new_v7(), 1, later), Err(BusError::Unavailable(_))));
+        backlog.admit(1, UserId::new_v7(), 1, later).unwrap();
         assert_eq!(backlog.lost(later, Duration::from_secs(10)), None);
         assert!(backlog.lost(start + Duration::from_secs(11), Duration::from_secs(10)).is_some());
         assert!(!backlog.all_confirmed());
         assert!(backlog.successor().all_confirmed());
         backlog.confirmed(0, 0);
-        backlog.admit(0, 1, later).unwrap();
+        backlog.admit(0, UserId::new_v7(), 1, later).unwrap();
     }
 
     #[test]
     fn bodies_are_bounded_and_a_withdrawn_one_leaves_nothing() {
         let (mut backlog, now) = (Backlog::new(&[0], 10), Instant::now());
-        backlog.admit(0, MAX_BYTES, now).unwrap();
-        assert_eq!(backlog.admit(0, 1, now), Err(BusError::Full { partition: 0 }));
+        backlog.admit(0, UserId::new_v7(), MAX_BYTES, now).unwrap();
+        assert_eq!(backlog.admit(0, UserId::new_v7(), 1, now), Err(BusError::Full { partition: 0 }));
         backlog.withdraw(0);
-        backlog.admit(0, 1, now).unwrap();
+        backlog.admit(0, UserId::new_v7(), 1, now).unwrap();
         backlog.fail("refused".into());
-        assert_eq!(backlog.admit(0, 1, now), Err(BusError::Unavailable("refused".into())));
+        assert_eq!(backlog.admit(0, UserId::new_v7(), 1, now), Err(BusError::Unavailable("refused".into())));
         assert_eq!(backlog.lost(now, Duration::from_secs(10)).as_deref(), Some("refused"));
+    }
+
+    #[test]
+    fn a_user_has_a_share_until_the_group_has_committed_it() {
+        let (mut backlog, now, user) = (Backlog::new(&[0, 0], 1_024), Instant::now(), UserId::new_v7());
+        for offset in 0..256 {
+            backlog.admit(0, user, 1, now).unwrap();
+            backlog.confirmed(0, offset);
+        }
+        assert_eq!(backlog.admit(0, user, 1, now), Err(BusError::Share { partition: 0 }));
+        backlog.admit(0, UserId::new_v7(), 1, now).unwrap();
+        backlog.admit(1, user, 1, now).unwrap();
+        backlog.withdraw(1);
+        assert_eq!(backlog.successor().admit(0, user, 1, now), Err(BusError::Share { partition: 0 }));
+        backlog.committed(0, 1);
+        backlog.admit(0, user, 1, now).unwrap();
+        assert_eq!(backlog.admit(0, user, 1, now), Err(BusError::Share { partition: 0 }));
     }
 }

@@ -10,13 +10,13 @@ use gogochat_proto::partition::PARTITIONS;
 use tokio::time::Instant;
 
 use super::{fetcher::Member, shared::Shared};
-use crate::bus::{BusCommand, BusError, Consumer};
+use crate::bus::{BusCommand, BusError, Consumer, Room};
 
 /// Takes what its thread has fetched. When it is dropped its thread leaves the group.
 pub(super) struct KafkaConsumer {
     bus: Arc<Shared>,
     member: Arc<Member>,
-    /// What has been taken and not passed over, of each partition.
+    /// What has been taken of each partition under this assignment.
     taken: Vec<Span>,
     /// Partitions that are not passed over.
     kept: Vec<u32>,
@@ -25,10 +25,12 @@ pub(super) struct KafkaConsumer {
     closing: Option<Instant>,
 }
 
-/// Offsets of a partition.
+/// Offsets of a partition. Users take turns there, so what was taken may have gaps.
 struct Span {
     partition: u32,
-    first: i64,
+    /// The first that has been taken and not passed over.
+    first: Option<i64>,
+    /// Behind the last that was ever taken.
     behind: i64,
 }
 
@@ -39,19 +41,23 @@ impl KafkaConsumer {
         Ok(Self { bus: Arc::clone(bus), member, taken: Vec::new(), kept: Vec::new(), assignment: 0, closing: None })
     }
 
-    /// What was taken is done with. In partitions that are kept the group's offset stays, so that
-    /// whoever is assigned them is given it again.
+    /// What was taken is done with, as far as nothing before it waits. In partitions that are kept the
+    /// group's offset stays, so that whoever is assigned them is given it again.
     fn pass_over(&mut self) {
         let backlog = self.bus.outgoing.backlog();
         let mut backlog = backlog.lock();
-        for span in &self.taken {
-            backlog.committed(span.partition, span.behind);
+        let mut passed = Vec::with_capacity(self.taken.len());
+        for span in &mut self.taken {
+            let Some(first) = span.first else { continue };
+            let waits = self.member.first_waiting(span.partition);
+            let done = waits.map_or(span.behind, |waits| waits.min(span.behind));
+            backlog.committed(span.partition, done);
+            if !self.kept.contains(&span.partition) || span.behind - first > KEPT {
+                span.first = None;
+                passed.push((span.partition, done));
+            }
         }
         drop(backlog);
-        let kept = |span: &Span| self.kept.contains(&span.partition) && span.behind - span.first <= KEPT;
-        let (kept, passed): (Vec<_>, Vec<_>) = std::mem::take(&mut self.taken).into_iter().partition(kept);
-        self.taken = kept;
-        let passed: Vec<_> = passed.into_iter().map(|span| (span.partition, span.behind)).collect();
         self.member.release(&passed, self.assignment);
     }
 
@@ -72,7 +78,7 @@ impl KafkaConsumer {
 
 #[async_trait]
 impl Consumer for KafkaConsumer {
-    async fn next_batch(&mut self, max: usize) -> Option<Vec<BusCommand>> {
+    async fn next_batch(&mut self, room: Room) -> Option<Vec<BusCommand>> {
         self.member.release(&[], self.assignment);
         let (bus, member) = (Arc::clone(&self.bus), Arc::clone(&self.member));
         let mut closing = bus.closing.subscribe();
@@ -82,7 +88,7 @@ impl Consumer for KafkaConsumer {
             // From here on no change is missed.
             changed.as_mut().enable();
             settled.as_mut().enable();
-            let taken = member.take(max);
+            let taken = member.take(room);
             if taken.assignment != self.assignment {
                 self.assignment = taken.assignment;
                 self.taken.clear();
@@ -127,8 +133,11 @@ impl Drop for KafkaConsumer {
 
 fn note(taken: &mut Vec<Span>, partition: u32, offset: i64) {
     match taken.iter_mut().find(|span| span.partition == partition) {
-        Some(span) => span.behind = offset + 1,
-        None => taken.push(Span { partition, first: offset, behind: offset + 1 }),
+        Some(span) => {
+            span.first = Some(span.first.map_or(offset, |first| first.min(offset)));
+            span.behind = span.behind.max(offset + 1);
+        }
+        None => taken.push(Span { partition, first: Some(offset), behind: offset + 1 }),
     }
 }
 

@@ -2,12 +2,13 @@
 //! librdkafka calls back about rebalances from its poll, and these calls may block.
 
 use std::{
+    collections::HashMap,
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
-use gogochat_proto::partition::PARTITIONS;
+use gogochat_proto::{ids::UserId, partition::PARTITIONS};
 use parking_lot::{Condvar, Mutex};
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -18,10 +19,11 @@ use rdkafka::{
     message::{BorrowedMessage, Message},
 };
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use super::{client, shared::Shared, wire};
 use crate::bus::{
-    BusCommand,
+    BusCommand, Room,
     queues::{Queues, Waits},
 };
 
@@ -45,6 +47,8 @@ struct State {
     assignment: u64,
     /// What the worker has taken and not let go of.
     held: Vec<u32>,
+    /// Of partitions that go to others: the offset of the first message that was fetched and not taken.
+    given_up: HashMap<u32, i64>,
     /// Partitions whose queues are long enough: they are not fetched.
     paused: Vec<u32>,
     stopped: bool,
@@ -59,6 +63,15 @@ pub(super) struct Fetched {
 }
 
 impl Waits for Fetched {
+    /// What is no command is nobody's.
+    fn user(&self) -> UserId {
+        self.command.as_ref().map_or_else(|| Uuid::nil().into(), |command| command.user)
+    }
+
+    fn rows(&self) -> usize {
+        self.command.as_ref().map_or(0, BusCommand::cost)
+    }
+
     fn bytes(&self) -> usize {
         self.command.as_ref().map_or(0, |command| command.body.len())
     }
@@ -81,6 +94,7 @@ impl Member {
             assigned: None,
             assignment: 0,
             held: Vec::new(),
+            given_up: HashMap::new(),
             paused: Vec::new(),
             stopped: false,
         };
@@ -101,11 +115,11 @@ impl Member {
         thread.map(|_| member).map_err(|error| error.to_string())
     }
 
-    /// Takes at most `max` messages, in equal shares.
-    pub(super) fn take(&self, max: usize) -> Taken {
+    /// Takes what there is room for, in equal shares: so not in the order of offsets.
+    pub(super) fn take(&self, room: Room) -> Taken {
         let mut state = self.state.lock();
         let state = &mut *state;
-        let messages = state.queues.take(max, &mut state.held);
+        let messages = state.queues.take(room, &mut state.held);
         let short = |partition: &u32| {
             state.queues.waiting(*partition).is_none_or(|(count, bytes)| count < RESUME && bytes < RESUME_BYTES)
         };
@@ -115,6 +129,13 @@ impl Member {
             self.with_client(|client| client.resume(&self.list(&resumed)));
         }
         Taken { messages, assignment: state.assignment }
+    }
+
+    /// The offset of the first message of a partition that was fetched and not taken.
+    pub(super) fn first_waiting(&self, partition: u32) -> Option<i64> {
+        let state = self.state.lock();
+        let given_up = state.given_up.get(&partition).copied();
+        state.queues.fronts(partition).map(|message| message.offset).chain(given_up).min()
     }
 
     /// The worker is done with what it took, and has committed what lies before these offsets.
@@ -209,6 +230,7 @@ impl Member {
         let mut state = self.state.lock();
         state.assignment += 1;
         state.paused.clear();
+        state.given_up.clear();
         state.assigned = Some(partitions.clone());
         drop(state);
         self.bus.assign(self.number, partitions);
@@ -221,6 +243,10 @@ impl Member {
         self.bus.assign(self.number, Vec::new());
         let mut state = self.state.lock();
         for partition in state.assigned.take().unwrap_or_default() {
+            // What the worker has in hand may lie behind it: it is told of as done up to here alone.
+            if let Some(first) = state.queues.fronts(partition).map(|message| message.offset).min() {
+                state.given_up.insert(partition, first);
+            }
             state.queues.clear(partition);
         }
         let until = Instant::now() + FINISH;

@@ -68,7 +68,7 @@ impl Outgoing {
 
     /// Gives a command to Kafka, behind those given before; when an era is named, only while it is that one.
     pub(super) fn publish(&self, era: Option<u64>, command: BusCommand) -> Result<(), BusError> {
-        let partition = command.partition;
+        let (partition, user) = (command.partition, command.user);
         let payload = wire::encode(command);
         let sending = self.sending.lock();
         if sending.closed {
@@ -81,7 +81,7 @@ impl Outgoing {
         if !sending.up {
             return Err(unavailable("Kafka does not answer"));
         }
-        sending.backlog.lock().admit(partition, payload.len(), Instant::now())?;
+        sending.backlog.lock().admit(partition, user, payload.len(), Instant::now())?;
         let record = BaseRecord::<(), [u8]>::to(&self.topic).partition(partition as i32).payload(&payload);
         sending.producer.send(record).map_err(|(error, _)| {
             sending.backlog.lock().withdraw(partition);

@@ -29,6 +29,8 @@ struct Wire {
     id: Bytes,
     #[prost(int64, tag = "9")]
     published_ms: i64,
+    #[prost(uint32, tag = "10")]
+    rows: u32,
 }
 
 pub(super) fn encode(command: BusCommand) -> Vec<u8> {
@@ -42,6 +44,7 @@ pub(super) fn encode(command: BusCommand) -> Vec<u8> {
         body: command.body,
         id: command.id.to_bytes(),
         published_ms: command.published_ms,
+        rows: command.rows,
     };
     wire.encode_to_vec()
 }
@@ -59,6 +62,7 @@ pub(super) fn decode(partition: u32, payload: &[u8]) -> Option<BusCommand> {
         device: DeviceId::from_slice(&wire.device)?,
         method: wire.method,
         body: wire.body,
+        rows: wire.rows,
     })
 }
 
@@ -77,6 +81,7 @@ mod tests {
             method: String,
             body: Vec<u8>,
             published_ms: i64,
+            rows: u32,
         ) {
             let command = BusCommand {
                 id: CommandId::new_v7(),
@@ -87,6 +92,7 @@ mod tests {
                 device: DeviceId::new_v7(),
                 method,
                 body: body.into(),
+                rows,
             };
             prop_assert_eq!(decode(3, &encode(command.clone())), Some(command));
         }

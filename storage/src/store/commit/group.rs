@@ -12,7 +12,7 @@ use super::{
     payload,
     state::{Entry, Kind, Log, State},
 };
-use crate::store::{Committed, ContactState, Done, Origin, Outcome, Refusal, SubscriptionChange};
+use crate::store::{Committed, ContactState, Done, Origin, Outcome, Refusal, Slice, SubscriptionChange};
 
 pub(super) fn create(state: &mut State, log: LogId, origin: &Origin, title: String, others: &[UserId]) -> Outcome {
     let sender = origin.sender;
@@ -43,12 +43,29 @@ pub(super) fn create(state: &mut State, log: LogId, origin: &Origin, title: Stri
     Ok(Committed { done: Done::Created { conversation: log }, events, mark: None })
 }
 
-pub(super) fn add(state: &mut State, log: LogId, origin: &Origin, users: &[UserId]) -> Outcome {
+/// A slice of a command that was cut up.
+pub(super) fn add_slice(state: &mut State, log: LogId, origin: &Origin, users: &[UserId], slice: Slice) -> Outcome {
+    match slice {
+        Slice::Last { added } => add(state, log, origin, users, added as i64),
+        Slice::Part { of } => match added_before(state, log, &Origin { client_msg_id: of, ..*origin })? {
+            Some(whole) => Ok(whole),
+            None => add(state, log, origin, users, 0),
+        },
+    }
+}
+
+/// What was answered when it was carried out, if it was.
+fn added_before(state: &State, log: LogId, origin: &Origin) -> Result<Option<Committed>, Refusal> {
+    let Some(sent) = state.sent_before(log, origin)? else { return Ok(None) };
+    let member_count = state.log(log).map_or(0, |log| log.member_count);
+    Ok(Some(Committed { done: added(sent.added, member_count), ..Default::default() }))
+}
+
+/// `sliced`: how many slices before this one have added.
+pub(super) fn add(state: &mut State, log: LogId, origin: &Origin, users: &[UserId], sliced: i64) -> Outcome {
     let sender = origin.sender;
-    if let Some(sent) = state.sent_before(log, origin)? {
-        let member_count = state.log(log).map_or(0, |log| log.member_count);
-        let done = added(sent.added, member_count);
-        return Ok(Committed { done, ..Default::default() });
+    if let Some(committed) = added_before(state, log, origin)? {
+        return Ok(committed);
     }
     let before = group_of_member(state, log, sender)?.member_count;
     let new = contacts_among(state, sender, users, |user| state.member(log, user).is_some())?;
@@ -56,9 +73,10 @@ pub(super) fn add(state: &mut State, log: LogId, origin: &Origin, users: &[UserI
     if member_count > MAX_MEMBERS as i64 {
         return Err(Refusal::TooManyMembers);
     }
-    let done = added(new.len() as i64, member_count);
+    let count = sliced + new.len() as i64;
+    let done = added(count, member_count);
     if new.is_empty() {
-        state.remember(log, origin, 0, 0, None);
+        state.remember(log, origin, 0, count, None);
         return Ok(Committed { done, ..Default::default() });
     }
 
@@ -66,7 +84,7 @@ pub(super) fn add(state: &mut State, log: LogId, origin: &Origin, users: &[UserI
     if let Some(row) = state.change_log(log) {
         row.member_count = member_count;
     }
-    state.remember(log, origin, event.seq, new.len() as i64, None);
+    state.remember(log, origin, event.seq, count, None);
     let from_seq = event.seq;
     let mut events = vec![event];
     for user in new {
@@ -99,7 +117,7 @@ pub(super) fn leave(state: &mut State, log: LogId, origin: &Origin) -> Outcome {
     Ok(Committed { done: Done::Nothing, events, mark: None })
 }
 
-fn group_of_member(state: &State, log: LogId, user: UserId) -> Result<&Log, Refusal> {
+pub(super) fn group_of_member(state: &State, log: LogId, user: UserId) -> Result<&Log, Refusal> {
     let row = state.log_of_member(log, user)?;
     if row.kind == Kind::Group { Ok(row) } else { Err(Refusal::NotAGroup) }
 }

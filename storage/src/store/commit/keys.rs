@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
 
-use crate::store::{Command, Origin};
+use crate::store::{Command, Origin, Slice};
 
 /// The keys of rows, sorted, so that transactions which lock rows lock them in one order.
 #[derive(Debug, Default)]
@@ -41,6 +41,19 @@ impl Keys {
         keys
     }
 
+    /// The rows that decide whether a command is refused.
+    pub(super) fn of_decision(command: &Command) -> Self {
+        let mut keys = Self::of(std::slice::from_ref(command));
+        if let Command::CreateGroup { members: users, .. }
+        | Command::AddMembers { users, .. }
+        | Command::AddSlice { users, .. } = command
+        {
+            let own: BTreeSet<LogId> = users.iter().copied().map(LogId::from).collect();
+            keys.logs.retain(|log| !own.contains(log));
+        }
+        keys
+    }
+
     fn add(&mut self, command: &Command) {
         match command {
             Command::Append { log, origin, .. } => self.add_sent_by_member(*log, origin),
@@ -56,8 +69,11 @@ impl Keys {
                 self.sent.insert(sent_key(own, origin));
                 self.add_contacts_of(origin.sender, members);
             }
-            Command::AddMembers { log, origin, users } => {
+            Command::AddMembers { log, origin, users } | Command::AddSlice { log, origin, users, .. } => {
                 self.add_sent_by_member(*log, origin);
+                if let Command::AddSlice { slice: Slice::Part { of }, .. } = command {
+                    self.sent.insert(sent_key(*log, &Origin { client_msg_id: *of, ..*origin }));
+                }
                 self.members.extend(users.iter().map(|user| (*log, *user)));
                 self.add_contacts_of(origin.sender, users);
             }

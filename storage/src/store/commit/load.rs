@@ -19,18 +19,26 @@ use crate::store::{
 };
 
 /// Loads them, locked against other transactions where the database needs to be told.
-pub(super) async fn load<C: ConnectionTrait>(db: &Db<'_, C>, mut keys: Keys) -> Result<State, StoreError> {
-    let lock = db.dialect.lock;
+pub(super) async fn load<C: ConnectionTrait>(db: &Db<'_, C>, keys: Keys) -> Result<State, StoreError> {
+    load_with(db, keys, db.dialect.lock).await
+}
+
+/// Looks at them, as they are at this moment.
+pub(super) async fn look<C: ConnectionTrait>(db: &Db<'_, C>, keys: Keys) -> Result<State, StoreError> {
+    load_with(db, keys, "").await
+}
+
+async fn load_with<C: ConnectionTrait>(db: &Db<'_, C>, mut keys: Keys, lock: &str) -> Result<State, StoreError> {
     let mut loaded = State::default();
 
     let directs = load_directs(db, &keys.pairs, &mut loaded).await?;
     keys.logs.extend(directs);
-    load_logs(db, &keys.logs, &mut loaded).await?;
+    load_logs(db, &keys.logs, lock, &mut loaded).await?;
     if !lock.is_empty() {
         // Where the wait was for one that made two users contacts, their conversation is there only now.
         keys.pairs.retain(|pair| !loaded.directs.contains_key(pair));
         let directs = load_directs(db, &keys.pairs, &mut loaded).await?;
-        load_logs(db, &directs, &mut loaded).await?;
+        load_logs(db, &directs, lock, &mut loaded).await?;
     }
 
     let members = keys.members.iter().map(two).collect();
@@ -79,13 +87,28 @@ async fn load_directs<C: ConnectionTrait>(
 async fn load_logs<C: ConnectionTrait>(
     db: &Db<'_, C>,
     logs: &BTreeSet<LogId>,
+    lock: &str,
     loaded: &mut State,
 ) -> Result<(), StoreError> {
     let logs = logs.iter().map(|log| [log.value()]).collect();
-    for row in db.rows_in(&format!("SELECT {LOG} FROM log WHERE"), ["id"], logs, db.dialect.lock).await? {
+    for row in db.rows_in(&format!("SELECT {LOG} FROM log WHERE"), ["id"], logs, lock).await? {
         loaded.logs.insert(row.id(0)?, Cell::stored(read_log(&row)?));
     }
     Ok(())
+}
+
+/// Those of the logs that another transaction holds: there, and not to be locked at once.
+pub(super) async fn held_by_others<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    logs: &BTreeSet<LogId>,
+) -> Result<BTreeSet<LogId>, StoreError> {
+    let ids = async |tail: &str| {
+        let logs = logs.iter().map(|log| [log.value()]).collect();
+        let rows = db.rows_in("SELECT id FROM log WHERE", ["id"], logs, tail).await?;
+        rows.iter().map(|row| row.id(0)).collect::<Result<BTreeSet<LogId>, _>>()
+    };
+    let free = ids(&format!("{} SKIP LOCKED", db.dialect.lock)).await?;
+    Ok(&ids("").await? - &free)
 }
 
 fn two<A: FixedBytes, B: FixedBytes>(key: &(A, B)) -> [Value; 2] {

@@ -18,7 +18,7 @@ mod write;
 use sea_orm::ConnectionTrait;
 
 use self::{keys::Keys, state::State};
-use super::{Command, Outcome, StoreError, sql::Db};
+use super::{Command, Outcome, Refusal, StoreError, sql::Db};
 
 /// Carries out a batch inside the transaction that `db` is in. Nothing is written when nothing changed.
 pub(super) async fn commit<C: ConnectionTrait>(
@@ -29,6 +29,34 @@ pub(super) async fn commit<C: ConnectionTrait>(
     let outcomes = batch.into_iter().map(|command| decide(&mut state, command)).collect();
     write::write(db, state).await?;
     Ok(outcomes)
+}
+
+/// Why a command would be refused as of now, if it would. What little decides most refusals is looked at
+/// first.
+pub(super) async fn foresee<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    command: &Command,
+) -> Result<Option<Refusal>, StoreError> {
+    if let Command::AddMembers { log, origin, .. } = command {
+        let alone = Command::AddMembers { log: *log, origin: *origin, users: Vec::new() };
+        let state = load::look(db, Keys::of_decision(&alone)).await?;
+        match state.sent_before(*log, origin) {
+            Ok(None) => {}
+            sent => return Ok(sent.err()),
+        }
+        if let Err(refusal) = group::group_of_member(&state, *log, origin.sender) {
+            return Ok(Some(refusal));
+        }
+    }
+    let mut state = load::look(db, Keys::of_decision(command)).await?;
+    Ok(decide(&mut state, command.clone()).err())
+}
+
+/// Which commands of a batch need a log that another transaction holds.
+pub(super) async fn contended<C: ConnectionTrait>(db: &Db<'_, C>, batch: &[Command]) -> Result<Vec<bool>, StoreError> {
+    let held = load::held_by_others(db, &Keys::of(batch).logs).await?;
+    let needs = |command| !Keys::of(std::slice::from_ref(command)).logs.is_disjoint(&held);
+    Ok(batch.iter().map(needs).collect())
 }
 
 /// Decides one command. Each decider refuses before it changes anything.
@@ -42,7 +70,8 @@ fn decide(state: &mut State, command: Command) -> Outcome {
         Command::AcceptContact { origin, from, conversation } => contact::accept(state, &origin, from, conversation),
         Command::RemoveContact { origin, peer } => contact::remove(state, &origin, peer),
         Command::CreateGroup { log, origin, title, members } => group::create(state, log, &origin, title, &members),
-        Command::AddMembers { log, origin, users } => group::add(state, log, &origin, &users),
+        Command::AddMembers { log, origin, users } => group::add(state, log, &origin, &users, 0),
+        Command::AddSlice { log, origin, users, slice } => group::add_slice(state, log, &origin, &users, slice),
         Command::LeaveGroup { log, origin } => group::leave(state, log, &origin),
     }
 }

@@ -11,16 +11,29 @@ use sea_orm::sqlx::{
 use super::retirement::Retirement;
 use crate::store::sql::db::was_silent_lately;
 
+/// What connections are for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Use {
+    /// Transactions that write.
+    Writing,
+    /// Statements that read, each for so long at most.
+    Reading(Duration),
+}
+
 /// Connections that are made when they are needed, each set up alike, and used until they are retired.
 pub(super) fn pool(
     connections: u32,
-    isolation: &'static str,
+    use_: Use,
     options: MySqlConnectOptions,
     retirement: &'static Retirement,
 ) -> MySqlPool {
+    let (isolation, limit) = match use_ {
+        Use::Writing => ("READ-COMMITTED", 0),
+        Use::Reading(limit) => ("REPEATABLE-READ", limit.as_millis()),
+    };
     let setup = format!(
         "SET transaction_isolation = '{isolation}', innodb_lock_wait_timeout = {LOCK_WAIT}, \
-         sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
+         max_execution_time = {limit}, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
     );
     PoolOptions::<MySql>::new()
         .max_connections(connections)
@@ -73,10 +86,6 @@ pub(super) fn pool(
         .connect_lazy_with(options)
 }
 
-/// Connections that write. What waits for the disk in one of them leaves room for the others.
-pub(super) const WRITERS: u32 = 8;
-/// Connections that read.
-pub(super) const READERS: u32 = 8;
 /// Seconds that a statement waits for another transaction's lock.
 const LOCK_WAIT: u32 = 2;
 /// How long a caller waits for a connection, which includes making one. While the server is away the

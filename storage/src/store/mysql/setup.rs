@@ -11,7 +11,13 @@ use sea_orm::{
     },
 };
 
-use super::{OpenError, dialect::DIALECT, options::place, pool::pool, retirement::Retirement};
+use super::{
+    OpenError,
+    dialect::DIALECT,
+    options::place,
+    pool::{Use, pool},
+    retirement::Retirement,
+};
 use crate::{
     clock,
     store::{
@@ -118,7 +124,7 @@ fn durability_warnings(flush: i64, sync: i64, binlog: bool) -> Vec<String> {
 async fn migrate_alone(options: &MySqlConnectOptions) -> Result<(), OpenError> {
     let failed = |error| OpenError::Migrate(MigrateError::Store((DIALECT.error)(error)));
     let retirement = Box::leak(Box::new(Retirement::new()));
-    let pool = SqlxMySqlConnector::from_sqlx_mysql_pool(pool(1, "READ-COMMITTED", options.clone(), retirement));
+    let pool = SqlxMySqlConnector::from_sqlx_mysql_pool(pool(1, Use::Writing, options.clone(), retirement));
     // The lock belongs to the connection, and a transaction keeps its connection.
     let transaction = pool.begin().await.map_err(failed)?;
     let result = migrate_locked(&Db::new(&transaction, &DIALECT), options).await;

@@ -125,6 +125,18 @@ pub(super) async fn touch<C: ConnectionTrait>(db: &Db<'_, C>, seen: &[DeviceId],
     Ok(())
 }
 
+pub(super) async fn knows_refresh<C: ConnectionTrait>(db: &Db<'_, C>, refresh: &Hash) -> Result<bool, StoreError> {
+    let holder = device::Entity::find()
+        .select_only()
+        .column(device::Column::Id)
+        .filter(device::Column::RefreshHash.eq(Fixed(*refresh)))
+        .into_tuple::<Fixed<DeviceId>>();
+    if db.ask(holder.one(db.conn)).await?.is_some() {
+        return Ok(true);
+    }
+    Ok(db.ask(spent_refresh::Entity::find_by_id(Fixed(*refresh)).one(db.conn)).await?.is_some())
+}
+
 pub(super) async fn rotate<C: ConnectionTrait>(
     db: &Db<'_, C>,
     refresh: &Hash,

@@ -1,71 +1,93 @@
-//! [`Store`] on a writer and readers.
+//! [`Store`] on connections that commit, that write all else, and that read.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use gogochat_proto::ids::{DeviceId, LogId, UserId};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
-use tokio::task::AbortHandle;
+use tokio::{sync::Semaphore, task::AbortHandle};
 use uuid::Uuid;
 
 use super::{
     Db, Dialect, accounts,
     catch_up::{CatchUp, Uncounted},
-    contacts, conversations, devices, events, migrate, sign_outs,
+    contacts, conversations, devices, events, migrate,
+    readers::{ReadPool, Readers, Reading},
+    sign_outs,
 };
 use crate::store::{
     Arrival, Command, Contact, Contacts, Conversation, Conversations, Device, DeviceKey, Devices, Event, Hash, Logs,
-    Member, Membership, Millis, NewDevice, NewUser, Outcome, Range, Rotation, SignOut, Store, StoreError, Tokens, User,
-    Users, commit,
+    Member, Membership, Millis, NewDevice, NewUser, Outcome, Range, Refusal, Rotation, SignOut, Store, StoreError,
+    Tokens, User, Users, commit,
 };
 
 /// A store in a SQL database.
 #[derive(Debug)]
 pub struct SqlStore {
-    writer: DatabaseConnection,
-    reader: DatabaseConnection,
+    writers: Writers,
+    readers: Readers,
     dialect: &'static Dialect,
     upkeep: Option<Upkeep>,
     catch_up: Option<CatchUp>,
 }
 
+/// Connections that write.
+#[derive(Debug)]
+pub(in crate::store) struct Writers {
+    /// For [`Logs::commit`].
+    pub(in crate::store) commits: DatabaseConnection,
+    /// For accounts and devices. The same as for commits where a database has one writer.
+    pub(in crate::store) others: DatabaseConnection,
+    /// How many of the others write, or wait for the one writer, at once: a commit waits for no more.
+    pub(in crate::store) places: Semaphore,
+}
+
 impl SqlStore {
-    /// On connections whose database has the newest schema. The two may be the same. `upkeep` ends with
-    /// the store.
+    /// On connections whose database has the newest schema. `upkeep` ends with the store.
     pub(in crate::store) fn new(
-        writer: DatabaseConnection,
-        reader: DatabaseConnection,
+        writers: Writers,
+        readers: Readers,
         dialect: &'static Dialect,
         upkeep: Option<Upkeep>,
     ) -> Self {
-        Self { writer, reader, dialect, upkeep, catch_up: None }
+        Self { writers, readers, dialect, upkeep, catch_up: None }
     }
 
     /// Counts, beside its work, what was written without being counted.
     pub(in crate::store) fn catching_up(mut self) -> Self {
-        let (writer, reader) = (self.writer.clone(), self.reader.clone());
+        let (writer, reader) = (self.writers.others.clone(), self.writers.others.clone());
         self.catch_up = Some(CatchUp::spawn(Uncounted { writer, reader, dialect: self.dialect }));
         self
     }
 
     #[cfg(test)]
     pub(in crate::store) fn writer(&self) -> &DatabaseConnection {
-        &self.writer
+        &self.writers.commits
     }
 
     #[cfg(test)]
-    pub(in crate::store) fn reader(&self) -> &DatabaseConnection {
-        &self.reader
+    pub(in crate::store) fn writers(&self) -> &Writers {
+        &self.writers
     }
 
     #[cfg(test)]
-    pub(in crate::store) fn watch(&mut self, each: impl Fn(&mut DatabaseConnection)) {
-        each(&mut self.writer);
-        each(&mut self.reader);
+    pub(in crate::store) fn readers(&self) -> &Readers {
+        &self.readers
     }
 
-    pub(in crate::store) fn read(&self) -> Db<'_, DatabaseConnection> {
-        Db::new(&self.reader, self.dialect)
+    #[cfg(test)]
+    pub(in crate::store) fn watch(&mut self, mut each: impl FnMut(&mut DatabaseConnection)) {
+        let Readers { sessions, pages, heavy } = &mut self.readers;
+        for pool in [sessions, pages, heavy] {
+            pool.connections_mut().for_each(&mut each);
+        }
+        each(&mut self.writers.commits);
+        each(&mut self.writers.others);
+    }
+
+    /// Of whoever works alone on this store: a connection without a limit of time.
+    pub(in crate::store) fn alone(&self) -> Db<'_, DatabaseConnection> {
+        Db::new(&self.writers.others, self.dialect)
     }
 
     pub(in crate::store) fn within<'c>(&self, transaction: &'c DatabaseTransaction) -> Db<'c, DatabaseTransaction> {
@@ -73,13 +95,21 @@ impl SqlStore {
     }
 
     pub(in crate::store) async fn write(&self) -> Result<DatabaseTransaction, StoreError> {
-        let begun = self.writer.begin_with_options(self.dialect.write);
+        self.begin(&self.writers.others).await
+    }
+
+    async fn begin(&self, connection: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
+        let begun = connection.begin_with_options(self.dialect.write);
         self.dialect.wait(begun, |error| self.dialect.meaning(error)).await
     }
 
+    fn on<'c>(&self, reading: &'c Reading) -> Db<'c, DatabaseConnection> {
+        Db::new(reading.connection(), self.dialect)
+    }
+
     /// Several reads that see one state.
-    async fn snapshot(&self) -> Result<DatabaseTransaction, StoreError> {
-        let reader = self.reader.clone();
+    async fn snapshot(&self, reading: &Reading) -> Result<DatabaseTransaction, StoreError> {
+        let reader = reading.connection().clone();
         // To its end even where the caller has gone: half-begun, it would stay on its connection, and
         // what is read there later be old.
         let begun = tokio::spawn(async move { reader.begin().await });
@@ -120,14 +150,14 @@ impl SqlStore {
     }
 }
 
-/// What `$work` makes of `$db`, which is in a writing transaction, committed. Where another transaction
-/// stood in its way, it is run again.
+/// What `$work` makes of `$db`, which is in a writing transaction on `$connection`, committed. Where
+/// another transaction stood in its way, it is run again.
 macro_rules! transact {
-    ($store:expr, |$db:ident| $work:expr) => {{
+    ($store:expr, $connection:ident, |$db:ident| $work:expr) => {{
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let transaction = $store.write().await?;
+            let transaction = $store.begin(&$store.writers.$connection).await?;
             let $db = $store.within(&transaction);
             let result = $work.await;
             let conflict = $db.met_a_conflict();
@@ -139,44 +169,95 @@ macro_rules! transact {
     }};
 }
 
+/// The same beside the commits, when it has a place.
+macro_rules! beside {
+    ($store:expr, |$db:ident| $work:expr) => {{
+        let place = tokio::time::timeout(PATIENCE, $store.writers.places.acquire()).await;
+        let _place = place.map_err(|_| busy())?.map_err(|_| busy())?;
+        transact!($store, others, |$db| $work)
+    }};
+}
+
+/// What `$work` makes of `$db`, a connection for one kind of reading.
+macro_rules! read {
+    ($store:expr, $kind:ident, |$db:ident| $work:expr) => {{
+        let reading = $store.readers.$kind.take().await?;
+        let read = {
+            let $db = $store.on(&reading);
+            $work.await
+        };
+        reading.finish();
+        read
+    }};
+}
+
 #[async_trait]
 impl Logs for SqlStore {
     async fn commit(&self, mut batch: Vec<Command>) -> Result<Vec<Outcome>, StoreError> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        transact!(self, |db| commit::commit(&db, self.dialect.lend(&mut batch)))
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let began = Instant::now();
+            let transaction = self.begin(&self.writers.commits).await?;
+            let db = self.within(&transaction);
+            let many = batch.len() > 1;
+            let result = commit::commit(&db, self.dialect.lend(&mut batch)).await;
+            let conflict = db.met_a_conflict();
+            let result = self.finish(transaction, result).await;
+            // Who waited for long finds the same again.
+            let short = conflict && began.elapsed() < LONG_WAIT;
+            if !self.again(&result, short, attempt).await {
+                break match result {
+                    Err(StoreError::Unavailable(reason)) if conflict && many => Err(StoreError::Contended(reason)),
+                    result => result,
+                };
+            }
+        }
+    }
+
+    async fn contended(&self, batch: &[Command]) -> Result<Vec<bool>, StoreError> {
+        if self.dialect.lock.is_empty() {
+            return Ok(vec![false; batch.len()]);
+        }
+        beside!(self, |db| commit::contended(&db, batch))
+    }
+
+    async fn foresee(&self, command: &Command) -> Result<Option<Refusal>, StoreError> {
+        read!(self, heavy, |db| commit::foresee(&db, command))
     }
 
     async fn last_seq(&self, log: LogId) -> Result<Option<i64>, StoreError> {
-        conversations::last_seq(&self.read(), log).await
+        read!(self, pages, |db| conversations::last_seq(&db, log))
     }
 
     async fn last_seqs(&self, logs: &[LogId]) -> Result<Vec<(LogId, i64)>, StoreError> {
-        conversations::last_seqs(&self.read(), logs).await
+        read!(self, pages, |db| conversations::last_seqs(&db, logs))
     }
 
     async fn events(&self, log: LogId, range: Range, limit: u32, max_bytes: usize) -> Result<Vec<Event>, StoreError> {
-        events::range(&self.read(), log, range, limit, max_bytes).await
+        read!(self, pages, |db| events::range(&db, log, range, limit, max_bytes))
     }
 }
 
 #[async_trait]
 impl Users for SqlStore {
     async fn create_user(&self, user: NewUser, device: NewDevice) -> Result<bool, StoreError> {
-        transact!(self, |db| accounts::create(&db, user.clone(), device.clone()))
+        beside!(self, |db| accounts::create(&db, user.clone(), device.clone()))
     }
 
     async fn user_by_name(&self, name: &str) -> Result<Option<User>, StoreError> {
-        accounts::by_name(&self.read(), name).await
+        read!(self, sessions, |db| accounts::by_name(&db, name))
     }
 
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
-        accounts::by_ids(&self.read(), ids).await
+        read!(self, sessions, |db| accounts::by_ids(&db, ids))
     }
 
     async fn find_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError> {
-        accounts::by_prefix(&self.read(), prefix, limit).await
+        read!(self, heavy, |db| accounts::by_prefix(&db, prefix, limit))
     }
 
     async fn change_password(
@@ -187,26 +268,30 @@ impl Users for SqlStore {
         keep: DeviceId,
         now: Millis,
     ) -> Result<Option<Vec<DeviceId>>, StoreError> {
-        transact!(self, |db| accounts::change_password(&db, user, expected, new, keep, now))
+        beside!(self, |db| accounts::change_password(&db, user, expected, new, keep, now))
     }
 }
 
 #[async_trait]
 impl Devices for SqlStore {
     async fn create_device(&self, device: NewDevice, expected: &str) -> Result<bool, StoreError> {
-        transact!(self, |db| accounts::add_device(&db, device.clone(), expected))
+        beside!(self, |db| accounts::add_device(&db, device.clone(), expected))
     }
 
     async fn device_by_access(&self, access: &Hash) -> Result<Option<Device>, StoreError> {
-        devices::by_access(&self.read(), access).await
+        read!(self, sessions, |db| devices::by_access(&db, access))
     }
 
     async fn device(&self, device: DeviceId) -> Result<Option<Device>, StoreError> {
-        devices::by_id(&self.read(), device).await
+        read!(self, sessions, |db| devices::by_id(&db, device))
     }
 
     async fn arrival(&self, key: DeviceKey) -> Result<Option<Arrival>, StoreError> {
-        devices::arrival(&self.read(), key).await
+        read!(self, sessions, |db| devices::arrival(&db, key))
+    }
+
+    async fn knows_refresh(&self, refresh: &Hash) -> Result<bool, StoreError> {
+        read!(self, sessions, |db| devices::knows_refresh(&db, refresh))
     }
 
     async fn rotate_tokens(
@@ -216,48 +301,49 @@ impl Devices for SqlStore {
         now: Millis,
         grace_ms: Millis,
     ) -> Result<Rotation, StoreError> {
-        transact!(self, |db| devices::rotate(&db, refresh, new, now, grace_ms))
+        beside!(self, |db| devices::rotate(&db, refresh, new, now, grace_ms))
     }
 
     async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError> {
-        devices::of_user(&self.read(), user).await
+        read!(self, pages, |db| devices::of_user(&db, user))
     }
 
     async fn revoke_device(&self, user: UserId, device: DeviceId, now: Millis) -> Result<bool, StoreError> {
-        transact!(self, |db| devices::revoke(&db, user, device, now))
+        beside!(self, |db| devices::revoke(&db, user, device, now))
     }
 
     async fn sign_outs(&self, after: i64, limit: u32) -> Result<Vec<SignOut>, StoreError> {
-        sign_outs::page(&self.read(), after, limit).await
+        read!(self, sessions, |db| sign_outs::page(&db, after, limit))
     }
 
     async fn last_sign_out(&self) -> Result<i64, StoreError> {
-        sign_outs::last(&self.read()).await
+        read!(self, sessions, |db| sign_outs::last(&db))
     }
 
     async fn touch_devices(&self, seen: &[DeviceId], at: Millis) -> Result<(), StoreError> {
-        if seen.is_empty() {
-            return Ok(());
+        // In transactions of their own, so that commits have their turn between them.
+        for part in seen.chunks(TOUCHED) {
+            beside!(self, |db| devices::touch(&db, part, at))?;
         }
-        transact!(self, |db| devices::touch(&db, seen, at))
+        Ok(())
     }
 }
 
 #[async_trait]
 impl Contacts for SqlStore {
     async fn contacts(&self, user: UserId, after: Option<UserId>, limit: u32) -> Result<Vec<Contact>, StoreError> {
-        contacts::page(&self.read(), user, after, limit).await
+        read!(self, pages, |db| contacts::page(&db, user, after, limit))
     }
 
     async fn accepted_contacts(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
-        contacts::accepted(&self.read(), user, others).await
+        read!(self, pages, |db| contacts::accepted(&db, user, others))
     }
 }
 
 #[async_trait]
 impl Conversations for SqlStore {
     async fn memberships(&self, user: UserId) -> Result<Vec<Membership>, StoreError> {
-        conversations::memberships(&self.read(), user).await
+        read!(self, sessions, |db| conversations::memberships(&db, user))
     }
 
     async fn conversations(
@@ -267,9 +353,12 @@ impl Conversations for SqlStore {
         after: Option<(Millis, LogId)>,
         limit: u32,
     ) -> Result<Vec<Conversation>, StoreError> {
-        let snapshot = self.snapshot().await?;
+        let reading = self.readers.pages.take().await?;
+        let snapshot = self.snapshot(&reading).await?;
         let result = conversations::page(&self.within(&snapshot), user, only, after, limit).await;
-        let (page, uncounted) = self.finish(snapshot, result).await?;
+        let page = self.finish(snapshot, result).await;
+        reading.finish();
+        let (page, uncounted) = page?;
         for (log, catch_up) in uncounted.into_iter().zip(self.catch_up.iter().cycle()) {
             catch_up.ask(log);
         }
@@ -282,22 +371,22 @@ impl Conversations for SqlStore {
         after: Option<(Millis, UserId)>,
         limit: u32,
     ) -> Result<Vec<Member>, StoreError> {
-        conversations::members(&self.read(), log, after, limit).await
+        read!(self, pages, |db| conversations::members(&db, log, after, limit))
     }
 
     async fn member(&self, log: LogId, user: UserId) -> Result<Option<Member>, StoreError> {
-        conversations::member(&self.read(), log, user).await
+        read!(self, pages, |db| conversations::member(&db, log, user))
     }
 }
 
 #[async_trait]
 impl Store for SqlStore {
     async fn installation(&self) -> Result<Uuid, StoreError> {
-        migrate::installation(&self.read()).await
+        read!(self, sessions, |db| migrate::installation(&db))
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        transact!(self, |db| migrate::check(&db))
+        beside!(self, |db| migrate::check(&db))
     }
 
     async fn close(&self) {
@@ -306,13 +395,26 @@ impl Store for SqlStore {
             upkeep.task.abort();
             &upkeep.connection
         });
-        for pool in [Some(&self.reader), upkeep, Some(&self.writer)].into_iter().flatten() {
+        let Readers { sessions, pages, heavy } = &self.readers;
+        let readers = [sessions, pages, heavy].into_iter().flat_map(ReadPool::connections);
+        for pool in readers.chain(upkeep).chain([&self.writers.others, &self.writers.commits]) {
             if let Err(error) = pool.close_by_ref().await {
                 tracing::warn!(%error, "the store did not close well");
             }
         }
     }
 }
+
+fn busy() -> StoreError {
+    StoreError::Unavailable("too many write beside the commits".into())
+}
+
+/// A transaction that waited this long for others' locks is not run again at once.
+const LONG_WAIT: Duration = Duration::from_millis(1_900);
+/// Devices that one transaction notes as seen.
+const TOUCHED: usize = 1_024;
+/// How long a caller waits for a place to write.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a transaction that others stood in the way of waits, times how often it was tried.
 const PAUSE: Duration = Duration::from_millis(5);

@@ -77,5 +77,5 @@ pub(super) fn error(error: DbErr) -> StoreError {
 const FULL: i32 = 13;
 /// The shared memory beside the file could not be made larger.
 const IOERR_SHMSIZE: i32 = 4874;
-/// BUSY, LOCKED, READONLY, IOERR, CANTOPEN, PROTOCOL.
-const UNAVAILABLE: [i32; 6] = [5, 6, 8, 10, 14, 15];
+/// BUSY, LOCKED, READONLY, INTERRUPT (it took too long), IOERR, CANTOPEN, PROTOCOL.
+const UNAVAILABLE: [i32; 7] = [5, 6, 8, 9, 10, 14, 15];

@@ -47,6 +47,10 @@ impl Pair {
         Command::Append { log: self.log, origin: self.origin(), payload: vec![0; size].into() }
     }
 
+    fn page_reader(&self) -> &DatabaseConnection {
+        self.store.readers().pages.connections().next().unwrap()
+    }
+
     async fn pragma(&self, pragma: &str) -> i64 {
         let sql = format!("PRAGMA {pragma}");
         let row = self.store.writer().query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.unwrap();
@@ -141,7 +145,7 @@ async fn the_log_does_not_grow_for_ever() {
     let pair = Pair::open().await;
     let writer = pair.store.writer().clone();
     let path = pair._folder.path().join("gogochat.db");
-    let mover = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options(&path, 256)).await.unwrap());
+    let mover = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options(&path, 256), None).await.unwrap());
     let fill = async || {
         for _ in 0..20 {
             pair.store.commit(vec![pair.append(4_096)]).await.unwrap();
@@ -160,7 +164,7 @@ async fn the_log_does_not_grow_for_ever() {
     assert!(pages().await < 20);
 
     fill().await;
-    let reader = pair.store.reader().begin().await.unwrap();
+    let reader = pair.page_reader().begin().await.unwrap();
     let count = async || {
         let sql = Statement::from_string(DbBackend::Sqlite, "SELECT COUNT(*) FROM event");
         reader.query_one_raw(sql).await.unwrap().unwrap().try_get_by_index::<i64>(0).unwrap()
@@ -182,8 +186,85 @@ async fn the_log_does_not_grow_for_ever() {
 #[tokio::test]
 async fn readers_cannot_write() {
     let pair = Pair::open().await;
-    let error = pair.store.reader().execute_unprepared("DELETE FROM event").await.unwrap_err();
+    let error = pair.page_reader().execute_unprepared("DELETE FROM event").await.unwrap_err();
     assert!(error.to_string().contains("readonly"), "{error}");
+}
+
+/// A statement without an end.
+const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n";
+/// One that is done at once.
+const SHORT: &str = "SELECT COUNT(*) FROM account";
+
+async fn heavy(store: &SqlStore, sql: &str) -> Result<(), StoreError> {
+    let reading = store.readers().heavy.take().await?;
+    let statement = Statement::from_string(DbBackend::Sqlite, sql);
+    let read = reading.connection().query_one_raw(statement).await.map(drop).map_err(error);
+    reading.finish();
+    read
+}
+
+async fn short_limit(limit: Duration) -> (TempDir, SqlStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let connections = Connections { heavy: 1, read_limit: limit, ..Connections::default() };
+    let store = open_with(&folder.path().join("gogochat.db"), connections).await.unwrap();
+    (folder, store)
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_is_stopped() {
+    let (_folder, store) = short_limit(Duration::from_millis(300)).await;
+    heavy(&store, SHORT).await.unwrap();
+    for _ in 0..2 {
+        let stopped = heavy(&store, ENDLESS).await.unwrap_err();
+        assert!(matches!(&stopped, StoreError::Unavailable(reason) if reason.contains("interrupted")), "{stopped}");
+        heavy(&store, SHORT).await.unwrap();
+    }
+}
+
+/// Whoever gave up keeps no connection busy.
+#[tokio::test]
+async fn a_statement_that_nobody_waits_for_is_stopped() {
+    let (_folder, store) = short_limit(Duration::from_secs(600)).await;
+    let gave_up = tokio::time::timeout(Duration::from_millis(50), heavy(&store, ENDLESS)).await;
+    assert!(gave_up.is_err(), "it has an end");
+    let after = tokio::time::timeout(Duration::from_secs(30), heavy(&store, SHORT)).await;
+    after.expect("the statement goes on").unwrap();
+}
+
+/// While all connections of one kind are busy, the others are not.
+#[tokio::test]
+async fn each_kind_of_reading_has_connections_of_its_own() {
+    let (_folder, store) = short_limit(Duration::from_millis(100)).await;
+    let busy = store.readers().heavy.take().await.unwrap();
+    let refused = store.find_users("user", 10).await.unwrap_err();
+    assert!(matches!(&refused, StoreError::Unavailable(reason) if reason.contains("busy")), "{refused}");
+    assert_eq!(store.user_by_name("user0").await.unwrap(), None);
+    assert_eq!(store.last_seq(LogId::new_v7()).await.unwrap(), None);
+    drop(busy);
+    assert_eq!(store.find_users("user", 10).await.unwrap(), []);
+}
+
+/// However many write beside the commits, a commit waits for no queue of them.
+#[tokio::test]
+async fn commits_do_not_queue_behind_others_who_write() {
+    let pair = Pair::open().await;
+    let store = Arc::new(pair.store);
+    // The one who may write besides: those behind it do not wait for the writer.
+    let place = store.writers().places.acquire().await.unwrap();
+    let waiting: Vec<_> = (10..40)
+        .map(|n| {
+            let (store, user) = (Arc::clone(&store), pair.one);
+            tokio::spawn(async move { store.create_device(device(user, n), "").await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let append = Command::Append { log: pair.log, origin: origin(pair.one), payload: vec![0; 10].into() };
+    assert!(store.commit(vec![append]).await.unwrap()[0].is_ok());
+    assert!(waiting.iter().all(|one| !one.is_finished()), "one wrote without a place");
+    drop(place);
+    for one in waiting {
+        assert!(one.await.unwrap().unwrap());
+    }
 }
 
 /// Whatever the store is asked, SQLite finds it by an index.
@@ -203,7 +284,7 @@ async fn no_statement_scans_a_table() {
     assert!(statements.len() > 30, "too few were seen: {statements:#?}");
     for sql in statements.iter().filter(|sql| !sql.contains("schema_version")) {
         let plan = Statement::from_string(DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {sql}"));
-        let rows = pair.store.reader().query_all_raw(plan).await.unwrap();
+        let rows = pair.page_reader().query_all_raw(plan).await.unwrap();
         let steps: Vec<String> = rows.iter().map(|row| row.try_get_by_index(3).unwrap()).collect();
         let scans = |step: &String| step.starts_with("SCAN") && !SCANNED.iter().any(|known| step.ends_with(known));
         assert!(!steps.iter().any(scans), "{sql}\n{steps:#?}");

@@ -56,7 +56,7 @@ pub async fn transfer(
     }
     compare(source, target, report).await?;
     let finished = Table::drop().table(move_progress::Entity).take();
-    target.read().define(&finished).await.map_err(TransferError::Target)?;
+    target.alone().define(&finished).await.map_err(TransferError::Target)?;
     Ok(Transferred::Copied)
 }
 
@@ -73,7 +73,7 @@ async fn compare(
 
 /// Whether a store has a part alone of what was to be copied into it.
 pub(super) async fn is_unfinished(store: &SqlStore) -> Result<bool, StoreError> {
-    let db = store.read();
+    let db = store.alone();
     // sea-query has no words for what tables there are.
     let sql = match db.conn.get_database_backend() {
         sea_orm::DbBackend::Sqlite => "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'move_progress'",
@@ -87,7 +87,7 @@ pub(super) async fn is_unfinished(store: &SqlStore) -> Result<bool, StoreError> 
 
 /// Makes the target this source's. `true`: it was already, by a run that was cut off.
 async fn claim(target: &SqlStore, name: &str) -> Result<bool, TransferError> {
-    let db = target.read();
+    let db = target.alone();
     if is_unfinished(target).await.map_err(TransferError::Target)? {
         let row = db.ask(move_progress::Entity::find().one(db.conn)).await.map_err(TransferError::Target)?;
         match row.map(|row| row.source) {

@@ -69,7 +69,7 @@ impl Table {
         let mut page = self.select(&Order::Asc);
         if let Some(key) = after {
             let key = self.key.iter().zip(key).map(|(column, field)| (Expr::col(*column), field.clone().into()));
-            page.and_where(behind(store.read().conn.get_database_backend(), key.collect(), &Order::Asc));
+            page.and_where(behind(store.alone().conn.get_database_backend(), key.collect(), &Order::Asc));
         }
         let rows = self.rows(store, page.limit(limit as u64)).await?;
         rows.iter().map(|row| self.read(row)).collect()
@@ -103,7 +103,7 @@ impl Table {
     }
 
     async fn rows(&self, store: &SqlStore, select: &SelectStatement) -> Result<Vec<Row>, StoreError> {
-        let db = store.read();
+        let db = store.alone();
         Ok(db.ask(db.conn.query_all(select)).await?.into_iter().map(Row::from).collect())
     }
 
@@ -200,7 +200,7 @@ mod tests {
         let sql = "SELECT t.name, c.name, c.pk FROM sqlite_schema t JOIN pragma_table_info(t.name) c \
                    WHERE t.type = 'table' AND t.name NOT IN ('schema_version', 'schema_step', 'installation') ORDER BY t.name, c.cid";
         let mut schema: BTreeMap<String, Vec<(String, i64)>> = BTreeMap::new();
-        for row in store.read().rows(sql, vec![]).await.unwrap() {
+        for row in store.alone().rows(sql, vec![]).await.unwrap() {
             schema.entry(row.text(0).unwrap()).or_default().push((row.text(1).unwrap(), row.int(2).unwrap()));
         }
         let named: BTreeMap<_, _> = tables()

@@ -11,7 +11,7 @@ use gogochat_proto::{
     ids::{CommandId, DeviceId, UserId},
     partition::PARTITIONS,
 };
-use gogochat_storage::bus::{Bus, BusCommand, BusError, Consumer, ReplyTo};
+use gogochat_storage::bus::{Bus, BusCommand, BusError, Consumer, ReplyTo, Room};
 use tokio::time::timeout;
 
 pub(crate) fn command(partition: u32, number: u32) -> BusCommand {
@@ -24,11 +24,12 @@ pub(crate) fn command(partition: u32, number: u32) -> BusCommand {
         device: DeviceId::new_v7(),
         method: "gogochat.v1.ChatService/SendMessage".into(),
         body: Bytes::from(number.to_string()),
+        rows: 7,
     }
 }
 
 pub(crate) async fn next(consumer: &mut Box<dyn Consumer>, max: usize) -> Vec<BusCommand> {
-    let batch = timeout(DEADLINE, consumer.next_batch(max)).await.expect("no batch").expect("shut down");
+    let batch = timeout(DEADLINE, consumer.next_batch(Room::of(max))).await.expect("no batch").expect("shut down");
     assert!(!batch.is_empty() && batch.len() <= max);
     batch
 }
@@ -91,6 +92,37 @@ pub(crate) async fn partitions_share_a_batch(bus: Arc<dyn Bus>) {
     assert_eq!(of_busy, (0..of_busy.len() as u32).map(|n| (0, n)).collect::<Vec<_>>());
 }
 
+/// However many of one user wait, and however large, another's are in the next batch, and each has their
+/// order.
+pub(crate) async fn users_share_a_partition(bus: Arc<dyn Bus>) {
+    const FLOOD: u32 = 200;
+    let flooder = UserId::new_v7();
+    for n in 0..FLOOD {
+        bus.publish(BusCommand { user: flooder, rows: 6_000, ..command(4, n) }).await.unwrap();
+    }
+    let mut consumer = bus.consumer().await.unwrap();
+    let room = Room { commands: 1_000, rows: 8_192, bytes: usize::MAX };
+    let first = timeout(DEADLINE, consumer.next_batch(room)).await.unwrap().unwrap();
+    assert_eq!(places(&first), [(4, 0)]);
+    consumer.commit(&[]).await.unwrap();
+    for n in 0..10 {
+        bus.publish(command(4, FLOOD + n)).await.unwrap();
+    }
+    let (mut floods, mut others, until) = (vec![0], Vec::new(), Instant::now() + DEADLINE);
+    while floods.len() < FLOOD as usize || others.len() < 10 {
+        assert!(Instant::now() < until, "{} and {} came", floods.len(), others.len());
+        let batch = timeout(DEADLINE, consumer.next_batch(room)).await.unwrap().unwrap();
+        assert!(batch.iter().map(BusCommand::cost).sum::<usize>() <= 8_192);
+        for command in batch {
+            let place = command.reply_to.call_id;
+            if command.user == flooder { floods.push(place) } else { others.push(place) }
+        }
+        consumer.commit(&[]).await.unwrap();
+    }
+    assert_eq!(floods, (0..FLOOD).collect::<Vec<_>>());
+    assert_eq!(others, (FLOOD..FLOOD + 10).collect::<Vec<_>>());
+}
+
 /// `capacity` is what the bus was opened with.
 pub(crate) async fn a_full_partition_refuses(bus: Arc<dyn Bus>, capacity: u32) {
     let mut consumer = bus.consumer().await.unwrap();
@@ -139,15 +171,15 @@ pub(crate) async fn a_closed_bus_gives_what_is_left(bus: Arc<dyn Bus>) {
     }
     got.sort_unstable();
     assert_eq!(got, [(0, 0), (1, 0), (2, 0)]);
-    assert_eq!(timeout(DEADLINE, consumer.next_batch(2)).await.unwrap(), None);
-    assert_eq!(timeout(DEADLINE, consumer.next_batch(2)).await.unwrap(), None);
+    assert_eq!(timeout(DEADLINE, consumer.next_batch(Room::of(2))).await.unwrap(), None);
+    assert_eq!(timeout(DEADLINE, consumer.next_batch(Room::of(2))).await.unwrap(), None);
 }
 
 pub(crate) async fn closing_wakes_who_waits(bus: Arc<dyn Bus>) {
     let mut consumers = Vec::new();
     for _ in 0..3 {
         let mut consumer = bus.consumer().await.unwrap();
-        consumers.push(tokio::spawn(async move { consumer.next_batch(10).await }));
+        consumers.push(tokio::spawn(async move { consumer.next_batch(Room::of(10)).await }));
     }
     tokio::task::yield_now().await;
     bus.close().await;
@@ -183,7 +215,7 @@ pub(crate) async fn nothing_is_lost_or_turned_about(bus: Arc<dyn Bus>) {
     for max in [1, 7, 64] {
         let (seen, mut consumer) = (Arc::clone(&seen), bus.consumer().await.unwrap());
         consumers.push(tokio::spawn(async move {
-            while let Some(batch) = consumer.next_batch(max).await {
+            while let Some(batch) = consumer.next_batch(Room::of(max)).await {
                 seen.lock().await.extend(places(&batch));
                 consumer.commit(&[]).await.unwrap();
             }

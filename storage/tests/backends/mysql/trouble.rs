@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use gogochat_proto::ids::{LogId, UserId};
-use gogochat_storage::store::{Command, Done, Logs, Outcome, Range, Store, StoreError, mysql};
+use gogochat_storage::store::{Command, Connections, Done, Logs, Outcome, Range, Store, StoreError, mysql};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionTrait, Value};
 use tokio::{
     io::copy_bidirectional,
@@ -128,6 +128,60 @@ async fn a_lock_that_is_kept_is_unavailable() {
     stage.until_one_waits().await;
     mine.rollback().await.unwrap();
     assert_eq!(appended(&commit.await.unwrap().unwrap().remove(0).unwrap()), 2);
+}
+
+/// A row that somebody holds is in the way of those commands alone that need it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_is_told_which_of_its_commands_are_held_up() {
+    let stage = Stage::set().await;
+    let mine = stage.transaction().await;
+    lock(&mine, stage.logs[0]).await;
+    let batch = vec![stage.append(stage.logs[0]), stage.append(stage.logs[1])];
+    let begin = Instant::now();
+    let refused = stage.commit(batch.clone()).await.unwrap();
+    assert!(matches!(refused, Err(StoreError::Contended(_))), "{refused:?}");
+    assert!(begin.elapsed() < Duration::from_secs(5), "it waits once");
+    let store = stage.opened.store();
+    assert_eq!(store.contended(&batch).await.unwrap(), [true, false]);
+    assert_eq!(appended(&stage.commit(batch[1..].to_vec()).await.unwrap().unwrap().remove(0).unwrap()), 2);
+    mine.rollback().await.unwrap();
+    assert_eq!(store.contended(&batch).await.unwrap(), [false, false]);
+    assert_eq!(appended(&stage.commit(batch[..1].to_vec()).await.unwrap().unwrap().remove(0).unwrap()), 2);
+}
+
+/// The server stops a statement that takes too long; who writes, and who reads in other ways, has
+/// connections of their own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_takes_too_long_is_stopped_and_keeps_nobody_else() {
+    let stage = Stage::set().await;
+    let limit = Duration::from_millis(500);
+    let connections = Connections { heavy: 1, read_limit: limit, ..Connections::default() };
+    let store = Arc::new(mysql::open_with(&stage.opened.database.url(), connections).await.unwrap());
+    let create = Command::CreateGroup {
+        log: LogId::new_v7(),
+        origin: stage.world.origin(stage.one),
+        title: "Tea".into(),
+        members: vec![UserId::new_v7()],
+    };
+    assert!(store.foresee(&create).await.unwrap().is_some());
+
+    let mine = stage.opened.database.raw().await;
+    mine.execute_unprepared("LOCK TABLES contact WRITE").await.unwrap();
+    let begin = Instant::now();
+    let look = {
+        let (store, create) = (Arc::clone(&store), create.clone());
+        tokio::spawn(async move { store.foresee(&create).await })
+    };
+    assert_eq!(store.last_seq(stage.logs[0]).await.unwrap(), Some(1));
+    assert!(store.commit(vec![stage.append(stage.logs[0])]).await.unwrap()[0].is_ok());
+    let stopped = look.await.unwrap().unwrap_err();
+    assert!(matches!(stopped, StoreError::Unavailable(_)), "{stopped:?}");
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    let waiting =
+        "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND state LIKE 'Waiting for table%'";
+    assert_eq!(stage.numbers(waiting).await, [0_i64; 0], "the statement goes on at the server");
+    mine.execute_unprepared("UNLOCK TABLES").await.unwrap();
+    assert!(store.foresee(&create).await.unwrap().is_some());
 }
 
 /// A core that is killed between its writes and the commit leaves nothing; what it was about to commit can be sent again, to another.

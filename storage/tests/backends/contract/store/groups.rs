@@ -7,7 +7,7 @@ use gogochat_proto::{
     limits::MAX_MEMBERS,
     v1::event::Body,
 };
-use gogochat_storage::store::{Command, Done, Origin, Refusal, Store, SubscriptionChange};
+use gogochat_storage::store::{Command, Done, Origin, Refusal, Slice, Store, SubscriptionChange};
 
 use super::{NOW, World, body, unnamed};
 
@@ -229,4 +229,93 @@ pub(crate) async fn a_group_has_its_limit(store: Arc<dyn Store>) {
     assert_eq!(world.one(add(log, world.origin(one), &[last])).await, Err(Refusal::TooManyMembers));
     let none = world.one(add(log, world.origin(one), &more[..1])).await.unwrap();
     assert_eq!(none.done, Done::Added { added: 0, member_count: MAX_MEMBERS });
+}
+
+/// What is foreseen is what a commit at that moment decides; a repeat is foreseen as what it was, and nothing
+/// changes.
+pub(crate) async fn what_is_foreseen_is_what_is_decided(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let [one, two, three, stranger] = world.users().await;
+    let direct = world.befriend(one, two).await;
+    world.befriend(one, three).await;
+    let group = world.group(one, &[two]).await;
+    let (added, conversation) = (world.origin(one), LogId::new_v7());
+    world.one(add(group, added, &[three])).await.unwrap();
+    let ask = |from, to| Command::RequestContact { origin: unnamed(from, NOW), to, note: String::new(), conversation };
+    let accept = |user, from| Command::AcceptContact { origin: unnamed(user, NOW), from, conversation };
+    let remove = |user, peer| Command::RemoveContact { origin: unnamed(user, NOW), peer };
+    for (command, expected) in [
+        (add(group, world.origin(stranger), &[one]), Some(Refusal::NotAMember)),
+        (add(LogId::new_v7(), world.origin(one), &[two]), Some(Refusal::NotAMember)),
+        (add(direct, world.origin(one), &[three]), Some(Refusal::NotAGroup)),
+        (add(group, world.origin(one), &[two, stranger]), Some(Refusal::NotAContact(stranger))),
+        (add(group, world.origin(one), &[two, three]), None),
+        (add(group, added, &[three]), None),
+        (add(group, Origin { request_hash: [9; 32], ..added }, &[stranger]), Some(Refusal::ClientMsgIdReused)),
+        (create(LogId::new_v7(), world.origin(one), &[stranger]), Some(Refusal::NotAContact(stranger))),
+        (create(LogId::new_v7(), world.origin(one), &[two]), None),
+        (ask(one, two), Some(Refusal::AlreadyContact)),
+        (ask(one, UserId::new_v7()), Some(Refusal::NotFound)),
+        (ask(stranger, one), None),
+        (accept(one, stranger), Some(Refusal::NotFound)),
+        (accept(one, two), None),
+        (remove(one, stranger), Some(Refusal::NotFound)),
+        (remove(one, two), None),
+        (Command::LeaveGroup { log: group, origin: world.origin(stranger) }, Some(Refusal::NotAMember)),
+    ] {
+        let before = world.log(group).await.len();
+        assert_eq!(world.store.foresee(&command).await.unwrap(), expected, "{command:?}");
+        assert_eq!(world.log(group).await.len(), before);
+        if let Some(expected) = expected {
+            assert_eq!(world.one(command).await.unwrap_err(), expected);
+        }
+    }
+    assert_eq!(world.store.contended(&[ask(stranger, one)]).await.unwrap(), [false]);
+}
+
+/// A command that was cut up is carried out once, whether it was cut off between two slices or had been
+/// carried out as a whole.
+pub(crate) async fn slices_are_finished_once(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let [one, two, three, four] = world.users().await;
+    for other in [two, three, four] {
+        world.befriend(one, other).await;
+    }
+    let group = world.group(one, &[]).await;
+    let whole = world.origin(one);
+    let part = Origin { client_msg_id: world.origin(one).client_msg_id, ..whole };
+    let first = Command::AddSlice {
+        log: group,
+        origin: part,
+        users: vec![two, three],
+        slice: Slice::Part { of: whole.client_msg_id },
+    };
+    let last = Command::AddSlice { log: group, origin: whole, users: vec![four], slice: Slice::Last { added: 2 } };
+    let done = world.one(first.clone()).await.unwrap();
+    assert_eq!((done.done, done.events.len()), (Done::Added { added: 2, member_count: 3 }, 3));
+    // It comes again after it was cut off.
+    let done = world.one(first.clone()).await.unwrap();
+    assert_eq!((done.done, done.events.len()), (Done::Added { added: 2, member_count: 3 }, 0));
+    let done = world.one(last.clone()).await.unwrap();
+    assert_eq!((done.done, done.events.len()), (Done::Added { added: 3, member_count: 4 }, 2));
+    // And once more after one has left, who stays out.
+    world.one(Command::LeaveGroup { log: group, origin: world.origin(two) }).await.unwrap();
+    for again in [first, last] {
+        let done = world.one(again).await.unwrap();
+        assert!(done.events.is_empty() && matches!(done.done, Done::Added { member_count: 3, .. }), "{done:?}");
+    }
+    // A whole that was carried out as one leaves nothing to its slices.
+    let origin = world.origin(one);
+    world.one(add(group, origin, &[two])).await.unwrap();
+    world.one(Command::LeaveGroup { log: group, origin: world.origin(two) }).await.unwrap();
+    let slice = Slice::Part { of: origin.client_msg_id };
+    let name = world.origin(one).client_msg_id;
+    let late =
+        Command::AddSlice { log: group, origin: Origin { client_msg_id: name, ..origin }, users: vec![two], slice };
+    let done = world.one(late.clone()).await.unwrap();
+    assert_eq!((done.done, done.events.len()), (Done::Added { added: 1, member_count: 3 }, 0));
+    // Another request of the same name is refused.
+    let Command::AddSlice { log, origin, users, slice } = late else { panic!() };
+    let other = Command::AddSlice { log, origin: Origin { request_hash: [9; 32], ..origin }, users, slice };
+    assert_eq!(world.one(other).await.unwrap_err(), Refusal::ClientMsgIdReused);
 }

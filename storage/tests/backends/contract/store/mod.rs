@@ -61,6 +61,8 @@ macro_rules! store_contract {
                 leaving_ends_it,
                 coming_back_begins_anew,
                 a_group_has_its_limit,
+                what_is_foreseen_is_what_is_decided,
+                slices_are_finished_once,
             },
             messages::{
                 takes_its_place_in_the_log,

@@ -61,6 +61,8 @@ impl Model {
             Command::AddMembers { log, origin, users } => {
                 self.once(*log, origin, |model| model.bring_in(*log, origin, users))
             }
+            // A slice is what a core makes of an AddMembers: `groups` has its tests.
+            Command::AddSlice { .. } => panic!("no part of the model"),
             Command::LeaveGroup { log, origin } => self.once(*log, origin, |model| {
                 model.group_member(*log, origin.sender)?;
                 model.members.remove(&(*log, origin.sender));
