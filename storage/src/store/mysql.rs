@@ -16,7 +16,10 @@ mod setup;
 
 use std::{path::PathBuf, time::Duration};
 
-use sea_orm::{SqlxMySqlConnector, sqlx::mysql::MySqlSslMode};
+use sea_orm::{
+    SqlxMySqlConnector,
+    sqlx::mysql::{MySqlConnectOptions, MySqlSslMode},
+};
 use tokio::sync::Semaphore;
 
 pub use self::{
@@ -32,7 +35,7 @@ use super::{
     Connections,
     sql::{
         Dialect, SqlStore, Writers,
-        migrate::MigrateError,
+        migrate::{self, MigrateError},
         readers::{Lane, ReadPool, Readers},
     },
     transfer,
@@ -83,20 +86,49 @@ pub async fn open_for_transfer(url: &str) -> Result<SqlStore, OpenError> {
     connect(url, [&TRANSFER, &TRANSFER_OVER_TLS], connections).await
 }
 
+/// Opens it as it is at this moment, to be read: its schema is not touched, and what others write from
+/// here on is not seen.
+///
+/// # Errors
+/// As [`open`], and where the database's schema is not this program's.
+pub async fn open_snapshot(url: &str) -> Result<SqlStore, OpenError> {
+    let options = options::parse(url)?;
+    setup::check_server(&options).await?;
+    let dialect = dialect_for(&options, [&TRANSFER, &TRANSFER_OVER_TLS]);
+    let only = SqlxMySqlConnector::from_sqlx_mysql_pool(pool::snapshot(options.clone()));
+    let store = SqlStore::on_one(only, dialect);
+    if transfer::is_unfinished(&store).await.map_err(MigrateError::from)? {
+        return Err(OpenError::Unfinished { place: options::place(&options) });
+    }
+    migrate::require_current(&store.alone()).await?;
+    Ok(store)
+}
+
+/// Opens it to restore the backup of this name into it, which may have been begun already. `replace`: what
+/// else it has is given up.
+///
+/// # Errors
+/// As [`open_for_transfer`]; and where somebody else has a connection to it.
+pub async fn open_for_restore(url: &str, name: &str, replace: bool) -> Result<SqlStore, OpenError> {
+    let options = options::parse(url)?;
+    setup::check_unused(&options).await?;
+    let store = open_for_transfer(url).await?;
+    if !replace || transfer::has_begun(&store, name).await.map_err(MigrateError::from)? {
+        return Ok(store);
+    }
+    transfer::empty(&store).await?;
+    Ok(store)
+}
+
 /// With the dialect of a connection in clear, or of one over TLS.
-async fn connect(
-    url: &str,
-    [clear, over_tls]: [&'static Dialect; 2],
-    connections: Connections,
-) -> Result<SqlStore, OpenError> {
+async fn connect(url: &str, dialects: [&'static Dialect; 2], connections: Connections) -> Result<SqlStore, OpenError> {
     let options = options::parse(url)?;
     let packet = setup::prepare(&options).await?;
-    let dialect = if matches!(options.get_ssl_mode(), MySqlSslMode::Disabled) { clear } else { over_tls };
+    let dialect = dialect_for(&options, dialects);
     // A process opens one store, and has it until it ends.
     let retirement: &Retirement = Box::leak(Box::new(Retirement::new()));
     let dialect = Box::leak(Box::new(Dialect { packet, observer: Some(retirement), ..*dialect }));
-    let pool =
-        |count, use_| SqlxMySqlConnector::from_sqlx_mysql_pool(pool(count, use_, options.clone(), retirement));
+    let pool = |count, use_| SqlxMySqlConnector::from_sqlx_mysql_pool(pool(count, use_, options.clone(), retirement));
     let limit = connections.read_limit;
     // The server itself stops a statement that takes too long.
     let reader = |kind, count: u32| {
@@ -114,6 +146,10 @@ async fn connect(
         heavy: reader("heavy queries", connections.heavy),
     };
     Ok(SqlStore::new(writers, readers, dialect, None))
+}
+
+fn dialect_for(options: &MySqlConnectOptions, [clear, over_tls]: [&'static Dialect; 2]) -> &'static Dialect {
+    if matches!(options.get_ssl_mode(), MySqlSslMode::Disabled) { clear } else { over_tls }
 }
 
 /// Those that it has unless it is told otherwise. What waits for the disk in one that commits leaves room

@@ -12,13 +12,13 @@ use super::{
     Db, Dialect, accounts,
     catch_up::{CatchUp, Uncounted},
     contacts, conversations, devices, events, migrate,
-    readers::{ReadPool, Readers, Reading},
+    readers::{Lane, ReadPool, Readers, Reading},
     sign_outs,
 };
 use crate::store::{
-    Arrival, Command, Contact, Contacts, Conversation, Conversations, Device, DeviceKey, Devices, Event, Hash, Logs,
-    Member, Membership, Millis, NewDevice, NewUser, Outcome, Range, Refusal, Rotation, SignOut, Store, StoreError,
-    Tokens, User, Users, commit,
+    Arrival, Command, Connections, Contact, Contacts, Conversation, Conversations, Device, DeviceKey, Devices, Event,
+    Hash, Logs, Member, Membership, Millis, NewDevice, NewUser, Outcome, Range, Refusal, Rotation, SignOut, Store,
+    StoreError, Tokens, User, Users, commit,
 };
 
 /// A store in a SQL database.
@@ -51,6 +51,15 @@ impl SqlStore {
         upkeep: Option<Upkeep>,
     ) -> Self {
         Self { writers, readers, dialect, upkeep, catch_up: None }
+    }
+
+    /// On one connection for everything.
+    pub(in crate::store) fn on_one(only: DatabaseConnection, dialect: &'static Dialect) -> Self {
+        let limit = Connections::default().read_limit;
+        let reader = || ReadPool::new("all", vec![Lane { connection: only.clone(), stops: None }], limit);
+        let readers = Readers { sessions: reader(), pages: reader(), heavy: reader() };
+        let writers = Writers { commits: only.clone(), others: only, places: Semaphore::new(1) };
+        Self::new(writers, readers, dialect, None)
     }
 
     /// Counts, beside its work, what was written without being counted.
