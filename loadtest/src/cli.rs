@@ -10,7 +10,11 @@ use crate::{
     measure::{files, server::Server},
     progress,
     report::Report,
-    scenario::{Env, chat, cluster, connect, fanout, idle, kill},
+    scenario::{
+        Env,
+        attack::{self, attacker},
+        chat, cluster, connect, fanout, idle, kill,
+    },
     transports::Transports,
 };
 
@@ -59,6 +63,11 @@ enum Scenario {
     Idle(idle::Idle),
     /// Sessions that are opened, signed in and closed.
     Connect(connect::Connect),
+    /// A pair talks beside attackers.
+    Attack(attack::Attack),
+    /// The attackers, as the scenario starts them: what to do is read from standard input.
+    #[command(hide = true)]
+    Attacker,
     /// A server that is killed (SIGKILL) and started again while clients send.
     Kill(kill::Kill),
     /// A cluster (scripts/cluster) whose members are killed and stopped by turns while clients send.
@@ -74,6 +83,9 @@ impl Cli {
         files::raise_limit();
         let workers = self.common.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, Into::into));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+        if matches!(self.scenario, Scenario::Attacker) {
+            return runtime.block_on(attacker::run()).map(|()| true);
+        }
         let json = self.common.json.clone();
         if let Some(file) = &json {
             Report::try_file(file)?;
@@ -90,6 +102,8 @@ impl Cli {
             Scenario::Kill(kill) => kill.run().await,
             Scenario::Faults(faults) => faults.run().await,
             Scenario::Rolling(rolling) => rolling.run().await,
+            Scenario::Attacker => attacker::run().await.map(|()| Report::default()),
+            Scenario::Attack(attack) => attack.run(self.common.env(true)?).await,
             Scenario::Chat(chat) => chat.run(self.common.env(true)?).await,
             Scenario::Fanout(fanout) => fanout.run(self.common.env(true)?).await,
             Scenario::Idle(idle) => idle.run(self.common.env(true)?).await,
@@ -140,6 +154,7 @@ mod tests {
             "gogochat-loadtest kill --server gogochat --rounds 3 --users 10 --split",
             "gogochat-loadtest chat --target https://127.0.0.1:24441 --target https://127.0.0.1:24442 --transport mixed",
             "gogochat-loadtest faults --users 1000 --conversations 200 --messages 100000 --rate 500 --every 5 --json r.json",
+            "gogochat-loadtest attack --kind quic-capsule --kind all --seconds 60 --http 127.0.0.1:8080 --target https://127.0.0.1:8443 --transport wss",
             "gogochat-loadtest rolling --cycles 10 --rate 200",
         ] {
             parse(line).unwrap();

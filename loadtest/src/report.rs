@@ -15,7 +15,7 @@ use crate::tally::Verdict;
 /// What was measured. Fields that a scenario has not are 0 or null.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
-    /// chat, fanout, idle, connect, kill, faults or rolling.
+    /// chat, fanout, idle, connect, attack, kill, faults or rolling.
     pub(crate) scenario: &'static str,
     /// wt, wss, ws or mixed.
     pub(crate) transport: &'static str,
@@ -63,6 +63,44 @@ pub(crate) struct Report {
     pub(crate) delivery_gap_ms: Latency,
     /// What was done to the cluster's members, and how long it was felt (faults and rolling).
     pub(crate) recovery: Vec<Recovery>,
+    /// What attackers of each kind did to others (attack).
+    pub(crate) attacks: Vec<Attacked>,
+}
+
+/// What attackers of one kind did to others.
+#[derive(Debug, Default, Clone, PartialEq, Serialize)]
+pub(crate) struct Attacked {
+    /// The kind, or "all".
+    pub(crate) kind: String,
+    /// Another user's acknowledgements beside the attack.
+    pub(crate) ack_p99_ms: Option<f64>,
+    /// The same beside the same attackers at a sink.
+    pub(crate) sink_ack_p99_ms: Option<f64>,
+    /// The one over the other.
+    pub(crate) ratio: Option<f64>,
+    /// How much the server's resident memory has grown at most.
+    pub(crate) grown_mib: Option<f64>,
+    /// Messages of the other user that were refused or not sent, and connections that broke.
+    pub(crate) errors: u64,
+    /// Why the figures say nothing; null when they do.
+    pub(crate) void: Option<String>,
+}
+
+impl Attacked {
+    /// It in a line, for people.
+    pub(crate) fn summary(&self) -> String {
+        let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
+        let void = self.void.as_ref().map_or(String::new(), |why| format!(" | void: {why}"));
+        format!(
+            "{}: ack p99 {} ms, beside a sink {} ms: {}x; grown by {} MiB; errors {}{void}",
+            self.kind,
+            number(self.ack_p99_ms),
+            number(self.sink_ack_p99_ms),
+            number(self.ratio),
+            number(self.grown_mib),
+            self.errors,
+        )
+    }
 }
 
 /// What was done to members of one kind.

@@ -197,7 +197,11 @@ async fn floods_of_calls_do_not_hold_up_anothers() {
     let tasks: Vec<_> = floods
         .iter()
         .cloned()
-        .map(|flood| tokio::spawn(async move { flood.calls(address, &format!("user {user}"), "nothing", b"").await }))
+        .map(|flood| {
+            tokio::spawn(
+                async move { flood.calls(address, &format!("user {user}"), "nothing", "", |_| Vec::new()).await },
+            )
+        })
         .collect();
     let answered = || floods.iter().map(Flood::answered).sum::<u64>();
     // What is refused is a frame as any other.

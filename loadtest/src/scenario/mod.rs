@@ -1,5 +1,6 @@
 //! The scenarios, one file each, and what they share.
 
+pub(crate) mod attack;
 pub(crate) mod chat;
 pub(crate) mod cluster;
 pub(crate) mod connect;

@@ -76,11 +76,19 @@ impl Flood {
         Ok(())
     }
 
-    /// Calls a method without end, with as many calls waiting as one session may have.
+    /// Calls a method without end, with as many calls waiting as one session may have. `key`: the
+    /// conversation's id, where the method has one; `body`: of the n-th call.
     ///
     /// # Errors
     /// As of [`Self::pings`].
-    pub async fn calls(&self, address: SocketAddr, token: &str, method: &str, body: &[u8]) -> io::Result<()> {
+    pub async fn calls(
+        &self,
+        address: SocketAddr,
+        token: &str,
+        method: &str,
+        key: &str,
+        body: impl Fn(u32) -> Vec<u8>,
+    ) -> io::Result<()> {
         let mut socket = open(address).await?;
         hello(&mut socket, token).await?;
         let (read, mut write) = socket.into_split();
@@ -89,8 +97,7 @@ impl Flood {
             for id in 0.. {
                 let Ok(place) = places.acquire().await else { return };
                 place.forget();
-                let body = body.to_vec().into();
-                let call = v1::Call { id, method: method.to_owned(), key: String::new(), body };
+                let call = v1::Call { id, method: method.to_owned(), key: key.to_owned(), body: body(id).into() };
                 if write.write_all(&binary(client_frame::Frame::Call(call))).await.is_err() {
                     return;
                 }
@@ -100,6 +107,40 @@ impl Flood {
         tokio::select! {
             () = calling => {}
             () = self.count(read, |frames| places.add_permits(frames)) => {}
+        }
+        Ok(())
+    }
+
+    /// Posts to a path by HTTP/1.1 without end, and does not wait for answers, which it reads. `body`: of
+    /// the n-th request.
+    ///
+    /// # Errors
+    /// Nobody listens there.
+    pub async fn posts(&self, address: SocketAddr, path: &str, body: impl Fn(u64) -> String) -> io::Result<()> {
+        let (mut read, mut write) = TcpStream::connect(address).await?.into_split();
+        let posting = async {
+            for n in 0.. {
+                let body = body(n);
+                let length = body.len();
+                let head = format!(
+                    "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+                );
+                if write.write_all([head, body].concat().as_bytes()).await.is_err() {
+                    return;
+                }
+                self.0.sent.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let reading = async {
+            let mut buffer = vec![0; 64 * 1024];
+            while let Ok(size @ 1..) = read.read(&mut buffer).await {
+                let heads = buffer.get(..size).unwrap_or_default().windows(8).filter(|bytes| bytes == b"HTTP/1.1");
+                self.0.answered.fetch_add(heads.count() as u64, Ordering::Relaxed);
+            }
+        };
+        tokio::select! {
+            () = posting => {}
+            () = reading => {}
         }
         Ok(())
     }

@@ -6,5 +6,6 @@
 pub mod flood;
 pub mod http2;
 pub mod quic;
+pub mod sink;
 pub mod tcp;
 pub mod tls;
