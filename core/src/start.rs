@@ -22,6 +22,7 @@ use crate::{
     },
     auth::{Auth, HashError},
     chat::{Chat, announce, shared_bus, worker::Worker},
+    clock::now_ms,
     config::CoreConfig,
     fanout::Fanout,
     gateway::{
@@ -217,6 +218,9 @@ impl<'a> Start<'a> {
 
     /// Phase 6: counts what waits, and forgets what has had its effect.
     fn keep_house(&self) {
+        if self.runs_chat {
+            self.spawn(raise_floor(self.store.clone()));
+        }
         let (auth, fanout, metrics) = (self.auth.clone(), self.fanout.clone(), self.metrics.clone());
         self.spawn(async move {
             let mut look = tokio::time::interval(LOOK_EVERY);
@@ -258,8 +262,28 @@ impl<'a> Start<'a> {
     }
 }
 
+/// Raises the floor of the feed now and then, and drops what nobody follows. Cores take turns by what the
+/// store has of it: one whose clock is off does so more often or less, and does no harm.
+async fn raise_floor(store: Arc<dyn Store>) {
+    let mut turn = tokio::time::interval(FLOOR_EVERY);
+    turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        turn.tick().await;
+        let now = now_ms();
+        let since = now - FLOOR_EVERY.as_millis() as i64 * 3 / 4;
+        let raised = async { store.trim_feed(store.raise_floor(now, since).await?).await };
+        if let Err(error) = raised.await {
+            // What has moved comes again for a while longer.
+            tracing::debug!(%error, "the feed's floor was not raised");
+        }
+    }
+}
+
 const WORKER_ENDED: &str = "the chat worker has ended";
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const SWEEP_ROUNDS: u64 = 30;
+/// What moved so short a time before a device's last Sync may be told to it again; and so often the rows
+/// of an active conversation's members are written.
+const FLOOR_EVERY: Duration = Duration::from_secs(60);
 /// Settled batches that may wait to be announced: past it the worker waits, and its bus fills.
 const SETTLED: usize = 4;

@@ -1,4 +1,4 @@
-//! Catching up after being away: the user's own log from a cursor, and the heads that moved.
+//! Catching up after being away: the user's own log from a cursor, and the conversations that moved.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,15 +11,16 @@ use gogochat_proto::{
     limits::MAX_KNOWN,
     v1,
 };
-use gogochat_storage::store::{ChatStore, Range};
+use gogochat_storage::store::{ALL, ChatStore, Conversation, Range, Walk};
 
 use crate::{
     authorize::Caller,
     failure::{self, id},
     log::{
         self,
-        conversation::{conversation, head, position},
-        page::{self, List, Position, Room},
+        conversation::head,
+        page::{List, Room},
+        walk,
     },
 };
 
@@ -34,11 +35,14 @@ impl Sync {
     }
 
     pub(crate) async fn sync(&self, caller: Caller, request: v1::SyncRequest) -> Result<v1::SyncResponse, v1::Error> {
-        let after = page::position(List::Sync, &request.page_token)?;
+        let begun = walk::walk(List::Sync, &request.page_token)?;
         let known = known(request.known)?;
         let own = LogId::from(caller.user);
         if request.own_seq < 0 {
             return Err(violation("ownSeq", "must not be negative"));
+        }
+        if request.position < 0 {
+            return Err(violation("position", "must not be negative"));
         }
         let own_last_seq = self.store.last_seq(own).await.map_err(failure::store)?.unwrap_or(0);
         if request.own_seq > own_last_seq {
@@ -47,11 +51,11 @@ impl Sync {
         let mut response = v1::SyncResponse { own_last_seq, ..Default::default() };
         let mut room = Room::page();
         // What comes once is on the first page.
-        if after.is_none() {
+        if begun.is_none() {
             self.gone(caller, &known, &mut room, &mut response).await?;
             self.own_events(own, request.own_seq, &mut room, &mut response).await?;
         }
-        self.moved(caller, &known, after, &mut room, &mut response).await?;
+        self.moved(caller, request.position, &known, begun, &mut room, &mut response).await?;
         Ok(response)
     }
 
@@ -104,34 +108,35 @@ impl Sync {
         Ok(())
     }
 
+    /// Conversations that have moved since a position. A device without one is told of those whose head
+    /// it does not know.
     async fn moved(
         &self,
         caller: Caller,
+        position: i64,
         known: &HashMap<LogId, v1::Head>,
-        after: Option<Position>,
+        begun: Option<Walk>,
         room: &mut Room,
         response: &mut v1::SyncResponse,
     ) -> Result<(), v1::Error> {
-        let mut last = after;
+        let since = if position == 0 { ALL } else { position };
+        let is_news = |found: &Conversation| position > 0 || known.get(&found.log) != Some(&head(found));
+        let mut next = begun;
         for _ in 0..SCANS {
-            let from = last.map(|(time, id)| (time, LogId::from(id)));
-            let found = self.store.conversations(caller.user, None, from, SCAN).await.map_err(failure::store)?;
-            for found in &found {
-                if known.get(&found.log) != Some(&head(found)) {
-                    let shown = conversation(found)?;
-                    if !room.take(&shown) {
-                        response.next_page_token = page::token(List::Sync, last.unwrap_or(page::BEGINNING));
-                        return Ok(());
-                    }
-                    response.conversations.push(shown);
-                }
-                last = Some(position(found));
+            let part = self.store.walk(caller.user, since, next, SCAN).await.map_err(failure::store)?;
+            if position > part.walk.position {
+                return Err(ErrorCode::CursorFromFuture.with("the store has not come to this position"));
             }
-            if found.len() < SCAN as usize {
-                return Ok(());
+            (response.position, response.epoch) = (part.walk.position, part.epoch.to_string());
+            let taken = walk::take(&part, room, is_news)?;
+            response.conversations.extend(taken.conversations);
+            next = taken.next;
+            if next.is_none() || taken.is_full {
+                break;
             }
         }
-        response.next_page_token = page::token(List::Sync, last.unwrap_or(page::BEGINNING));
+        walk::sort(&mut response.conversations);
+        response.next_page_token = walk::token(List::Sync, next);
         Ok(())
     }
 }

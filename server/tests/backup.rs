@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs,
     io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt as _,
@@ -51,6 +51,9 @@ async fn a_backup_of_sqlite_under_load_has_all_that_was_acknowledged_before_it()
     before.are_in(&one, &live).await;
     assert_eq!(one.installation().await.unwrap(), live.installation().await.unwrap());
     assert_eq!(other.installation().await.unwrap(), live.installation().await.unwrap());
+    // Each goes on another way than the live one did, and says so to clients.
+    let epochs = HashSet::from([one.epoch().await.unwrap(), other.epoch().await.unwrap(), live.epoch().await.unwrap()]);
+    assert_eq!(epochs.len(), 3);
     installation.go_on(&one).await;
     one.close().await;
     other.close().await;

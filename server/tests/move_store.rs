@@ -48,6 +48,7 @@ async fn a_move_that_was_killed_is_run_again() {
     let source = sqlite::open(&path).await.unwrap();
     let target = mysql::open(&database.url()).await.unwrap();
     installation.compare(&source, &target).await;
+    assert_eq!(target.epoch().await.unwrap(), source.epoch().await.unwrap());
     source.close().await;
     target.close().await;
 

@@ -51,6 +51,11 @@ pub struct Cursors {
     pub own_seq: Option<i64>,
     /// For each conversation what the device knows, `last_seq` being the last event that it has.
     pub logs: Vec<v1::Head>,
+    /// The history that they are of; empty: not known. When the server tells another one, the device
+    /// begins as a new one.
+    pub epoch: String,
+    /// What has moved up to here is in them; 0: not known.
+    pub position: i64,
 }
 
 impl Options {

@@ -20,7 +20,7 @@ use gogochat_proto::{
     limits::{MAX_PAGE, MAX_PAGE_BYTES},
     v1::{self, list_events_request::From},
 };
-use gogochat_storage::store::{self, ChatStore, Range};
+use gogochat_storage::store::{self, ALL, ChatStore, Range};
 
 pub(crate) use self::{
     marks::{LateMarks, Marks},
@@ -35,6 +35,7 @@ use crate::{
         conversation::conversation,
         page::{self, List, Room},
         person,
+        walk::{self, Taken},
     },
 };
 
@@ -54,21 +55,12 @@ impl Chat {
         request: v1::ListConversationsRequest,
     ) -> Result<v1::ListConversationsResponse, v1::Error> {
         let limit = limit(request.limit, 100, 200)?;
-        let mut last = page::position(List::Conversations, &request.page_token)?;
-        let after = last.map(|(time, id)| (time, LogId::from(id)));
-        let found = self.store.conversations(caller.user, None, after, limit + 1).await.map_err(failure::store)?;
-        let mut room = Room::page();
-        let mut response = v1::ListConversationsResponse::default();
-        for found in &found {
-            let shown = conversation(found)?;
-            if response.conversations.len() == limit as usize || !room.take(&shown) {
-                response.next_page_token = page::token(List::Conversations, last.unwrap_or(page::BEGINNING));
-                break;
-            }
-            response.conversations.push(shown);
-            last = Some(log::conversation::position(found));
-        }
-        Ok(response)
+        let begun = walk::walk(List::Conversations, &request.page_token)?;
+        let part = self.store.walk(caller.user, ALL, begun, limit).await.map_err(failure::store)?;
+        let Taken { mut conversations, next, .. } = walk::take(&part, &mut Room::page(), |_| true)?;
+        walk::sort(&mut conversations);
+        let next_page_token = walk::token(List::Conversations, next);
+        Ok(v1::ListConversationsResponse { conversations, next_page_token })
     }
 
     pub(crate) async fn get_conversation(
@@ -77,7 +69,7 @@ impl Chat {
         request: v1::GetConversationRequest,
     ) -> Result<v1::Conversation, v1::Error> {
         let log = id("conversationId", &request.conversation_id)?;
-        let found = self.store.conversations(caller.user, Some(&[log]), None, 1).await.map_err(failure::store)?;
+        let found = self.store.conversations(caller.user, &[log]).await.map_err(failure::store)?;
         conversation(found.first().ok_or_else(not_a_member)?)
     }
 

@@ -130,6 +130,7 @@ fn opened(session: u64, bearer: &Bearer, arrival: &Arrival) -> Item {
             .map(|m| node::Subscription { log_id: m.log.to_bytes(), from_seq: m.last_seq })
             .collect(),
         expires_ms: device.access_expires_ms,
+        epoch: arrival.epoch.to_string(),
         token_hash: bearer.token().map_or_else(Bytes::new, |token| Bytes::copy_from_slice(token)),
     })
 }

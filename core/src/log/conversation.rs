@@ -3,7 +3,7 @@
 use gogochat_proto::v1;
 use gogochat_storage::store::Conversation;
 
-use super::{event, page::Position, person};
+use super::{event, person};
 
 /// The message of a conversation.
 ///
@@ -24,6 +24,7 @@ pub(crate) fn conversation(found: &Conversation) -> Result<v1::Conversation, v1:
         last_event: found.last_event.as_ref().map(event).transpose()?,
         from_seq: found.from_seq,
         writable: found.writable,
+        order: found.order,
     })
 }
 
@@ -38,9 +39,4 @@ pub(crate) fn head(found: &Conversation) -> v1::Head {
         others_read_seq: found.others_read,
         unread: i32::try_from(found.unread).unwrap_or(i32::MAX),
     }
-}
-
-/// Its place in the list of the most recently active.
-pub(crate) fn position(found: &Conversation) -> Position {
-    (found.last_event.as_ref().map_or(0, |event| event.time_ms), found.log.uuid())
 }

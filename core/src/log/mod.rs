@@ -3,6 +3,7 @@
 
 pub(crate) mod conversation;
 pub(crate) mod page;
+pub(crate) mod walk;
 
 use bytes::{Bytes, BytesMut};
 use gogochat_proto::{

@@ -22,9 +22,6 @@ pub(crate) enum List {
 /// Where a page ended: a number and an id, in the order of the list.
 pub(crate) type Position = (i64, Uuid);
 
-/// Before everything in lists of the most recently active.
-pub(crate) const BEGINNING: Position = (i64::MAX, Uuid::max());
-
 /// The token for what comes after `position`.
 pub(crate) fn token(list: List, position: Position) -> String {
     let mut bytes = [0; LENGTH];

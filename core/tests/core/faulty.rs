@@ -9,9 +9,9 @@ use gogochat_proto::ids::{DeviceId, LogId, UserId};
 use gogochat_storage::{
     open::Storage,
     store::{
-        Arrival, Command, Contact, Contacts, Conversation, Conversations, Device, DeviceKey, Devices, Event, Hash,
-        Logs, Member, Membership, Millis, NewDevice, NewUser, Outcome, Range, Refusal, Rotation, SignOut, Store,
-        StoreError, Tokens, User, Users,
+        Arrival, Command, Contact, Contacts, Conversation, Conversations, Device, DeviceKey, Devices, Event, Feed,
+        FeedCommit, Hash, Logs, Member, Membership, Millis, NewDevice, NewUser, Outcome, Range, Refusal, Rotation,
+        SignOut, Store, StoreError, Tokens, User, Users, Walk, Walked,
     },
 };
 use parking_lot::Mutex;
@@ -342,14 +342,12 @@ impl Conversations for Faulty {
         self.store.memberships(user).await
     }
 
-    async fn conversations(
-        &self,
-        user: UserId,
-        only: Option<&[LogId]>,
-        after: Option<(Millis, LogId)>,
-        limit: u32,
-    ) -> Result<Vec<Conversation>, StoreError> {
-        self.store.conversations(user, only, after, limit).await
+    async fn conversations(&self, user: UserId, only: &[LogId]) -> Result<Vec<Conversation>, StoreError> {
+        self.store.conversations(user, only).await
+    }
+
+    async fn walk(&self, user: UserId, since: i64, walk: Option<Walk>, limit: u32) -> Result<Walked, StoreError> {
+        self.store.walk(user, since, walk, limit).await
     }
 
     async fn members(
@@ -367,9 +365,32 @@ impl Conversations for Faulty {
 }
 
 #[tonic::async_trait]
+impl Feed for Faulty {
+    async fn raise_floor(&self, now: Millis, since: Millis) -> Result<i64, StoreError> {
+        self.store.raise_floor(now, since).await
+    }
+
+    async fn commits(&self, after: i64, limit: u32) -> Result<Vec<FeedCommit>, StoreError> {
+        self.store.commits(after, limit).await
+    }
+
+    async fn trim_feed(&self, up_to: i64) -> Result<(), StoreError> {
+        self.store.trim_feed(up_to).await
+    }
+}
+
+#[tonic::async_trait]
 impl Store for Faulty {
     async fn installation(&self) -> Result<uuid::Uuid, StoreError> {
         self.store.installation().await
+    }
+
+    async fn epoch(&self) -> Result<uuid::Uuid, StoreError> {
+        self.store.epoch().await
+    }
+
+    async fn renew_epoch(&self) -> Result<uuid::Uuid, StoreError> {
+        self.store.renew_epoch().await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

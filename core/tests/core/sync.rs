@@ -16,7 +16,7 @@ async fn all(node: &Node, user: &User, own_seq: i64, known: &[v1::Head]) -> (Vec
     let mut heads = Vec::new();
     let mut page_token = String::new();
     loop {
-        let request = v1::SyncRequest { own_seq, known: known.to_vec(), page_token };
+        let request = v1::SyncRequest { own_seq, known: known.to_vec(), page_token, position: 0 };
         let page = sync(node, user, request).await.unwrap();
         assert!(prost::Message::encoded_len(&page) < 50 * 1024, "a page does not fit");
         heads.extend(page.conversations.iter().map(|c| c.head.clone().unwrap()));

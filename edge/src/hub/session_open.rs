@@ -116,6 +116,7 @@ fn welcome(hub: &Hub, peer: &Peer, principal: Principal, opened: &node::SessionO
         time_ms: now_ms(),
         ticket,
         ticket_use: ticket_use.into(),
+        epoch: opened.epoch.clone(),
     };
     peer.outlet.send(server_frame::Frame::Welcome(welcome), None);
     peer.session.lock().set_welcomed();

@@ -322,9 +322,13 @@ impl Core {
             subscriptions,
             expires_ms: if life_ms > 0 { now + life_ms } else { 0 },
             token_hash,
+            epoch: EPOCH.to_owned(),
         }));
     }
 }
+
+/// The history that this core's store tells.
+pub(crate) const EPOCH: &str = "019016a4-5f0e-4c3e-8a53-7d2b1f3c9e10";
 
 /// It is answered with as many bytes as its body says in decimal digits.
 pub(crate) const LIST_EVENTS: &str = "gogochat.v1.ChatService/ListEvents";

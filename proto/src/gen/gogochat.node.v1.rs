@@ -207,6 +207,9 @@ pub struct SessionOpened {
     /// SHA-256 of the access token that was found to be the device's; empty where the edge asked about the device alone.
     #[prost(bytes = "bytes", tag = "6")]
     pub token_hash: ::prost::bytes::Bytes,
+    /// For Welcome: which history the store tells.
+    #[prost(string, tag = "7")]
+    pub epoch: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Subscription {

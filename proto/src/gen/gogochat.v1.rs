@@ -1229,6 +1229,10 @@ pub struct Welcome {
     /// What became of Hello's ticket.
     #[prost(enumeration = "TicketUse", tag = "8")]
     pub ticket_use: i32,
+    /// Which history the server tells. When it is another one than the device knows (a backup was restored), what the device has of conversations and logs is
+    /// of a history that is no more: it forgets that and begins as a new device. What waits to be sent stays. Empty: an older server, which does not say.
+    #[prost(string, tag = "9")]
+    pub epoch: ::prost::alloc::string::String,
 }
 /// A method call: see the services. The server answers each with one Reply of the same id; replies may come in any order.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2417,6 +2421,10 @@ pub struct Conversation {
     /// False when a direct conversation takes no messages because the two are no longer contacts.
     #[prost(bool, tag = "9")]
     pub writable: bool,
+    /// Its place among the user's conversations, the greatest first: it grows in the order in which events reach the store, whatever clocks say. 0: an older
+    /// server. Equal ones stand in the order of their ids.
+    #[prost(int64, tag = "10")]
+    pub order: i64,
 }
 /// What moves in a conversation. read \<= delivered \<= last_seq; none ever decreases.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2736,7 +2744,8 @@ pub mod chat_service_client {
                 .insert(GrpcMethod::new("gogochat.v1.ChatService", "Mark"));
             self.inner.unary(req, path, codec).await
         }
-        /// Your conversations, the most recently active first.
+        /// Your conversations, the most recently active first: a page's own in the exact order of their `order`. No page walk misses one, however they move
+        /// meanwhile: those that do come on the last pages, also a second time.
         pub async fn list_conversations(
             &mut self,
             request: impl tonic::IntoRequest<super::ListConversationsRequest>,
@@ -2887,7 +2896,8 @@ pub mod chat_service_server {
             &self,
             request: tonic::Request<super::MarkRequest>,
         ) -> std::result::Result<tonic::Response<super::MarkResponse>, tonic::Status>;
-        /// Your conversations, the most recently active first.
+        /// Your conversations, the most recently active first: a page's own in the exact order of their `order`. No page walk misses one, however they move
+        /// meanwhile: those that do come on the last pages, also a second time.
         async fn list_conversations(
             &self,
             request: tonic::Request<super::ListConversationsRequest>,
@@ -3449,6 +3459,9 @@ pub struct SyncRequest {
     /// From the previous page of the same Sync.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
+    /// What the last Sync gave that was taken to its end; 0: none. Then `known` is not needed: whatever has moved since comes, and some may come again that has not.
+    #[prost(int64, tag = "4")]
+    pub position: i64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SyncResponse {
@@ -3459,7 +3472,8 @@ pub struct SyncResponse {
     pub own_more: bool,
     #[prost(int64, tag = "3")]
     pub own_last_seq: i64,
-    /// Conversations that are new to the device or have moved, the most recently active first.
+    /// Conversations that are new to the device or have moved, the most recently active first: a page's own in the exact order of their `order`. Those that move
+    /// meanwhile come on the last pages, also a second time: the later one counts.
     #[prost(message, repeated, tag = "4")]
     pub conversations: ::prost::alloc::vec::Vec<Conversation>,
     /// Known conversations of which the user is no member any more.
@@ -3468,6 +3482,12 @@ pub struct SyncResponse {
     /// Empty on the last page.
     #[prost(string, tag = "6")]
     pub next_page_token: ::prost::alloc::string::String,
+    /// As in Welcome.
+    #[prost(string, tag = "7")]
+    pub epoch: ::prost::alloc::string::String,
+    /// For the next Sync, once all pages of this one were taken: the same on each. 0: an older server, which wants to be told heads.
+    #[prost(int64, tag = "8")]
+    pub position: i64,
 }
 /// Generated client implementations.
 pub mod sync_service_client {
@@ -3561,7 +3581,8 @@ pub mod sync_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// What a device has missed: its user's own log from a cursor, and each conversation whose head differs from what the device knows.
+        /// What a device has missed: its user's own log from a cursor, and each conversation that has moved since the device's position; where it has none, each
+        /// whose head differs from what the device knows.
         /// The device then fetches gaps with ChatService.ListEvents. Errors: cursor_from_future (start again with own_seq 0), invalid_argument.
         pub async fn sync(
             &mut self,
@@ -3599,7 +3620,8 @@ pub mod sync_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with SyncServiceServer.
     #[async_trait]
     pub trait SyncService: std::marker::Send + std::marker::Sync + 'static {
-        /// What a device has missed: its user's own log from a cursor, and each conversation whose head differs from what the device knows.
+        /// What a device has missed: its user's own log from a cursor, and each conversation that has moved since the device's position; where it has none, each
+        /// whose head differs from what the device knows.
         /// The device then fetches gaps with ChatService.ListEvents. Errors: cursor_from_future (start again with own_seq 0), invalid_argument.
         async fn sync(
             &self,

@@ -47,6 +47,7 @@ fn server() -> Vec<(&'static str, Frame)> {
         time_ms: 1_700_000_000_000,
         ticket: vec![1, 2, 3, 4].into(),
         ticket_use: v1::TicketUse::Taken.into(),
+        epoch: text("019016a4-5f0e-4c3e-8a53-7d2b1f3c9e10"),
     };
     let sent = v1::SendMessageResponse { seq: 13, time_ms: 1_700_000_000_123, duplicate: false };
     let event = v1::Event {

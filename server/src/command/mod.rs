@@ -4,6 +4,7 @@ mod backup;
 mod certs;
 mod check_config;
 mod dev;
+mod epoch;
 mod move_store;
 mod progress;
 mod restore;
@@ -39,6 +40,8 @@ enum Command {
     Restore(restore::Restore),
     /// Moves an installation from SQLite to MySQL.
     Move(move_store::Move),
+    /// Begins another history: to be run after a store was restored by the database's own means.
+    Epoch(epoch::Epoch),
 }
 
 impl Cli {
@@ -55,6 +58,7 @@ impl Cli {
             Command::Backup(backup) => backup.run(),
             Command::Restore(restore) => restore.run(),
             Command::Move(moving) => moving.run(),
+            Command::Epoch(epoch) => epoch.run(),
         }
     }
 }

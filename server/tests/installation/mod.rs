@@ -6,7 +6,7 @@ use std::path::Path;
 
 use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
 use gogochat_storage::store::{
-    Command, Contacts, Conversations, Devices, Done, Event, Logs, NewDevice, Origin, Range, Refusal, Rotation,
+    ALL, Command, Contacts, Conversations, Devices, Done, Event, Logs, NewDevice, Origin, Range, Refusal, Rotation,
     SqlStore, Store, Tokens, User, Users, sqlite,
 };
 
@@ -105,7 +105,7 @@ impl Installation {
         }
         for user in self.users {
             let [seen, kept] = [target, source].map(|store| async move {
-                let conversations = store.conversations(user, None, None, 1_000).await.unwrap();
+                let conversations = store.walk(user, ALL, None, 1_000).await.unwrap().conversations;
                 let contacts = store.contacts(user, None, 10).await.unwrap();
                 let devices = store.devices(user).await.unwrap();
                 (conversations, contacts, devices, store.users(&[user]).await.unwrap())

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use gogochat_proto::ids::{LogId, UserId};
+use uuid::Uuid;
 
 use super::{Event, Millis, StoreError, User};
 
@@ -10,15 +11,14 @@ use super::{Event, Millis, StoreError, User};
 pub trait Conversations: Send + Sync + 'static {
     /// The conversations a user is in: for subscribing.
     async fn memberships(&self, user: UserId) -> Result<Vec<Membership>, StoreError>;
-    /// What a user sees of their conversations, the most recently active first (last event's time, then
-    /// id), after `after`. With `only`, just those of these ids.
-    async fn conversations(
-        &self,
-        user: UserId,
-        only: Option<&[LogId]>,
-        after: Option<(Millis, LogId)>,
-        limit: u32,
-    ) -> Result<Vec<Conversation>, StoreError>;
+    /// What a user sees of these conversations, the most recently active first; those that they are not
+    /// in are left out, one that is named twice comes once.
+    async fn conversations(&self, user: UserId, only: &[LogId]) -> Result<Vec<Conversation>, StoreError>;
+    /// The next of a user's conversations that have moved since a position ([`ALL`]: whenever), at most
+    /// `limit`:
+    /// those that moved lately first. `walk`: behind this one; `None` begins a walk. Within one, what
+    /// moves meanwhile comes at the end, also a second time, so that none is missed.
+    async fn walk(&self, user: UserId, since: i64, walk: Option<Walk>, limit: u32) -> Result<Walked, StoreError>;
     /// Members of a conversation by (joined_ms, user id), after `after`; both marks are 0 past
     /// `MAX_MEMBERS_WITH_MARKS`.
     async fn members(&self, log: LogId, after: Option<(Millis, UserId)>, limit: u32)
@@ -67,6 +67,57 @@ pub struct Conversation {
     pub writable: bool,
     /// The last event.
     pub last_event: Option<Event>,
+    /// Its place in lists, the greatest first: where the last event's commit stands in the feed.
+    pub order: i64,
+}
+
+/// Where a walk through a user's conversations stands: it goes down from the one that moved last, then
+/// up from the bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Walk {
+    /// The floor as it began: who has all of it has seen all up to there.
+    pub position: i64,
+    /// Whatever moved up to there was seen to have moved as it began.
+    pub bound: i64,
+    /// Behind this one; `None`: before the first.
+    pub place: Option<(i64, LogId)>,
+    /// It has been at the bottom.
+    pub upward: bool,
+}
+
+/// A part of a walk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Walked {
+    /// Each with where the walk goes on behind it.
+    pub conversations: Vec<(Conversation, Walk)>,
+    /// There are no more.
+    pub is_last: bool,
+    /// As it stood before this part.
+    pub walk: Walk,
+    /// Which history the store tells.
+    pub epoch: Uuid,
+}
+
+/// Before all that ever moved.
+pub const ALL: i64 = -1;
+
+impl Walk {
+    pub(super) fn begin(position: i64, bound: i64) -> Self {
+        Self { position, bound, place: None, upward: false }
+    }
+
+    pub(super) fn at(self, place: (i64, LogId)) -> Self {
+        Self { place: Some(place), ..self }
+    }
+
+    pub(super) fn turned(self) -> Self {
+        Self { place: None, upward: true, ..self }
+    }
+
+    /// Whether a place is still to come.
+    pub(super) fn is_ahead(&self, place: (i64, LogId)) -> bool {
+        self.place.is_none_or(|here| if self.upward { place > here } else { place < here })
+    }
 }
 
 /// A member of a conversation.

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use gogochat_proto::ids::{DeviceId, UserId};
+use uuid::Uuid;
 
 use super::{Hash, Membership, Millis, StoreError};
 
@@ -111,6 +112,8 @@ pub struct Arrival {
     pub own_seq: i64,
     /// The conversations that the user is in.
     pub memberships: Vec<Membership>,
+    /// Which history the store tells.
+    pub epoch: Uuid,
 }
 
 /// What became of a refresh token.

@@ -18,6 +18,7 @@ mod devices;
 mod entity;
 mod error;
 mod event;
+mod feed;
 mod hold;
 mod logs;
 #[cfg(feature = "cluster")]
@@ -36,10 +37,11 @@ pub use self::{
     command::{Command, Committed, Done, MovedMark, Origin, Outcome, Refusal, Slice},
     connections::Connections,
     contacts::{Contact, ContactState, Contacts},
-    conversations::{Conversation, Conversations, Member, Membership},
+    conversations::{ALL, Conversation, Conversations, Member, Membership, Walk, Walked},
     devices::{Arrival, Device, DeviceKey, Devices, NewDevice, Rotation, SignOut, Tokens},
     error::StoreError,
     event::{Event, Range, SubscriptionChange},
+    feed::{Feed, FeedCommit, FeedEntry},
     hold::Hold,
     logs::Logs,
     sql::SqlStore,
@@ -64,9 +66,16 @@ impl<T: Conversations + Logs + ?Sized> ChatStore for T {}
 
 /// State that outlives every process.
 #[async_trait]
-pub trait Store: AccountStore + SocialStore + ChatStore {
+pub trait Store: AccountStore + SocialStore + ChatStore + Feed {
     /// Drawn when the store was made, and no other's: two cores of one cluster have to see the same.
     async fn installation(&self) -> Result<Uuid, StoreError>;
+
+    /// Which history the store tells: drawn when it was made, kept by a move. Another one says that what
+    /// clients know is of a history that is no more.
+    async fn epoch(&self) -> Result<Uuid, StoreError>;
+
+    /// Draws another, after a backup was restored.
+    async fn renew_epoch(&self) -> Result<Uuid, StoreError>;
 
     /// Whether the store answers and can write; for readiness.
     async fn check(&self) -> Result<(), StoreError>;

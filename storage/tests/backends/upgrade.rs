@@ -12,7 +12,10 @@ use gogochat_storage::store::{
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use uuid::Uuid;
 
-use crate::{contract::store::World, mysql::database};
+use crate::{
+    contract::store::{World, list, walks::Device},
+    mysql::database,
+};
 
 #[tokio::test]
 async fn an_sqlite_store_of_version_4_is_kept() {
@@ -69,6 +72,21 @@ async fn what_an_earlier_program_goes_on_writing_is_counted_on_mysql() {
     uncounted_events_are_counted(database.open().await, &database.raw().await).await;
 }
 
+#[tokio::test]
+async fn what_an_earlier_program_goes_on_writing_is_told_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gogochat.db");
+    let store = Arc::new(sqlite::open(&path).await.unwrap());
+    let raw = Database::connect(format!("sqlite:{}", path.display())).await.unwrap();
+    unfed_events_are_told(store, &raw).await;
+}
+
+#[tokio::test]
+async fn what_an_earlier_program_goes_on_writing_is_told_on_mysql() {
+    let database = database::Database::create().await;
+    unfed_events_are_told(database.open().await, &database.raw().await).await;
+}
+
 async fn uncounted_events_are_counted(store: Arc<dyn Store>, raw: &DatabaseConnection) {
     let mut world = World::new(store.clone());
     let [one, two] = world.users().await;
@@ -86,7 +104,7 @@ async fn uncounted_events_are_counted(store: Arc<dyn Store>, raw: &DatabaseConne
     };
     assert!(counted().await);
     let unread = async |user| {
-        let seen = store.conversations(user, Some(&[log]), None, 1).await.unwrap().remove(0);
+        let seen = store.conversations(user, &[log]).await.unwrap().remove(0);
         (seen.unread, seen.read)
     };
     let execute = async |sql: String| raw.execute_unprepared(&sql).await.unwrap();
@@ -121,6 +139,50 @@ async fn uncounted_events_are_counted(store: Arc<dyn Store>, raw: &DatabaseConne
             last = world.say(two, log, "counted").await;
             assert!(counted().await);
             assert_eq!(unread(one).await.0, n);
+        }
+    }
+}
+
+/// What a program wrote that writes no feed is told to who has a position, before and after it is brought
+/// into the feed.
+async fn unfed_events_are_told(store: Arc<dyn Store>, raw: &DatabaseConnection) {
+    let mut world = World::new(store.clone());
+    let [one, two] = world.users().await;
+    let log = world.befriend(one, two).await;
+    let mut device = Device::default();
+    let sync = async |device: &mut Device| {
+        device.walk(&*store, one, 10).await;
+        device.agrees(&*store, one).await;
+        device.brought
+    };
+    let raise = async || store.raise_floor(1, i64::MAX).await.unwrap();
+    raise().await;
+    sync(&mut device).await;
+    assert_eq!(sync(&mut device).await, 0);
+    let hex: String = log.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    for last in [2, 4] {
+        for sql in [
+            format!(
+                "INSERT INTO event (log_id, seq, body, time_ms, sender_id, payload) VALUES (x'{hex}', {last}, 10, 1, x'{hex}', x'5200')"
+            ),
+            format!("UPDATE log SET last_seq = {last} WHERE id = x'{hex}'"),
+        ] {
+            raw.execute_unprepared(&sql).await.unwrap();
+        }
+        assert_eq!(sync(&mut device).await, 1);
+        if last == 2 {
+            raise().await;
+        } else {
+            // Whoever commits next brings it along.
+            world.say(two, log, "fed").await;
+            raise().await;
+        }
+        assert_eq!(sync(&mut device).await, 1);
+        assert_eq!(sync(&mut device).await, 0);
+        if last == 2 {
+            world.say(two, log, "3").await;
+            raise().await;
+            assert_eq!(sync(&mut device).await, 1);
         }
     }
 }
@@ -161,7 +223,7 @@ async fn everything_is_kept(store: &dyn Store) {
     // What is unread is the same before and after it was counted, which takes its time beside the rest.
     // Then whoever had sent has read what stood before.
     let one = until(async || {
-        let one = store.conversations(ada, None, None, 10).await.unwrap().remove(0);
+        let one = list(store, ada).await.remove(0);
         assert_eq!((one.log, one.last_seq, one.delivered, one.read, one.unread), (log, 4, 3, 2, 2));
         assert_eq!((one.others_delivered, one.writable), (4, true));
         assert!([1, 4].contains(&one.others_read));
@@ -225,7 +287,7 @@ const MYSQL: [&str; 3] = [
     "SELECT CONCAT(table_name, '.', column_name, ' ', column_type, ' ', is_nullable, ' ', IFNULL(column_default, '-'), ' ',
          IFNULL(collation_name, '-')) FROM information_schema.columns
      WHERE table_schema = DATABASE() AND table_name <> 'schema_version'",
-    "SELECT CONCAT(table_name, ' ', non_unique, ' ', GROUP_CONCAT(column_name ORDER BY seq_in_index)) FROM information_schema.statistics
+    "SELECT CONCAT(table_name, ' ', non_unique, ' ', GROUP_CONCAT(IFNULL(column_name, 'an expression') ORDER BY seq_in_index)) FROM information_schema.statistics
      WHERE table_schema = DATABASE() GROUP BY table_name, index_name, non_unique",
     "SELECT CONCAT(k.table_name, ' ', k.column_name, ' ', k.referenced_table_name, ' ', r.delete_rule)
      FROM information_schema.key_column_usage k JOIN information_schema.referential_constraints r

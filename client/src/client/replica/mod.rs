@@ -67,6 +67,12 @@ pub(crate) struct Replica {
     /// How far the own log went as the session began.
     own_now: i64,
     logs: HashMap<LogId, Log>,
+    /// The history that all this is of; empty: not known.
+    epoch: String,
+    /// What has moved up to here was handed out; 0: not known.
+    position: i64,
+    /// What the last Sync gave: all is handed out up to there once no log has a gap.
+    told_position: i64,
     /// Events of conversations that are not followed yet: the own log or Sync is about to tell of them.
     early: HashMap<LogId, Vec<v1::Event>>,
     outbox: Outbox,
@@ -109,6 +115,9 @@ impl Replica {
             own_start: cursors.own_seq,
             own_now: 0,
             logs: logs.collect(),
+            epoch: cursors.epoch,
+            position: cursors.position,
+            told_position: cursors.position,
             early: HashMap::new(),
             outbox: Outbox::default(),
             marks: Marks::default(),
@@ -138,7 +147,7 @@ impl Replica {
     /// Where this device stands, for a later start.
     pub(crate) fn cursors(&self) -> Cursors {
         let own_seq = self.own.and_then(|own| self.logs.get(&own)).map(Log::have).or(self.own_start);
-        Cursors { own_seq, logs: self.heads().collect() }
+        Cursors { own_seq, logs: self.heads().collect(), epoch: self.epoch.clone(), position: self.position }
     }
 
     /// A session stands. Sends what waits, and asks for what was missed.
@@ -146,9 +155,12 @@ impl Replica {
         self.online = true;
         if let Ok(own) = welcome.user_id.parse() {
             self.own_now = welcome.own_seq;
-            let start = self.own_start.unwrap_or_else(|| self.own_begin());
             self.own = Some(own);
             self.me.clone_from(&welcome.user_id);
+            if self.is_another_history(&welcome.epoch) {
+                self.begin_anew();
+            }
+            let start = self.own_start.unwrap_or_else(|| self.own_begin());
             self.logs.entry(own).or_insert_with(|| Log::new(start));
         }
         self.outbox.opened();

@@ -1,6 +1,6 @@
 //! Catching up: what Sync tells.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use gogochat_proto::{error::ErrorCode, ids::LogId, limits::MAX_KNOWN, v1};
 use tokio::time::Instant;
@@ -17,8 +17,14 @@ impl Replica {
             Ok(response) => response,
             Err(error)
                 if ErrorCode::from_name(&error.code) == Some(ErrorCode::CursorFromFuture)
-                    && request.is_some_and(|asked| asked.own_seq > self.own_begin() || !asked.known.is_empty()) =>
+                    && request
+                        .as_ref()
+                        .is_some_and(|asked| asked.own_seq > 0 || !asked.known.is_empty() || asked.position > 0) =>
             {
+                // Welcome told where the own log ends: what it told was of another history.
+                if request.is_some_and(|asked| asked.own_seq <= self.own_begin()) {
+                    self.own_now = 0;
+                }
                 self.begin_anew();
                 return self.sync(now);
             }
@@ -27,6 +33,10 @@ impl Replica {
                 return self.timer(now + if wait.is_zero() { RETRY } else { wait }, Timer::Sync);
             }
         };
+        if self.is_another_history(&response.epoch) {
+            self.begin_anew();
+            return self.sync(now);
+        }
         if let Some(own) = self.own {
             let mut ready = Vec::new();
             if let Some(log) = self.logs.get_mut(&own) {
@@ -50,7 +60,10 @@ impl Replica {
         }
         if let Some(request) = request.filter(|_| !response.next_page_token.is_empty()) {
             self.ask_sync(now, v1::SyncRequest { page_token: response.next_page_token, ..request });
-        } else if response.own_more || std::mem::take(&mut self.sync_again) {
+            return;
+        }
+        self.told_position = response.position;
+        if response.own_more || std::mem::take(&mut self.sync_again) {
             self.sync(now);
         } else {
             // What nobody told of is none of this user's any more.
@@ -95,8 +108,19 @@ impl Replica {
             return;
         }
         let own_seq = self.own.and_then(|own| self.logs.get(&own)).map_or(0, Log::have);
-        let known = self.heads().take(MAX_KNOWN).collect();
-        self.ask_sync(now, v1::SyncRequest { own_seq, known, page_token: String::new() });
+        // A position says it shorter than heads do.
+        let known = if self.position > 0 { Vec::new() } else { self.heads().take(MAX_KNOWN).collect() };
+        self.ask_sync(now, v1::SyncRequest { own_seq, known, page_token: String::new(), position: self.position });
+    }
+
+    /// Whether the server tells another history than the one that this device knows: the server's store
+    /// was restored from a backup. From here on the device knows this one.
+    pub(super) fn is_another_history(&mut self, epoch: &str) -> bool {
+        if epoch.is_empty() || self.epoch == epoch {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.epoch, epoch.to_owned());
+        !before.is_empty()
     }
 
     /// Where a new device begins in the own log.
@@ -104,15 +128,19 @@ impl Replica {
         if self.settings.backfill { 0 } else { self.own_now }
     }
 
-    /// The server has less than this device knows (it was restored from a backup): begins as a new
-    /// device. The outbox stays.
-    fn begin_anew(&mut self) {
+    /// The server's history is not the one that this device knows (it was restored from a backup): begins
+    /// as a new device. The outbox stays.
+    pub(super) fn begin_anew(&mut self) {
         self.calls.forget(|purpose| matches!(purpose, Purpose::Page { .. }));
         self.timers.retain(|_, timer| !matches!(timer, Timer::Page(_)));
         self.gaps.clear();
         self.pages = 0;
         self.caught_up = false;
-        for id in std::mem::take(&mut self.logs).into_keys() {
+        (self.position, self.told_position) = (0, 0);
+        // Before the first session the own log is a cursor alone.
+        let own = self.own_start.take().and(self.own);
+        let logs: BTreeSet<_> = std::mem::take(&mut self.logs).into_keys().chain(own).collect();
+        for id in logs {
             self.marks.forget(id);
             self.update(Update::Reset { log_id: id.to_string() });
         }
@@ -136,7 +164,11 @@ impl Replica {
     }
 
     pub(super) fn note_caught_up(&mut self) {
-        if !self.caught_up && self.syncing.is_none() && self.logs.values().all(Log::is_whole) {
+        if self.syncing.is_some() || !self.logs.values().all(Log::is_whole) {
+            return;
+        }
+        self.position = self.told_position;
+        if !self.caught_up {
             self.caught_up = true;
             self.update(Update::CaughtUp);
         }

@@ -30,7 +30,13 @@ impl Sim {
     }
 
     fn open(&mut self, own_seq: i64) {
-        let welcome = v1::Welcome { user_id: self.me.to_string(), own_seq, ..v1::Welcome::default() };
+        self.open_in("", own_seq);
+    }
+
+    /// In the history of this epoch.
+    fn open_in(&mut self, epoch: &str, own_seq: i64) {
+        let (user_id, epoch) = (self.me.to_string(), epoch.to_owned());
+        let welcome = v1::Welcome { user_id, own_seq, epoch, ..v1::Welcome::default() };
         self.replica.opened(self.now, &welcome);
         self.collect();
     }
@@ -260,6 +266,75 @@ fn pages_of_sync_repeat_the_request() {
 }
 
 #[test]
+fn a_position_takes_the_place_of_heads_once_nothing_is_missing() {
+    let (mut sim, c) = (Sim::new(true, Cursors::default()), LogId::new_v7());
+    sim.open(0);
+    let conversations = vec![conversation(c, 2, 1, 2)];
+    let request = sim.sync(&v1::SyncResponse { conversations, position: 7, ..Default::default() });
+    assert_eq!((request.position, sim.replica.cursors().position), (0, 0));
+    let (id, _) = sim.take::<v1::ListEventsRequest>(LIST_EVENTS);
+    // What was told of is not here yet: a device that starts again has to be told again.
+    sim.reply(id, &page(c, 1..=1, true, 2));
+    assert_eq!(sim.replica.cursors().position, 0);
+    let (id, _) = sim.take::<v1::ListEventsRequest>(LIST_EVENTS);
+    sim.reply(id, &page(c, 2..=2, false, 2));
+    let cursors = sim.replica.cursors();
+    assert_eq!(cursors.position, 7);
+
+    let mut again = Sim::new(true, cursors);
+    again.me = sim.me;
+    again.open(0);
+    let request = again.sync(&v1::SyncResponse { position: 9, ..Default::default() });
+    assert_eq!((request.position, request.known.len()), (7, 0));
+    assert_eq!(again.replica.cursors().position, 9);
+    // A server of the release before gives none, and wants to be told heads.
+    again.replica.resync(again.now);
+    again.collect();
+    again.sync(&v1::SyncResponse::default());
+    again.replica.resync(again.now);
+    again.collect();
+    let request = again.sync(&v1::SyncResponse::default());
+    assert_eq!((request.position, request.known.len()), (0, 1));
+}
+
+#[test]
+fn another_history_begins_as_a_new_device() {
+    for by_welcome in [false, true] {
+        let (mut sim, c) = (Sim::new(true, Cursors::default()), LogId::new_v7());
+        sim.open_in("one", 0);
+        let told = |epoch: &str, position, last_seq| v1::SyncResponse {
+            conversations: vec![conversation(c, last_seq, 1, 2)],
+            epoch: epoch.to_owned(),
+            position,
+            ..Default::default()
+        };
+        sim.sync(&told("one", 7, 1));
+        let (id, _) = sim.take::<v1::ListEventsRequest>(LIST_EVENTS);
+        sim.reply(id, &page(c, 1..=1, false, 1));
+        sim.replica.post(sim.now, c, "a".into(), "waits".into());
+        sim.collect();
+        sim.updates.clear();
+        sim.calls.clear();
+        sim.replica.lost(&Closed::broken("restored"));
+        sim.open_in(if by_welcome { "two" } else { "" }, 0);
+        if !by_welcome {
+            assert_eq!(sim.sync(&told("two", 3, 1)).position, 7);
+        }
+        for log in [sim.me, c] {
+            assert!(sim.updates.contains(&Update::Reset { log_id: log.to_string() }), "{by_welcome}");
+        }
+        let request = sim.sync(&told("two", 3, 1));
+        assert_eq!((request.position, request.own_seq, request.known.len()), (0, 0, 0));
+        let (id, _) = sim.take::<v1::ListEventsRequest>(LIST_EVENTS);
+        sim.reply(id, &page(c, 1..=1, false, 1));
+        assert_eq!(sim.of(c), [1], "the same seq is another event");
+        assert_eq!((sim.replica.cursors().epoch.as_str(), sim.replica.cursors().position), ("two", 3));
+        let (_, request) = sim.take::<v1::SendMessageRequest>(SEND_MESSAGE);
+        assert_eq!(request.client_msg_id, "a", "what waits stays");
+    }
+}
+
+#[test]
 fn messages_go_again_under_the_same_id_until_they_are_settled() {
     let (mut sim, c) = (Sim::new(false, Cursors::default()), LogId::new_v7());
     sim.replica.post(sim.now, c, "a".into(), "one".into());
@@ -301,7 +376,7 @@ fn a_cursor_from_the_future_begins_as_a_new_device() {
         let c = LogId::new_v7();
         // The head told of more than the device has: a page of that is on its way when the refusal comes.
         let head = v1::Head { conversation_id: c.to_string(), last_seq: 50, ..v1::Head::default() };
-        let mut sim = Sim::new(backfill, Cursors { own_seq: Some(50), logs: vec![head] });
+        let mut sim = Sim::new(backfill, Cursors { own_seq: Some(50), logs: vec![head], ..Cursors::default() });
         sim.replica.post(sim.now, c, "a".into(), "one".into());
         sim.open(3);
         sim.event(c, 52, None);

@@ -75,7 +75,7 @@ pub async fn into_sqlite(from: &Path, to: &Path, replace: bool, report: Report<'
         db.define(&Table::drop().table(Alias::new(own)).take()).await.map_err(failed)?;
     }
     migrate::migrate(&db).await.map_err(|error| BackupError::of(part.path(), error))?;
-    // EPOCH: drawn anew here, once stores have one.
+    store.renew_epoch().await.map_err(failed)?;
     store.close().await;
     part.give_to_owner_of_folder()?;
     if held.is_none() {

@@ -55,11 +55,12 @@ pub(super) fn remove(state: &mut State, origin: &Origin, peer: UserId) -> Outcom
         for (one, other) in [(user, peer), (peer, user)] {
             state.contacts.entry((one, other)).or_default().set(None);
         }
-        if let Some(log) = state.directs.get(&pair(user, peer)).copied()
-            && state.log(log).is_some_and(|log| log.writable)
-            && let Some(log) = state.change_log(log)
+        if let Some(conversation) = state.directs.get(&pair(user, peer)).copied()
+            && state.log(conversation).is_some_and(|log| log.writable)
+            && let Some(log) = state.change_log(conversation)
         {
             log.writable = false;
+            state.touched.insert(conversation);
         }
         let removed = |other| Entry::system(user, now, payload::contact_removed(other));
         let events = [(user, peer), (peer, user)]
@@ -110,6 +111,7 @@ fn become_contacts(state: &mut State, user: UserId, peer: UserId, new: LogId, no
         Some(_) => {
             if let Some(log) = state.change_log(conversation) {
                 log.writable = true;
+                state.touched.insert(conversation);
             }
         }
         None => events.extend(create_direct(state, user, peer, conversation, now)),

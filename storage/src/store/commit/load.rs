@@ -10,11 +10,11 @@ use sea_orm::{ConnectionTrait, Value};
 
 use super::{
     keys::{Keys, Pair},
-    state::{Cell, Contact, Log, Member, Sent, State, refusal},
+    state::{Cell, Contact, FeedEnd, Log, Member, Sent, State, refusal},
 };
 use crate::store::{
     StoreError,
-    entity::{FixedBytes, contact},
+    entity::{FixedBytes, contact, history::ROW},
     sql::{Db, Row},
 };
 
@@ -83,7 +83,8 @@ async fn load_directs<C: ConnectionTrait>(
     Ok(logs)
 }
 
-/// Locks logs, the lowest id first: who has a log's row may change whatever belongs to the log.
+/// Locks logs, the lowest id first: who has a log's row may change whatever belongs to the log. Before
+/// them it takes hold of the feed's floor, which is raised only while no commit holds it.
 async fn load_logs<C: ConnectionTrait>(
     db: &Db<'_, C>,
     logs: &BTreeSet<LogId>,
@@ -91,7 +92,11 @@ async fn load_logs<C: ConnectionTrait>(
     loaded: &mut State,
 ) -> Result<(), StoreError> {
     let logs = logs.iter().map(|log| [log.value()]).collect();
-    for row in db.rows_in(&format!("SELECT {LOG} FROM log WHERE"), ["id"], logs, lock).await? {
+    let lock = if lock.is_empty() { lock } else { db.dialect.lock_logs };
+    let last = db.dialect.last_position;
+    let head = format!("SELECT {LOG}, floor, {last} FROM history CROSS JOIN log WHERE history.id = {ROW} AND");
+    for row in db.rows_in(&head, ["log.id"], logs, lock).await? {
+        loaded.feed = Some(FeedEnd { floor: row.int(14)?, last: row.int_or_null(15)? });
         loaded.logs.insert(row.id(0)?, Cell::stored(read_log(&row)?));
     }
     Ok(())
@@ -126,6 +131,9 @@ fn read_log(row: &Row) -> Result<Log, StoreError> {
         pair: row.id_or_null(7)?.zip(row.id_or_null(8)?),
         silent_events: row.int(9)?,
         counted_seq: row.int(10)?,
+        moved: row.int(11)?,
+        marked: row.int(12)?,
+        fed_seq: row.int(13)?,
     })
 }
 
@@ -135,6 +143,8 @@ fn read_member(row: &Row) -> Result<Member, StoreError> {
         from_seq: row.int(3)?,
         delivered: row.int(4)?,
         read: row.int(5)?,
+        moved: row.int(6)?,
+        large: false,
         fresh: false,
     })
 }
@@ -159,8 +169,8 @@ fn read_contact(row: &Row) -> Result<Contact, StoreError> {
     })
 }
 
-const LOG: &str =
-    "id, kind, last_seq, last_ms, member_count, writable, title, user_a, user_b, silent_events, counted_seq";
-const MEMBER: &str = "log_id, user_id, joined_ms, from_seq, delivered_seq, read_seq";
+const LOG: &str = "log.id, kind, last_seq, last_ms, member_count, writable, title, user_a, user_b, silent_events, \
+                   counted_seq, moved, marked, fed_seq";
+const MEMBER: &str = "log_id, user_id, joined_ms, from_seq, delivered_seq, read_seq, moved";
 const SENT: &str = "log_id, sender_id, device_id, client_msg_id, request_hash, seq, time_ms, added, target, refused";
 const CONTACT: &str = "user_id, peer_id, state, note, since_ms, log_id";

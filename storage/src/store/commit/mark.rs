@@ -25,5 +25,10 @@ pub(super) fn mark(state: &mut State, log: LogId, user: UserId, delivered: i64, 
     if let Some(member) = state.change_member(log, user) {
         (member.delivered, member.read) = (delivered, read);
     }
+    if shared {
+        state.touched.insert(log);
+    } else {
+        state.touched_members.insert((log, user));
+    }
     Ok(Committed { done, events: Vec::new(), mark: Some(MovedMark { log, user, delivered, read, shared }) })
 }

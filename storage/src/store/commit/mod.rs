@@ -7,6 +7,7 @@
 
 mod append;
 mod contact;
+mod feed;
 mod group;
 mod keys;
 mod load;
@@ -15,6 +16,7 @@ mod payload;
 mod state;
 mod write;
 
+use gogochat_proto::ids::LogId;
 use sea_orm::ConnectionTrait;
 
 use self::{keys::Keys, state::State};
@@ -27,7 +29,8 @@ pub(super) async fn commit<C: ConnectionTrait>(
 ) -> Result<Vec<Outcome>, StoreError> {
     let mut state = load::load(db, Keys::of(&batch)).await?;
     let outcomes = batch.into_iter().map(|command| decide(&mut state, command)).collect();
-    write::write(db, state).await?;
+    let moves = feed::draw(db, &mut state).await?;
+    write::write(db, state, moves).await?;
     Ok(outcomes)
 }
 
@@ -57,6 +60,20 @@ pub(super) async fn contended<C: ConnectionTrait>(db: &Db<'_, C>, batch: &[Comma
     let held = load::held_by_others(db, &Keys::of(batch).logs).await?;
     let needs = |command| !Keys::of(std::slice::from_ref(command)).logs.is_disjoint(&held);
     Ok(batch.iter().map(needs).collect())
+}
+
+/// Brings into the feed what logs have that is not there, inside the transaction that `db` is in.
+pub(super) async fn feed<C: ConnectionTrait>(db: &Db<'_, C>, logs: &[LogId]) -> Result<(), StoreError> {
+    let keys = Keys { logs: logs.iter().copied().collect(), ..Keys::default() };
+    let mut state = load::load(db, keys).await?;
+    for log in logs {
+        if state.log(*log).is_some_and(|row| row.fed_seq < row.last_seq) {
+            state.change_log(*log);
+            state.touched.insert(*log);
+        }
+    }
+    let moves = feed::draw(db, &mut state).await?;
+    write::write(db, state, moves).await
 }
 
 /// Decides one command. Each decider refuses before it changes anything.

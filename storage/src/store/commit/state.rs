@@ -1,6 +1,6 @@
 //! The rows of a batch in memory: as they were loaded, and what the commands make of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 use gogochat_proto::{
@@ -31,6 +31,20 @@ pub(super) struct State {
     pub(super) events: Vec<Event>,
     /// Those of them that are no messages, with their numbers.
     pub(super) silent: Vec<(LogId, i64, i64)>,
+    /// Conversations of which all members see something new.
+    pub(super) touched: BTreeSet<LogId>,
+    /// Members who alone see something new of a conversation.
+    pub(super) touched_members: BTreeSet<(LogId, UserId)>,
+    /// Where the feed stands; `None` where no log was loaded.
+    pub(super) feed: Option<FeedEnd>,
+}
+
+/// Where the feed stands while a commit holds its floor.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FeedEnd {
+    pub(super) floor: i64,
+    /// The last position that was given, where the database gives none by itself.
+    pub(super) last: Option<i64>,
 }
 
 /// A row that may be there, or have been there.
@@ -56,6 +70,9 @@ pub(super) struct Log {
     pub(super) pair: Option<Pair>,
     pub(super) silent_events: i64,
     pub(super) counted_seq: i64,
+    pub(super) moved: i64,
+    pub(super) marked: i64,
+    pub(super) fed_seq: i64,
 }
 
 /// A member's row.
@@ -65,6 +82,9 @@ pub(super) struct Member {
     pub(super) from_seq: i64,
     pub(super) delivered: i64,
     pub(super) read: i64,
+    pub(super) moved: i64,
+    /// Of one who joined in this batch: whether the group is large.
+    pub(super) large: bool,
     /// Joined in this batch.
     pub(super) fresh: bool,
 }
@@ -112,6 +132,9 @@ impl Log {
             pair: None,
             silent_events: 0,
             counted_seq: 0,
+            moved: 0,
+            marked: 0,
+            fed_seq: 0,
         }
     }
 
@@ -244,7 +267,8 @@ impl State {
 
     /// Makes somebody a member of a log from `from_seq` on; the marks begin just below.
     pub(super) fn join(&mut self, log: LogId, user: UserId, from_seq: i64, joined_ms: Millis) {
-        let member = Member { joined_ms, from_seq, delivered: from_seq - 1, read: from_seq - 1, fresh: true };
+        let (delivered, read) = (from_seq - 1, from_seq - 1);
+        let member = Member { joined_ms, from_seq, delivered, read, moved: 0, large: false, fresh: true };
         self.members.entry((log, user)).or_default().set(Some(member));
     }
 
@@ -259,7 +283,10 @@ impl State {
     pub(super) fn append(&mut self, log: LogId, entry: Entry) -> Option<Event> {
         let row = self.change_log(log)?;
         let number = row.grow(entry.time_ms, payload::body(&entry.payload) == MESSAGE);
-        let seq = row.last_seq;
+        let (seq, kind) = (row.last_seq, row.kind);
+        if kind != Kind::Own {
+            self.touched.insert(log);
+        }
         self.silent.extend(number.map(|number| (log, seq, number)));
         let event = Event {
             log,

@@ -6,6 +6,7 @@ use gogochat_proto::ids::{LogId, UserId};
 use sea_orm::{ConnectionTrait, Value};
 
 use super::{
+    feed::Moves,
     keys::SentKey,
     payload,
     state::{Cell, Contact, Log, Member, Sent, State, remembered},
@@ -17,8 +18,9 @@ use crate::store::{
 };
 
 /// Writes it.
-pub(super) async fn write<C: ConnectionTrait>(db: &Db<'_, C>, state: State) -> Result<(), StoreError> {
+pub(super) async fn write<C: ConnectionTrait>(db: &Db<'_, C>, state: State, moves: Moves) -> Result<(), StoreError> {
     write_logs(db, changed(state.logs)).await?;
+    moves.write(db).await?;
     write_members(db, changed(state.members)).await?;
     write_contacts(db, changed(state.contacts)).await?;
     write_sent(db, changed(state.sent)).await?;
@@ -49,6 +51,9 @@ async fn write_logs<C: ConnectionTrait>(db: &Db<'_, C>, logs: Vec<(LogId, Cell<L
             log.pair.map(|pair| pair.1).value(),
             log.silent_events.into(),
             log.counted_seq.into(),
+            log.moved.into(),
+            log.marked.into(),
+            log.fed_seq.into(),
         ];
         if cell.stored { &mut moved } else { &mut new }.push(row);
     }
@@ -64,8 +69,21 @@ async fn write_logs<C: ConnectionTrait>(db: &Db<'_, C>, logs: Vec<(LogId, Cell<L
         "user_b",
         "silent_events",
         "counted_seq",
+        "moved",
+        "marked",
+        "fed_seq",
     ];
-    let changes = ["last_seq", "last_ms", "member_count", "writable", "silent_events", "counted_seq"];
+    let changes = [
+        "last_seq",
+        "last_ms",
+        "member_count",
+        "writable",
+        "silent_events",
+        "counted_seq",
+        "moved",
+        "marked",
+        "fed_seq",
+    ];
     let upsert = (db.dialect.upsert)(&["id"], &changes);
     // Not as an upsert: MySQL would take a second conversation of the same two for the first.
     db.insert("log", columns, new, "").await?;
@@ -83,18 +101,20 @@ async fn write_members<C: ConnectionTrait>(
             gone.push([log.value(), user.value()]);
         }
         let Some(member) = cell.now else { continue };
-        let row: [Value; 6] = [
+        let row: [Value; 8] = [
             log.value(),
             user.value(),
             member.joined_ms.into(),
             member.from_seq.into(),
             member.delivered.into(),
             member.read.into(),
+            member.moved.into(),
+            i64::from(member.large).into(),
         ];
         if fresh { &mut new } else { &mut moved }.push(row);
     }
     let key = ["log_id", "user_id"];
-    let columns = ["log_id", "user_id", "joined_ms", "from_seq", "delivered_seq", "read_seq"];
+    let columns = ["log_id", "user_id", "joined_ms", "from_seq", "delivered_seq", "read_seq", "moved", "large"];
     // Marks alone, so that a mark that moves touches no index.
     let upsert = (db.dialect.upsert)(&key, &["delivered_seq", "read_seq"]);
     db.delete_in("member", key, gone).await?;

@@ -31,7 +31,19 @@ pub(in crate::store) struct Model {
     /// counts in a user's own log.
     #[sea_orm(default_value = 0)]
     pub(in crate::store) counted_seq: i64,
+    /// Where the commit of its latest event stands in the feed: its place in lists.
+    #[sea_orm(default_value = 0)]
+    pub(in crate::store) moved: i64,
+    /// Up to here the feed has its events: `last_seq`, unless a program wrote that writes no feed.
+    #[sea_orm(default_value = 0)]
+    pub(in crate::store) fed_seq: i64,
+    /// The commit that last said `moved` of its members' rows; [`LARGE`]: none does.
+    #[sea_orm(default_value = 0)]
+    pub(in crate::store) marked: i64,
 }
+
+/// In `marked`, of a group that has had more members than have marks: its commits write no row a member.
+pub(in crate::store) const LARGE: i64 = i64::MAX;
 
 /// What a log is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
@@ -66,6 +78,9 @@ impl Model {
             user_b: None,
             silent_events: 0,
             counted_seq: 0,
+            moved: 0,
+            fed_seq: 0,
+            marked: 0,
         }
     }
 }

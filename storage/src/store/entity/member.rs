@@ -19,6 +19,13 @@ pub(in crate::store) struct Model {
     pub(in crate::store) from_seq: i64,
     pub(in crate::store) delivered_seq: i64,
     pub(in crate::store) read_seq: i64,
+    /// Where a commit stands in the feed that changed what the member sees of the conversation: the first
+    /// behind each floor, and perhaps later ones.
+    #[sea_orm(default_value = 0)]
+    pub(in crate::store) moved: i64,
+    /// 1 in a large group, whose commits are looked up in its log's row.
+    #[sea_orm(default_value = 0)]
+    pub(in crate::store) large: i16,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -26,6 +26,12 @@ const PLAIN: Dialect = Dialect {
     write: TransactionOptions { isolation_level: None, access_mode: None, sqlite_transaction_mode: None },
     insert: "INSERT",
     lock: "FOR UPDATE",
+    // The one row is found by its key, and so is locked before any log: whoever waits for it holds none.
+    lock_logs: "FOR UPDATE OF log FOR SHARE OF history",
+    unfed: "(CASE WHEN fed_seq < last_seq THEN 1 END) = 1",
+    unfed_index: "CREATE INDEX log_unfed ON log ((CASE WHEN fed_seq < last_seq THEN 1 END))",
+    numbers: true,
+    last_position: "NULL",
     // Text is equal where its bytes are, trailing spaces and all, as on SQLite.
     table: |table| {
         table.engine("InnoDB").character_set("utf8mb4").collate("utf8mb4_0900_bin");

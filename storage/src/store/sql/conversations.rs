@@ -16,9 +16,10 @@ use super::{
     Db, accounts,
     keyset::behind,
     unread::{is_counted, unread},
+    walk::{self, Part},
 };
 use crate::store::{
-    Conversation, Event, Member, Membership, Millis, StoreError, User,
+    Conversation, Event, Member, Membership, Millis, StoreError, User, Walk, Walked,
     entity::{
         Fixed, account, event,
         log::{self, peer},
@@ -68,29 +69,40 @@ pub(super) async fn memberships<C: ConnectionTrait>(
     Ok(memberships.into_iter().map(membership).collect())
 }
 
-/// A page of them, and those of them in which not all is counted.
-pub(super) async fn page<C: ConnectionTrait>(
+/// The next conversations of a walk, and those of them in which not all is counted.
+pub(super) async fn next<C: ConnectionTrait>(
     db: &Db<'_, C>,
     user: UserId,
-    only: Option<&[LogId]>,
-    after: Option<(Millis, LogId)>,
+    since: i64,
+    walk: Option<Walk>,
     limit: u32,
-) -> Result<(Vec<Conversation>, Vec<LogId>), StoreError> {
-    let mut page = match only {
-        None => list(db, user, None, after, limit).await?,
-        Some(only) => {
-            let mut page = Vec::new();
-            for ids in only.chunks(IDS) {
-                page.append(&mut list(db, user, Some(ids), after, limit).await?);
-            }
-            page
-        }
-    };
-    if only.is_some_and(|only| only.len() > IDS) {
-        page.sort_by_key(|(_, log)| std::cmp::Reverse((log.last_ms, log.id)));
-    }
-    page.truncate(limit as usize);
+) -> Result<(Walked, Vec<LogId>), StoreError> {
+    let Part { rows, walk, epoch, is_last } = walk::next(db, user, since, walk, limit).await?;
+    let (rows, walks): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+    let (shown, uncounted) = show(db, user, rows).await?;
+    let conversations = shown.into_iter().zip(walks).collect();
+    Ok((Walked { conversations, is_last, walk, epoch }, uncounted))
+}
 
+/// Those of some conversations that a user is in, the most recently active first, and those of them in
+/// which not all is counted.
+pub(super) async fn named<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    user: UserId,
+    only: &[LogId],
+) -> Result<(Vec<Conversation>, Vec<LogId>), StoreError> {
+    let mut rows = walk::of_logs(db, user, only).await?;
+    rows.sort_by_key(|(_, log)| std::cmp::Reverse((log.moved, log.id)));
+    rows.dedup_by_key(|(_, log)| log.id);
+    show(db, user, rows).await
+}
+
+/// What a user sees of conversations, in their order, and those of them in which not all is counted.
+async fn show<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    user: UserId,
+    page: Vec<(member::Model, log::Model)>,
+) -> Result<(Vec<Conversation>, Vec<LogId>), StoreError> {
     let mut peers = peers(db, user, &page).await?;
     let mut events = last_events(db, &page).await?;
     let lowest = lowest_marks(db, user, &page).await?;
@@ -113,34 +125,10 @@ pub(super) async fn page<C: ConnectionTrait>(
             from_seq: member.from_seq,
             writable: log.writable != 0,
             last_event: events.remove(&log.id.0),
+            order: log.moved,
         });
     }
     Ok((conversations, uncounted))
-}
-
-/// The page's conversations, picked by narrow rows.
-async fn list<C: ConnectionTrait>(
-    db: &Db<'_, C>,
-    user: UserId,
-    only: Option<&[LogId]>,
-    after: Option<(Millis, LogId)>,
-    limit: u32,
-) -> Result<Vec<(member::Model, log::Model)>, StoreError> {
-    let mut list = member::Entity::find().filter(member::Column::UserId.eq(Fixed(user)));
-    if let Some(only) = only {
-        list = list.filter(member::Column::LogId.is_in(only.iter().copied().map(Fixed)));
-    }
-    let mut list = list.find_also_related(log::Entity);
-    if let Some((time, log)) = after {
-        let key = vec![
-            (Expr::col((log::Entity, log::Column::LastMs)), time.into()),
-            (Expr::col((log::Entity, log::Column::Id)), Fixed(log).into()),
-        ];
-        list = list.filter(behind(db.conn.get_database_backend(), key, &Order::Desc));
-    }
-    let list = list.order_by_desc(log::Column::LastMs).order_by_desc(log::Column::Id).limit(u64::from(limit));
-    let rows = db.ask(list.all(db.conn)).await?;
-    Ok(rows.into_iter().filter_map(|(member, log)| Some((member, log?))).collect())
 }
 
 type Page = [(member::Model, log::Model)];
@@ -250,6 +238,3 @@ async fn read_members<C: ConnectionTrait>(
 fn with_marks(log: &log::Model) -> bool {
     log.member_count <= MAX_MEMBERS_WITH_MARKS as i64
 }
-
-/// Conversations asked for by id in one statement.
-const IDS: usize = 1_000;

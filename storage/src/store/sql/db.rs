@@ -22,6 +22,16 @@ pub(in crate::store) struct Dialect {
     pub(in crate::store) insert: &'static str,
     /// What follows a SELECT whose rows the transaction will change.
     pub(in crate::store) lock: &'static str,
+    /// The same, of logs joined with the row of `history`: that one is held, and not for itself alone.
+    pub(in crate::store) lock_logs: &'static str,
+    /// Whether the database gives positions of the feed by itself.
+    pub(in crate::store) numbers: bool,
+    /// The last position that was given, where it does not.
+    pub(in crate::store) last_position: &'static str,
+    /// The condition that a log has events that are not in the feed, as an index serves it.
+    pub(in crate::store) unfed: &'static str,
+    /// That index.
+    pub(in crate::store) unfed_index: &'static str,
     /// How a table is laid out.
     pub(in crate::store) table: fn(&mut TableCreateStatement),
     /// What turns an INSERT into an update of the named columns where the key columns exist already.
@@ -153,6 +163,17 @@ impl<'c, C: ConnectionTrait> Db<'c, C> {
         Ok(row.map(Row::from))
     }
 
+    /// Inserts a row; the number that the database gave it.
+    pub(in crate::store) async fn insert_numbered(
+        &self,
+        sql: impl Into<String>,
+        values: Vec<Value>,
+    ) -> Result<i64, StoreError> {
+        let done = self.ask(self.conn.execute_raw(self.statement(sql, values))).await?;
+        let number = done.last_insert_id();
+        i64::try_from(number).map_err(|_| StoreError::Failed(format!("a row has the number {number}")))
+    }
+
     /// How many rows it changed.
     pub(in crate::store) async fn execute(
         &self,
@@ -180,7 +201,12 @@ impl<'c, C: ConnectionTrait> Db<'c, C> {
     /// Changes the schema, however long it takes; a statement whose work is done already is passed over.
     pub(in crate::store) async fn define(&self, statement: &impl StatementBuilder) -> Result<(), StoreError> {
         let statement = self.conn.get_database_backend().build(statement);
-        match self.conn.execute_unprepared(&statement.sql).await {
+        self.define_as(&statement.sql).await
+    }
+
+    /// The same, for what sea-query has no words for.
+    pub(in crate::store) async fn define_as(&self, sql: &str) -> Result<(), StoreError> {
+        match self.conn.execute_unprepared(sql).await {
             Err(error) if !(self.dialect.done_before)(&error) => Err(self.meaning(error)),
             _ => Ok(()),
         }
@@ -199,6 +225,22 @@ impl<'c, C: ConnectionTrait> Db<'c, C> {
             rows.append(&mut self.rows(format!("{head} {condition} {tail}"), values).await?);
         }
         Ok(rows)
+    }
+
+    /// Changes the rows of a table whose `columns` are among `keys`: `SET` is `set`, of one value.
+    pub(in crate::store) async fn update_in<const N: usize>(
+        &self,
+        table: &str,
+        set: &str,
+        value: Value,
+        columns: [&str; N],
+        keys: Vec<[Value; N]>,
+    ) -> Result<(), StoreError> {
+        for (condition, mut values) in self.keys_in(columns, keys) {
+            values.insert(0, value.clone());
+            self.execute(format!("UPDATE {table} SET {set} WHERE {condition}"), values).await?;
+        }
+        Ok(())
     }
 
     /// Deletes the rows of a table whose `columns` are among `keys`.

@@ -4,14 +4,15 @@ use gogochat_proto::ids::{DeviceId, LogId, UserId};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder,
     QuerySelect, RelationTrait,
-    sea_query::{Alias, Expr},
+    sea_query::{Alias, Expr, Query},
 };
+use uuid::Uuid;
 
 use super::{Db, sign_outs::sign_out};
 use crate::store::{
     Arrival, Device, DeviceKey, Hash, Membership, Millis, NewDevice, Rotation, StoreError, Tokens,
     entity::{
-        Fixed, device,
+        Fixed, device, history,
         log::{self, peer},
         member, spent_refresh,
     },
@@ -42,6 +43,7 @@ struct Arriving {
     last_seen_ms: Millis,
     access_expires_ms: Millis,
     own_seq: Option<i64>,
+    epoch: Fixed<Uuid>,
     log_id: Option<Fixed<LogId>>,
     last_seq: Option<i64>,
     user_a: Option<Fixed<UserId>>,
@@ -57,6 +59,11 @@ pub(super) async fn arrival<C: ConnectionTrait>(db: &Db<'_, C>, key: DeviceKey) 
             Condition::all().add(device::Column::Id.eq(Fixed(id))).add(device::Column::AccessHash.eq(Fixed(access)))
         }
     };
+    let epoch = Query::select()
+        .column(history::Column::Epoch)
+        .from(history::Entity)
+        .and_where(history::Column::Id.eq(history::ROW))
+        .take();
     let own = Alias::new("own");
     let look = device::Entity::find()
         .select_only()
@@ -69,6 +76,7 @@ pub(super) async fn arrival<C: ConnectionTrait>(db: &Db<'_, C>, key: DeviceKey) 
             device::Column::AccessExpiresMs,
         ])
         .expr_as(Expr::col((own.clone(), log::Column::LastSeq)), "own_seq")
+        .expr_as(Expr::SubQuery(None, Box::new(epoch.into())), "epoch")
         .column_as(log::Column::Id, "log_id")
         .columns([log::Column::LastSeq, log::Column::UserA, log::Column::UserB])
         .join_as(JoinType::LeftJoin, device::Relation::OwnLog.def(), own)
@@ -93,7 +101,7 @@ pub(super) async fn arrival<C: ConnectionTrait>(db: &Db<'_, C>, key: DeviceKey) 
         Some(Membership { log: row.log_id?.0, last_seq: row.last_seq?, peer })
     });
     let memberships = memberships.collect();
-    Ok(Some(Arrival { device, own_seq, memberships }))
+    Ok(Some(Arrival { device, own_seq, memberships, epoch: first.epoch.0 }))
 }
 
 pub(super) async fn of_user<C: ConnectionTrait>(db: &Db<'_, C>, user: UserId) -> Result<Vec<Device>, StoreError> {

@@ -9,7 +9,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    Db,
+    Db, feed,
     schema::{self, LISTED, STEPS, VERSION},
 };
 use crate::store::{
@@ -61,7 +61,8 @@ pub(in crate::store) async fn migrate<C: ConnectionTrait>(db: &Db<'_, C>) -> Res
     let taken: BTreeSet<_> =
         db.ask(schema_step::Entity::find().all(db.conn)).await?.into_iter().map(|step| step.version).collect();
     let missing: Vec<_> = STEPS.iter().filter(|step| !taken.contains(&step.version)).collect();
-    if from < LISTED || !missing.is_empty() {
+    let changes = from < LISTED || !missing.is_empty();
+    if changes {
         schema::create(db).await?;
         schema::change_listed(db, from).await?;
     }
@@ -76,7 +77,11 @@ pub(in crate::store) async fn migrate<C: ConnectionTrait>(db: &Db<'_, C>) -> Res
         let step = schema_step::ActiveModel::from(schema_step::Model { version, compatible_from, filled });
         db.ask(schema_step::Entity::insert(step).exec_without_returning(db.conn)).await?;
     }
+    if changes {
+        schema::index(db).await?;
+    }
     allow(db, found).await?;
+    feed::begin(db).await?;
     if db.ask(installation::Entity::find().one(db.conn)).await?.is_none() {
         let row = installation::ActiveModel::from(installation::Model { id: Fixed(Uuid::new_v4()) });
         db.ask(installation::Entity::insert(row).exec_without_returning(db.conn)).await?;

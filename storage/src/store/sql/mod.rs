@@ -9,14 +9,17 @@ mod counting;
 pub(super) mod db;
 mod devices;
 mod events;
+pub(super) mod feed;
 pub(super) mod keyset;
 pub(crate) mod migrate;
+mod order;
 pub(super) mod readers;
 mod row;
 pub(super) mod schema;
 mod sign_outs;
 mod store;
 mod unread;
+mod walk;
 
 pub(super) use db::{Db, Dialect};
 pub(super) use row::Row;

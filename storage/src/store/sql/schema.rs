@@ -1,16 +1,16 @@
 //! The schema, made from the entities.
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, EntityTrait, Schema,
+    ConnectionTrait, DbBackend, EntityTrait, IdenStatic as _, Schema,
     sea_query::{Index, IndexCreateStatement, Table, TableCreateStatement},
 };
 
-use super::Db;
+use super::{Db, order};
 use crate::store::{
     StoreError,
     entity::{
-        account, contact, device, event, installation, log, member, schema_step, schema_version, sent, signed_out,
-        silent_event, spent_refresh,
+        account, contact, device, event, feed, history, installation, log, member, schema_step, schema_version, sent,
+        signed_out, silent_event, spent_refresh,
     },
 };
 
@@ -22,7 +22,7 @@ pub(in crate::store) fn table<C: ConnectionTrait>(db: &Db<'_, C>, entity: impl E
     table
 }
 
-/// Makes all of a new store's tables and indexes that are not there yet.
+/// Makes all of a new store's tables that are not there yet.
 pub(super) async fn create<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), StoreError> {
     // Those first that others refer to.
     db.define(&table(db, account::Entity)).await?;
@@ -37,17 +37,47 @@ pub(super) async fn create<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), Sto
     db.define(&table(db, silent_event::Entity)).await?;
     db.define(&table(db, sent::Entity)).await?;
     db.define(&table(db, installation::Entity)).await?;
-    for mut index in indexes() {
-        // MySQL has no such words; there an index that is there is passed over.
-        if db.conn.get_database_backend() == DbBackend::Sqlite {
-            index.if_not_exists();
-        }
-        db.define(&index).await?;
-    }
+    db.define(&table(db, history::Entity)).await?;
+    db.define(&feed_table(db)).await?;
     Ok(())
 }
 
-fn indexes() -> [IndexCreateStatement; 4] {
+/// Makes all indexes that are not there yet.
+pub(super) async fn index<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), StoreError> {
+    for index in indexes() {
+        define_index(db, index).await?;
+    }
+    db.define_as(db.dialect.unfed_index).await
+}
+
+async fn define_index<C: ConnectionTrait>(db: &Db<'_, C>, mut index: IndexCreateStatement) -> Result<(), StoreError> {
+    // MySQL has no such words; there an index that is there is passed over.
+    if db.conn.get_database_backend() == DbBackend::Sqlite {
+        index.if_not_exists();
+    }
+    db.define(&index).await
+}
+
+/// Where the database gives positions, its first is behind [`feed::FIRST`].
+fn feed_table<C: ConnectionTrait>(db: &Db<'_, C>) -> TableCreateStatement {
+    let mut table = table(db, feed::Entity);
+    if db.dialect.numbers {
+        let columns = table.get_columns().to_vec();
+        let mut numbered = Table::create().table(feed::Entity).if_not_exists().take();
+        for mut column in columns {
+            if column.get_column_name() == feed::Column::Position.as_str() {
+                column.auto_increment();
+            }
+            numbered.col(&mut column);
+        }
+        (db.dialect.table)(&mut numbered);
+        numbered.extra(format!("AUTO_INCREMENT = {}", feed::FIRST + 1));
+        table = numbered;
+    }
+    table
+}
+
+fn indexes() -> [IndexCreateStatement; 5] {
     let device_user = Index::create().name("device_user").table(device::Entity).col(device::Column::UserId).take();
     let spent_device = Index::create()
         .name("spent_refresh_device")
@@ -67,7 +97,19 @@ fn indexes() -> [IndexCreateStatement; 4] {
         .col(member::Column::JoinedMs)
         .col(member::Column::UserId)
         .take();
-    [device_user, spent_device, member_user, member_joined]
+    [device_user, spent_device, member_user, member_joined, moved_index()]
+}
+
+/// For what has moved, the latest first or behind a position, and for the large groups of a user.
+fn moved_index() -> IndexCreateStatement {
+    Index::create()
+        .name("member_moved")
+        .table(member::Entity)
+        .col(member::Column::UserId)
+        .col(member::Column::Large)
+        .col(member::Column::Moved)
+        .col(member::Column::LogId)
+        .take()
 }
 
 /// A step that leads from one version of the schema to the next.
@@ -83,14 +125,17 @@ pub(super) struct Step {
 }
 
 /// The steps since the versions that were made by lists of statements.
-pub(super) const STEPS: [Step; 1] = [Step { version: COUNTED, compatible_from: LISTED }];
+pub(super) const STEPS: [Step; 2] =
+    [Step { version: COUNTED, compatible_from: LISTED }, Step { version: FED, compatible_from: LISTED }];
 
 /// The newest version that a list of statements made.
 pub(super) const LISTED: i64 = 4;
 /// Unread messages are counted by numbers that are kept.
 pub(super) const COUNTED: i64 = 5;
+/// Commits write a feed, and say in members' rows what has moved.
+pub(super) const FED: i64 = 6;
 /// The version of this program.
-pub(super) const VERSION: i64 = COUNTED;
+pub(super) const VERSION: i64 = FED;
 
 /// Adds what a store of a listed version lacks beside whole tables.
 pub(super) async fn change_listed<C: ConnectionTrait>(db: &Db<'_, C>, from: i64) -> Result<(), StoreError> {
@@ -105,6 +150,14 @@ pub(super) async fn change<C: ConnectionTrait>(db: &Db<'_, C>, step: &Step) -> R
     if step.version == COUNTED {
         add_column::<_, log::Entity>(db, log::Column::SilentEvents).await?;
         add_column::<_, log::Entity>(db, log::Column::CountedSeq).await?;
+    }
+    if step.version == FED {
+        add_column::<_, log::Entity>(db, log::Column::Moved).await?;
+        add_column::<_, log::Entity>(db, log::Column::FedSeq).await?;
+        add_column::<_, log::Entity>(db, log::Column::Marked).await?;
+        add_column::<_, member::Entity>(db, member::Column::Moved).await?;
+        add_column::<_, member::Entity>(db, member::Column::Large).await?;
+        order::by_time(db).await?;
     }
     Ok(())
 }

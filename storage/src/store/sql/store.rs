@@ -11,14 +11,14 @@ use uuid::Uuid;
 use super::{
     Db, Dialect, accounts,
     catch_up::{CatchUp, Uncounted},
-    contacts, conversations, devices, events, migrate,
+    contacts, conversations, devices, events, feed, migrate,
     readers::{Lane, ReadPool, Readers, Reading},
     sign_outs,
 };
 use crate::store::{
     Arrival, Command, Connections, Contact, Contacts, Conversation, Conversations, Device, DeviceKey, Devices, Event,
-    Hash, Logs, Member, Membership, Millis, NewDevice, NewUser, Outcome, Range, Refusal, Rotation, SignOut, Store,
-    StoreError, Tokens, User, Users, commit,
+    Feed, FeedCommit, Hash, Logs, Member, Membership, Millis, NewDevice, NewUser, Outcome, Range, Refusal, Rotation,
+    SignOut, Store, StoreError, Tokens, User, Users, Walk, Walked, commit,
 };
 
 /// A store in a SQL database.
@@ -67,6 +67,13 @@ impl SqlStore {
         let (writer, reader) = (self.writers.others.clone(), self.writers.others.clone());
         self.catch_up = Some(CatchUp::spawn(Uncounted { writer, reader, dialect: self.dialect }));
         self
+    }
+
+    /// Has logs counted that were read before they were.
+    fn have_counted(&self, logs: Vec<LogId>) {
+        for (log, catch_up) in logs.into_iter().zip(self.catch_up.iter().cycle()) {
+            catch_up.ask(log);
+        }
     }
 
     #[cfg(test)]
@@ -195,6 +202,21 @@ macro_rules! read {
             let $db = $store.on(&reading);
             $work.await
         };
+        reading.finish();
+        read
+    }};
+}
+
+/// The same in one snapshot: what is read is of one moment.
+macro_rules! snapshot {
+    ($store:expr, $kind:ident, |$db:ident| $work:expr) => {{
+        let reading = $store.readers.$kind.take().await?;
+        let transaction = $store.snapshot(&reading).await?;
+        let read = {
+            let $db = $store.within(&transaction);
+            $work.await
+        };
+        let read = $store.finish(transaction, read).await;
         reading.finish();
         read
     }};
@@ -355,23 +377,16 @@ impl Conversations for SqlStore {
         read!(self, sessions, |db| conversations::memberships(&db, user))
     }
 
-    async fn conversations(
-        &self,
-        user: UserId,
-        only: Option<&[LogId]>,
-        after: Option<(Millis, LogId)>,
-        limit: u32,
-    ) -> Result<Vec<Conversation>, StoreError> {
-        let reading = self.readers.pages.take().await?;
-        let snapshot = self.snapshot(&reading).await?;
-        let result = conversations::page(&self.within(&snapshot), user, only, after, limit).await;
-        let page = self.finish(snapshot, result).await;
-        reading.finish();
-        let (page, uncounted) = page?;
-        for (log, catch_up) in uncounted.into_iter().zip(self.catch_up.iter().cycle()) {
-            catch_up.ask(log);
-        }
-        Ok(page)
+    async fn conversations(&self, user: UserId, only: &[LogId]) -> Result<Vec<Conversation>, StoreError> {
+        let (found, uncounted) = snapshot!(self, pages, |db| conversations::named(&db, user, only))?;
+        self.have_counted(uncounted);
+        Ok(found)
+    }
+
+    async fn walk(&self, user: UserId, since: i64, walk: Option<Walk>, limit: u32) -> Result<Walked, StoreError> {
+        let (walked, uncounted) = snapshot!(self, pages, |db| conversations::next(&db, user, since, walk, limit))?;
+        self.have_counted(uncounted);
+        Ok(walked)
     }
 
     async fn members(
@@ -389,9 +404,43 @@ impl Conversations for SqlStore {
 }
 
 #[async_trait]
+impl Feed for SqlStore {
+    async fn raise_floor(&self, now: Millis, since: Millis) -> Result<i64, StoreError> {
+        loop {
+            let logs = read!(self, heavy, |db| feed::unfed(&db, UNFED))?;
+            if logs.is_empty() {
+                break;
+            }
+            beside!(self, |db| commit::feed(&db, &logs))?;
+        }
+        // Once: while it waits, commits wait for it.
+        let transaction = self.write().await?;
+        let result = feed::raise_floor(&self.within(&transaction), now, since).await;
+        self.finish(transaction, result).await
+    }
+
+    async fn commits(&self, after: i64, limit: u32) -> Result<Vec<FeedCommit>, StoreError> {
+        snapshot!(self, heavy, |db| feed::commits(&db, after, limit))
+    }
+
+    async fn trim_feed(&self, up_to: i64) -> Result<(), StoreError> {
+        while beside!(self, |db| feed::trim(&db, up_to))? {}
+        Ok(())
+    }
+}
+
+#[async_trait]
 impl Store for SqlStore {
     async fn installation(&self) -> Result<Uuid, StoreError> {
         read!(self, sessions, |db| migrate::installation(&db))
+    }
+
+    async fn epoch(&self) -> Result<Uuid, StoreError> {
+        read!(self, sessions, |db| feed::history(&db)).map(|history| history.epoch.0)
+    }
+
+    async fn renew_epoch(&self) -> Result<Uuid, StoreError> {
+        beside!(self, |db| feed::renew_epoch(&db))
     }
 
     async fn check(&self) -> Result<(), StoreError> {
@@ -424,6 +473,8 @@ const LONG_WAIT: Duration = Duration::from_millis(1_900);
 const TOUCHED: usize = 1_024;
 /// How long a caller waits for a place to write.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Logs that are brought into the feed at once.
+const UNFED: u64 = 100;
 
 /// How long a transaction that others stood in the way of waits, times how often it was tried.
 const PAUSE: Duration = Duration::from_millis(5);

@@ -21,6 +21,12 @@ pub(super) static DIALECT: Dialect = Dialect {
     // statement alone.
     insert: "INSERT OR ROLLBACK",
     lock: "",
+    lock_logs: "",
+    // There is one writer: the next position is the next number.
+    unfed: "fed_seq < last_seq",
+    unfed_index: "CREATE INDEX IF NOT EXISTS log_unfed ON log (id) WHERE fed_seq < last_seq",
+    numbers: false,
+    last_position: "(SELECT MAX(position) FROM feed)",
     // The rows of a table lie in its key, without an index apart.
     table: |table| {
         table.extra("WITHOUT ROWID");

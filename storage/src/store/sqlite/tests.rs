@@ -16,8 +16,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::store::{
-    Command, Contacts, Conversations, DeviceKey, Devices, Done, Logs, NewDevice, Origin, Range, Store, Tokens, User,
-    Users,
+    Command, Contacts, Conversations, DeviceKey, Devices, Done, Feed, Logs, NewDevice, Origin, Range, Store, Tokens,
+    User, Users, Walk,
 };
 
 /// A store with two contacts.
@@ -100,7 +100,7 @@ async fn a_full_disk_refuses_writes_alone() {
     for _ in 0..3 {
         let events = pair.store.events(pair.log, Range::After(0), 100, usize::MAX).await.unwrap();
         assert_eq!(events.len() as i64, last);
-        assert_eq!(pair.store.conversations(pair.one, None, None, 10).await.unwrap()[0].last_seq, last);
+        assert_eq!(pair.store.conversations(pair.one, &[pair.log]).await.unwrap()[0].last_seq, last);
         // The limit is the connection's, which may have been replaced.
         pair.pragma(&limit).await;
         let again = pair.store.commit(vec![refused.clone()]).await;
@@ -384,8 +384,17 @@ async fn call_everything(pair: &Pair) {
     store.accepted_contacts(one, &[other]).await.unwrap();
     store.last_seq(log).await.unwrap();
     store.memberships(one).await.unwrap();
-    store.conversations(other, None, Some((10, log)), 10).await.unwrap();
-    store.conversations(other, Some(&[log, group]), None, 10).await.unwrap();
+    store.conversations(other, &[log, group]).await.unwrap();
+    for upward in [false, true] {
+        let walk = Walk { position: 0, bound: 0, place: Some((10, log)), upward };
+        store.walk(other, -1, Some(walk), 10).await.unwrap();
+    }
+    store.walk(other, 5, None, 10).await.unwrap();
+    store.raise_floor(1, 0).await.unwrap();
+    assert!(!store.commits(0, 10).await.unwrap().is_empty());
+    store.trim_feed(i64::MAX).await.unwrap();
+    store.epoch().await.unwrap();
+    store.renew_epoch().await.unwrap();
     store.members(log, Some((0, one)), 10).await.unwrap();
     store.member(log, one).await.unwrap();
     store.events(log, Range::After(0), 10, 100).await.unwrap();

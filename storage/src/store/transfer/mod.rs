@@ -25,6 +25,7 @@ use super::{
     SqlStore, StoreError,
     entity::move_progress,
     sql::{
+        feed,
         migrate::{self, MigrateError},
         schema,
     },
@@ -79,7 +80,10 @@ pub async fn transfer(
         copy::copy(source, target, table, report).await?;
     }
     compare(source, target, report).await?;
-    // EPOCH: drawn anew here where it becomes `Restored`, once stores have one.
+    carry_history(source, target).await?;
+    if becomes == Becomes::Restored {
+        target.renew_epoch().await.map_err(TransferError::Target)?;
+    }
     if becomes != Becomes::Successor {
         let id = migrate::installation(&source.alone()).await.map_err(TransferError::Source)?;
         migrate::adopt(&target.alone(), id).await.map_err(TransferError::Target)?;
@@ -87,6 +91,14 @@ pub async fn transfer(
     let finished = Table::drop().table(move_progress::Entity).take();
     target.alone().define(&finished).await.map_err(TransferError::Target)?;
     Ok(Transferred::Copied)
+}
+
+/// The target goes on with the source's history: what clients know of the one is true of the other.
+async fn carry_history(source: &SqlStore, target: &SqlStore) -> Result<(), TransferError> {
+    let history = feed::history(&source.alone()).await.map_err(TransferError::Source)?;
+    let transaction = target.write().await.map_err(TransferError::Target)?;
+    let result = feed::take_history(&target.within(&transaction), history).await;
+    target.finish(transaction, result).await.map_err(TransferError::Target)
 }
 
 async fn compare(source: &SqlStore, target: &SqlStore, report: Report<'_>) -> Result<(), TransferError> {

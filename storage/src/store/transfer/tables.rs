@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::store::{
     SqlStore, StoreError,
-    entity::{account, contact, device, event, log, member, sent, signed_out, silent_event, spent_refresh},
+    entity::{account, contact, device, event, feed, log, member, sent, signed_out, silent_event, spent_refresh},
     sql::{Row, keyset::behind},
 };
 
@@ -208,11 +208,12 @@ impl From<Field> for Value {
     }
 }
 
-/// The tables that are a store's own, and stay with it: its version first.
-pub(super) const KEPT: [&str; 3] = ["schema_version", "schema_step", "installation"];
+/// The tables that are a store's own, and stay with it: its version first. Its history goes along, in the
+/// row that the target has for it.
+pub(super) const KEPT: [&str; 4] = ["schema_version", "schema_step", "installation", "history"];
 
 /// All other tables, those first that others refer to.
-pub(super) fn tables() -> [Table; 10] {
+pub(super) fn tables() -> [Table; 11] {
     [
         Table::of(account::Entity),
         Table::of(device::Entity),
@@ -224,6 +225,7 @@ pub(super) fn tables() -> [Table; 10] {
         Table { by_log: true, ..Table::of(event::Entity) },
         Table { by_log: true, ..Table::of(silent_event::Entity) },
         Table::of(sent::Entity),
+        Table::of(feed::Entity),
     ]
 }
 

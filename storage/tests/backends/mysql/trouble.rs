@@ -3,7 +3,9 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use gogochat_proto::ids::{LogId, UserId};
-use gogochat_storage::store::{Command, Connections, Done, Logs, Outcome, Range, Store, StoreError, mysql};
+use gogochat_storage::store::{
+    Command, Connections, Conversations, Done, Feed, Logs, Outcome, Range, Store, StoreError, mysql,
+};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionTrait, Value};
 use tokio::{
     io::copy_bidirectional,
@@ -52,6 +54,53 @@ async fn two_nodes_commit_to_the_same_conversations() {
         let names: HashSet<_> = events.iter().filter_map(|event| event.client_msg_id).collect();
         assert_eq!(names.len(), BATCHES);
     }
+}
+
+/// A commit that takes its time got its position before others that have ended: nothing is read past it,
+/// and the floor waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_appears_in_the_feed_before_what_was_read() {
+    let database = Database::create().await;
+    let store = database.open().await;
+    let mut world = World::new(store.clone());
+    let [one, other] = world.users().await;
+    let log = world.befriend(one, other).await;
+    let before = store.commits(0, 100).await.unwrap().last().unwrap().position;
+    let (raw, watcher) = (database.raw().await, database.raw().await);
+    // What a commit does, up to its end.
+    let late = raw.begin().await.unwrap();
+    late.execute_unprepared("SELECT floor FROM history WHERE id = 1 FOR SHARE").await.unwrap();
+    late.execute_unprepared("INSERT INTO feed (entries) VALUES ('')").await.unwrap();
+    world.say(one, log, "later, and sooner there").await;
+    assert!(store.commits(before, 100).await.unwrap().is_empty(), "it was read past a gap");
+    let walked = store.walk(one, 0, None, 10).await.unwrap();
+    assert!(walked.walk.position <= before && walked.walk.bound <= before);
+    let raising = tokio::spawn({
+        let store = store.clone();
+        async move { store.raise_floor(1, i64::MAX).await }
+    });
+    let waits = "SELECT COUNT(*) FROM performance_schema.data_lock_waits w JOIN performance_schema.data_locks l
+         ON l.engine_lock_id = w.requesting_engine_lock_id WHERE l.object_schema = DATABASE() AND l.object_name = 'history'";
+    loop {
+        let row = watcher.query_one_raw(Statement::from_string(watcher.get_database_backend(), waits)).await.unwrap();
+        if row.unwrap().try_get_by_index::<i64>(0).unwrap() > 0 || raising.is_finished() {
+            break;
+        }
+    }
+    assert!(!raising.is_finished(), "the floor was raised past a commit that is under way");
+    late.commit().await.unwrap();
+    let floor = raising.await.unwrap().unwrap();
+    let positions: Vec<_> = store.commits(before, 100).await.unwrap().iter().map(|commit| commit.position).collect();
+    assert_eq!(positions, [before + 1, before + 2]);
+    assert!(floor >= before + 2);
+    // One that was taken back leaves a gap for ever: the floor says so.
+    let back = raw.begin().await.unwrap();
+    back.execute_unprepared("INSERT INTO feed (entries) VALUES ('')").await.unwrap();
+    back.rollback().await.unwrap();
+    world.say(one, log, "behind the gap").await;
+    assert!(store.commits(floor, 100).await.unwrap().is_empty());
+    store.raise_floor(2, i64::MAX).await.unwrap();
+    assert_eq!(store.commits(floor, 100).await.unwrap().len(), 1);
 }
 
 /// Two who ask each other at two cores at once become contacts with one conversation.

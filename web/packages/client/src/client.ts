@@ -408,6 +408,7 @@ export class Client {
 
   #up(line: Line, welcome: Welcome, leading: boolean): void {
     this.#ownSeqNow = Number(welcome.ownSeq);
+    this.#own.history(welcome.epoch);
     this.#missing = this.#downSince === undefined || this.#clock.now() - this.#downSince > BRIEF_MS;
     this.#calls.connected(line);
     if (leading) {

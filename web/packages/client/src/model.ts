@@ -63,8 +63,8 @@ export interface Conversation {
   /** When it last moved, by the server's clock: for display alone. */
   readonly activeMs: number;
   /**
-   * Its place in the list, the greatest first: the order in which this device learned that
-   * conversations moved. No clock is in it.
+   * Its place in the list, the greatest first: the order in which conversations moved, as the server
+   * tells it; what came live is above all that was told. No clock is in it.
    */
   readonly order: number;
 }
@@ -163,7 +163,7 @@ export function toConversation(c: PbConversation): Conversation {
     writable: c.writable,
     lastEvent,
     activeMs: lastEvent?.timeMs ?? 0,
-    order: 0,
+    order: Number(c.order),
   };
 }
 

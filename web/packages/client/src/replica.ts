@@ -6,7 +6,7 @@ import { type FetchPage, Log } from "./log.ts";
 import type { Contact, Conversation, LogEvent, Member, Person } from "./model.ts";
 import { Cell, Lazy, type Observable } from "./observable.ts";
 import { Ordered } from "./ordered.ts";
-import { type OutboxEntry, OWN_SEQ, type Snapshot, type Storage } from "./storage/storage.ts";
+import { EPOCH, type OutboxEntry, OWN_SEQ, POSITION, type Snapshot, type Storage } from "./storage/storage.ts";
 import { Timeline } from "./timeline.ts";
 
 /** What a replica needs and reports. */
@@ -47,12 +47,16 @@ export class Replica {
   readonly #timelines = new Map<string, Timeline>();
   readonly #members = new Map<string, Cell<readonly Member[]>>();
   #ownSeq: number | undefined;
+  #epoch: string | undefined;
+  #position: number;
   #order = 0;
   readonly #ordered = new Ordered();
 
   constructor(options: ReplicaOptions, kept: Snapshot) {
     this.#options = options;
     this.#ownSeq = kept.ownSeq;
+    this.#epoch = kept.epoch;
+    this.#position = kept.position;
     for (const { conversation: was, segments } of kept.conversations) {
       // What an earlier version kept has no order.
       const conversation = { ...was, order: was.order ?? 0 };
@@ -78,6 +82,26 @@ export class Replica {
   set ownSeq(seq: number) {
     this.#ownSeq = seq;
     this.#options.storage.put("meta", OWN_SEQ, seq);
+  }
+
+  /** The history that all this is of; undefined where no server has told it. */
+  get epoch(): string | undefined {
+    return this.#epoch;
+  }
+
+  set epoch(epoch: string) {
+    this.#epoch = epoch;
+    this.#options.storage.put("meta", EPOCH, epoch);
+  }
+
+  /** What has moved up to here is known; 0 where no server has told it. */
+  get position(): number {
+    return this.#position;
+  }
+
+  set position(position: number) {
+    this.#position = position;
+    this.#options.storage.put("meta", POSITION, position);
   }
 
   conversation(id: string): Conversation | undefined {
@@ -125,12 +149,13 @@ export class Replica {
 
   /**
    * Takes what the server says of a conversation. What this device knows better (its own newer
-   * marks, a later event) stays. `place`: where it stands if it has moved.
+   * marks, a later event) stays. `place`: where it stands if it has moved, with a server that does not
+   * tell its order.
    */
   merge(server: Conversation, place?: number): void {
     const old = this.#conversations.get(server.id);
     if (server.peer) this.meet([server.peer]);
-    const order = old && old.lastSeq >= server.lastSeq ? old.order : (place ?? ++this.#order);
+    const order = this.#place(old, server, place);
     if (!old) return this.#put({ ...server, order });
     const readSeq = Math.max(old.readSeq, server.readSeq);
     const behind = server.lastSeq < old.lastSeq;
@@ -148,6 +173,14 @@ export class Replica {
       othersDeliveredSeq: Math.max(old.othersDeliveredSeq, server.othersDeliveredSeq),
       othersReadSeq: Math.max(old.othersReadSeq, server.othersReadSeq),
     });
+  }
+
+  #place(old: Conversation | undefined, server: Conversation, place: number | undefined): number {
+    if (server.order === 0) return old && old.lastSeq >= server.lastSeq ? old.order : (place ?? ++this.#order);
+    this.#order = Math.max(this.#order, server.order);
+    // What came live, or waits to be sent, is later than what was told.
+    const isLater = old && (old.lastSeq > server.lastSeq || this.#options.pending(server.id).length > 0);
+    return isLater ? Math.max(old.order, server.order) : server.order;
   }
 
   /** A conversation moved to the top of the list. */
@@ -173,7 +206,7 @@ export class Replica {
     this.#list.touch();
   }
 
-  /** The server has less than this device knows: forgets all but people and contacts, as on a new device. */
+  /** The server tells another history than this device knows: forgets all but people and contacts, as on a new device. */
   restart(): void {
     this.#conversations.clear();
     this.#ordered.clear();
@@ -181,7 +214,8 @@ export class Replica {
     for (const timeline of this.#timelines.values()) timeline.restart();
     for (const members of this.#members.values()) members.set([]);
     this.#ownSeq = undefined;
-    this.#options.storage.delete("meta", OWN_SEQ);
+    this.#position = 0;
+    for (const key of [OWN_SEQ, POSITION]) this.#options.storage.delete("meta", key);
     this.#options.storage.clear("conversations");
     this.#options.storage.clear("events");
     this.#list.touch();
@@ -191,6 +225,8 @@ export class Replica {
   keepAgain(): void {
     const { storage } = this.#options;
     if (this.#ownSeq !== undefined) storage.put("meta", OWN_SEQ, this.#ownSeq);
+    if (this.#epoch !== undefined) storage.put("meta", EPOCH, this.#epoch);
+    storage.put("meta", POSITION, this.#position);
     for (const conversation of this.#conversations.values()) this.#keep(conversation);
     for (const [id, contact] of this.#contacts) storage.put("contacts", id, contact);
     for (const [id, person] of this.#people) storage.put("people", id, person);

@@ -47,10 +47,24 @@ export class OwnLog {
     return true;
   }
 
-  /** The server has less than this device knows (it was restored from a backup): begins as a new device. */
+  /** The server's history is another one (it was restored from a backup): begins as a new device. */
   restart(): void {
     this.#replica.restart();
     this.#events.restarted();
+  }
+
+  /** The server tells the history of this name. */
+  history(epoch: string): void {
+    const before = this.#replica.epoch;
+    if (epoch === "" || epoch === before) return;
+    if (before !== undefined) this.restart();
+    this.#replica.epoch = epoch;
+  }
+
+  /** Where it ends now. */
+  async end(session: Line): Promise<number> {
+    const page = await session.call(methods.ListEvents, { conversationId: this.#me, limit: 1, from: { case: "beforeSeq", value: 0n } });
+    return Number(page.lastSeq);
   }
 
   #apply({ body, timeMs }: Event): void {
@@ -116,8 +130,10 @@ export async function synchronize(
   let restarted = false;
   for (;;) {
     if (replica.ownSeq === undefined) {
+      // What the session began with may be of another history.
+      const end = restarted ? await own.end(session) : ownSeqNow;
       await loadContacts(session, replica);
-      replica.ownSeq = ownSeqNow;
+      replica.ownSeq = end;
     }
     const before: number = replica.ownSeq;
     let more: boolean;
@@ -142,15 +158,27 @@ async function syncOnce(
   own: OwnLog,
   moved: Set<string>,
 ): Promise<boolean> {
-  const known = replica.conversations.get().slice(0, MAX_KNOWN).map(toHead);
+  // Who has a position need not tell heads. Who has none takes everything from a server that gives one:
+  // also the order of what has not moved.
+  const known = replica.epoch === undefined ? replica.conversations.get().slice(0, MAX_KNOWN).map(toHead) : [];
   const ownSeq = BigInt(replica.ownSeq ?? 0);
-  let place = replica.places();
+  const { epoch, position } = replica;
+  // A tab that was asleep may know less than the storage: until it has caught up, so does the storage.
+  if (position > 0) replica.position = position;
+  let place: number | undefined;
   let more = false;
   let pageToken = "";
+  let reached = 0;
   do {
-    const page: SyncResponse = await session.call(methods.Sync, { ownSeq, known, pageToken }, { aside: true });
+    const request = { ownSeq, known, pageToken, position: BigInt(position) };
+    const page: SyncResponse = await session.call(methods.Sync, request, { aside: true });
+    if (page.epoch !== "" && page.epoch !== epoch) {
+      replica.epoch = page.epoch;
+      if (epoch !== undefined) throw new GogochatError("cursor_from_future", "another history");
+    }
     for (const conversation of page.conversations) {
-      replica.merge(toConversation(conversation), place--);
+      if (conversation.order === 0n) place = (place ?? replica.places() + 1) - 1;
+      replica.merge(toConversation(conversation), place);
       moved.add(conversation.id);
     }
     for (const id of page.gone) replica.removeConversation(id);
@@ -158,7 +186,9 @@ async function syncOnce(
     // Said on the first page alone.
     more ||= page.ownMore;
     pageToken = page.nextPageToken;
+    reached = Number(page.position);
   } while (pageToken !== "");
+  if (reached > 0) replica.position = reached;
   return more;
 }
 

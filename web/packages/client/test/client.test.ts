@@ -411,7 +411,80 @@ describe("catching up", () => {
   });
 });
 
+describe("a device that was away", () => {
+  it.each([
+    ["tells its position", "one", 0],
+    ["tells its heads to a server of the release before", "", 31],
+  ])("%s, and is told what moved alone", async (_, epoch, known) => {
+    const { world, ann } = await pair();
+    await ann.close();
+    world.peer.epoch = epoch;
+    for (let i = 0; i < 30; i++) world.peer.chat(`d${i}`, true, "bob", "ann");
+    const storage = new MemoryStorage();
+    const first = await world.device("ann", "a1", storage);
+    await world.clock.until(() => first.conversations.get().length === 31);
+    // Its marks have arrived, and are known to.
+    await world.clock.advance(3_000);
+    world.peer.push("ann", { case: "resync", value: {} });
+    await world.clock.advance(3_000);
+    await first.close();
+    for (const id of ["d3", "d7"]) world.peer.say(id, "bob", "news");
+    const second = await world.device("ann", "a1", storage);
+    const syncs = world.peer.syncs.length;
+    await world.clock.until(() => second.conversation("d7")?.lastSeq === 2, 1_000);
+    expect(world.peer.syncs[syncs]).toMatchObject({ known, brought: 2 });
+    expect(world.peer.syncs[syncs]?.position).toBeGreaterThanOrEqual(epoch ? 1 : 0);
+    const top = second.conversations.get().slice(0, 2).map(({ id }) => id);
+    expect(epoch ? top : top.sort().reverse()).toEqual(["d7", "d3"]);
+  });
+
+  it("takes everything once from a server that has learned to tell orders", async () => {
+    const { world, ann } = await pair();
+    await ann.close();
+    world.peer.epoch = "";
+    for (const id of ["d", "e"]) world.peer.chat(id, true, "bob", "ann");
+    const storage = new MemoryStorage();
+    const first = await world.device("ann", "a1", storage);
+    await world.clock.until(() => first.conversations.get().length === 3);
+    await first.close();
+    world.peer.epoch = "one";
+    const second = await world.device("ann", "a1", storage);
+    const syncs = world.peer.syncs.length;
+    await world.clock.until(() => world.peer.syncs.length > syncs, 1_000);
+    await world.clock.advance(100);
+    expect(world.peer.syncs[syncs]).toMatchObject({ known: 0, position: 0, brought: 3 });
+    const orders = second.conversations.get().map(({ order }) => order);
+    expect(Math.min(...orders)).toBeGreaterThan(1_000_000_000_000);
+  });
+});
+
 describe("a server that was restored from an older backup", () => {
+  it.each(["a new session", "a Sync of the session that stands"])("is noticed by its epoch: %s tells it", async (by) => {
+    const { world, ann } = await pair();
+    await ann.close();
+    const storage = new MemoryStorage();
+    const first = await world.device("ann", "a1", storage);
+    await world.online(first);
+    for (let i = 2; i <= 9; i++) world.peer.say("c", "bob", `m${i}`);
+    await world.clock.until(() => seen(first).length === 8);
+    // The own log is as long as it was: no cursor tells it.
+    const chat = world.peer.chats.get("c");
+    chat?.events.splice(4);
+    for (let i = 5; i <= 12; i++) if (chat) world.peer.append(chat, "bob", "elsewhere", `again-${i}`, { case: "message", value: { text: `anew ${i}` } });
+    world.peer.epoch = "two";
+    world.peer.refuse = () => ({ code: "overloaded", retryAfterMs: 50 });
+    first.send("c", "kept");
+    if (by === "a new session") world.peer.close("ann", 4102);
+    else world.peer.push("ann", { case: "resync", value: {} });
+    await world.clock.until(() => seen(first).includes("anew 5"), 5_000);
+    world.peer.refuse = () => undefined;
+    await world.clock.until(() => first.waiting.get() === 0, 5_000);
+    await world.clock.until(() => seen(first).includes("kept"), 5_000);
+    expect(seen(first)).toEqual([...["m2", "m3", "m4"], ...Array.from({ length: 8 }, (_, i) => `anew ${i + 5}`), "kept"]);
+    expect((await storage.load()).epoch).toBe("two");
+  });
+
+
   it("is followed as by a new device: what is said anew under a known seq is shown, and what waits goes out", async () => {
     const { world, ann } = await pair();
     await ann.close();
@@ -496,9 +569,10 @@ describe("a conversation that is opened while messages come in", () => {
 });
 
 describe("the list of conversations", () => {
-  it("is in the order in which they moved, whatever the clocks say, also on the next visit", async () => {
+  it.each(["one", ""])("is in the order in which they moved, whatever the clocks say, also on the next visit (epoch '%s')", async (epoch) => {
     const { world, ann } = await pair();
     await ann.close();
+    world.peer.epoch = epoch;
     const storage = new MemoryStorage();
     const first = await world.device("ann", "a1", storage);
     await world.online(first);

@@ -25,6 +25,9 @@ interface Chat {
   readonly members: Set<string>;
   readonly events: Event[];
   readonly marks: Map<string, { delivered: number; read: number }>;
+  /** When it last moved, of all moves; when its last event came. */
+  moved: number;
+  order: number;
 }
 
 type Frame = NonNullable<MessageInitShape<typeof ServerFrameSchema>["frame"]>;
@@ -45,6 +48,10 @@ export class Peer {
   unwelcome: () => { code: number; retryAfterMs: number } | undefined = () => undefined;
   /** Commits, but says nothing: the reply is lost. */
   muteReplies = false;
+  /** The history that it tells; empty, as the release before: it tells neither epochs, positions nor orders. */
+  epoch = "one";
+  /** How many conversations each Sync was told of, and how many it brought. */
+  readonly syncs: { known: number; position: number; brought: number }[] = [];
   /** How often each method was called. */
   readonly calls = new Map<string, number>();
   readonly marksFrames: number[] = [];
@@ -54,6 +61,7 @@ export class Peer {
   /** The tickets that were shown, by sessions that began. */
   readonly tickets: number[][] = [];
   #ids = 0;
+  #moves = 1_000_000_000_000;
 
   readonly accept = (handle: PeerHandle): PeerConnection => {
     const session: Session = { handle, user: "", device: "", blocked: new Map() };
@@ -73,7 +81,7 @@ export class Peer {
 
   /** A conversation of these users. */
   chat(id: string, group: boolean, ...members: string[]): Chat {
-    const chat: Chat = { id, group, members: new Set(members), events: [], marks: new Map() };
+    const chat: Chat = { id, group, members: new Set(members), events: [], marks: new Map(), moved: 0, order: 0 };
     for (const member of members) chat.marks.set(member, { delivered: 0, read: 0 });
     this.chats.set(id, chat);
     this.append(chat, members[0] ?? "", "", "", {
@@ -106,6 +114,7 @@ export class Peer {
     // Whoever sends has read what stands before it, and the event alone tells of it.
     const mark = chat.marks.get(sender);
     if (mark && event.body.case === "message") mark.read = mark.delivered = chat.events.length;
+    chat.moved = chat.order = ++this.#moves;
     for (const session of this.sessions) {
       if (chat.members.has(session.user)) this.#send(session, { case: "event", value: event });
     }
@@ -166,6 +175,7 @@ export class Peer {
             ownSeq: BigInt(this.own.get(session.user)?.length ?? 0),
             heartbeatMs: 15_000,
             ticket: Uint8Array.of(this.tickets.length),
+            epoch: this.epoch,
           },
         });
       }
@@ -199,6 +209,7 @@ export class Peer {
     if (!chat || !mark) return;
     mark.read = Math.max(mark.read, read);
     mark.delivered = Math.max(mark.delivered, delivered, mark.read);
+    chat.moved = ++this.#moves;
     for (const session of this.sessions) {
       if (!chat.members.has(session.user)) continue;
       this.#send(session, {
@@ -253,6 +264,8 @@ export class Peer {
       }
       case "ListEvents": {
         const request = fromBinary(methods.ListEvents.input, call.body);
+        const log = this.own.get(request.conversationId);
+        if (log && request.conversationId === session.user) return reply(methods.ListEvents, { lastSeq: BigInt(log.length) });
         const chat = this.chats.get(request.conversationId);
         if (!chat?.members.has(session.user)) return fail("not_a_member");
         const limit = request.limit || 100;
@@ -289,11 +302,19 @@ export class Peer {
         const known = new Map(request.known.map((head) => [head.conversationId, head]));
         const mine = [...this.chats.values()].filter((chat) => chat.members.has(session.user));
         const page = own.slice(Number(request.ownSeq), Number(request.ownSeq) + 200);
+        const position = this.epoch ? Number(request.position) : 0;
+        const conversations = mine
+          .filter((chat) => chat.moved > position)
+          .map((chat) => this.#view(chat, session.user))
+          .filter(({ head }) => position > 0 || moved(head, known));
+        this.syncs.push({ known: known.size, position, brought: conversations.length });
         return reply(methods.Sync, {
+          epoch: this.epoch,
+          position: this.epoch ? BigInt(this.#moves) : 0n,
           ownEvents: page,
           ownMore: Number(request.ownSeq) + page.length < own.length,
           ownLastSeq: BigInt(own.length),
-          conversations: mine.map((chat) => this.#view(chat, session.user)).filter(({ head }) => moved(head, known)),
+          conversations,
           gone: [...known.keys()].filter((id) => !mine.some((chat) => chat.id === id)),
         });
       }
@@ -364,6 +385,7 @@ export class Peer {
       ...(chat.events.at(-1) && { lastEvent: chat.events.at(-1) as Event }),
       fromSeq: 1n,
       writable: true,
+      order: this.epoch ? BigInt(chat.order) : 0n,
     });
   }
 

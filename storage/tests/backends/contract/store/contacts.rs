@@ -10,7 +10,7 @@ use gogochat_storage::store::{
     Command, ContactState, Done, Event, Membership, Range, Refusal, Store, SubscriptionChange,
 };
 
-use super::{NOW, World, body, unnamed};
+use super::{NOW, World, body, list, unnamed};
 
 fn request(from: UserId, to: UserId, conversation: LogId) -> Command {
     Command::RequestContact { origin: unnamed(from, NOW), to, note: "it is me".into(), conversation }
@@ -131,7 +131,7 @@ pub(crate) async fn an_ended_contact_stops_messages(store: Arc<dyn Store>) {
     for (user, peer) in [(one, other), (other, one)] {
         assert_eq!(world.one(world.append(user, log, "x")).await, Err(Refusal::NotAContact(peer)));
         assert!(world.store.contacts(user, None, 10).await.unwrap().is_empty());
-        let conversations = world.store.conversations(user, None, None, 10).await.unwrap();
+        let conversations = list(&*world.store, user).await;
         assert_eq!((conversations[0].log, conversations[0].writable), (log, false));
         assert!(world.one(Command::Mark { log, user, delivered: 2, read: 2 }).await.is_ok());
     }
@@ -162,7 +162,7 @@ pub(crate) async fn contacts_again_have_their_conversation_again(store: Arc<dyn 
     assert!(outcomes[4].is_ok());
     assert_eq!(world.log(log).await.len(), 3);
     assert_eq!(world.store.memberships(one).await.unwrap().len(), 1);
-    assert!(world.store.conversations(one, None, None, 10).await.unwrap()[0].writable);
+    assert!(list(&*world.store, one).await[0].writable);
 }
 
 pub(crate) async fn requests_are_refused_and_withdrawn(store: Arc<dyn Store>) {

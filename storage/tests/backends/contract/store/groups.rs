@@ -46,7 +46,7 @@ pub(crate) async fn founders_see_all(store: Arc<dyn Store>) {
         assert_eq!((event.sender, event.device, event.client_msg_id), (one, None, None));
     }
     for user in [one, two, three] {
-        let seen = &world.store.conversations(user, Some(&[log]), None, 10).await.unwrap()[0];
+        let seen = &world.store.conversations(user, &[log]).await.unwrap()[0];
         assert_eq!((seen.title.as_deref(), seen.member_count, seen.from_seq), (Some("Tea"), 3, 1));
         assert!(seen.writable && seen.peer.is_none());
     }
@@ -115,7 +115,7 @@ pub(crate) async fn later_members_see_what_comes_later(store: Arc<dyn Store>) {
 
     let member = world.store.member(log, three).await.unwrap().unwrap();
     assert_eq!((member.from_seq, member.delivered, member.read, member.joined_ms), (3, 2, 2, NOW));
-    let seen = &world.store.conversations(three, Some(&[log]), None, 10).await.unwrap()[0];
+    let seen = &world.store.conversations(three, &[log]).await.unwrap()[0];
     assert_eq!((seen.from_seq, seen.unread, seen.last_seq), (3, 0, 3));
 
     let again = world.one(add(log, origin, &[three])).await.unwrap();
@@ -160,7 +160,7 @@ pub(crate) async fn leaving_ends_it(store: Arc<dyn Store>) {
     assert_eq!((again.done, again.events), (Done::Nothing, vec![]));
     assert_eq!(world.store.member(log, two).await.unwrap(), None);
     assert_eq!(world.store.members(log, None, 10).await.unwrap().len(), 1);
-    assert!(world.store.conversations(two, Some(&[log]), None, 10).await.unwrap().is_empty());
+    assert!(world.store.conversations(two, &[log]).await.unwrap().is_empty());
 
     // The last one out.
     world.one(Command::LeaveGroup { log, origin: world.origin(one) }).await.unwrap();

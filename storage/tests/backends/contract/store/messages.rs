@@ -262,6 +262,6 @@ pub(crate) async fn large_groups_keep_read_marks_alone(store: Arc<dyn Store>) {
     for user in [owner, first] {
         assert_eq!(listed(&world, log, user).await, (0, 0));
     }
-    let seen = world.store.conversations(owner, Some(&[log]), None, 1).await.unwrap();
+    let seen = world.store.conversations(owner, &[log]).await.unwrap();
     assert_eq!((seen[0].member_count, seen[0].others_delivered, seen[0].others_read), (201, 0, 0));
 }

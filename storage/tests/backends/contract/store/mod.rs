@@ -8,6 +8,7 @@ pub(crate) mod model;
 pub(crate) mod reading;
 pub(crate) mod sign_outs;
 pub(crate) mod together;
+pub(crate) mod walks;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -17,7 +18,7 @@ use gogochat_proto::{
     v1::{self, event::Body},
 };
 use gogochat_storage::store::{
-    Command, Committed, Done, Event, Millis, NewDevice, Origin, Outcome, Range, Store, Tokens, User,
+    ALL, Command, Committed, Conversation, Done, Event, Millis, NewDevice, Origin, Outcome, Range, Store, Tokens, User,
 };
 use prost::Message;
 use tokio::task::JoinSet;
@@ -78,7 +79,7 @@ macro_rules! store_contract {
                 events_come_in_pages,
                 pages_are_bounded_in_bytes,
                 payloads_come_back_as_they_were,
-                conversations_come_by_activity,
+                conversations_are_seen_by_their_ids,
                 a_conversation_is_seen_by_its_member,
                 unread_messages_are_counted,
                 members_come_by_when_they_joined,
@@ -89,6 +90,14 @@ macro_rules! store_contract {
                 what_signs_nobody_out_is_not_noted,
                 notes_outlive_the_token_and_are_forgotten_then,
                 they_are_seen_in_their_order,
+            },
+            walks::{
+                a_walk_goes_from_the_one_that_moved_last,
+                what_moves_during_a_walk_is_not_missed,
+                a_position_brings_what_moved_since,
+                large_groups_move_by_their_logs_alone,
+                a_history_is_begun_anew_by_command_alone,
+                the_feed_has_every_event_once,
             },
             together::{
                 readers_see_whole_commits,
@@ -208,6 +217,15 @@ impl World {
     pub(crate) async fn log(&self, log: LogId) -> Vec<Event> {
         self.store.events(log, Range::After(0), 10_000, usize::MAX).await.unwrap()
     }
+}
+
+/// All conversations of a user, the most recently active first.
+pub(crate) async fn list(store: &dyn Store, user: UserId) -> Vec<Conversation> {
+    let walked = store.walk(user, ALL, None, 1_000).await.unwrap();
+    assert!(walked.is_last);
+    let mut found: Vec<_> = walked.conversations.into_iter().map(|(found, _)| found).collect();
+    found.sort_by_key(|found| std::cmp::Reverse((found.order, found.log)));
+    found
 }
 
 /// The origin of a command that its device has not named: it comes once, from any device.

@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
-use gogochat_storage::store::{Store, StoreError};
+use gogochat_storage::store::{ALL, Store, StoreError};
 
-use super::World;
+use super::{World, list};
 
 /// Readers see whole commits only, and what was committed is seen at once.
 pub(crate) async fn readers_see_whole_commits(store: Arc<dyn Store>) {
@@ -25,7 +25,7 @@ pub(crate) async fn readers_see_whole_commits(store: Arc<dyn Store>) {
         readers.push(tokio::spawn(async move {
             let mut last = 0;
             while !done.load(Ordering::Relaxed) {
-                let seen = store.conversations(other, None, None, 10).await.unwrap().remove(0);
+                let seen = list(&*store, other).await.remove(0);
                 assert_eq!(seen.last_seq % 2, 1, "half a commit");
                 assert!(seen.last_seq >= last, "back in time");
                 last = seen.last_seq;
@@ -59,7 +59,7 @@ pub(crate) async fn a_caller_that_gives_up_leaves_no_half(store: Arc<dyn Store>)
         let brief = Duration::from_micros(200 * n);
         let patience = if n % 2 == 0 { brief } else { Duration::from_secs(60) };
         tasks.push(tokio::spawn(async move {
-            let _ = tokio::time::timeout(brief / 4, store.conversations(one, None, None, 10)).await;
+            let _ = tokio::time::timeout(brief / 4, store.walk(one, ALL, None, 10)).await;
             tokio::time::timeout(patience, store.commit(batch)).await.is_ok_and(|committed| committed.is_ok())
         }));
     }
@@ -73,7 +73,7 @@ pub(crate) async fn a_caller_that_gives_up_leaves_no_half(store: Arc<dyn Store>)
         assert_eq!((seq - 2 - last) % 3, 0, "half a batch");
         assert!(seq - 2 - last >= 3 * sure, "an answered batch is not there");
         assert_eq!(world.store.last_seq(log).await.unwrap(), Some(seq), "an old state");
-        let seen = world.store.conversations(other, None, None, 10).await.unwrap().remove(0);
+        let seen = list(&*world.store, other).await.remove(0);
         assert_eq!(seen.last_seq, seq, "an old state");
     }
     let seqs: Vec<_> = world.log(log).await.iter().map(|event| event.seq).collect();

@@ -2,7 +2,7 @@
 
 import type { LogEvent } from "../model.ts";
 import { Cell } from "../observable.ts";
-import { type Key, type OutboxEntry, OWN_SEQ, type Records, type Snapshot, type Storage } from "./storage.ts";
+import { EPOCH, type Key, type OutboxEntry, OWN_SEQ, POSITION, type Records, type Snapshot, type Storage } from "./storage.ts";
 
 /** Keeps records as long as the page lives. */
 export class MemoryStorage implements Storage {
@@ -14,6 +14,8 @@ export class MemoryStorage implements Storage {
     const all = <K extends keyof Records>(kind: K) => [...this.#kind(kind).values()] as Records[K][];
     return {
       ownSeq: this.#kind("meta").get(OWN_SEQ) as number | undefined,
+      epoch: this.#kind("meta").get(EPOCH) as string | undefined,
+      position: (this.#kind("meta").get(POSITION) as number | undefined) ?? 0,
       conversations: all("conversations"),
       contacts: all("contacts"),
       people: all("people"),

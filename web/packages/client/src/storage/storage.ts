@@ -32,6 +32,10 @@ export interface OutboxEntry {
 export interface Snapshot {
   /** The cursor on the user's own log; undefined on a new device. */
   readonly ownSeq: number | undefined;
+  /** The history that all this is of; undefined where no server has told it. */
+  readonly epoch: string | undefined;
+  /** What has moved up to here is in it; 0 where no server has told it. */
+  readonly position: number;
   readonly conversations: readonly ConversationRecord[];
   readonly contacts: readonly Contact[];
   readonly people: readonly Person[];
@@ -40,7 +44,7 @@ export interface Snapshot {
 
 /** The kinds of records and their values. */
 export interface Records {
-  meta: number;
+  meta: number | string;
   conversations: ConversationRecord;
   contacts: Contact;
   people: Person;
@@ -87,3 +91,7 @@ export interface Storage {
 
 /** The key in `meta` of the cursor on the user's own log. */
 export const OWN_SEQ = "ownSeq";
+/** The key in `meta` of the history's name. */
+export const EPOCH = "epoch";
+/** The key in `meta` of the position for Sync. */
+export const POSITION = "position";

@@ -15,7 +15,7 @@ use proptest::{
 use uuid::Uuid;
 
 use self::{commands::batches, state::Model};
-use super::{NOW, body, tokens};
+use super::{NOW, body, tokens, walks::Device};
 
 /// A store that was opened for a test.
 pub(crate) trait Opened {
@@ -30,7 +30,12 @@ pub(crate) async fn agrees_with_the_model<O: Opened>(open: impl AsyncFn() -> O) 
         let store = opened.store();
         let mut model = Model::default();
         prepare(&store).await;
-        for batch in batches {
+        let mut devices: [Device; USERS] = std::array::from_fn(|_| Device::default());
+        for (n, batch) in batches.into_iter().enumerate() {
+            if n % 3 == 2 {
+                store.raise_floor(1, i64::MAX).await.unwrap();
+            }
+            devices[n % USERS].walk(&*store, user(n % USERS), 3).await;
             let outcomes = store.commit(batch.clone()).await.unwrap();
             assert_eq!(outcomes.len(), batch.len());
             for (command, outcome) in batch.into_iter().zip(outcomes) {
@@ -40,6 +45,10 @@ pub(crate) async fn agrees_with_the_model<O: Opened>(open: impl AsyncFn() -> O) 
             }
         }
         model.compare(&store).await;
+        for (n, device) in devices.iter_mut().enumerate() {
+            device.walk(&*store, user(n), 3).await;
+            device.agrees(&*store, user(n)).await;
+        }
     }
     // The cases are worth something only where everything came about, and often.
     for label in LABELS {

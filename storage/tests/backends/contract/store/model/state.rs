@@ -9,7 +9,7 @@ use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
 use gogochat_storage::store::{ContactState, Done, Hash, Refusal, Store};
 
 use super::{LOGS, USERS, all, log, rules::kind, user};
-use crate::contract::store::body;
+use crate::contract::store::{body, list};
 
 /// Everything there is, in the plainest form.
 #[derive(Debug, Default)]
@@ -94,7 +94,7 @@ impl Model {
     }
 
     async fn compare_conversations(&self, store: &Arc<dyn Store>, one: UserId) {
-        let found = store.conversations(one, None, None, 1_000).await.unwrap();
+        let found = list(&**store, one).await;
         let mine: BTreeSet<_> = self.members.keys().filter(|key| key.1 == one).map(|key| key.0).collect();
         assert_eq!(found.iter().map(|seen| seen.log).collect::<BTreeSet<_>>(), mine);
         let subscribed = store.memberships(one).await.unwrap();

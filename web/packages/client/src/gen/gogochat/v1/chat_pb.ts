@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gogochat/v1/chat.proto.
  */
 export const file_gogochat_v1_chat: GenFile = /*@__PURE__*/
-  fileDesc({"name":"gogochat/v1/chat.proto","messages":[["SendMessageRequest",[["conversation_id",1,9],["client_msg_id",2,9],["text",3,9]]],["SendMessageResponse",[["seq",1,3],["time_ms",2,3],["duplicate",3,8]]],["CreateGroupRequest",[["client_msg_id",1,9],["title",2,9],["member_ids",3,9,0,1]]],["CreateGroupResponse",[["conversation_id",1,9]]],["AddMembersRequest",[["conversation_id",1,9],["client_msg_id",2,9],["user_ids",3,9,0,1]]],["AddMembersResponse",[["added",1,5],["member_count",2,5]]],["LeaveGroupRequest",[["conversation_id",1,9],["client_msg_id",2,9]]],["LeaveGroupResponse",[]],["MarkRequest",[["conversation_id",1,9],["delivered_seq",2,3],["read_seq",3,3]]],["MarkResponse",[["delivered_seq",1,3],["read_seq",2,3]]],["Conversation",[["id",1,9],["kind",2,14,"ConversationKind"],["title",3,9],["peer",4,11,"Person"],["member_count",5,5],["head",6,11,"Head"],["last_event",7,11,"Event"],["from_seq",8,3],["writable",9,8]]],["Head",[["conversation_id",1,9],["last_seq",2,3],["delivered_seq",3,3],["read_seq",4,3],["others_delivered_seq",5,3],["others_read_seq",6,3],["unread",7,5]]],["ListConversationsRequest",[["limit",1,5],["page_token",2,9]]],["ListConversationsResponse",[["conversations",1,11,"Conversation",1],["next_page_token",2,9]]],["GetConversationRequest",[["conversation_id",1,9]]],["ListMembersRequest",[["conversation_id",1,9],["limit",2,5],["page_token",3,9]]],["ListMembersResponse",[["members",1,11,"Member",1],["next_page_token",2,9]]],["Member",[["person",1,11,"Person"],["joined_ms",2,3],["delivered_seq",3,3],["read_seq",4,3]]],["ListEventsRequest",[["conversation_id",1,9],["after_seq",2,3,0,0,0],["before_seq",3,3,0,0,0],["limit",4,5]],["from"]],["ListEventsResponse",[["events",1,11,"Event",1],["more",2,8],["last_seq",3,3]]]]}, [file_gogochat_v1_event, file_gogochat_v1_person]);
+  fileDesc({"name":"gogochat/v1/chat.proto","messages":[["SendMessageRequest",[["conversation_id",1,9],["client_msg_id",2,9],["text",3,9]]],["SendMessageResponse",[["seq",1,3],["time_ms",2,3],["duplicate",3,8]]],["CreateGroupRequest",[["client_msg_id",1,9],["title",2,9],["member_ids",3,9,0,1]]],["CreateGroupResponse",[["conversation_id",1,9]]],["AddMembersRequest",[["conversation_id",1,9],["client_msg_id",2,9],["user_ids",3,9,0,1]]],["AddMembersResponse",[["added",1,5],["member_count",2,5]]],["LeaveGroupRequest",[["conversation_id",1,9],["client_msg_id",2,9]]],["LeaveGroupResponse",[]],["MarkRequest",[["conversation_id",1,9],["delivered_seq",2,3],["read_seq",3,3]]],["MarkResponse",[["delivered_seq",1,3],["read_seq",2,3]]],["Conversation",[["id",1,9],["kind",2,14,"ConversationKind"],["title",3,9],["peer",4,11,"Person"],["member_count",5,5],["head",6,11,"Head"],["last_event",7,11,"Event"],["from_seq",8,3],["writable",9,8],["order",10,3]]],["Head",[["conversation_id",1,9],["last_seq",2,3],["delivered_seq",3,3],["read_seq",4,3],["others_delivered_seq",5,3],["others_read_seq",6,3],["unread",7,5]]],["ListConversationsRequest",[["limit",1,5],["page_token",2,9]]],["ListConversationsResponse",[["conversations",1,11,"Conversation",1],["next_page_token",2,9]]],["GetConversationRequest",[["conversation_id",1,9]]],["ListMembersRequest",[["conversation_id",1,9],["limit",2,5],["page_token",3,9]]],["ListMembersResponse",[["members",1,11,"Member",1],["next_page_token",2,9]]],["Member",[["person",1,11,"Person"],["joined_ms",2,3],["delivered_seq",3,3],["read_seq",4,3]]],["ListEventsRequest",[["conversation_id",1,9],["after_seq",2,3,0,0,0],["before_seq",3,3,0,0,0],["limit",4,5]],["from"]],["ListEventsResponse",[["events",1,11,"Event",1],["more",2,8],["last_seq",3,3]]]]}, [file_gogochat_v1_event, file_gogochat_v1_person]);
 
 /**
  * @generated from message gogochat.v1.SendMessageRequest
@@ -324,6 +324,14 @@ export type Conversation = Message<"gogochat.v1.Conversation"> & {
    * @generated from field: bool writable = 9;
    */
   writable: boolean;
+
+  /**
+   * Its place among the user's conversations, the greatest first: it grows in the order in which events reach the store, whatever clocks say. 0: an older
+   * server. Equal ones stand in the order of their ids.
+   *
+   * @generated from field: int64 order = 10;
+   */
+  order: bigint;
 };
 
 /**

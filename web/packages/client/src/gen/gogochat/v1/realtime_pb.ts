@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gogochat/v1/realtime.proto.
  */
 export const file_gogochat_v1_realtime: GenFile = /*@__PURE__*/
-  fileDesc({"name":"gogochat/v1/realtime.proto","messages":[["ClientFrame",[["hello",1,11,"Hello",0,0],["call",2,11,"Call",0,0],["marks",3,11,"Marks",0,0],["ephemeral",4,11,"Ephemeral",0,0],["ping",5,11,"Ping",0,0],["pong",6,11,"Pong",0,0]],["frame"]],["ServerFrame",[["welcome",1,11,"Welcome",0,0],["reply",2,11,"Reply",0,0],["event",3,11,"Event",0,0],["ephemeral",4,11,"Ephemeral",0,0],["ping",5,11,"Ping",0,0],["pong",6,11,"Pong",0,0],["watermark",7,11,"Watermark",0,0],["resync",8,11,"Resync",0,0],["drain",9,11,"Drain",0,0],["close",10,11,"Close",0,0]],["frame"]],["Hello",[["access_token",1,9],["client",2,9],["ticket",3,12]]],["Welcome",[["session_id",1,9],["user_id",2,9],["device_id",3,9],["own_seq",4,3],["heartbeat_ms",5,5],["time_ms",6,3],["ticket",7,12],["ticket_use",8,14,"TicketUse"]]],["Call",[["id",1,13],["method",2,9],["key",3,9],["body",4,12]]],["Reply",[["id",1,13],["body",2,12],["error",3,11,"Error"]]],["Marks",[["marks",1,11,"Mark",1]]],["Mark",[["conversation_id",1,9],["delivered_seq",2,3],["read_seq",3,3]]],["Watermark",[["conversation_id",1,9],["user_id",2,9],["delivered_seq",3,3],["read_seq",4,3]]],["Ephemeral",[["conversation_id",1,9],["user_id",2,9],["typing",3,11,"Typing",0,0],["presence",4,11,"Presence",0,0]],["kind"]],["Typing",[["stopped",1,8]]],["Presence",[["online",1,8],["last_seen_ms",2,3]]],["Ping",[["nonce",1,4]]],["Pong",[["nonce",1,4]]],["Resync",[["log_id",1,9],["from_seq",2,3]]],["Drain",[["deadline_ms",1,5],["target",2,9],["ticket",3,12]]],["Close",[["code",1,13],["reason",2,9],["reconnect",3,8],["retry_after_ms",4,5]]]],"enums":[["TicketUse",[["TICKET_USE_UNSPECIFIED",0],["TICKET_USE_TAKEN",1],["TICKET_USE_EXPIRED",2],["TICKET_USE_INVALID",3]]]]}, [file_gogochat_v1_error, file_gogochat_v1_event]);
+  fileDesc({"name":"gogochat/v1/realtime.proto","messages":[["ClientFrame",[["hello",1,11,"Hello",0,0],["call",2,11,"Call",0,0],["marks",3,11,"Marks",0,0],["ephemeral",4,11,"Ephemeral",0,0],["ping",5,11,"Ping",0,0],["pong",6,11,"Pong",0,0]],["frame"]],["ServerFrame",[["welcome",1,11,"Welcome",0,0],["reply",2,11,"Reply",0,0],["event",3,11,"Event",0,0],["ephemeral",4,11,"Ephemeral",0,0],["ping",5,11,"Ping",0,0],["pong",6,11,"Pong",0,0],["watermark",7,11,"Watermark",0,0],["resync",8,11,"Resync",0,0],["drain",9,11,"Drain",0,0],["close",10,11,"Close",0,0]],["frame"]],["Hello",[["access_token",1,9],["client",2,9],["ticket",3,12]]],["Welcome",[["session_id",1,9],["user_id",2,9],["device_id",3,9],["own_seq",4,3],["heartbeat_ms",5,5],["time_ms",6,3],["ticket",7,12],["ticket_use",8,14,"TicketUse"],["epoch",9,9]]],["Call",[["id",1,13],["method",2,9],["key",3,9],["body",4,12]]],["Reply",[["id",1,13],["body",2,12],["error",3,11,"Error"]]],["Marks",[["marks",1,11,"Mark",1]]],["Mark",[["conversation_id",1,9],["delivered_seq",2,3],["read_seq",3,3]]],["Watermark",[["conversation_id",1,9],["user_id",2,9],["delivered_seq",3,3],["read_seq",4,3]]],["Ephemeral",[["conversation_id",1,9],["user_id",2,9],["typing",3,11,"Typing",0,0],["presence",4,11,"Presence",0,0]],["kind"]],["Typing",[["stopped",1,8]]],["Presence",[["online",1,8],["last_seen_ms",2,3]]],["Ping",[["nonce",1,4]]],["Pong",[["nonce",1,4]]],["Resync",[["log_id",1,9],["from_seq",2,3]]],["Drain",[["deadline_ms",1,5],["target",2,9],["ticket",3,12]]],["Close",[["code",1,13],["reason",2,9],["reconnect",3,8],["retry_after_ms",4,5]]]],"enums":[["TicketUse",[["TICKET_USE_UNSPECIFIED",0],["TICKET_USE_TAKEN",1],["TICKET_USE_EXPIRED",2],["TICKET_USE_INVALID",3]]]]}, [file_gogochat_v1_error, file_gogochat_v1_event]);
 
 /**
  * @generated from message gogochat.v1.ClientFrame
@@ -242,6 +242,14 @@ export type Welcome = Message<"gogochat.v1.Welcome"> & {
    * @generated from field: gogochat.v1.TicketUse ticket_use = 8;
    */
   ticketUse: TicketUse;
+
+  /**
+   * Which history the server tells. When it is another one than the device knows (a backup was restored), what the device has of conversations and logs is
+   * of a history that is no more: it forgets that and begins as a new device. What waits to be sent stays. Empty: an older server, which does not say.
+   *
+   * @generated from field: string epoch = 9;
+   */
+  epoch: string;
 };
 
 /**

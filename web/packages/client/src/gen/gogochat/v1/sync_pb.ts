@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gogochat/v1/sync.proto.
  */
 export const file_gogochat_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc({"name":"gogochat/v1/sync.proto","messages":[["SyncRequest",[["own_seq",1,3],["known",2,11,"Head",1],["page_token",3,9]]],["SyncResponse",[["own_events",1,11,"Event",1],["own_more",2,8],["own_last_seq",3,3],["conversations",4,11,"Conversation",1],["gone",5,9,0,1],["next_page_token",6,9]]]]}, [file_gogochat_v1_chat, file_gogochat_v1_event]);
+  fileDesc({"name":"gogochat/v1/sync.proto","messages":[["SyncRequest",[["own_seq",1,3],["known",2,11,"Head",1],["page_token",3,9],["position",4,3]]],["SyncResponse",[["own_events",1,11,"Event",1],["own_more",2,8],["own_last_seq",3,3],["conversations",4,11,"Conversation",1],["gone",5,9,0,1],["next_page_token",6,9],["epoch",7,9],["position",8,3]]]]}, [file_gogochat_v1_chat, file_gogochat_v1_event]);
 
 /**
  * @generated from message gogochat.v1.SyncRequest
@@ -41,6 +41,13 @@ export type SyncRequest = Message<"gogochat.v1.SyncRequest"> & {
    * @generated from field: string page_token = 3;
    */
   pageToken: string;
+
+  /**
+   * What the last Sync gave that was taken to its end; 0: none. Then `known` is not needed: whatever has moved since comes, and some may come again that has not.
+   *
+   * @generated from field: int64 position = 4;
+   */
+  position: bigint;
 };
 
 /**
@@ -72,7 +79,8 @@ export type SyncResponse = Message<"gogochat.v1.SyncResponse"> & {
   ownLastSeq: bigint;
 
   /**
-   * Conversations that are new to the device or have moved, the most recently active first.
+   * Conversations that are new to the device or have moved, the most recently active first: a page's own in the exact order of their `order`. Those that move
+   * meanwhile come on the last pages, also a second time: the later one counts.
    *
    * @generated from field: repeated gogochat.v1.Conversation conversations = 4;
    */
@@ -91,6 +99,20 @@ export type SyncResponse = Message<"gogochat.v1.SyncResponse"> & {
    * @generated from field: string next_page_token = 6;
    */
   nextPageToken: string;
+
+  /**
+   * As in Welcome.
+   *
+   * @generated from field: string epoch = 7;
+   */
+  epoch: string;
+
+  /**
+   * For the next Sync, once all pages of this one were taken: the same on each. 0: an older server, which wants to be told heads.
+   *
+   * @generated from field: int64 position = 8;
+   */
+  position: bigint;
 };
 
 /**

@@ -1,0 +1,125 @@
+//! A commit's place in the feed, and the members' rows that say that something moved.
+//!
+//! A member's row is written at the first commit behind each floor alone. So a message writes no row a
+//! member, but for the first in a while; and whoever has seen everything up to a floor finds all that
+//! has moved since by the rows that lie above it.
+
+use gogochat_proto::{
+    ids::{LogId, UserId},
+    limits::MAX_MEMBERS_WITH_MARKS,
+};
+use sea_orm::ConnectionTrait;
+
+use super::state::{Cell, FeedEnd, Kind, Log, State};
+use crate::store::{
+    StoreError,
+    entity::{FixedBytes, log::LARGE},
+    feed::{FeedEntry, encode},
+    sql::Db,
+};
+
+/// The members' rows that a commit moves.
+#[derive(Debug, Default)]
+pub(super) struct Moves {
+    position: i64,
+    /// Of all members of these.
+    logs: Vec<LogId>,
+    /// Of all members of these, which have become large.
+    grown: Vec<LogId>,
+    members: Vec<(LogId, UserId)>,
+}
+
+/// Draws the commit's position, where it changes what anybody sees, and notes it in the rows.
+pub(super) async fn draw<C: ConnectionTrait>(db: &Db<'_, C>, state: &mut State) -> Result<Moves, StoreError> {
+    let Some(feed) = state.feed else { return Ok(Moves::default()) };
+    let mut moves = due(state, feed.floor);
+    let entries = entries(state);
+    if entries.is_empty() && moves.is_empty() {
+        return Ok(moves);
+    }
+    moves.position = place(db, feed, encode(&entries)).await?;
+    for entry in &entries {
+        if let Some(log) = state.change_log(entry.log) {
+            log.moved = moves.position;
+            log.fed_seq = entry.to_seq;
+        }
+    }
+    for (logs, marked) in [(&moves.logs, moves.position), (&moves.grown, LARGE)] {
+        for log in logs {
+            if let Some(log) = state.change_log(*log) {
+                log.marked = marked;
+            }
+        }
+    }
+    join(state, moves.position);
+    // Who is in a new conversation has a new row.
+    let stored = |log: &LogId| state.logs.get(log).is_some_and(|cell| cell.stored);
+    moves.logs.retain(stored);
+    moves.grown.retain(stored);
+    Ok(moves)
+}
+
+/// What was touched, and was not said to have moved since the floor.
+fn due(state: &State, floor: i64) -> Moves {
+    let mut moves = Moves::default();
+    for log in &state.touched {
+        let Some(row) = state.log(*log).filter(|row| row.kind != Kind::Own) else { continue };
+        if row.marked != LARGE && row.member_count > MAX_MEMBERS_WITH_MARKS as i64 {
+            moves.grown.push(*log);
+        } else if row.marked <= floor {
+            moves.logs.push(*log);
+        }
+    }
+    let behind = |(log, user): &&(LogId, UserId)| state.member(*log, *user).is_some_and(|row| row.moved <= floor);
+    moves.members.extend(state.touched_members.iter().filter(behind));
+    moves
+}
+
+/// What the feed lacks of each log that the commit changes: what it appends, and before that what a
+/// program has that writes no feed.
+fn entries(state: &State) -> Vec<FeedEntry> {
+    let entry = |(log, cell): (&LogId, &Cell<Log>)| {
+        let row = cell.now.as_ref().filter(|row| cell.changed && row.fed_seq < row.last_seq)?;
+        Some(FeedEntry { log: *log, from_seq: row.fed_seq + 1, to_seq: row.last_seq })
+    };
+    let mut entries: Vec<_> = state.logs.iter().filter_map(entry).collect();
+    entries.sort_unstable_by_key(|entry| entry.log);
+    entries
+}
+
+async fn place<C: ConnectionTrait>(db: &Db<'_, C>, feed: FeedEnd, entries: Vec<u8>) -> Result<i64, StoreError> {
+    if db.dialect.numbers {
+        return db.insert_numbered("INSERT INTO feed (entries) VALUES (?)", vec![entries.into()]).await;
+    }
+    let position = feed.last.unwrap_or(feed.floor) + 1;
+    let row = vec![position.into(), entries.into()];
+    db.execute("INSERT INTO feed (position, entries) VALUES (?, ?)", row).await?;
+    Ok(position)
+}
+
+/// Who has joined is told of the conversation from here on.
+fn join(state: &mut State, position: i64) {
+    let State { members, logs, .. } = state;
+    for ((log, _), cell) in members {
+        let Some(member) = cell.now.as_mut().filter(|member| member.fresh) else { continue };
+        let log = logs.get(log).and_then(|cell| cell.now.as_ref());
+        member.moved = position;
+        member.large = log.is_some_and(|log| log.marked == LARGE);
+    }
+}
+
+impl Moves {
+    fn is_empty(&self) -> bool {
+        self.logs.is_empty() && self.grown.is_empty() && self.members.is_empty()
+    }
+
+    /// Writes them: before the rows of those who join, which have it already.
+    pub(super) async fn write<C: ConnectionTrait>(self, db: &Db<'_, C>) -> Result<(), StoreError> {
+        let logs = |logs: Vec<LogId>| logs.into_iter().map(|log| [log.value()]).collect();
+        let position = || self.position.into();
+        db.update_in("member", "moved = ?", position(), ["log_id"], logs(self.logs)).await?;
+        db.update_in("member", "large = 1, moved = ?", position(), ["log_id"], logs(self.grown)).await?;
+        let members = self.members.iter().map(|(log, user)| [log.value(), user.value()]).collect();
+        db.update_in("member", "moved = ?", position(), ["log_id", "user_id"], members).await
+    }
+}

@@ -1,0 +1,95 @@
+//! The change feed: what was committed, in the order in which commits reached the store. Followers read
+//! it at least once, in a log's order, each from a position of its own that the store keeps.
+
+use async_trait::async_trait;
+use bytes::{Buf as _, BufMut as _};
+use gogochat_proto::ids::LogId;
+use prost::encoding::{decode_varint, encode_varint};
+
+use super::{Millis, StoreError};
+
+/// The feed, and who follows it.
+#[async_trait]
+pub trait Feed: Send + Sync + 'static {
+    /// Brings into the feed what programs have written that write none, as the release before does. Then
+    /// raises the floor to all that has been committed, unless another has since `since`: cores do so
+    /// once in a while. It waits for commits that are under way, and they for it. The floor: up to there
+    /// nothing appears in the feed any more.
+    ///
+    /// # Errors
+    /// Nothing was changed: another commit stood in the way for too long.
+    async fn raise_floor(&self, now: Millis, since: Millis) -> Result<i64, StoreError>;
+    /// The commits behind a position, in their order: at most `limit`, and none that another could still
+    /// appear before.
+    async fn commits(&self, after: i64, limit: u32) -> Result<Vec<FeedCommit>, StoreError>;
+    /// Drops commits up to a position that is not above the floor, once nobody wants them; the newest
+    /// stays.
+    async fn trim_feed(&self, up_to: i64) -> Result<(), StoreError>;
+}
+
+/// A commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedCommit {
+    /// Where it stands in the feed.
+    pub position: i64,
+    /// What it has appended, a log each.
+    pub entries: Vec<FeedEntry>,
+}
+
+/// What a commit has appended to a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedEntry {
+    /// The log.
+    pub log: LogId,
+    /// The first event.
+    pub from_seq: i64,
+    /// The last one.
+    pub to_seq: i64,
+}
+
+/// A commit's entries in a column: id, first seq and number of further ones of each.
+pub(super) fn encode(entries: &[FeedEntry]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(entries.len() * 20);
+    for entry in entries {
+        bytes.put_slice(entry.log.as_bytes());
+        encode_varint(entry.from_seq.unsigned_abs(), &mut bytes);
+        encode_varint(entry.to_seq.abs_diff(entry.from_seq), &mut bytes);
+    }
+    bytes
+}
+
+/// The entries of a column; `None` where it holds none.
+pub(super) fn decode(mut bytes: &[u8]) -> Option<Vec<FeedEntry>> {
+    let mut entries = Vec::new();
+    while !bytes.is_empty() {
+        let log = LogId::from_slice(bytes.get(..16)?)?;
+        bytes.advance(16);
+        let from_seq = i64::try_from(decode_varint(&mut bytes).ok()?).ok()?;
+        let further = i64::try_from(decode_varint(&mut bytes).ok()?).ok()?;
+        entries.push(FeedEntry { log, from_seq, to_seq: from_seq.checked_add(further)? });
+    }
+    Some(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn entries_come_back(entries in prop::collection::vec((any::<u128>(), 1..i64::MAX / 2, 0..1_000_i64), 0..20)) {
+            let entries: Vec<_> = entries
+                .into_iter()
+                .map(|(id, from_seq, further)| FeedEntry { log: uuid::Uuid::from_u128(id).into(), from_seq, to_seq: from_seq + further })
+                .collect();
+            prop_assert_eq!(decode(&encode(&entries)), Some(entries));
+        }
+
+        #[test]
+        fn damaged_columns_are_none(bytes in prop::collection::vec(any::<u8>(), 1..16)) {
+            prop_assert_eq!(decode(&bytes), None);
+        }
+    }
+}
