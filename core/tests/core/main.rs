@@ -9,6 +9,7 @@
 
 mod account;
 mod again;
+mod authorization;
 mod chat;
 mod drain;
 mod fair;

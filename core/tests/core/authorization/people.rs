@@ -1,0 +1,133 @@
+//! The people of a row, and how they stand to Ann, who made the group.
+
+use gogochat_proto::{ids::LogId, v1};
+
+use crate::support::{Node, User, new_id};
+
+/// Who calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    /// Without a token.
+    Anonymous,
+    /// With the token of a device that was signed out.
+    SignedOut,
+    /// Has nothing to do with Ann.
+    Stranger,
+    /// Was a contact of Ann's.
+    FormerContact,
+    /// Is a contact of Ann's, and in no group.
+    Contact,
+    /// Is a contact, and in Ann's group.
+    Member,
+    /// Is a contact, and has left Ann's group.
+    FormerMember,
+    /// Ann.
+    Creator,
+}
+
+impl Who {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Anonymous,
+        Self::SignedOut,
+        Self::Stranger,
+        Self::FormerContact,
+        Self::Contact,
+        Self::Member,
+        Self::FormerMember,
+        Self::Creator,
+    ];
+
+    /// What a column is headed by.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::SignedOut => "signed out",
+            Self::Stranger => "stranger",
+            Self::FormerContact => "former contact",
+            Self::Contact => "contact",
+            Self::Member => "member",
+            Self::FormerMember => "former member",
+            Self::Creator => "Ann",
+        }
+    }
+}
+
+/// The people of one row: what one call changes concerns no other row.
+pub(super) struct Place {
+    /// In the order of [`Who`]. Nobody stands for the anonymous.
+    people: Vec<(String, User)>,
+    /// The direct conversation of each with Ann, as far as there is one.
+    directs: Vec<Option<LogId>>,
+    /// Ann's group.
+    pub(super) group: LogId,
+}
+
+impl Place {
+    pub(super) async fn make(node: &Node, row: usize) -> Self {
+        let mut people = Vec::new();
+        for (n, who) in Who::ALL.into_iter().enumerate() {
+            let name = format!("{}.{row}.{n}", who.name().split(' ').next_back().unwrap().to_lowercase());
+            let user = node.register(&name).await;
+            people.push((name, user));
+        }
+        let mut place = Self { people, directs: vec![None; Who::ALL.len()], group: LogId::new_v7() };
+        let ann = place.user(Who::Creator).clone();
+        for who in [Who::FormerContact, Who::Contact, Who::Member, Who::FormerMember] {
+            let direct = node.befriend(place.user(who), &ann).await;
+            place.directs[who as usize] = Some(direct);
+        }
+        place.group = place.group(node, &ann).await;
+        let leave =
+            v1::LeaveGroupRequest { conversation_id: place.group.to_string(), client_msg_id: new_id() };
+        let left = &place.user(Who::FormerMember).token;
+        let _: v1::LeaveGroupResponse = node.call("ChatService/LeaveGroup", Some(left), &leave).await.unwrap();
+        let remove = v1::RemoveContactRequest { user_id: ann.id.to_string() };
+        let former = &place.user(Who::FormerContact).token;
+        let _: v1::RemoveContactResponse =
+            node.call("SocialService/RemoveContact", Some(former), &remove).await.unwrap();
+        let out = &place.user(Who::SignedOut).token;
+        let _: v1::LogOutResponse =
+            node.call("AccountService/LogOut", Some(out), &v1::LogOutRequest {}).await.unwrap();
+        place
+    }
+
+    async fn group(&self, node: &Node, ann: &User) -> LogId {
+        let members = [Who::Member, Who::FormerMember].map(|who| self.user(who).id.to_string());
+        let request =
+            v1::CreateGroupRequest { client_msg_id: new_id(), title: "Group".into(), member_ids: members.into() };
+        let made: v1::CreateGroupResponse =
+            node.call("ChatService/CreateGroup", Some(&ann.token), &request).await.unwrap();
+        made.conversation_id.parse().unwrap()
+    }
+
+    /// The user; for the anonymous one who has nothing to do with it.
+    pub(super) fn user(&self, who: Who) -> &User {
+        &self.people[who as usize].1
+    }
+
+    pub(super) fn name(&self, who: Who) -> &str {
+        &self.people[who as usize].0
+    }
+
+    /// What the caller shows.
+    pub(super) fn token(&self, who: Who) -> Option<String> {
+        (who != Who::Anonymous).then(|| self.user(who).token.clone())
+    }
+
+    /// Ann's id.
+    pub(super) fn ann(&self) -> String {
+        self.user(Who::Creator).id.to_string()
+    }
+
+    /// Whom a caller who is a contact of Ann's knows: Ann, or for Ann the contact.
+    pub(super) fn friend(&self, who: Who) -> String {
+        let friend = if who == Who::Creator { Who::Contact } else { Who::Creator };
+        self.user(friend).id.to_string()
+    }
+
+    /// The caller's direct conversation with Ann. For who has none, the contact's, and so for Ann.
+    pub(super) fn direct(&self, who: Who) -> String {
+        let log = self.directs[who as usize].or(self.directs[Who::Contact as usize]);
+        log.unwrap().to_string()
+    }
+}

@@ -1,0 +1,236 @@
+//! The rows: a method, what it is asked about, and what each caller is answered.
+
+use serde_json::{Value, json};
+
+use super::people::{Place, Who};
+use crate::support::{PASSWORD, new_id};
+
+/// A method, asked about one thing.
+pub(super) struct Row {
+    /// "ChatService/SendMessage".
+    pub(super) name: &'static str,
+    /// "the group".
+    pub(super) about: &'static str,
+    /// In the order of [`Who::ALL`]: [`YES`], [`ABSENT`] or an error code.
+    pub(super) answers: [&'static str; Who::ALL.len()],
+    /// The request as JSON.
+    pub(super) request: fn(&Place, Who) -> Value,
+    /// What has to be in the reply for [`YES`].
+    pub(super) shows: Option<fn(&Place, Who) -> String>,
+}
+
+impl Row {
+    /// The method's name in the contract.
+    pub(super) fn method(&self) -> String {
+        format!("gogochat.v1.{}", self.name)
+    }
+
+    fn shows(self, shown: fn(&Place, Who) -> String) -> Self {
+        Self { shows: Some(shown), ..self }
+    }
+}
+
+/// It is done.
+pub(super) const YES: &str = "yes";
+/// It is answered, and the reply does not have what was asked about.
+pub(super) const ABSENT: &str = "left out";
+
+fn row(
+    name: &'static str,
+    about: &'static str,
+    answers: [&'static str; Who::ALL.len()],
+    request: fn(&Place, Who) -> Value,
+) -> Row {
+    Row { name, about, answers, request, shows: None }
+}
+
+/// The answers of a method that takes a token: to the stranger, the former contact, the contact, the
+/// member, the former member, and Ann.
+fn signed_in(answers: [&'static str; 6]) -> [&'static str; Who::ALL.len()] {
+    let [stranger, former_contact, contact, member, former_member, ann] = answers;
+    ["unauthenticated", "token_invalid", stranger, former_contact, contact, member, former_member, ann]
+}
+
+/// What concerns the caller alone.
+fn own() -> [&'static str; Who::ALL.len()] {
+    signed_in([YES; 6])
+}
+
+/// What concerns the members of the group.
+fn of_group() -> [&'static str; Who::ALL.len()] {
+    signed_in([NOT_A_MEMBER, NOT_A_MEMBER, NOT_A_MEMBER, YES, NOT_A_MEMBER, YES])
+}
+
+/// What concerns the two of a direct conversation, also when they are contacts no more.
+fn of_direct() -> [&'static str; Who::ALL.len()] {
+    signed_in([NOT_A_MEMBER, YES, YES, YES, YES, YES])
+}
+
+const NOT_A_MEMBER: &str = "not_a_member";
+
+pub(super) fn rows() -> Vec<Row> {
+    [account(), people(), direct(), group(), lists()].into_iter().flatten().collect()
+}
+
+fn account() -> Vec<Row> {
+    vec![
+        row("AccountService/Register", "a new account", [YES; Who::ALL.len()], |_, _| {
+            let name: String = new_id().replace('-', "").chars().rev().collect();
+            json!({ "name": name, "password": PASSWORD })
+        }),
+        row("AccountService/LogIn", "the caller, by the password", [YES; Who::ALL.len()], |place, who| {
+            json!({ "name": place.name(who), "password": PASSWORD })
+        }),
+        row(
+            "AccountService/Refresh",
+            "the caller's device",
+            ["token_invalid", "token_invalid", YES, YES, YES, YES, YES, YES],
+            |place, who| {
+                let token = if who == Who::Anonymous { "" } else { &place.user(who).refresh };
+                json!({ "refreshToken": token })
+            },
+        ),
+        row("AccountService/LogOut", "the caller's device", own(), |_, _| json!({})),
+        row("AccountService/GetAccount", "the caller", own(), |_, _| json!({}))
+            .shows(|place, who| place.user(who).id.to_string()),
+        row("AccountService/ChangePassword", "the caller", own(), |_, _| {
+            json!({ "currentPassword": PASSWORD, "newPassword": "another horse" })
+        }),
+        row("AccountService/ListDevices", "the caller", own(), |_, _| json!({}))
+            .shows(|place, who| place.user(who).device.to_string()),
+        row("AccountService/RevokeDevice", "the caller's device", own(), |place, who| {
+            json!({ "deviceId": place.user(who).device.to_string() })
+        }),
+        row(
+            "AccountService/RevokeDevice",
+            "Ann's device",
+            signed_in(["not_found", "not_found", "not_found", "not_found", "not_found", YES]),
+            |place, _| json!({ "deviceId": place.user(Who::Creator).device.to_string() }),
+        ),
+    ]
+}
+
+fn people() -> Vec<Row> {
+    let ann = |place: &Place, _: Who| json!({ "userId": place.ann() });
+    vec![
+        row("SocialService/FindPeople", "Ann", own(), |place, _| json!({ "query": place.name(Who::Creator) }))
+            .shows(|place, _| place.ann()),
+        row("SocialService/GetPeople", "Ann", own(), |place, _| json!({ "userIds": [place.ann()] }))
+            .shows(|place, _| place.ann()),
+        row(
+            "SocialService/RequestContact",
+            "Ann",
+            signed_in([YES, YES, "already_contact", "already_contact", "already_contact", "yourself"]),
+            ann,
+        ),
+        row(
+            "SocialService/AcceptContact",
+            "Ann, who has not asked",
+            signed_in(["not_found", "not_found", YES, YES, YES, "yourself"]),
+            ann,
+        ),
+        row(
+            "SocialService/RemoveContact",
+            "Ann",
+            signed_in(["not_found", "not_found", YES, YES, YES, "yourself"]),
+            ann,
+        ),
+        row("SocialService/ListContacts", "Ann", signed_in([ABSENT, ABSENT, YES, YES, YES, YES]), |_, _| json!({}))
+            .shows(Place::friend),
+        row("SocialService/GetPresence", "Ann", signed_in([ABSENT, ABSENT, YES, YES, YES, YES]), |place, who| {
+            json!({ "userIds": [place.friend(who)] })
+        })
+        .shows(Place::friend),
+    ]
+}
+
+fn direct() -> Vec<Row> {
+    let about = "a direct conversation with Ann";
+    vec![
+        row(
+            "ChatService/SendMessage",
+            about,
+            signed_in([NOT_A_MEMBER, "not_a_contact", YES, YES, YES, YES]),
+            |place, who| json!({ "conversationId": place.direct(who), "clientMsgId": new_id(), "text": "x" }),
+        ),
+        row("ChatService/Mark", about, of_direct(), |place, who| {
+            json!({ "conversationId": place.direct(who), "readSeq": "1", "deliveredSeq": "1" })
+        }),
+        row("ChatService/GetConversation", about, of_direct(), |place, who| {
+            json!({ "conversationId": place.direct(who) })
+        }),
+        row("ChatService/ListMembers", about, of_direct(), |place, who| json!({ "conversationId": place.direct(who) })),
+        row("ChatService/ListEvents", about, of_direct(), |place, who| {
+            json!({ "conversationId": place.direct(who), "afterSeq": "0" })
+        }),
+        row(
+            "ChatService/AddMembers",
+            about,
+            signed_in([NOT_A_MEMBER, "not_a_group", "not_a_group", "not_a_group", "not_a_group", "not_a_group"]),
+            |place, who| {
+                json!({
+                    "conversationId": place.direct(who), "clientMsgId": new_id(), "userIds": [place.friend(who)]
+                })
+            },
+        ),
+        row(
+            "ChatService/LeaveGroup",
+            about,
+            signed_in([NOT_A_MEMBER, "not_a_group", "not_a_group", "not_a_group", "not_a_group", "not_a_group"]),
+            |place, who| json!({ "conversationId": place.direct(who), "clientMsgId": new_id() }),
+        ),
+    ]
+}
+
+fn group() -> Vec<Row> {
+    let about = "Ann's group";
+    let of = |place: &Place, _: Who| json!({ "conversationId": place.group.to_string() });
+    let named = |place: &Place, _: Who| json!({ "conversationId": place.group.to_string(), "clientMsgId": new_id() });
+    vec![
+        row(
+            "ChatService/CreateGroup",
+            "a group with Ann",
+            signed_in(["not_a_contact", "not_a_contact", YES, YES, YES, YES]),
+            |place, who| json!({ "clientMsgId": new_id(), "title": "x", "memberIds": [place.friend(who)] }),
+        ),
+        row("ChatService/SendMessage", about, of_group(), |place, _| {
+            json!({ "conversationId": place.group.to_string(), "clientMsgId": new_id(), "text": "x" })
+        }),
+        row("ChatService/AddMembers", about, of_group(), |place, who| {
+            json!({
+                "conversationId": place.group.to_string(), "clientMsgId": new_id(), "userIds": [place.friend(who)]
+            })
+        }),
+        row("ChatService/Mark", about, of_group(), |place, _| {
+            json!({ "conversationId": place.group.to_string(), "readSeq": "1", "deliveredSeq": "1" })
+        }),
+        row("ChatService/GetConversation", about, of_group(), of),
+        row("ChatService/ListMembers", about, of_group(), of),
+        row("ChatService/ListEvents", about, of_group(), |place, _| {
+            json!({ "conversationId": place.group.to_string(), "afterSeq": "0" })
+        }),
+        row("ChatService/LeaveGroup", about, of_group(), named),
+    ]
+}
+
+fn lists() -> Vec<Row> {
+    let members = || signed_in([ABSENT, ABSENT, ABSENT, YES, ABSENT, YES]);
+    vec![
+        row("ChatService/ListConversations", "Ann's group", members(), |_, _| json!({}))
+            .shows(|place, _| place.group.to_string()),
+        row("SyncService/Sync", "Ann's group, on a new device", members(), |_, _| json!({}))
+            .shows(|place, _| format!("\"id\":\"{}\"", place.group)),
+        row("ChatService/ListEvents", "the caller's own log", own(), |place, who| {
+            json!({ "conversationId": place.user(who).id.to_string(), "afterSeq": "0" })
+        }),
+        row(
+            "ChatService/ListEvents",
+            "Ann's own log",
+            signed_in([NOT_A_MEMBER, NOT_A_MEMBER, NOT_A_MEMBER, NOT_A_MEMBER, NOT_A_MEMBER, YES]),
+            |place, _| json!({ "conversationId": place.ann(), "afterSeq": "0" }),
+        ),
+        row("ChatService/SendMessage", "the caller's own log", signed_in([NOT_A_MEMBER; 6]), |place, who| {
+            json!({ "conversationId": place.user(who).id.to_string(), "clientMsgId": new_id(), "text": "x" })
+        }),
+    ]
+}
