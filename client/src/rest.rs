@@ -39,9 +39,63 @@ impl Rest {
     /// Signs this device in.
     ///
     /// # Errors
-    /// `wrong_credentials`, `rate_limited`, or the server cannot be reached.
+    /// `wrong_credentials`, `account_disabled`, `password_change_required` (see
+    /// [`Self::redeem_one_time_password`]), `rate_limited`, or the server cannot be reached.
     pub async fn log_in(&self, name: &str, password: &str, device: &str) -> Result<v1::Session, RestError> {
         self.session("/v1/sessions", &json!({ "name": name, "password": password, "deviceName": device })).await
+    }
+
+    /// Creates an account with an invitation, and signs this device in.
+    ///
+    /// # Errors
+    /// `invitation_invalid`, and as [`Self::register`].
+    pub async fn register_invited(
+        &self,
+        name: &str,
+        password: &str,
+        device: &str,
+        invitation: &str,
+    ) -> Result<v1::Session, RestError> {
+        let body = json!({ "name": name, "password": password, "deviceName": device, "invitation": invitation });
+        self.session("/v1/accounts", &body).await
+    }
+
+    /// Signs this device in with a one-time password, in place of which `new` is the password from then on.
+    ///
+    /// # Errors
+    /// `wrong_credentials`, `invalid_argument` on `newPassword`, `account_disabled`, `rate_limited`, or the
+    /// server cannot be reached.
+    pub async fn redeem_one_time_password(
+        &self,
+        name: &str,
+        one_time: &str,
+        new: &str,
+        device: &str,
+    ) -> Result<v1::Session, RestError> {
+        let body = json!({ "name": name, "password": one_time, "newPassword": new, "deviceName": device });
+        self.session("/v1/sessions", &body).await
+    }
+
+    /// Changes what the user says of themselves: what is `None` stays, what is empty is cleared. How others
+    /// see them now.
+    ///
+    /// # Errors
+    /// `invalid_argument`, the token is of no use, or the server cannot be reached.
+    pub async fn update_account(
+        &self,
+        access_token: &str,
+        change: &v1::UpdateAccountRequest,
+    ) -> Result<v1::Person, RestError> {
+        let mut body = serde_json::Map::new();
+        let texts =
+            [("displayName", &change.display_name), ("signature", &change.signature), ("birthday", &change.birthday)];
+        for (name, text) in texts {
+            body.extend(text.as_ref().map(|text| (name.to_owned(), json!(text))));
+        }
+        body.extend(change.gender.map(|gender| ("gender".to_owned(), json!(gender))));
+        let body = Value::Object(body);
+        let account = self.call(Method::PATCH, "/v1/account", Some(access_token), Some(&body)).await?;
+        Ok(person(account.get("user").unwrap_or(&Value::Null)))
     }
 
     /// Exchanges a refresh token, once, for a new pair.
@@ -144,17 +198,19 @@ fn session(json: &Value) -> Option<v1::Session> {
     let text = |json: &Value, field: &str| json.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     let user = json.get("user")?;
     Some(v1::Session {
-        user: Some(v1::Person {
-            id: text(user, "id"),
-            name: text(user, "name"),
-            display_name: text(user, "displayName"),
-        }),
+        user: Some(person(user)),
         device_id: text(json, "deviceId"),
         access_token: json.get("accessToken")?.as_str()?.to_owned(),
         access_expires_ms: int64(json, "accessExpiresMs"),
         refresh_token: text(json, "refreshToken"),
         refresh_expires_ms: int64(json, "refreshExpiresMs"),
+        administrator: json.get("administrator").and_then(Value::as_bool).unwrap_or_default(),
     })
+}
+
+fn person(json: &Value) -> v1::Person {
+    let text = |field: &str| json.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    v1::Person { id: text("id"), name: text("name"), display_name: text("displayName"), signature: text("signature") }
 }
 
 fn error(json: &Value) -> Option<v1::Error> {

@@ -19,6 +19,8 @@ pub(crate) enum Access {
     Public,
     /// Whoever is signed in.
     SignedIn,
+    /// Administrators.
+    Administrator,
 }
 
 /// The row of a method; `None`: nobody may call it, for there is no such method.
@@ -32,6 +34,7 @@ const TABLE: &[(&str, Access)] = &[
     ("gogochat.v1.AccountService/Refresh", Access::Public),
     ("gogochat.v1.AccountService/LogOut", Access::SignedIn),
     ("gogochat.v1.AccountService/GetAccount", Access::SignedIn),
+    ("gogochat.v1.AccountService/UpdateAccount", Access::SignedIn),
     ("gogochat.v1.AccountService/ChangePassword", Access::SignedIn),
     ("gogochat.v1.AccountService/ListDevices", Access::SignedIn),
     ("gogochat.v1.AccountService/RevokeDevice", Access::SignedIn),
@@ -52,6 +55,16 @@ const TABLE: &[(&str, Access)] = &[
     ("gogochat.v1.ChatService/ListMembers", Access::SignedIn),
     ("gogochat.v1.ChatService/ListEvents", Access::SignedIn),
     ("gogochat.v1.SyncService/Sync", Access::SignedIn),
+    ("gogochat.v1.AdminService/ListUsers", Access::Administrator),
+    ("gogochat.v1.AdminService/GetUser", Access::Administrator),
+    ("gogochat.v1.AdminService/DisableUser", Access::Administrator),
+    ("gogochat.v1.AdminService/EnableUser", Access::Administrator),
+    ("gogochat.v1.AdminService/SetAdministrator", Access::Administrator),
+    ("gogochat.v1.AdminService/ResetAccess", Access::Administrator),
+    ("gogochat.v1.AdminService/ListUserDevices", Access::Administrator),
+    ("gogochat.v1.AdminService/SignOutUser", Access::Administrator),
+    ("gogochat.v1.AdminService/CreateInvitation", Access::Administrator),
+    ("gogochat.v1.AdminService/ListAudit", Access::Administrator),
 ];
 
 #[cfg(test)]
@@ -63,7 +76,11 @@ mod tests {
     #[test]
     fn every_method_of_the_contract_has_its_row_and_no_other() {
         for method in method::all() {
-            let expected = if method.public { Access::Public } else { Access::SignedIn };
+            let expected = match (method.public, method.administrator) {
+                (true, _) => Access::Public,
+                (false, true) => Access::Administrator,
+                (false, false) => Access::SignedIn,
+            };
             assert_eq!(access(&method.name), Some(expected), "{}", method.name);
         }
         assert_eq!(TABLE.len(), method::all().count());

@@ -23,6 +23,8 @@ pub struct CoreConfig {
     /// Callers from loopback addresses are not limited by address, nor in contact requests: for
     /// development and load tests.
     pub exempt_loopback: bool,
+    /// Who may make an account.
+    pub registration: Registration,
     /// How often one may try.
     pub rates: Rates,
     /// Commands in one transaction, at most.
@@ -47,6 +49,17 @@ pub struct CoreConfig {
     pub presence_grace: Duration,
     /// A session whose node has gone silent counts for so long.
     pub presence_ttl: Duration,
+}
+
+/// Who may make an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    /// Everybody.
+    Open,
+    /// Who has a code that an administrator made.
+    Invitation,
+    /// Nobody. Administrators make accounts on the command line.
+    Closed,
 }
 
 /// Argon2id parameters (RFC 9106 section 3.1).
@@ -78,6 +91,8 @@ pub struct Rates {
     pub contact_requests: Rate,
     /// Rows that the commands of one user may load and write: a message has 8, a member who is added 6.
     pub rows: Rate,
+    /// Changes of one user's profile, of which all contacts hear.
+    pub profile_changes: Rate,
 }
 
 /// So many at once, and so many a minute after that.
@@ -99,6 +114,7 @@ impl Default for CoreConfig {
             argon2: Argon2Cost { memory_kib: 19 * 1024, passes: 2, lanes: 1 },
             hash_queue: 256,
             exempt_loopback: false,
+            registration: Registration::Open,
             rates: Rates::default(),
             batch_max: 1_000,
             batch_rows: 8_192,
@@ -124,6 +140,7 @@ impl Default for Rates {
             password_changes: Rate { burst: 10, per_minute: 10 },
             contact_requests: Rate { burst: 200, per_minute: 20 },
             rows: Rate { burst: 120_000, per_minute: 300_000 },
+            profile_changes: Rate { burst: 20, per_minute: 5 },
         }
     }
 }

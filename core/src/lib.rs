@@ -36,9 +36,10 @@ use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 pub use self::{
-    auth::HashError,
-    config::{Argon2Cost, CoreConfig, Rate, Rates},
+    auth::{HashError, OneTimePassword},
+    config::{Argon2Cost, CoreConfig, Rate, Rates, Registration},
     start::StartError,
+    text::user_name,
 };
 use self::{
     gateway::{

@@ -17,6 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     account::{
         Account,
+        admin::Admin,
         follow::Follower,
         sign_out::{NotifyBy, SIGN_OUT, SignOuts},
     },
@@ -162,7 +163,8 @@ impl<'a> Start<'a> {
             self.spawn(presence.clone().run(moves));
         }
         Services {
-            account: Account::new(store.clone(), auth.clone(), sign_outs.clone(), config),
+            account: Account::new(store.clone(), auth.clone(), sign_outs.clone(), self.fanout.clone(), config),
+            admin: Admin::new(store.clone(), auth.clone(), sign_outs.clone()),
             social: Social::new(store.clone()),
             chat: Chat::new(store.clone()),
             sync: Sync::new(store.clone()),

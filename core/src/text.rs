@@ -1,5 +1,7 @@
 //! What people may call themselves, their devices and their groups, and which passwords they may choose.
 
+mod common;
+
 use gogochat_proto::{
     error::violation,
     limits::{MAX_COMBINING, NAME, PASSWORD},
@@ -12,7 +14,7 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 ///
 /// # Errors
 /// `invalid_argument` on `name`.
-pub(crate) fn user_name(text: &str) -> Result<String, v1::Error> {
+pub fn user_name(text: &str) -> Result<String, v1::Error> {
     let name = text.to_ascii_lowercase();
     let valid = NAME.contains(&name.len())
         && name.bytes().all(is_name_byte)
@@ -29,17 +31,19 @@ pub(crate) fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'.' | b'-')
 }
 
-/// A new password, normalised.
+/// A new password of the user of this name, normalised.
 ///
 /// # Errors
 /// `invalid_argument` on `field`.
-pub(crate) fn new_password(field: &str, text: &str) -> Result<String, v1::Error> {
+pub(crate) fn new_password(field: &str, text: &str, name: &str) -> Result<String, v1::Error> {
     let password = given_password(text);
-    if PASSWORD.contains(&password.chars().count()) {
-        Ok(password)
-    } else {
-        Err(violation(field, "8 to 128 characters"))
+    if !PASSWORD.contains(&password.chars().count()) {
+        return Err(violation(field, "8 to 128 characters"));
     }
+    if common::is_common(&password, name) {
+        return Err(violation(field, "a password that everybody tries"));
+    }
+    Ok(password)
 }
 
 /// A password that is to be compared: the same characters give the same bytes on every keyboard (NFC).
@@ -119,10 +123,13 @@ mod tests {
 
     #[test]
     fn passwords_at_their_limits_and_normalised() {
-        assert_eq!(fields(new_password("password", "1234567")), "password");
-        assert!(new_password("password", "12345678").is_ok());
-        assert!(new_password("password", &"é".repeat(128)).is_ok());
-        assert_eq!(fields(new_password("newPassword", &"x".repeat(129))), "newPassword");
+        let new_password = |field: &str, text: &str| new_password(field, text, "ada");
+        assert_eq!(fields(new_password("password", "1b3d5f7")), "password");
+        assert!(new_password("password", "1b3d5f7h").is_ok());
+        let longest: String = (0..128_u8).map(|n| if n % 7 == 0 { 'é' } else { char::from(b'a' + n % 26) }).collect();
+        assert!(new_password("password", &longest).is_ok());
+        assert_eq!(fields(new_password("newPassword", &"xy".repeat(65))), "newPassword");
+        assert_eq!(fields(new_password("newPassword", "password1")), "newPassword");
         assert_eq!(given_password("e\u{301}"), "é");
     }
 

@@ -68,6 +68,14 @@ codes! {
     TokenReused = "token_reused", Code::Unauthenticated, 0;
     /// Name or password is wrong.
     WrongCredentials = "wrong_credentials", Code::Unauthenticated, 0;
+    /// An administrator has disabled the account.
+    AccountDisabled = "account_disabled", Code::PermissionDenied, 0;
+    /// The password is a one-time one: log in with a new one beside it.
+    PasswordChangeRequired = "password_change_required", Code::FailedPrecondition, 0;
+    /// Nobody can register here.
+    RegistrationClosed = "registration_closed", Code::PermissionDenied, 0;
+    /// Accounts are made by invitation, and the code is missing, unknown, used up or has lapsed.
+    InvitationInvalid = "invitation_invalid", Code::PermissionDenied, 0;
     /// The caller may not do this.
     PermissionDenied = "permission_denied", Code::PermissionDenied, 0;
     /// The name belongs to somebody else.

@@ -53,6 +53,8 @@ limits! {
     PASSWORD: RangeInclusive<usize> = 8..=128;
     /// A display name, device name or group title, in characters.
     MAX_TITLE: usize = 64;
+    /// What a user says of themselves, in characters.
+    MAX_SIGNATURE: usize = 140;
     /// A note on a contact request, in characters.
     MAX_NOTE: usize = 200;
     /// Combining marks in a row in a name or title.

@@ -31,6 +31,8 @@ pub struct Method {
     pub repeatable: bool,
     /// Whether it may be called without a token.
     pub public: bool,
+    /// Whether it is for administrators alone.
+    pub administrator: bool,
     /// Where REST has it.
     pub http: HttpRule,
     /// The descriptor, with its messages and comments.
@@ -71,6 +73,7 @@ impl Method {
             ordered: option("gogochat.v1.lane").and_then(|lane| lane.as_enum_number()) == Some(1),
             repeatable: descriptor.input().get_field_by_name("client_msg_id").is_some(),
             public: option("gogochat.v1.public").and_then(|public| public.as_bool()) == Some(true),
+            administrator: option("gogochat.v1.administrator").and_then(|only| only.as_bool()) == Some(true),
             http: option("google.api.http")
                 .map_or_else(|| HttpRule::fallback(&descriptor), |rule| HttpRule::read(&rule)),
             descriptor,

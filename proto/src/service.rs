@@ -46,7 +46,7 @@ impl Service {
         match service {
             _ if method.ordered => Self::Chat,
             _ if method.name == GET_PRESENCE => Self::Presence,
-            Some("AccountService") => Self::Account,
+            Some("AccountService" | "AdminService") => Self::Account,
             Some("SocialService") => Self::Social,
             Some("SyncService") => Self::Sync,
             _ => Self::Chat,

@@ -27,6 +27,7 @@ const PUBLIC: Contract = Contract {
     baseline: "baseline/v1.binpb",
     files: &[
         "gogochat/v1/account.proto",
+        "gogochat/v1/admin.proto",
         "gogochat/v1/realtime.proto",
         "gogochat/v1/social.proto",
         "gogochat/v1/sync.proto",

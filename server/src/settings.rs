@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use crate::{
     certificate::Reloadable,
-    config::{BusKind, Config, Core, DiscoveryKind, PresenceKind, Role, Service},
+    config::{BusKind, Config, Core, DiscoveryKind, PresenceKind, Registration, Role, Service},
     edges,
     hex::hex,
     memory::Room,
@@ -118,6 +118,11 @@ pub(crate) fn discovery(config: &Config) -> DiscoveryConfig {
 pub(crate) fn core(config: &Config) -> CoreConfig {
     CoreConfig {
         services: config.core.services.iter().map(|service| (*service).into()).collect(),
+        registration: match config.core.registration {
+            Registration::Open => gogochat_core::Registration::Open,
+            Registration::Invitation => gogochat_core::Registration::Invitation,
+            Registration::Closed => gogochat_core::Registration::Closed,
+        },
         exempt_loopback: config.core.trust_loopback,
         ..CoreConfig::default()
     }

@@ -89,8 +89,7 @@ async fn prepare(store: &dyn Store, pairs: usize) -> Result<Vec<(UserId, LogId)>
         let mut users = [UserId::new_v7(), UserId::new_v7()];
         for (side, id) in users.iter_mut().enumerate() {
             let name = format!("user{n}-{side}");
-            let user =
-                User { id: *id, name, display_name: "Somebody".into(), password_hash: "x".into(), created_ms: 0 };
+            let user = User::new(*id, name, "Somebody".into(), "x".into(), 0);
             store.create_user(user, device(*id)).await?;
         }
         let [from, to] = users;
@@ -107,7 +106,7 @@ fn device(user: UserId) -> NewDevice {
     let id = DeviceId::new_v7();
     let hash = std::array::from_fn(|n| id.as_bytes().get(n).copied().unwrap_or(0));
     let tokens = Tokens { access: hash, access_expires_ms: 0, refresh: hash, refresh_expires_ms: 0 };
-    NewDevice { id, user, name: "bench".into(), tokens, created_ms: 0 }
+    NewDevice { id, user, name: "bench".into(), tokens, created_ms: 0, address: String::new() }
 }
 
 /// A message of 160 bytes.

@@ -11,6 +11,8 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^@gogochat\/client$/, replacement: `${client}/index.ts` },
+      { find: /^@gogochat\/client\/admin$/, replacement: `${client}/admin.ts` },
+      { find: /^@gogochat\/client\/profile$/, replacement: `${client}/profile.ts` },
       { find: /^@gogochat\/client\/auth$/, replacement: `${client}/auth.ts` },
     ],
   },

@@ -1,47 +1,56 @@
 //! Accounts: who one is, and from which devices.
 
+pub(crate) mod admin;
 mod failed;
 pub(crate) mod follow;
+mod profile;
+pub(crate) mod shown;
 pub(crate) mod sign_out;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use gogochat_proto::{
-    error::ErrorCode,
+    error::{ErrorCode, violation},
     ids::{DeviceId, UserId},
     limits::MAX_TITLE,
     v1,
 };
-use gogochat_storage::store::{AccountStore, NewDevice, NewUser, Rotation, User};
+use gogochat_storage::store::{Invited, NewDevice, NewUser, Rotation, Store, User};
 
-use self::{failed::FailedLogIns, sign_out::SignOuts};
+use self::{failed::FailedLogIns, profile::Profiles, sign_out::SignOuts};
 use crate::{
     auth::{Auth, Issued},
     authorize::Caller,
     clock::now_ms,
-    config::CoreConfig,
+    config::{CoreConfig, Registration},
     failure,
+    fanout::Fanout,
     log::{page::Room, person},
     text,
 };
 
 /// The account service.
 pub(crate) struct Account {
-    store: Arc<dyn AccountStore>,
+    store: Arc<dyn Store>,
     auth: Arc<Auth>,
     sign_outs: Arc<SignOuts>,
+    profiles: Profiles,
+    registration: Registration,
     refresh_grace: Duration,
     failed: FailedLogIns,
 }
 
 impl Account {
     pub(crate) fn new(
-        store: Arc<dyn AccountStore>,
+        store: Arc<dyn Store>,
         auth: Arc<Auth>,
         sign_outs: Arc<SignOuts>,
+        fanout: Arc<Fanout>,
         config: &CoreConfig,
     ) -> Self {
-        Self { store, auth, sign_outs, refresh_grace: config.refresh_grace, failed: FailedLogIns::default() }
+        let CoreConfig { registration, refresh_grace, .. } = *config;
+        let profiles = Profiles::new(store.clone(), auth.clone(), fanout);
+        Self { store, auth, sign_outs, profiles, registration, refresh_grace, failed: FailedLogIns::default() }
     }
 
     pub(crate) async fn register(
@@ -49,12 +58,12 @@ impl Account {
         request: v1::RegisterRequest,
         address: Option<IpAddr>,
     ) -> Result<v1::Session, v1::Error> {
+        if self.registration == Registration::Closed {
+            return Err(ErrorCode::RegistrationClosed.with("nobody can register here"));
+        }
         let name = text::user_name(&request.name)?;
-        let password = text::new_password("password", &request.password)?;
-        let display_name = match request.display_name.trim() {
-            "" => name.clone(),
-            given => text::line("displayName", given, MAX_TITLE)?,
-        };
+        let password = text::new_password("password", &request.password, &name)?;
+        let display_name = profile::display_name(&request.display_name, &name)?;
         let device_name = device_name(&request.device_name)?;
         self.auth.limits.register(address)?;
         let taken = || ErrorCode::NameTaken.with("the name belongs to somebody else");
@@ -63,14 +72,23 @@ impl Account {
         }
         let password_hash = self.auth.passwords.hash(password).await?;
         let now = now_ms();
-        let user = NewUser { id: UserId::new_v7(), name, display_name, password_hash, created_ms: now };
+        let user = NewUser::new(UserId::new_v7(), name, display_name, password_hash, now);
         let issued = self.auth.issue(now);
-        let device = new_device(user.id, device_name, &issued, now);
+        let device = new_device(user.id, device_name, &issued, now, address);
         let id = device.id;
-        if !self.store.create_user(user.clone(), device).await.map_err(failure::store)? {
-            return Err(taken());
+        let created = match self.registration {
+            Registration::Invitation => {
+                let code = self.auth.invitation_hash(&request.invitation).ok_or_else(not_invited)?;
+                self.store.create_invited_user(user.clone(), device, &code).await.map_err(failure::store)?
+            }
+            _ if self.store.create_user(user.clone(), device).await.map_err(failure::store)? => Invited::Created,
+            _ => Invited::NameTaken,
+        };
+        match created {
+            Invited::Created => Ok(session(&user, id, issued)),
+            Invited::NameTaken => Err(taken()),
+            Invited::Invalid => Err(not_invited()),
         }
-        Ok(session(&user, id, issued))
     }
 
     pub(crate) async fn log_in(
@@ -95,11 +113,23 @@ impl Account {
         let password = text::given_password(&request.password);
         let right = self.auth.passwords.verify(password, user.as_ref().map(|u| u.password_hash.as_str())).await?;
         let user = user.filter(|_| right).ok_or_else(wrong_credentials)?;
+        if user.disabled_ms.is_some() {
+            return Err(ErrorCode::AccountDisabled.with("an administrator has disabled this account"));
+        }
         let now = now_ms();
         let issued = self.auth.issue(now);
-        let device = new_device(user.id, device_name, &issued, now);
+        let device = new_device(user.id, device_name, &issued, now, address);
         let id = device.id;
-        if !self.store.create_device(device, &user.password_hash).await.map_err(failure::store)? {
+        let admitted = match user.one_time_until_ms {
+            None => self.store.create_device(device, &user.password_hash).await,
+            Some(until) if until <= now => Ok(false),
+            Some(_) => {
+                let new = own_password(&request, &user.name)?;
+                let new = self.auth.passwords.hash(new).await?;
+                self.store.redeem_one_time_password(device, &user.password_hash, &new).await
+            }
+        };
+        if !admitted.map_err(failure::store)? {
             // It was the right one as this began.
             return Err(wrong_credentials());
         }
@@ -143,18 +173,27 @@ impl Account {
     }
 
     pub(crate) async fn get(&self, caller: Caller) -> Result<v1::Account, v1::Error> {
-        let user = self.user(caller.user).await?;
-        Ok(v1::Account { user: Some(person(&user)), device_id: caller.device.to_string(), created_ms: user.created_ms })
+        Ok(profile::account(&self.user(caller.user).await?, caller))
+    }
+
+    pub(crate) async fn update(
+        &self,
+        caller: Caller,
+        request: v1::UpdateAccountRequest,
+    ) -> Result<v1::Account, v1::Error> {
+        let before = self.user(caller.user).await?;
+        self.profiles.update(before, caller, request).await
     }
 
     pub(crate) async fn change_password(
         &self,
         caller: Caller,
         request: v1::ChangePasswordRequest,
+        address: Option<IpAddr>,
     ) -> Result<v1::ChangePasswordResponse, v1::Error> {
-        let new = text::new_password("newPassword", &request.new_password)?;
         self.auth.limits.password_change(caller.user)?;
         let user = self.user(caller.user).await?;
+        let new = text::new_password("newPassword", &request.new_password, &user.name)?;
         let current = text::given_password(&request.current_password);
         if !self.auth.passwords.verify(current, Some(&user.password_hash)).await? {
             return Err(wrong_credentials());
@@ -162,7 +201,7 @@ impl Account {
         let new = self.auth.passwords.hash(new).await?;
         let revoked = self
             .store
-            .change_password(user.id, &user.password_hash, &new, caller.device, now_ms())
+            .change_password(user.id, &user.password_hash, &new, caller.device, &shown::by(caller, address))
             .await
             .map_err(failure::store)?
             // Another device has changed it in this moment.
@@ -176,13 +215,7 @@ impl Account {
     pub(crate) async fn list_devices(&self, caller: Caller) -> Result<v1::ListDevicesResponse, v1::Error> {
         let devices = self.store.devices(caller.user).await.map_err(failure::store)?;
         let mut room = Room::page();
-        let devices = devices.into_iter().map(|device| v1::Device {
-            id: device.id.to_string(),
-            current: device.id == caller.device,
-            name: device.name,
-            created_ms: device.created_ms,
-            last_seen_ms: device.last_seen_ms,
-        });
+        let devices = devices.into_iter().map(|device| shown::device(device, caller.device));
         Ok(v1::ListDevicesResponse { devices: devices.take_while(|device| room.take(device)).collect() })
     }
 
@@ -213,11 +246,32 @@ fn session(user: &User, device: DeviceId, issued: Issued) -> v1::Session {
         access_expires_ms: issued.kept.access_expires_ms,
         refresh_token: issued.refresh,
         refresh_expires_ms: issued.kept.refresh_expires_ms,
+        administrator: user.administrator_ms.is_some(),
     }
 }
 
-fn new_device(user: UserId, name: String, issued: &Issued, now: i64) -> NewDevice {
-    NewDevice { id: DeviceId::new_v7(), user, name, tokens: issued.kept, created_ms: now }
+fn new_device(user: UserId, name: String, issued: &Issued, now: i64, address: Option<IpAddr>) -> NewDevice {
+    let address = shown::address(address);
+    NewDevice { id: DeviceId::new_v7(), user, name, tokens: issued.kept, created_ms: now, address }
+}
+
+/// What takes the place of a one-time password.
+///
+/// # Errors
+/// `password_change_required` without one, `invalid_argument`.
+fn own_password(request: &v1::LogInRequest, name: &str) -> Result<String, v1::Error> {
+    if request.new_password.is_empty() {
+        return Err(ErrorCode::PasswordChangeRequired.with("this password logs in once, with a new one beside it"));
+    }
+    let new = text::new_password("newPassword", &request.new_password, name)?;
+    if new == text::given_password(&request.password) {
+        return Err(violation("newPassword", "another one than the one-time password"));
+    }
+    Ok(new)
+}
+
+fn not_invited() -> v1::Error {
+    ErrorCode::InvitationInvalid.with("the code is missing, unknown, used up or has lapsed")
 }
 
 fn device_name(given: &str) -> Result<String, v1::Error> {

@@ -1,6 +1,7 @@
 //! Who is it? Tokens, passwords and how often one may try them.
 
 mod failures;
+pub(crate) mod one_time;
 mod password;
 mod rate;
 mod token;
@@ -15,7 +16,7 @@ use gogochat_proto::{
 use gogochat_storage::store::{Arrival, Device, DeviceKey, Devices, Hash, Millis, Tokens};
 use parking_lot::Mutex;
 
-pub use self::password::HashError;
+pub use self::{one_time::OneTimePassword, password::HashError};
 pub(crate) use self::{password::Passwords, rate::Limits};
 use crate::{authorize::Caller, clock::now_ms, config::CoreConfig, failure};
 
@@ -136,6 +137,16 @@ impl Auth {
     /// `token_invalid` when it is none.
     pub(crate) fn refresh_hash(&self, refresh: &str) -> Result<Hash, v1::Error> {
         token::hash(token::Kind::Refresh, refresh).ok_or_else(invalid)
+    }
+
+    /// A new invitation: its code, and what is kept of it.
+    pub(crate) fn invitation(&self) -> (String, Hash) {
+        token::new(token::Kind::Invitation)
+    }
+
+    /// What is kept of an invitation; `None`: it is none.
+    pub(crate) fn invitation_hash(&self, code: &str) -> Option<Hash> {
+        token::hash(token::Kind::Invitation, code.trim())
     }
 
     /// Notes that a device was signed out, for those calls of its that are still on their way.

@@ -93,6 +93,14 @@ impl Passwords {
     }
 }
 
+/// The hash of a password, for a program that hashes one.
+pub(super) fn hash_alone(cost: Argon2Cost, password: &str) -> Result<String, HashError> {
+    let Argon2Cost { memory_kib, passes, lanes } = cost;
+    let params = Params::new(memory_kib, passes, lanes, None).map_err(|e| HashError(e.to_string()))?;
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    hash(&argon2, &mut Vec::new(), password.as_bytes()).map_err(|e| HashError(e.to_string()))
+}
+
 fn hash(argon2: &Argon2<'_>, memory: &mut Vec<Block>, password: &[u8]) -> Result<String, argon2::Error> {
     let salt: [u8; 16] = rand::random();
     let hash = PasswordHash {

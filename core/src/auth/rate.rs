@@ -22,6 +22,7 @@ pub(crate) struct Limits {
     unknown_refreshes: Failures<IpAddr>,
     password_changes: Buckets<UserId>,
     contacts: Buckets<UserId>,
+    profiles: Buckets<UserId>,
     rows: Buckets<UserId>,
 }
 
@@ -41,6 +42,7 @@ impl Limits {
             unknown_refreshes: Failures::new(rates.unknown_refreshes),
             password_changes: Buckets::new(rates.password_changes),
             contacts: Buckets::new(rates.contact_requests),
+            profiles: Buckets::new(rates.profile_changes),
             rows: Buckets::new(rates.rows),
         }
     }
@@ -89,6 +91,11 @@ impl Limits {
         self.contacts.take(user)
     }
 
+    /// A change of a profile.
+    pub(crate) fn profile_change(&self, user: UserId) -> Result<(), v1::Error> {
+        self.profiles.take(user)
+    }
+
     /// A command that may load and write so many rows.
     pub(crate) fn rows(&self, user: UserId, rows: usize) -> Result<(), v1::Error> {
         self.rows.take_many(user, rows, "so much is more than your share of the server")
@@ -102,6 +109,7 @@ impl Limits {
         self.unknown_refreshes.sweep(Instant::now());
         self.password_changes.limiter.retain_recent();
         self.contacts.limiter.retain_recent();
+        self.profiles.limiter.retain_recent();
         self.rows.limiter.retain_recent();
     }
 
@@ -179,6 +187,7 @@ mod tests {
             unknown_refreshes: rate,
             password_changes: rate,
             contact_requests: rate,
+            profile_changes: rate,
             rows: Rate { burst: 1_000, per_minute: 60 },
         };
         Limits::new(&rates, exempt)

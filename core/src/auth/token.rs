@@ -12,6 +12,8 @@ pub(crate) enum Kind {
     Access,
     /// For new tokens, once.
     Refresh,
+    /// For a registration.
+    Invitation,
 }
 
 impl Kind {
@@ -19,6 +21,7 @@ impl Kind {
         match self {
             Self::Access => "gga_",
             Self::Refresh => "ggr_",
+            Self::Invitation => "ggi_",
         }
     }
 }

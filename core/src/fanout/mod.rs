@@ -218,7 +218,7 @@ impl Fanout {
                 frame: v1::ServerFrame::from(frame.clone()).encode_to_vec().into(),
             });
             let item = Item::Ephemeral(item.clone());
-            if kind == EphemeralKind::Watermark {
+            if matches!(kind, EphemeralKind::Watermark | EphemeralKind::Person) {
                 attachment.push(item);
             } else if !attachment.queue.push_or_shed(item) {
                 self.metrics.shed.increment(1);

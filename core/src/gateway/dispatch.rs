@@ -12,7 +12,7 @@ use gogochat_proto::{error::ErrorCode, v1};
 use prost::Message;
 
 use crate::{
-    account::Account,
+    account::{Account, admin::Admin, shown::by},
     authorize::{Access, Caller, access},
     chat::{self, Chat},
     command::{OrderedMethod, encode},
@@ -25,6 +25,7 @@ use crate::{
 /// The services that answer calls.
 pub(crate) struct Services {
     pub(crate) account: Account,
+    pub(crate) admin: Admin,
     pub(crate) social: Social,
     pub(crate) chat: Chat,
     pub(crate) sync: Sync,
@@ -67,6 +68,7 @@ unary! {
     Refresh = "gogochat.v1.AccountService/Refresh";
     LogOut = "gogochat.v1.AccountService/LogOut";
     GetAccount = "gogochat.v1.AccountService/GetAccount";
+    UpdateAccount = "gogochat.v1.AccountService/UpdateAccount";
     ChangePassword = "gogochat.v1.AccountService/ChangePassword";
     ListDevices = "gogochat.v1.AccountService/ListDevices";
     RevokeDevice = "gogochat.v1.AccountService/RevokeDevice";
@@ -79,6 +81,16 @@ unary! {
     ListMembers = "gogochat.v1.ChatService/ListMembers";
     ListEvents = "gogochat.v1.ChatService/ListEvents";
     Sync = "gogochat.v1.SyncService/Sync";
+    ListUsers = "gogochat.v1.AdminService/ListUsers";
+    GetUser = "gogochat.v1.AdminService/GetUser";
+    DisableUser = "gogochat.v1.AdminService/DisableUser";
+    EnableUser = "gogochat.v1.AdminService/EnableUser";
+    SetAdministrator = "gogochat.v1.AdminService/SetAdministrator";
+    ResetAccess = "gogochat.v1.AdminService/ResetAccess";
+    ListUserDevices = "gogochat.v1.AdminService/ListUserDevices";
+    SignOutUser = "gogochat.v1.AdminService/SignOutUser";
+    CreateInvitation = "gogochat.v1.AdminService/CreateInvitation";
+    ListAudit = "gogochat.v1.AdminService/ListAudit";
 }
 
 static ORDERED: [&[OrderedMethod]; 2] = [&social::commands::ORDERED, &chat::commands::ORDERED];
@@ -116,8 +128,9 @@ pub(crate) async fn call(
     address: Option<IpAddr>,
     body: Bytes,
 ) -> Result<Bytes, v1::Error> {
-    let Services { account, social, chat, sync, presence } = services;
+    let Services { account, admin, social, chat, sync, presence } = services;
     let signed_in = || caller.ok_or_else(|| ErrorCode::Unauthenticated.with("no access token"));
+    let by = || signed_in().map(|caller| by(caller, address));
     match method {
         Unary::Register => reply(account.register(decode(body)?, address).await),
         Unary::LogIn => reply(account.log_in(decode(body)?, address).await),
@@ -130,7 +143,8 @@ pub(crate) async fn call(
             decode::<v1::GetAccountRequest>(body)?;
             reply(account.get(signed_in()?).await)
         }
-        Unary::ChangePassword => reply(account.change_password(signed_in()?, decode(body)?).await),
+        Unary::UpdateAccount => reply(account.update(signed_in()?, decode(body)?).await),
+        Unary::ChangePassword => reply(account.change_password(signed_in()?, decode(body)?, address).await),
         Unary::ListDevices => {
             decode::<v1::ListDevicesRequest>(body)?;
             reply(account.list_devices(signed_in()?).await)
@@ -145,6 +159,16 @@ pub(crate) async fn call(
         Unary::ListMembers => reply(chat.list_members(signed_in()?, decode(body)?).await),
         Unary::ListEvents => reply(chat.list_events(signed_in()?, decode(body)?).await),
         Unary::Sync => reply(sync.sync(signed_in()?, decode(body)?).await),
+        Unary::ListUsers => reply(admin.list_users(decode(body)?).await),
+        Unary::GetUser => reply(admin.get_user(decode(body)?).await),
+        Unary::DisableUser => reply(admin.disable(by()?, decode(body)?).await),
+        Unary::EnableUser => reply(admin.enable(by()?, decode(body)?).await),
+        Unary::SetAdministrator => reply(admin.set_administrator(by()?, decode(body)?).await),
+        Unary::ResetAccess => reply(admin.reset_access(by()?, decode(body)?).await),
+        Unary::ListUserDevices => reply(admin.list_devices(decode(body)?).await),
+        Unary::SignOutUser => reply(admin.sign_out(by()?, decode(body)?).await),
+        Unary::CreateInvitation => reply(admin.invite(by()?, decode(body)?).await),
+        Unary::ListAudit => reply(admin.list_audit(decode(body)?).await),
     }
 }
 

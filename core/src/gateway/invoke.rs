@@ -74,6 +74,11 @@ impl Gateway {
         let caller = match entry.access {
             Access::Public => None,
             Access::SignedIn => Some(self.identify(credentials).await?),
+            Access::Administrator => {
+                let caller = self.identify(credentials).await?;
+                self.services.admin.admit(caller).await?;
+                Some(caller)
+            }
         };
         match (entry.route, caller) {
             (Route::Unary(unary), caller) => dispatch::call(&self.services, unary, caller, address, body).await,

@@ -52,6 +52,7 @@ macro_rules! services {
 
 services! {
     AccountService = "gogochat.v1.AccountService";
+    AdminService = "gogochat.v1.AdminService";
     SocialService = "gogochat.v1.SocialService";
     ChatService = "gogochat.v1.ChatService";
     SyncService = "gogochat.v1.SyncService";

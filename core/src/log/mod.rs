@@ -85,7 +85,12 @@ pub(crate) fn departed(event: &Event) -> Option<UserId> {
 
 /// What anyone signed in may know of a user.
 pub(crate) fn person(user: &User) -> v1::Person {
-    v1::Person { id: user.id.to_string(), name: user.name.clone(), display_name: user.display_name.clone() }
+    v1::Person {
+        id: user.id.to_string(),
+        name: user.name.clone(),
+        display_name: user.display_name.clone(),
+        signature: user.signature.clone(),
+    }
 }
 
 fn header(event: &Event) -> v1::Event {

@@ -17,6 +17,8 @@ pub(crate) enum List {
     Contacts = 3,
     /// Sync.
     Sync = 4,
+    /// ListAudit.
+    Audit = 5,
 }
 
 /// Where a page ended: a number and an id, in the order of the list.

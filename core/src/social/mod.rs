@@ -4,7 +4,7 @@ pub(crate) mod commands;
 
 use std::sync::Arc;
 
-use gogochat_proto::{error::violation, ids::UserId, v1};
+use gogochat_proto::{error::violation, ids::UserId, text::trim, v1};
 use gogochat_storage::store::{Contact, ContactState, SocialStore};
 
 use crate::{
@@ -32,15 +32,27 @@ impl Social {
         request: v1::FindPeopleRequest,
     ) -> Result<v1::FindPeopleResponse, v1::Error> {
         let limit = limit(request.limit, 20, 50)?;
-        let query = request.query.trim().to_lowercase();
+        let query = trim(&request.query);
         if !QUERY.contains(&query.chars().count()) {
-            return Err(violation("query", "2 to 32 characters"));
+            return Err(violation("query", "2 to 64 characters"));
         }
-        if !query.bytes().all(text::is_name_byte) {
-            // No name begins with that.
-            return Ok(v1::FindPeopleResponse::default());
+        let (name, by_name_alone) = match query.strip_prefix(['@', '＠']) {
+            Some(name) => (name.to_lowercase(), true),
+            None => (query.to_lowercase(), false),
+        };
+        // A name is of few characters: nobody's begins with another.
+        let mut users = match name.bytes().all(text::is_name_byte) && !name.is_empty() {
+            true => self.store.find_users(&name, limit).await.map_err(failure::store)?,
+            false => Vec::new(),
+        };
+        if !by_name_alone && users.len() < limit as usize {
+            let found = self.store.find_users_by_display_name(query, limit).await.map_err(failure::store)?;
+            let more: Vec<_> = found.into_iter().filter(|one| users.iter().all(|user| user.id != one.id)).collect();
+            users.extend(more);
+            users.truncate(limit as usize);
         }
-        let users = self.store.find_users(&query, limit).await.map_err(failure::store)?;
+        // Nobody finds who is disabled.
+        users.retain(|user| user.disabled_ms.is_none());
         Ok(v1::FindPeopleResponse { people: users.iter().map(person).collect() })
     }
 
@@ -93,5 +105,5 @@ fn shown(contact: &Contact) -> v1::Contact {
     }
 }
 
-const QUERY: std::ops::RangeInclusive<usize> = 2..=32;
+const QUERY: std::ops::RangeInclusive<usize> = 2..=64;
 const MAX_PEOPLE: usize = 100;

@@ -9,9 +9,10 @@ use gogochat_proto::ids::{DeviceId, LogId, UserId};
 use gogochat_storage::{
     open::Storage,
     store::{
-        Arrival, Command, Contact, Contacts, Conversation, Conversations, Device, DeviceKey, Devices, Event, Feed,
-        FeedCommit, Hash, Logs, Member, Membership, Millis, NewDevice, NewUser, Outcome, Range, Refusal, Rotation,
-        SignOut, Store, StoreError, Tokens, User, Users, Walk, Walked,
+        Administration, Arrival, AuditFilter, AuditPage, By, Command, Contact, Contacts, Conversation, Conversations,
+        Device, DeviceKey, Devices, Event, Feed, FeedCommit, Hash, Invitation, Invited, Logs, Member, Membership,
+        Millis, NewDevice, NewUser, Outcome, ProfileChange, Range, Refusal, Rotation, SignOut, Store, StoreError,
+        Tokens, User, Users, Walk, Walked,
     },
 };
 use parking_lot::Mutex;
@@ -259,10 +260,81 @@ impl Users for Faulty {
         expected: &str,
         new: &str,
         keep: DeviceId,
-        now: Millis,
+        by: &By,
     ) -> Result<Option<Vec<DeviceId>>, StoreError> {
-        let changed = self.store.change_password(user, expected, new, keep, now).await;
+        let changed = self.store.change_password(user, expected, new, keep, by).await;
         answered(changed, &self.faults.unanswered_sign_outs)
+    }
+
+    async fn find_users_by_display_name(&self, text: &str, limit: u32) -> Result<Vec<User>, StoreError> {
+        self.store.find_users_by_display_name(text, limit).await
+    }
+
+    async fn change_profile(&self, user: UserId, change: ProfileChange) -> Result<Option<User>, StoreError> {
+        self.store.change_profile(user, change).await
+    }
+}
+
+#[tonic::async_trait]
+impl Administration for Faulty {
+    async fn list_users(&self, prefix: &str, after: &str, limit: u32) -> Result<Vec<User>, StoreError> {
+        self.store.list_users(prefix, after, limit).await
+    }
+
+    async fn create_user_alone(&self, user: NewUser, by: &By) -> Result<bool, StoreError> {
+        self.store.create_user_alone(user, by).await
+    }
+
+    async fn set_disabled(
+        &self,
+        user: UserId,
+        disabled: bool,
+        reason: &str,
+        by: &By,
+    ) -> Result<Option<Vec<DeviceId>>, StoreError> {
+        let changed = self.store.set_disabled(user, disabled, reason, by).await;
+        answered(changed, &self.faults.unanswered_sign_outs)
+    }
+
+    async fn set_administrator(&self, user: UserId, administrator: bool, by: &By) -> Result<bool, StoreError> {
+        self.store.set_administrator(user, administrator, by).await
+    }
+
+    async fn reset_access(
+        &self,
+        user: UserId,
+        password_hash: &str,
+        until_ms: Millis,
+        by: &By,
+    ) -> Result<Option<Vec<DeviceId>>, StoreError> {
+        let changed = self.store.reset_access(user, password_hash, until_ms, by).await;
+        answered(changed, &self.faults.unanswered_sign_outs)
+    }
+
+    async fn sign_out_user(
+        &self,
+        user: UserId,
+        device: Option<DeviceId>,
+        by: &By,
+    ) -> Result<Vec<DeviceId>, StoreError> {
+        let changed = self.store.sign_out_user(user, device, by).await;
+        answered(changed, &self.faults.unanswered_sign_outs)
+    }
+
+    async fn redeem_one_time_password(&self, device: NewDevice, expected: &str, new: &str) -> Result<bool, StoreError> {
+        self.store.redeem_one_time_password(device, expected, new).await
+    }
+
+    async fn create_invitation(&self, invitation: Invitation, by: &By) -> Result<(), StoreError> {
+        self.store.create_invitation(invitation, by).await
+    }
+
+    async fn create_invited_user(&self, user: NewUser, device: NewDevice, code: &Hash) -> Result<Invited, StoreError> {
+        self.store.create_invited_user(user, device, code).await
+    }
+
+    async fn audit(&self, which: AuditFilter, before: Option<uuid::Uuid>, limit: u32) -> Result<AuditPage, StoreError> {
+        self.store.audit(which, before, limit).await
     }
 }
 

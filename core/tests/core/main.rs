@@ -8,12 +8,14 @@
 )]
 
 mod account;
+mod administration;
 mod again;
 mod authorization;
 mod chat;
 mod drain;
 mod fair;
 mod faulty;
+mod profile;
 mod public;
 mod replay;
 mod rules;

@@ -14,7 +14,7 @@ struct Field {
 #[tokio::test]
 async fn every_length_and_range_of_the_description_holds() {
     let node = Node::start().await;
-    let alice = node.register("alice").await;
+    let alice = node.administrator("alice").await;
     let mut tried = 0;
     for method in method::all() {
         let fields = fields(method);

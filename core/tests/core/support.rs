@@ -3,7 +3,10 @@
 use std::{
     collections::VecDeque,
     io,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,7 +20,10 @@ use gogochat_proto::{
     },
     v1,
 };
-use gogochat_storage::open::{BlobsConfig, Storage, StorageConfig, open};
+use gogochat_storage::{
+    open::{BlobsConfig, Storage, StorageConfig, open},
+    store::{By, Store},
+};
 use prost::Message;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -34,6 +40,7 @@ pub(crate) type Answer<T> = Result<T, v1::Error>;
 pub(crate) struct Node {
     pub(crate) core: Core,
     pub(crate) channel: Channel,
+    pub(crate) store: Arc<dyn Store>,
     _folder: TempDir,
 }
 
@@ -49,9 +56,18 @@ impl Node {
         let url = format!("sqlite:{}", path.display());
         let blobs = BlobsConfig::Folder(folder.path().join("blobs"));
         let storage = change(open(&StorageConfig { store_url: url, blobs, ..Default::default() }).await.unwrap());
+        let store = storage.store.clone();
         let core = Core::start(config, storage).await.unwrap();
         let channel = serve(core.node_service());
-        Self { core, channel, _folder: folder }
+        Self { core, channel, store, _folder: folder }
+    }
+
+    /// A user whom the command line has made an administrator.
+    pub(crate) async fn administrator(&self, name: &str) -> User {
+        let user = self.register(name).await;
+        let by = By { actor: None, address: String::new(), now: 1 };
+        assert!(self.store.set_administrator(user.id, true, &by).await.unwrap());
+        user
     }
 
     /// A unary call, with a token or without.
@@ -466,6 +482,7 @@ pub(crate) fn config() -> CoreConfig {
     config.rates.password_changes = plenty;
     config.rates.contact_requests = plenty;
     config.rates.rows = gogochat_core::Rate { burst: u32::MAX, per_minute: u32::MAX };
+    config.rates.profile_changes = plenty;
     config.drain_grace = Duration::ZERO;
     config
 }

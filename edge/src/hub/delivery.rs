@@ -134,7 +134,7 @@ async fn deliver_ephemeral(
         return to.clear();
     }
     let frame = SharedFrame::new(&ephemeral.frame);
-    let keep = ephemeral.kind() == node::EphemeralKind::Watermark;
+    let keep = matches!(ephemeral.kind(), node::EphemeralKind::Watermark | node::EphemeralKind::Person);
     let class = Class::Ephemeral {
         log,
         subject: subject.map(|user| *user.as_bytes()).unwrap_or_default(),

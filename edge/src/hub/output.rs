@@ -8,7 +8,7 @@ use gogochat_proto::{
     ids::LogId,
     limits,
     node::{self, edge_item::Item},
-    v1::{self, client_frame},
+    v1::{self, client_frame, server_frame::Frame},
 };
 
 use super::{Hub, admission, call, session_open};
@@ -62,8 +62,11 @@ pub(super) async fn perform(hub: &Arc<Hub>, peer: &Arc<Peer>, output: Output) {
         Output::Refuse(id, reply_to, error) => peer.reply_error(&reply_to, id, error),
         Output::Marks(marks) => hub.offer(peer, Item::Marks(node::MarksUp { session: peer.id, marks })),
         Output::Ephemeral(log, ephemeral) => relay(hub, peer, log, ephemeral),
-        Output::Send(frame) => {
-            peer.outlet.send(frame, None);
+        Output::Ping(ping) => {
+            peer.outlet.send(Frame::Ping(ping), None);
+        }
+        Output::Pong(pong) => {
+            peer.outlet.send(Frame::Pong(pong), None);
         }
     }
 }

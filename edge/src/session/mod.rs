@@ -25,7 +25,7 @@ use gogochat_proto::{
     ids::LogId,
     limits::{FRAME_TIMEOUT, FRAMES_A_SECOND, HELLO_TIMEOUT},
     method, node,
-    v1::{self, TicketUse, client_frame, ephemeral, server_frame},
+    v1::{self, TicketUse, client_frame, ephemeral},
 };
 use prost::Message as _;
 
@@ -155,7 +155,7 @@ impl Session {
             }
             (client_frame::Frame::Ephemeral(ephemeral), Phase::Live { .. }) => self.ephemeral(ephemeral, now),
             (client_frame::Frame::Ping(ping), Phase::Live { .. }) => {
-                Ok(Some(Output::Send(server_frame::Frame::Pong(v1::Pong { nonce: ping.nonce }))))
+                Ok(Some(Output::Pong(v1::Pong { nonce: ping.nonce })))
             }
             (client_frame::Frame::Pong(_), Phase::Live { .. }) => Ok(None),
         }
@@ -384,7 +384,7 @@ impl Session {
         let mut outputs = Vec::new();
         match self.heartbeat.tick(now) {
             Beat::Fine => {}
-            Beat::Ping(nonce) => outputs.push(Output::Send(server_frame::Frame::Ping(v1::Ping { nonce }))),
+            Beat::Ping(nonce) => outputs.push(Output::Ping(v1::Ping { nonce })),
             Beat::Dead => return Err(CloseCode::Silent),
         }
         // Nobody repeats marks: while they would be lost, they wait.
@@ -511,7 +511,7 @@ impl Session {
         let stopped = match &ephemeral.kind {
             Some(ephemeral::Kind::Typing(typing)) => typing.stopped,
             // Presence is the server's to tell.
-            Some(ephemeral::Kind::Presence(_)) => return Err(CloseCode::ProtocolError),
+            Some(ephemeral::Kind::Presence(_) | ephemeral::Kind::Person(_)) => return Err(CloseCode::ProtocolError),
             // A kind that this edge does not know yet.
             None => return Ok(None),
         };

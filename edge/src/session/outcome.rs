@@ -3,12 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use gogochat_proto::{
-    ids::LogId,
-    method::Method,
-    node,
-    v1::{self, server_frame},
-};
+use gogochat_proto::{ids::LogId, method::Method, node, v1};
 
 use super::calls::{Begun, ReplyTo};
 use crate::{principal::Principal, tickets::TokenHash};
@@ -28,8 +23,10 @@ pub(crate) enum Output {
     Marks(Vec<node::MarkUp>),
     /// Send typing on, if the session is subscribed to the log.
     Ephemeral(LogId, Bytes),
-    /// Send a frame to the client.
-    Send(server_frame::Frame),
+    /// Ask the client whether it is there.
+    Ping(v1::Ping),
+    /// Answer the client, who asked that.
+    Pong(v1::Pong),
 }
 
 /// By what a core is to know whose session it opens.

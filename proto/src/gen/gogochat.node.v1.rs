@@ -334,6 +334,8 @@ pub enum EphemeralKind {
     Presence = 2,
     /// Not shed: it coalesces and waits.
     Watermark = 3,
+    /// Likewise: a user's new name or signature.
+    Person = 4,
 }
 impl EphemeralKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -346,6 +348,7 @@ impl EphemeralKind {
             Self::Typing => "EPHEMERAL_KIND_TYPING",
             Self::Presence => "EPHEMERAL_KIND_PRESENCE",
             Self::Watermark => "EPHEMERAL_KIND_WATERMARK",
+            Self::Person => "EPHEMERAL_KIND_PERSON",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -355,6 +358,7 @@ impl EphemeralKind {
             "EPHEMERAL_KIND_TYPING" => Some(Self::Typing),
             "EPHEMERAL_KIND_PRESENCE" => Some(Self::Presence),
             "EPHEMERAL_KIND_WATERMARK" => Some(Self::Watermark),
+            "EPHEMERAL_KIND_PERSON" => Some(Self::Person),
             _ => None,
         }
     }

@@ -39,12 +39,15 @@ pub struct Person {
     /// 1 to 64 characters (grapheme-wise hostile input is refused: no control or bidi characters, at most 4 combining marks in a row).
     #[prost(string, tag = "3")]
     pub display_name: ::prost::alloc::string::String,
+    /// What they say of themselves in a line, at most 140 characters; empty: nothing.
+    #[prost(string, tag = "4")]
+    pub signature: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RegisterRequest {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// 8 to 128 characters.
+    /// 8 to 128 characters, and none of the passwords that everybody tries.
     #[prost(string, tag = "2")]
     pub password: ::prost::alloc::string::String,
     /// Empty: the name.
@@ -53,6 +56,9 @@ pub struct RegisterRequest {
     /// What the list of devices shows: "Firefox on Linux". At most 64 characters.
     #[prost(string, tag = "4")]
     pub device_name: ::prost::alloc::string::String,
+    /// Where accounts are made by invitation: the code that an administrator has given out.
+    #[prost(string, tag = "5")]
+    pub invitation: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LogInRequest {
@@ -62,6 +68,9 @@ pub struct LogInRequest {
     pub password: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
     pub device_name: ::prost::alloc::string::String,
+    /// With a one-time password, which logs in but once: the password from now on, as in Register. Else it is ignored.
+    #[prost(string, tag = "4")]
+    pub new_password: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RefreshRequest {
@@ -85,6 +94,9 @@ pub struct Session {
     pub refresh_token: ::prost::alloc::string::String,
     #[prost(int64, tag = "6")]
     pub refresh_expires_ms: i64,
+    /// The user may call AdminService.
+    #[prost(bool, tag = "7")]
+    pub administrator: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LogOutRequest {}
@@ -100,6 +112,31 @@ pub struct Account {
     pub device_id: ::prost::alloc::string::String,
     #[prost(int64, tag = "3")]
     pub created_ms: i64,
+    /// "2001-12-31"; empty: not given. Nobody else is told.
+    #[prost(string, tag = "4")]
+    pub birthday: ::prost::alloc::string::String,
+    /// Nobody else is told.
+    #[prost(enumeration = "Gender", tag = "5")]
+    pub gender: i32,
+    /// The user may call AdminService.
+    #[prost(bool, tag = "6")]
+    pub administrator: bool,
+}
+/// A field that is left out stays as it is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateAccountRequest {
+    /// At most 64 characters. Empty: the name.
+    #[prost(string, optional, tag = "1")]
+    pub display_name: ::core::option::Option<::prost::alloc::string::String>,
+    /// At most 140 characters, in one line. Empty: none.
+    #[prost(string, optional, tag = "2")]
+    pub signature: ::core::option::Option<::prost::alloc::string::String>,
+    /// A day from 1900-01-01 to today, as "2001-12-31". Empty: none.
+    #[prost(string, optional, tag = "3")]
+    pub birthday: ::core::option::Option<::prost::alloc::string::String>,
+    /// GENDER_UNSPECIFIED: none.
+    #[prost(enumeration = "Gender", optional, tag = "4")]
+    pub gender: ::core::option::Option<i32>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ChangePasswordRequest {
@@ -134,6 +171,9 @@ pub struct Device {
     /// The device that asks.
     #[prost(bool, tag = "5")]
     pub current: bool,
+    /// The address from which it was signed in; empty: not known.
+    #[prost(string, tag = "6")]
+    pub address: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevokeDeviceRequest {
@@ -142,6 +182,39 @@ pub struct RevokeDeviceRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevokeDeviceResponse {}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Gender {
+    /// Not given.
+    Unspecified = 0,
+    Female = 1,
+    Male = 2,
+    Other = 3,
+}
+impl Gender {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "GENDER_UNSPECIFIED",
+            Self::Female => "GENDER_FEMALE",
+            Self::Male => "GENDER_MALE",
+            Self::Other => "GENDER_OTHER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "GENDER_UNSPECIFIED" => Some(Self::Unspecified),
+            "GENDER_FEMALE" => Some(Self::Female),
+            "GENDER_MALE" => Some(Self::Male),
+            "GENDER_OTHER" => Some(Self::Other),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 pub mod account_service_client {
     #![allow(
@@ -234,7 +307,8 @@ pub mod account_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Creates an account and signs this device in. Errors: name_taken, invalid_argument, rate_limited.
+        /// Creates an account and signs this device in. Errors: name_taken, registration_closed, invitation_invalid, invalid_argument,
+        /// rate_limited.
         pub async fn register(
             &mut self,
             request: impl tonic::IntoRequest<super::RegisterRequest>,
@@ -256,7 +330,8 @@ pub mod account_service_client {
                 .insert(GrpcMethod::new("gogochat.v1.AccountService", "Register"));
             self.inner.unary(req, path, codec).await
         }
-        /// Signs a device in. Errors: wrong_credentials (the same for an unknown name), rate_limited.
+        /// Signs a device in. Errors: wrong_credentials (the same for an unknown name), account_disabled and password_change_required (both
+        /// for the right password alone), rate_limited.
         pub async fn log_in(
             &mut self,
             request: impl tonic::IntoRequest<super::LogInRequest>,
@@ -341,6 +416,29 @@ pub mod account_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("gogochat.v1.AccountService", "GetAccount"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes what is given, and leaves the rest as it is. Contacts and your other devices hear of a new name or signature. Errors:
+        /// invalid_argument, rate_limited.
+        pub async fn update_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateAccountRequest>,
+        ) -> std::result::Result<tonic::Response<super::Account>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.AccountService/UpdateAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.AccountService", "UpdateAccount"));
             self.inner.unary(req, path, codec).await
         }
         /// Changes the password and signs every other device out. Errors: wrong_credentials.
@@ -432,12 +530,14 @@ pub mod account_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with AccountServiceServer.
     #[async_trait]
     pub trait AccountService: std::marker::Send + std::marker::Sync + 'static {
-        /// Creates an account and signs this device in. Errors: name_taken, invalid_argument, rate_limited.
+        /// Creates an account and signs this device in. Errors: name_taken, registration_closed, invitation_invalid, invalid_argument,
+        /// rate_limited.
         async fn register(
             &self,
             request: tonic::Request<super::RegisterRequest>,
         ) -> std::result::Result<tonic::Response<super::Session>, tonic::Status>;
-        /// Signs a device in. Errors: wrong_credentials (the same for an unknown name), rate_limited.
+        /// Signs a device in. Errors: wrong_credentials (the same for an unknown name), account_disabled and password_change_required (both
+        /// for the right password alone), rate_limited.
         async fn log_in(
             &self,
             request: tonic::Request<super::LogInRequest>,
@@ -455,6 +555,12 @@ pub mod account_service_server {
         async fn get_account(
             &self,
             request: tonic::Request<super::GetAccountRequest>,
+        ) -> std::result::Result<tonic::Response<super::Account>, tonic::Status>;
+        /// Changes what is given, and leaves the rest as it is. Contacts and your other devices hear of a new name or signature. Errors:
+        /// invalid_argument, rate_limited.
+        async fn update_account(
+            &self,
+            request: tonic::Request<super::UpdateAccountRequest>,
         ) -> std::result::Result<tonic::Response<super::Account>, tonic::Status>;
         /// Changes the password and signs every other device out. Errors: wrong_credentials.
         async fn change_password(
@@ -781,6 +887,51 @@ pub mod account_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/gogochat.v1.AccountService/UpdateAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateAccountSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::UpdateAccountRequest>
+                    for UpdateAccountSvc<T> {
+                        type Response = super::Account;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::update_account(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/gogochat.v1.AccountService/ChangePassword" => {
                     #[allow(non_camel_case_types)]
                     struct ChangePasswordSvc<T: AccountService>(pub Arc<T>);
@@ -954,6 +1105,1200 @@ pub mod account_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "gogochat.v1.AccountService";
     impl<T> tonic::server::NamedService for AccountServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// A user as administrators see them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct User {
+    #[prost(message, optional, tag = "1")]
+    pub person: ::core::option::Option<Person>,
+    #[prost(int64, tag = "2")]
+    pub created_ms: i64,
+    /// Since when; 0: they are none.
+    #[prost(int64, tag = "3")]
+    pub administrator_since_ms: i64,
+    /// Since when; 0: they may log in.
+    #[prost(int64, tag = "4")]
+    pub disabled_since_ms: i64,
+    /// Until when their password is a one-time one; 0: it is their own.
+    #[prost(int64, tag = "5")]
+    pub one_time_password_until_ms: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListUsersRequest {
+    /// What the name begins with; at most 32 characters. Empty: all.
+    #[prost(string, tag = "1")]
+    pub query: ::prost::alloc::string::String,
+    /// 1 to 200; 0 means 50.
+    #[prost(int32, tag = "2")]
+    pub limit: i32,
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListUsersResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub users: ::prost::alloc::vec::Vec<User>,
+    /// Empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetUserRequest {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DisableUserRequest {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// For the audit log: at most 200 characters, in one line. May be empty.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnableUserRequest {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetAdministratorRequest {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub administrator: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResetAccessRequest {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResetAccessResponse {
+    /// To be given to the user. It logs in once, and with a new password alone: LogIn's new_password.
+    #[prost(string, tag = "1")]
+    pub one_time_password: ::prost::alloc::string::String,
+    #[prost(int64, tag = "2")]
+    pub until_ms: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListUserDevicesRequest {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SignOutUserRequest {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Empty: all of the user's.
+    #[prost(string, tag = "2")]
+    pub device_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SignOutUserResponse {
+    /// How many devices were signed out.
+    #[prost(int32, tag = "1")]
+    pub devices_signed_out: i32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateInvitationRequest {
+    /// How many accounts it is for: 1 to 1,000; 0 means 1.
+    #[prost(int32, tag = "1")]
+    pub uses: i32,
+    /// For how long, in milliseconds: at most 30 days; 0 means 7 days.
+    #[prost(int64, tag = "2")]
+    pub expires_in_ms: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateInvitationResponse {
+    /// For Register.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    #[prost(int64, tag = "2")]
+    pub until_ms: i64,
+}
+/// An entry of the audit log. Nothing changes or removes one.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuditEntry {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(int64, tag = "2")]
+    pub time_ms: i64,
+    #[prost(enumeration = "Act", tag = "3")]
+    pub act: i32,
+    /// Who did it; left out for the command line of the server.
+    #[prost(message, optional, tag = "4")]
+    pub actor: ::core::option::Option<Person>,
+    /// Whom it concerns; left out where that is nobody.
+    #[prost(message, optional, tag = "5")]
+    pub subject: ::core::option::Option<Person>,
+    /// From where, as far as it is known.
+    #[prost(string, tag = "6")]
+    pub address: ::prost::alloc::string::String,
+    /// The reason that was given, or the device.
+    #[prost(string, tag = "7")]
+    pub detail: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAuditRequest {
+    /// Those that a user did or that concern them. Empty: all.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Those of one kind. ACT_UNSPECIFIED: all.
+    #[prost(enumeration = "Act", tag = "2")]
+    pub act: i32,
+    /// 1 to 200; 0 means 50.
+    #[prost(int32, tag = "3")]
+    pub limit: i32,
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListAuditResponse {
+    /// Where both a user and a kind are given, a page may have fewer entries than there are, and a next page.
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<AuditEntry>,
+    /// Empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Act {
+    Unspecified = 0,
+    Registered = 1,
+    LoggedIn = 2,
+    PasswordChanged = 3,
+    Disabled = 4,
+    Enabled = 5,
+    AdministratorMade = 6,
+    AdministratorEnded = 7,
+    AccessReset = 8,
+    SignedOut = 9,
+    Invited = 10,
+}
+impl Act {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ACT_UNSPECIFIED",
+            Self::Registered => "ACT_REGISTERED",
+            Self::LoggedIn => "ACT_LOGGED_IN",
+            Self::PasswordChanged => "ACT_PASSWORD_CHANGED",
+            Self::Disabled => "ACT_DISABLED",
+            Self::Enabled => "ACT_ENABLED",
+            Self::AdministratorMade => "ACT_ADMINISTRATOR_MADE",
+            Self::AdministratorEnded => "ACT_ADMINISTRATOR_ENDED",
+            Self::AccessReset => "ACT_ACCESS_RESET",
+            Self::SignedOut => "ACT_SIGNED_OUT",
+            Self::Invited => "ACT_INVITED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ACT_UNSPECIFIED" => Some(Self::Unspecified),
+            "ACT_REGISTERED" => Some(Self::Registered),
+            "ACT_LOGGED_IN" => Some(Self::LoggedIn),
+            "ACT_PASSWORD_CHANGED" => Some(Self::PasswordChanged),
+            "ACT_DISABLED" => Some(Self::Disabled),
+            "ACT_ENABLED" => Some(Self::Enabled),
+            "ACT_ADMINISTRATOR_MADE" => Some(Self::AdministratorMade),
+            "ACT_ADMINISTRATOR_ENDED" => Some(Self::AdministratorEnded),
+            "ACT_ACCESS_RESET" => Some(Self::AccessReset),
+            "ACT_SIGNED_OUT" => Some(Self::SignedOut),
+            "ACT_INVITED" => Some(Self::Invited),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod admin_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// For administrators: users, their sessions, who may register, and what was done. No method reads a conversation.
+    #[derive(Debug, Clone)]
+    pub struct AdminServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl AdminServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> AdminServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> AdminServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            AdminServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Users by name. Errors: permission_denied.
+        pub async fn list_users(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListUsersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListUsersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.AdminService/ListUsers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.AdminService", "ListUsers"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Errors: permission_denied, not_found.
+        pub async fn get_user(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetUserRequest>,
+        ) -> std::result::Result<tonic::Response<super::User>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.AdminService/GetUser",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.AdminService", "GetUser"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends the user's sessions and refuses to log them in, until they are enabled. The account keeps its name. Errors: permission_denied,
+        /// not_found, yourself.
+        pub async fn disable_user(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DisableUserRequest>,
+        ) -> std::result::Result<tonic::Response<super::User>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.AdminService/DisableUser",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.AdminService", "DisableUser"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Errors: permission_denied, not_found.
+        pub async fn enable_user(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EnableUserRequest>,
+        ) -> std::result::Result<tonic::Response<super::User>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.AdminService/EnableUser",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.AdminService", "EnableUser"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes a user an administrator, or not any more. Errors: permission_denied, not_found, yourself.
+        pub async fn set_administrator(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetAdministratorRequest>,
+        ) -> std::result::Result<tonic::Response<super::User>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.AdminService/SetAdministrator",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.AdminService", "SetAdministrator"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Puts a one-time password in place of the user's, and ends their sessions. Errors: permission_denied, not_found, yourself.
+        pub async fn reset_access(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResetAccessRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResetAccessResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.AdminService/ResetAccess",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.AdminService", "ResetAccess"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The devices on which a user is signed in. Errors: permission_denied, not_found.
+        pub async fn list_user_devices(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListUserDevicesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDevicesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.AdminService/ListUserDevices",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.AdminService", "ListUserDevices"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Signs a user's devices out, or one of them; their sessions are closed at once. Errors: permission_denied, not_found.
+        pub async fn sign_out_user(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SignOutUserRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SignOutUserResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.AdminService/SignOutUser",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.AdminService", "SignOutUser"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes a code with which accounts can be registered. Errors: permission_denied.
+        pub async fn create_invitation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateInvitationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateInvitationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.AdminService/CreateInvitation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.AdminService", "CreateInvitation"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What was done, the latest first. Errors: permission_denied.
+        pub async fn list_audit(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAuditRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAuditResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.AdminService/ListAudit",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.AdminService", "ListAudit"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod admin_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with AdminServiceServer.
+    #[async_trait]
+    pub trait AdminService: std::marker::Send + std::marker::Sync + 'static {
+        /// Users by name. Errors: permission_denied.
+        async fn list_users(
+            &self,
+            request: tonic::Request<super::ListUsersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListUsersResponse>,
+            tonic::Status,
+        >;
+        /// Errors: permission_denied, not_found.
+        async fn get_user(
+            &self,
+            request: tonic::Request<super::GetUserRequest>,
+        ) -> std::result::Result<tonic::Response<super::User>, tonic::Status>;
+        /// Ends the user's sessions and refuses to log them in, until they are enabled. The account keeps its name. Errors: permission_denied,
+        /// not_found, yourself.
+        async fn disable_user(
+            &self,
+            request: tonic::Request<super::DisableUserRequest>,
+        ) -> std::result::Result<tonic::Response<super::User>, tonic::Status>;
+        /// Errors: permission_denied, not_found.
+        async fn enable_user(
+            &self,
+            request: tonic::Request<super::EnableUserRequest>,
+        ) -> std::result::Result<tonic::Response<super::User>, tonic::Status>;
+        /// Makes a user an administrator, or not any more. Errors: permission_denied, not_found, yourself.
+        async fn set_administrator(
+            &self,
+            request: tonic::Request<super::SetAdministratorRequest>,
+        ) -> std::result::Result<tonic::Response<super::User>, tonic::Status>;
+        /// Puts a one-time password in place of the user's, and ends their sessions. Errors: permission_denied, not_found, yourself.
+        async fn reset_access(
+            &self,
+            request: tonic::Request<super::ResetAccessRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResetAccessResponse>,
+            tonic::Status,
+        >;
+        /// The devices on which a user is signed in. Errors: permission_denied, not_found.
+        async fn list_user_devices(
+            &self,
+            request: tonic::Request<super::ListUserDevicesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDevicesResponse>,
+            tonic::Status,
+        >;
+        /// Signs a user's devices out, or one of them; their sessions are closed at once. Errors: permission_denied, not_found.
+        async fn sign_out_user(
+            &self,
+            request: tonic::Request<super::SignOutUserRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SignOutUserResponse>,
+            tonic::Status,
+        >;
+        /// Makes a code with which accounts can be registered. Errors: permission_denied.
+        async fn create_invitation(
+            &self,
+            request: tonic::Request<super::CreateInvitationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateInvitationResponse>,
+            tonic::Status,
+        >;
+        /// What was done, the latest first. Errors: permission_denied.
+        async fn list_audit(
+            &self,
+            request: tonic::Request<super::ListAuditRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAuditResponse>,
+            tonic::Status,
+        >;
+    }
+    /// For administrators: users, their sessions, who may register, and what was done. No method reads a conversation.
+    #[derive(Debug)]
+    pub struct AdminServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> AdminServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for AdminServiceServer<T>
+    where
+        T: AdminService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/gogochat.v1.AdminService/ListUsers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListUsersSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ListUsersRequest>
+                    for ListUsersSvc<T> {
+                        type Response = super::ListUsersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListUsersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::list_users(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListUsersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.AdminService/GetUser" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetUserSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::GetUserRequest>
+                    for GetUserSvc<T> {
+                        type Response = super::User;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetUserRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::get_user(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetUserSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.AdminService/DisableUser" => {
+                    #[allow(non_camel_case_types)]
+                    struct DisableUserSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::DisableUserRequest>
+                    for DisableUserSvc<T> {
+                        type Response = super::User;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DisableUserRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::disable_user(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DisableUserSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.AdminService/EnableUser" => {
+                    #[allow(non_camel_case_types)]
+                    struct EnableUserSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::EnableUserRequest>
+                    for EnableUserSvc<T> {
+                        type Response = super::User;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EnableUserRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::enable_user(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EnableUserSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.AdminService/SetAdministrator" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetAdministratorSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::SetAdministratorRequest>
+                    for SetAdministratorSvc<T> {
+                        type Response = super::User;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetAdministratorRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::set_administrator(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetAdministratorSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.AdminService/ResetAccess" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResetAccessSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ResetAccessRequest>
+                    for ResetAccessSvc<T> {
+                        type Response = super::ResetAccessResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResetAccessRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::reset_access(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResetAccessSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.AdminService/ListUserDevices" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListUserDevicesSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ListUserDevicesRequest>
+                    for ListUserDevicesSvc<T> {
+                        type Response = super::ListDevicesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListUserDevicesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::list_user_devices(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListUserDevicesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.AdminService/SignOutUser" => {
+                    #[allow(non_camel_case_types)]
+                    struct SignOutUserSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::SignOutUserRequest>
+                    for SignOutUserSvc<T> {
+                        type Response = super::SignOutUserResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SignOutUserRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::sign_out_user(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SignOutUserSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.AdminService/CreateInvitation" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateInvitationSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::CreateInvitationRequest>
+                    for CreateInvitationSvc<T> {
+                        type Response = super::CreateInvitationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateInvitationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::create_invitation(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateInvitationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.AdminService/ListAudit" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAuditSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ListAuditRequest>
+                    for ListAuditSvc<T> {
+                        type Response = super::ListAuditResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListAuditRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::list_audit(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAuditSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for AdminServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "gogochat.v1.AdminService";
+    impl<T> tonic::server::NamedService for AdminServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
@@ -1289,7 +2634,7 @@ pub struct Watermark {
     #[prost(int64, tag = "4")]
     pub read_seq: i64,
 }
-/// Typing and presence: sent as a datagram where the transport has them, shed first when the path is full, never stored.
+/// Typing, presence and a new profile: sent as a datagram where the transport has them, shed first when the path is full, never stored.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ephemeral {
     /// On typing.
@@ -1298,18 +2643,21 @@ pub struct Ephemeral {
     /// Set by the server.
     #[prost(string, tag = "2")]
     pub user_id: ::prost::alloc::string::String,
-    #[prost(oneof = "ephemeral::Kind", tags = "3, 4")]
+    #[prost(oneof = "ephemeral::Kind", tags = "3, 4, 5")]
     pub kind: ::core::option::Option<ephemeral::Kind>,
 }
 /// Nested message and enum types in `Ephemeral`.
 pub mod ephemeral {
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Kind {
         /// The member is typing; it lapses after 6 s unless repeated.
         #[prost(message, tag = "3")]
         Typing(super::Typing),
         #[prost(message, tag = "4")]
         Presence(super::Presence),
+        /// The user has changed their name or signature. Who misses it reads it with the people and conversations that it lists.
+        #[prost(message, tag = "5")]
+        Person(::prost::alloc::boxed::Box<super::Person>),
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1637,7 +2985,9 @@ pub mod social_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// People whose name begins with the query, the exact name first. The query: 2 to 32 characters.
+        /// People whose name, or a word of whose display name, begins with the query: the one of exactly that name first, then the others by
+        /// name, then those by display name. Letter case and width do not matter, and a leading '@' means the name alone. The query: 2 to 64
+        /// characters.
         pub async fn find_people(
             &mut self,
             request: impl tonic::IntoRequest<super::FindPeopleRequest>,
@@ -1826,7 +3176,9 @@ pub mod social_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with SocialServiceServer.
     #[async_trait]
     pub trait SocialService: std::marker::Send + std::marker::Sync + 'static {
-        /// People whose name begins with the query, the exact name first. The query: 2 to 32 characters.
+        /// People whose name, or a word of whose display name, begins with the query: the one of exactly that name first, then the others by
+        /// name, then those by display name. Letter case and width do not matter, and a leading '@' means the name alone. The query: 2 to 64
+        /// characters.
         async fn find_people(
             &self,
             request: tonic::Request<super::FindPeopleRequest>,

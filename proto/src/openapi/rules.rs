@@ -5,7 +5,7 @@ use prost_reflect::FieldDescriptor;
 use serde_json::{Value, json};
 
 use crate::limits::{
-    MAX_KNOWN, MAX_MARKS, MAX_MEMBERS_PER_CALL, MAX_NOTE, MAX_PAGE, MAX_TEXT, MAX_TITLE, NAME, PASSWORD,
+    MAX_KNOWN, MAX_MARKS, MAX_MEMBERS_PER_CALL, MAX_NOTE, MAX_PAGE, MAX_SIGNATURE, MAX_TEXT, MAX_TITLE, NAME, PASSWORD,
 };
 
 /// What is asked of a field.
@@ -40,8 +40,19 @@ pub(super) fn of(field: &FieldDescriptor) -> Option<Rule> {
         // What is compared with what there is.
         ("LogInRequest", "name" | "password") | ("ChangePasswordRequest", "current_password") => Rule::Opaque,
         ("RegisterRequest" | "LogInRequest", "display_name" | "device_name") => Rule::Text(0, MAX_TITLE),
+        ("UpdateAccountRequest", "display_name") => Rule::Text(0, MAX_TITLE),
+        ("UpdateAccountRequest", "signature") => Rule::Text(0, MAX_SIGNATURE),
+        ("UpdateAccountRequest", "birthday") => Rule::Opaque,
+        // Most sign-ins have none; where there is one, it is held to the rule of a new password.
+        ("LogInRequest", "new_password") | ("RegisterRequest", "invitation") => Rule::Opaque,
+        ("ListUsersRequest", "query") => Rule::Text(0, *NAME.end()),
+        ("DisableUserRequest", "reason") => Rule::Text(0, MAX_NOTE),
+        ("ListUsersRequest" | "ListAuditRequest", "limit") => Rule::Limit(MAX_LISTED),
+        ("CreateInvitationRequest", "uses") => Rule::Limit(MAX_INVITED),
+        ("CreateInvitationRequest", "expires_in_ms") => Rule::Opaque,
+        ("SignOutUserRequest", "device_id") | ("ListAuditRequest", "user_id") => Rule::Opaque,
         ("RefreshRequest", "refresh_token") | (_, "page_token") => Rule::Opaque,
-        ("FindPeopleRequest", "query") => Rule::Text(MIN_QUERY, *NAME.end()),
+        ("FindPeopleRequest", "query") => Rule::Text(MIN_QUERY, MAX_TITLE),
         ("RequestContactRequest", "note") => Rule::Text(0, MAX_NOTE),
         ("CreateGroupRequest", "title") => Rule::Text(1, MAX_TITLE),
         ("SendMessageRequest", "text") => Rule::Text(1, MAX_TEXT),
@@ -108,4 +119,6 @@ const MIN_QUERY: usize = 2;
 const MAX_FOUND: i32 = 50;
 const MAX_CONVERSATIONS: i32 = 200;
 const MAX_PEOPLE: usize = 100;
+const MAX_LISTED: i32 = 200;
+const MAX_INVITED: i32 = 1_000;
 const MAX_PRESENCES: usize = 200;

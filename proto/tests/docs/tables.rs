@@ -37,7 +37,11 @@ pub(crate) fn methods() -> String {
     let mut rows = vec!["| method | REST | lane | token |".to_owned(), "|---|---|---|---|".to_owned()];
     rows.extend(methods.iter().map(|m| {
         let lane = if m.ordered { "ordered" } else { "-" };
-        let token = if m.public { "none" } else { "needed" };
+        let token = match (m.public, m.administrator) {
+            (true, _) => "none",
+            (false, false) => "needed",
+            (false, true) => "an administrator's",
+        };
         format!("| `{}` | `{} {}` | {lane} | {token} |", m.name, m.http.verb, m.http.path)
     }));
     rows.join("\n")

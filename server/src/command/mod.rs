@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand.
 
+mod admin;
 mod backup;
 mod certs;
 mod check_config;
@@ -34,6 +35,8 @@ enum Command {
     CheckConfig(check_config::CheckConfig),
     /// Makes a private CA and node certificates, to run edge and core as processes of their own.
     Certs(certs::Certs),
+    /// Makes administrators, and does what they do.
+    Admin(admin::Admin),
     /// Makes a backup of the store, beside the servers that work with it.
     Backup(backup::Backup),
     /// Restores a backup into a store, of either kind.
@@ -55,6 +58,7 @@ impl Cli {
             Command::Serve(serve) => serve.run(),
             Command::CheckConfig(check) => check.run(),
             Command::Certs(certs) => certs.run(),
+            Command::Admin(admin) => admin.run(),
             Command::Backup(backup) => backup.run(),
             Command::Restore(restore) => restore.run(),
             Command::Move(moving) => moving.run(),

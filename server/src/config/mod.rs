@@ -157,6 +157,9 @@ pub(crate) struct Core {
     pub(crate) s3_secret_key: String,
     /// Addresses of the public gRPC service, in clear: keep them on loopback or behind a proxy.
     pub(crate) grpc: Vec<SocketAddr>,
+    /// Who may make an account. "open": everybody. "invitation": who has a code of an administrator's.
+    /// "closed": nobody.
+    pub(crate) registration: Registration,
     /// Lifts the limits by address for loopback, so that a load test can register its users.
     pub(crate) trust_loopback: bool,
 }
@@ -204,6 +207,18 @@ pub(crate) struct CoreNode {
     /// What it runs; all, if nothing is said.
     #[serde(default = "Service::all")]
     pub(crate) services: Vec<Service>,
+}
+
+/// Who may make an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Registration {
+    /// Everybody.
+    Open,
+    /// Who has an invitation.
+    Invitation,
+    /// Nobody.
+    Closed,
 }
 
 /// A part of a core that can run on a node of its own.
@@ -414,6 +429,7 @@ impl Default for Core {
             s3_access_key: String::new(),
             s3_secret_key: String::new(),
             grpc: vec![SocketAddr::from(([127, 0, 0, 1], 50051))],
+            registration: Registration::Open,
             trust_loopback: false,
         }
     }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use gogochat_proto::ids::{DeviceId, UserId};
 
-use super::{Millis, NewDevice, NewUser, StoreError, User};
+use super::{By, NewDevice, NewUser, ProfileChange, StoreError, User};
 
 /// Users.
 #[async_trait]
@@ -16,6 +16,11 @@ pub trait Users: Send + Sync + 'static {
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError>;
     /// Users whose name begins with `prefix`, by name.
     async fn find_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError>;
+    /// Users of whose display name some word, and what follows it, begins with `text`, without regard to
+    /// letter case and width. By what follows, each once.
+    async fn find_users_by_display_name(&self, text: &str, limit: u32) -> Result<Vec<User>, StoreError>;
+    /// Changes what a user says of themselves: how they stand now. `None`: there is no such user.
+    async fn change_profile(&self, user: UserId, change: ProfileChange) -> Result<Option<User>, StoreError>;
     /// Replaces the password hash if it is still `expected`, and signs every device out but `keep`:
     /// those signed out. `None`: it was not `expected`.
     async fn change_password(
@@ -24,6 +29,6 @@ pub trait Users: Send + Sync + 'static {
         expected: &str,
         new: &str,
         keep: DeviceId,
-        now: Millis,
+        by: &By,
     ) -> Result<Option<Vec<DeviceId>>, StoreError>;
 }

@@ -9,8 +9,8 @@ use super::{Hash, Membership, Millis, StoreError};
 /// Devices, their tokens, and those that were signed out.
 #[async_trait]
 pub trait Devices: Send + Sync + 'static {
-    /// Adds a device to a user whose password hash is still `expected`; whether it was: a password may
-    /// be changed while one that was given is checked.
+    /// Adds a device to a user whose password hash is still `expected`, for more than once, and who may log
+    /// in; whether that was so: it may change while a password that was given is checked.
     async fn create_device(&self, device: NewDevice, expected: &str) -> Result<bool, StoreError>;
     /// The device with this access token, revoked ones left out; whether the token has expired is the
     /// caller's to see.
@@ -73,6 +73,8 @@ pub struct NewDevice {
     pub tokens: Tokens,
     /// Since when.
     pub created_ms: Millis,
+    /// From where; empty: not known.
+    pub address: String,
 }
 
 /// A signed-in device.
@@ -90,6 +92,8 @@ pub struct Device {
     pub last_seen_ms: Millis,
     /// When the access token lapses.
     pub access_expires_ms: Millis,
+    /// From where it was signed in; empty: not known.
+    pub address: String,
 }
 
 /// How a device is known.

@@ -8,6 +8,7 @@
 //! [`SocialStore`], [`ChatStore`], or one part alone. A [`Store`] is all of them.
 
 mod accounts;
+mod administration;
 pub mod backup;
 mod command;
 mod commit;
@@ -34,6 +35,7 @@ use uuid::Uuid;
 
 pub use self::{
     accounts::Users,
+    administration::{Act, Administration, AuditEntry, AuditFilter, AuditPage, By, Invitation, Invited},
     command::{Command, Committed, Done, MovedMark, Origin, Outcome, Refusal, Slice},
     connections::Connections,
     contacts::{Contact, ContactState, Contacts},
@@ -46,13 +48,13 @@ pub use self::{
     logs::Logs,
     sql::SqlStore,
     units::{Hash, Millis},
-    users::{NewUser, User},
+    users::{NewUser, ProfileChange, User},
 };
 
 /// What accounts are made of.
-pub trait AccountStore: Users + Devices {}
+pub trait AccountStore: Users + Devices + Administration {}
 
-impl<T: Users + Devices + ?Sized> AccountStore for T {}
+impl<T: Users + Devices + Administration + ?Sized> AccountStore for T {}
 
 /// Who there is, and who knows whom.
 pub trait SocialStore: Users + Contacts {}

@@ -1,6 +1,7 @@
 //! The people of a row, and how they stand to Ann, who made the group.
 
 use gogochat_proto::{ids::LogId, v1};
+use gogochat_storage::store::By;
 
 use crate::support::{Node, User, new_id};
 
@@ -23,10 +24,14 @@ pub(super) enum Who {
     FormerMember,
     /// Ann.
     Creator,
+    /// Was a contact and a member as [`Who::Member`], until an administrator disabled the account.
+    Disabled,
+    /// Is an administrator, and has nothing to do with Ann.
+    Administrator,
 }
 
 impl Who {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Anonymous,
         Self::SignedOut,
         Self::Stranger,
@@ -35,6 +40,8 @@ impl Who {
         Self::Member,
         Self::FormerMember,
         Self::Creator,
+        Self::Disabled,
+        Self::Administrator,
     ];
 
     /// What a column is headed by.
@@ -48,6 +55,8 @@ impl Who {
             Self::Member => "member",
             Self::FormerMember => "former member",
             Self::Creator => "Ann",
+            Self::Disabled => "disabled",
+            Self::Administrator => "administrator",
         }
     }
 }
@@ -72,27 +81,29 @@ impl Place {
         }
         let mut place = Self { people, directs: vec![None; Who::ALL.len()], group: LogId::new_v7() };
         let ann = place.user(Who::Creator).clone();
-        for who in [Who::FormerContact, Who::Contact, Who::Member, Who::FormerMember] {
+        for who in [Who::FormerContact, Who::Contact, Who::Member, Who::FormerMember, Who::Disabled] {
             let direct = node.befriend(place.user(who), &ann).await;
             place.directs[who as usize] = Some(direct);
         }
         place.group = place.group(node, &ann).await;
-        let leave =
-            v1::LeaveGroupRequest { conversation_id: place.group.to_string(), client_msg_id: new_id() };
+        let leave = v1::LeaveGroupRequest { conversation_id: place.group.to_string(), client_msg_id: new_id() };
         let left = &place.user(Who::FormerMember).token;
         let _: v1::LeaveGroupResponse = node.call("ChatService/LeaveGroup", Some(left), &leave).await.unwrap();
         let remove = v1::RemoveContactRequest { user_id: ann.id.to_string() };
         let former = &place.user(Who::FormerContact).token;
         let _: v1::RemoveContactResponse =
             node.call("SocialService/RemoveContact", Some(former), &remove).await.unwrap();
+        let by = By { actor: None, address: String::new(), now: 1 };
+        let administrator = place.user(Who::Administrator).id;
+        assert!(node.store.set_administrator(administrator, true, &by).await.unwrap());
+        node.store.set_disabled(place.user(Who::Disabled).id, true, "", &by).await.unwrap().unwrap();
         let out = &place.user(Who::SignedOut).token;
-        let _: v1::LogOutResponse =
-            node.call("AccountService/LogOut", Some(out), &v1::LogOutRequest {}).await.unwrap();
+        let _: v1::LogOutResponse = node.call("AccountService/LogOut", Some(out), &v1::LogOutRequest {}).await.unwrap();
         place
     }
 
     async fn group(&self, node: &Node, ann: &User) -> LogId {
-        let members = [Who::Member, Who::FormerMember].map(|who| self.user(who).id.to_string());
+        let members = [Who::Member, Who::FormerMember, Who::Disabled].map(|who| self.user(who).id.to_string());
         let request =
             v1::CreateGroupRequest { client_msg_id: new_id(), title: "Group".into(), member_ids: members.into() };
         let made: v1::CreateGroupResponse =

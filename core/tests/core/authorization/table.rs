@@ -48,12 +48,22 @@ fn row(
 /// member, the former member, and Ann.
 fn signed_in(answers: [&'static str; 6]) -> [&'static str; Who::ALL.len()] {
     let [stranger, former_contact, contact, member, former_member, ann] = answers;
-    ["unauthenticated", "token_invalid", stranger, former_contact, contact, member, former_member, ann]
+    // The devices of who is disabled are signed out, and an administrator is a stranger as others are.
+    let [signed_out, disabled, administrator] = ["token_invalid", "token_invalid", stranger];
+    let anonymous = "unauthenticated";
+    [anonymous, signed_out, stranger, former_contact, contact, member, former_member, ann, disabled, administrator]
 }
 
 /// What concerns the caller alone.
 fn own() -> [&'static str; Who::ALL.len()] {
     signed_in([YES; 6])
+}
+
+/// What administrators alone may do, and what they are answered.
+fn administration(answer: &'static str) -> [&'static str; Who::ALL.len()] {
+    let mut answers = signed_in(["permission_denied"; 6]);
+    answers[Who::Administrator as usize] = answer;
+    answers
 }
 
 /// What concerns the members of the group.
@@ -69,7 +79,7 @@ fn of_direct() -> [&'static str; Who::ALL.len()] {
 const NOT_A_MEMBER: &str = "not_a_member";
 
 pub(super) fn rows() -> Vec<Row> {
-    [account(), people(), direct(), group(), lists()].into_iter().flatten().collect()
+    [account(), people(), direct(), group(), lists(), administrators()].into_iter().flatten().collect()
 }
 
 fn account() -> Vec<Row> {
@@ -78,13 +88,16 @@ fn account() -> Vec<Row> {
             let name: String = new_id().replace('-', "").chars().rev().collect();
             json!({ "name": name, "password": PASSWORD })
         }),
-        row("AccountService/LogIn", "the caller, by the password", [YES; Who::ALL.len()], |place, who| {
-            json!({ "name": place.name(who), "password": PASSWORD })
-        }),
+        row(
+            "AccountService/LogIn",
+            "the caller, by the password",
+            but_disabled(YES, "account_disabled"),
+            |place, who| json!({ "name": place.name(who), "password": PASSWORD }),
+        ),
         row(
             "AccountService/Refresh",
             "the caller's device",
-            ["token_invalid", "token_invalid", YES, YES, YES, YES, YES, YES],
+            ["token_invalid", "token_invalid", YES, YES, YES, YES, YES, YES, "token_invalid", YES],
             |place, who| {
                 let token = if who == Who::Anonymous { "" } else { &place.user(who).refresh };
                 json!({ "refreshToken": token })
@@ -93,14 +106,21 @@ fn account() -> Vec<Row> {
         row("AccountService/LogOut", "the caller's device", own(), |_, _| json!({})),
         row("AccountService/GetAccount", "the caller", own(), |_, _| json!({}))
             .shows(|place, who| place.user(who).id.to_string()),
-        row("AccountService/ChangePassword", "the caller", own(), |_, _| {
-            json!({ "currentPassword": PASSWORD, "newPassword": "another horse" })
-        }),
+        row("AccountService/UpdateAccount", "the caller", own(), |_, _| json!({ "signature": "x" })),
+        row(
+            "AccountService/ChangePassword",
+            "the caller",
+            own(),
+            |_, _| json!({ "currentPassword": PASSWORD, "newPassword": "another horse" }),
+        ),
         row("AccountService/ListDevices", "the caller", own(), |_, _| json!({}))
             .shows(|place, who| place.user(who).device.to_string()),
-        row("AccountService/RevokeDevice", "the caller's device", own(), |place, who| {
-            json!({ "deviceId": place.user(who).device.to_string() })
-        }),
+        row(
+            "AccountService/RevokeDevice",
+            "the caller's device",
+            own(),
+            |place, who| json!({ "deviceId": place.user(who).device.to_string() }),
+        ),
         row(
             "AccountService/RevokeDevice",
             "Ann's device",
@@ -137,9 +157,12 @@ fn people() -> Vec<Row> {
         ),
         row("SocialService/ListContacts", "Ann", signed_in([ABSENT, ABSENT, YES, YES, YES, YES]), |_, _| json!({}))
             .shows(Place::friend),
-        row("SocialService/GetPresence", "Ann", signed_in([ABSENT, ABSENT, YES, YES, YES, YES]), |place, who| {
-            json!({ "userIds": [place.friend(who)] })
-        })
+        row(
+            "SocialService/GetPresence",
+            "Ann",
+            signed_in([ABSENT, ABSENT, YES, YES, YES, YES]),
+            |place, who| json!({ "userIds": [place.friend(who)] }),
+        )
         .shows(Place::friend),
     ]
 }
@@ -153,16 +176,25 @@ fn direct() -> Vec<Row> {
             signed_in([NOT_A_MEMBER, "not_a_contact", YES, YES, YES, YES]),
             |place, who| json!({ "conversationId": place.direct(who), "clientMsgId": new_id(), "text": "x" }),
         ),
-        row("ChatService/Mark", about, of_direct(), |place, who| {
-            json!({ "conversationId": place.direct(who), "readSeq": "1", "deliveredSeq": "1" })
-        }),
-        row("ChatService/GetConversation", about, of_direct(), |place, who| {
-            json!({ "conversationId": place.direct(who) })
-        }),
+        row(
+            "ChatService/Mark",
+            about,
+            of_direct(),
+            |place, who| json!({ "conversationId": place.direct(who), "readSeq": "1", "deliveredSeq": "1" }),
+        ),
+        row(
+            "ChatService/GetConversation",
+            about,
+            of_direct(),
+            |place, who| json!({ "conversationId": place.direct(who) }),
+        ),
         row("ChatService/ListMembers", about, of_direct(), |place, who| json!({ "conversationId": place.direct(who) })),
-        row("ChatService/ListEvents", about, of_direct(), |place, who| {
-            json!({ "conversationId": place.direct(who), "afterSeq": "0" })
-        }),
+        row(
+            "ChatService/ListEvents",
+            about,
+            of_direct(),
+            |place, who| json!({ "conversationId": place.direct(who), "afterSeq": "0" }),
+        ),
         row(
             "ChatService/AddMembers",
             about,
@@ -193,22 +225,31 @@ fn group() -> Vec<Row> {
             signed_in(["not_a_contact", "not_a_contact", YES, YES, YES, YES]),
             |place, who| json!({ "clientMsgId": new_id(), "title": "x", "memberIds": [place.friend(who)] }),
         ),
-        row("ChatService/SendMessage", about, of_group(), |place, _| {
-            json!({ "conversationId": place.group.to_string(), "clientMsgId": new_id(), "text": "x" })
-        }),
+        row(
+            "ChatService/SendMessage",
+            about,
+            of_group(),
+            |place, _| json!({ "conversationId": place.group.to_string(), "clientMsgId": new_id(), "text": "x" }),
+        ),
         row("ChatService/AddMembers", about, of_group(), |place, who| {
             json!({
                 "conversationId": place.group.to_string(), "clientMsgId": new_id(), "userIds": [place.friend(who)]
             })
         }),
-        row("ChatService/Mark", about, of_group(), |place, _| {
-            json!({ "conversationId": place.group.to_string(), "readSeq": "1", "deliveredSeq": "1" })
-        }),
+        row(
+            "ChatService/Mark",
+            about,
+            of_group(),
+            |place, _| json!({ "conversationId": place.group.to_string(), "readSeq": "1", "deliveredSeq": "1" }),
+        ),
         row("ChatService/GetConversation", about, of_group(), of),
         row("ChatService/ListMembers", about, of_group(), of),
-        row("ChatService/ListEvents", about, of_group(), |place, _| {
-            json!({ "conversationId": place.group.to_string(), "afterSeq": "0" })
-        }),
+        row(
+            "ChatService/ListEvents",
+            about,
+            of_group(),
+            |place, _| json!({ "conversationId": place.group.to_string(), "afterSeq": "0" }),
+        ),
         row("ChatService/LeaveGroup", about, of_group(), named),
     ]
 }
@@ -220,17 +261,70 @@ fn lists() -> Vec<Row> {
             .shows(|place, _| place.group.to_string()),
         row("SyncService/Sync", "Ann's group, on a new device", members(), |_, _| json!({}))
             .shows(|place, _| format!("\"id\":\"{}\"", place.group)),
-        row("ChatService/ListEvents", "the caller's own log", own(), |place, who| {
-            json!({ "conversationId": place.user(who).id.to_string(), "afterSeq": "0" })
-        }),
+        row(
+            "ChatService/ListEvents",
+            "the caller's own log",
+            own(),
+            |place, who| json!({ "conversationId": place.user(who).id.to_string(), "afterSeq": "0" }),
+        ),
         row(
             "ChatService/ListEvents",
             "Ann's own log",
             signed_in([NOT_A_MEMBER, NOT_A_MEMBER, NOT_A_MEMBER, NOT_A_MEMBER, NOT_A_MEMBER, YES]),
             |place, _| json!({ "conversationId": place.ann(), "afterSeq": "0" }),
         ),
-        row("ChatService/SendMessage", "the caller's own log", signed_in([NOT_A_MEMBER; 6]), |place, who| {
-            json!({ "conversationId": place.user(who).id.to_string(), "clientMsgId": new_id(), "text": "x" })
-        }),
+        row(
+            "ChatService/SendMessage",
+            "the caller's own log",
+            signed_in([NOT_A_MEMBER; 6]),
+            |place, who| json!({ "conversationId": place.user(who).id.to_string(), "clientMsgId": new_id(), "text": "x" }),
+        ),
+    ]
+}
+
+/// What everybody may do but who is disabled.
+fn but_disabled(answer: &'static str, disabled: &'static str) -> [&'static str; Who::ALL.len()] {
+    let mut answers = [answer; Who::ALL.len()];
+    answers[Who::Disabled as usize] = disabled;
+    answers
+}
+
+fn administrators() -> Vec<Row> {
+    let ann = |place: &Place, _: Who| json!({ "userId": place.ann() });
+    vec![
+        row(
+            "AdminService/ListUsers",
+            "Ann",
+            administration(YES),
+            |place, _| json!({ "query": place.name(Who::Creator) }),
+        )
+        .shows(|place, _| place.ann()),
+        row("AdminService/GetUser", "Ann", administration(YES), ann),
+        row("AdminService/DisableUser", "Ann", administration(YES), ann),
+        row(
+            "AdminService/DisableUser",
+            "the caller",
+            administration("yourself"),
+            |place, who| json!({ "userId": place.user(who).id.to_string() }),
+        ),
+        row("AdminService/EnableUser", "Ann", administration(YES), ann),
+        row(
+            "AdminService/SetAdministrator",
+            "Ann",
+            administration(YES),
+            |place, _| json!({ "userId": place.ann(), "administrator": true }),
+        ),
+        row(
+            "AdminService/SetAdministrator",
+            "the caller",
+            administration("yourself"),
+            |place, who| json!({ "userId": place.user(who).id.to_string(), "administrator": true }),
+        ),
+        row("AdminService/ResetAccess", "Ann", administration(YES), ann),
+        row("AdminService/ListUserDevices", "Ann", administration(YES), ann)
+            .shows(|place, _| place.user(Who::Creator).device.to_string()),
+        row("AdminService/SignOutUser", "Ann", administration(YES), ann),
+        row("AdminService/CreateInvitation", "a new account", administration(YES), |_, _| json!({})),
+        row("AdminService/ListAudit", "Ann", administration(YES), ann).shows(|place, _| place.ann()),
     ]
 }

@@ -59,9 +59,10 @@ async fn load_with<C: ConnectionTrait>(db: &Db<'_, C>, mut keys: Keys, lock: &st
     }
 
     let people = keys.people.iter().map(|user| [user.value()]).collect();
-    for row in db.rows_in("SELECT id, name, display_name FROM account WHERE", ["id"], people, "").await? {
+    for row in db.rows_in("SELECT id, name, display_name, signature FROM account WHERE", ["id"], people, "").await? {
         let id: UserId = row.id(0)?;
-        let person = v1::Person { id: id.to_string(), name: row.text(1)?, display_name: row.text(2)? };
+        let person =
+            v1::Person { id: id.to_string(), name: row.text(1)?, display_name: row.text(2)?, signature: row.text(3)? };
         loaded.people.insert(id, person);
     }
     Ok(loaded)

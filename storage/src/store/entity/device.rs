@@ -25,6 +25,8 @@ pub(in crate::store) struct Model {
     pub(in crate::store) refresh_expires_ms: Millis,
     /// How often its refresh token was exchanged.
     pub(in crate::store) generation: i64,
+    #[sea_orm(column_type = "String(StringLen::N(45))", default_value = "")]
+    pub(in crate::store) address: String,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
@@ -55,6 +57,7 @@ impl From<NewDevice> for Model {
             refresh_hash: Fixed(tokens.refresh),
             refresh_expires_ms: tokens.refresh_expires_ms,
             generation: 0,
+            address: device.address,
         }
     }
 }
@@ -68,6 +71,7 @@ impl From<Model> for Device {
             created_ms: row.created_ms,
             last_seen_ms: row.last_seen_ms,
             access_expires_ms: row.access_expires_ms,
+            address: row.address,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Ids are the 16 bytes of a UUID, times milliseconds since 1970.
 
 pub(super) mod account;
+pub(super) mod audit;
 pub(super) mod backup;
 pub(super) mod backup_sum;
 pub(super) mod contact;
@@ -12,9 +13,11 @@ pub(super) mod feed;
 mod fixed;
 pub(super) mod history;
 pub(super) mod installation;
+pub(super) mod invitation;
 pub(super) mod log;
 pub(super) mod member;
 pub(super) mod move_progress;
+pub(super) mod name_word;
 pub(super) mod schema_step;
 pub(super) mod schema_version;
 pub(super) mod sent;

@@ -42,6 +42,7 @@ struct Arriving {
     created_ms: Millis,
     last_seen_ms: Millis,
     access_expires_ms: Millis,
+    address: String,
     own_seq: Option<i64>,
     epoch: Fixed<Uuid>,
     log_id: Option<Fixed<LogId>>,
@@ -74,6 +75,7 @@ pub(super) async fn arrival<C: ConnectionTrait>(db: &Db<'_, C>, key: DeviceKey) 
             device::Column::CreatedMs,
             device::Column::LastSeenMs,
             device::Column::AccessExpiresMs,
+            device::Column::Address,
         ])
         .expr_as(Expr::col((own.clone(), log::Column::LastSeq)), "own_seq")
         .expr_as(Expr::SubQuery(None, Box::new(epoch.into())), "epoch")
@@ -93,6 +95,7 @@ pub(super) async fn arrival<C: ConnectionTrait>(db: &Db<'_, C>, key: DeviceKey) 
         created_ms: first.created_ms,
         last_seen_ms: first.last_seen_ms,
         access_expires_ms: first.access_expires_ms,
+        address: first.address.clone(),
     };
     let own_seq = first.own_seq.unwrap_or(0);
     // A user of no conversations has one row all the same.

@@ -2,6 +2,8 @@
 //! [`Dialect`].
 
 mod accounts;
+mod administration;
+mod audit;
 mod catch_up;
 mod contacts;
 mod conversations;
@@ -12,6 +14,7 @@ mod events;
 pub(super) mod feed;
 pub(super) mod keyset;
 pub(crate) mod migrate;
+mod name_words;
 mod order;
 pub(super) mod readers;
 mod row;

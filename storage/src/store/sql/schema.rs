@@ -5,12 +5,12 @@ use sea_orm::{
     sea_query::{Index, IndexCreateStatement, Table, TableCreateStatement},
 };
 
-use super::{Db, order};
+use super::{Db, name_words, order};
 use crate::store::{
     StoreError,
     entity::{
-        account, contact, device, event, feed, history, installation, log, member, schema_step, schema_version, sent,
-        signed_out, silent_event, spent_refresh,
+        account, audit, contact, device, event, feed, history, installation, invitation, log, member, name_word,
+        schema_step, schema_version, sent, signed_out, silent_event, spent_refresh,
     },
 };
 
@@ -26,6 +26,9 @@ pub(in crate::store) fn table<C: ConnectionTrait>(db: &Db<'_, C>, entity: impl E
 pub(super) async fn create<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), StoreError> {
     // Those first that others refer to.
     db.define(&table(db, account::Entity)).await?;
+    db.define(&table(db, name_word::Entity)).await?;
+    db.define(&table(db, audit::Entity)).await?;
+    db.define(&table(db, invitation::Entity)).await?;
     db.define(&table(db, device::Entity)).await?;
     db.define(&table(db, spent_refresh::Entity)).await?;
     db.define(&table(db, signed_out::Entity)).await?;
@@ -77,7 +80,7 @@ fn feed_table<C: ConnectionTrait>(db: &Db<'_, C>) -> TableCreateStatement {
     table
 }
 
-fn indexes() -> [IndexCreateStatement; 5] {
+fn indexes() -> [IndexCreateStatement; 9] {
     let device_user = Index::create().name("device_user").table(device::Entity).col(device::Column::UserId).take();
     let spent_device = Index::create()
         .name("spent_refresh_device")
@@ -97,7 +100,24 @@ fn indexes() -> [IndexCreateStatement; 5] {
         .col(member::Column::JoinedMs)
         .col(member::Column::UserId)
         .take();
-    [device_user, spent_device, member_user, member_joined, moved_index()]
+    let audit =
+        |name, column| Index::create().name(name).table(audit::Entity).col(column).col(audit::Column::Id).take();
+    let audit_actor = audit("audit_actor", audit::Column::ActorId);
+    let audit_subject = audit("audit_subject", audit::Column::SubjectId);
+    let audit_act = audit("audit_act", audit::Column::Act);
+    let invitation_until =
+        Index::create().name("invitation_until").table(invitation::Entity).col(invitation::Column::UntilMs).take();
+    [
+        device_user,
+        spent_device,
+        member_user,
+        member_joined,
+        moved_index(),
+        audit_actor,
+        audit_subject,
+        audit_act,
+        invitation_until,
+    ]
 }
 
 /// For what has moved, the latest first or behind a position, and for the large groups of a user.
@@ -125,8 +145,12 @@ pub(super) struct Step {
 }
 
 /// The steps since the versions that were made by lists of statements.
-pub(super) const STEPS: [Step; 2] =
-    [Step { version: COUNTED, compatible_from: LISTED }, Step { version: FED, compatible_from: LISTED }];
+pub(super) const STEPS: [Step; 3] = [
+    Step { version: COUNTED, compatible_from: LISTED },
+    Step { version: FED, compatible_from: LISTED },
+    // What the release before registers is found by display name once that is changed.
+    Step { version: ADMINISTERED, compatible_from: LISTED },
+];
 
 /// The newest version that a list of statements made.
 pub(super) const LISTED: i64 = 4;
@@ -134,8 +158,10 @@ pub(super) const LISTED: i64 = 4;
 pub(super) const COUNTED: i64 = 5;
 /// Commits write a feed, and say in members' rows what has moved.
 pub(super) const FED: i64 = 6;
+/// Users have profiles and administrators, and are found by their display names.
+pub(super) const ADMINISTERED: i64 = 7;
 /// The version of this program.
-pub(super) const VERSION: i64 = FED;
+pub(super) const VERSION: i64 = ADMINISTERED;
 
 /// Adds what a store of a listed version lacks beside whole tables.
 pub(super) async fn change_listed<C: ConnectionTrait>(db: &Db<'_, C>, from: i64) -> Result<(), StoreError> {
@@ -158,6 +184,20 @@ pub(super) async fn change<C: ConnectionTrait>(db: &Db<'_, C>, step: &Step) -> R
         add_column::<_, member::Entity>(db, member::Column::Moved).await?;
         add_column::<_, member::Entity>(db, member::Column::Large).await?;
         order::by_time(db).await?;
+    }
+    if step.version == ADMINISTERED {
+        for column in [
+            account::Column::Signature,
+            account::Column::Birthday,
+            account::Column::Gender,
+            account::Column::AdministratorMs,
+            account::Column::DisabledMs,
+            account::Column::OneTimeUntilMs,
+        ] {
+            add_column::<_, account::Entity>(db, column).await?;
+        }
+        add_column::<_, device::Entity>(db, device::Column::Address).await?;
+        name_words::rebuild(db).await?;
     }
     Ok(())
 }

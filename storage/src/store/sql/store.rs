@@ -9,16 +9,17 @@ use tokio::{sync::Semaphore, task::AbortHandle};
 use uuid::Uuid;
 
 use super::{
-    Db, Dialect, accounts,
+    Db, Dialect, accounts, administration, audit,
     catch_up::{CatchUp, Uncounted},
     contacts, conversations, devices, events, feed, migrate,
     readers::{Lane, ReadPool, Readers, Reading},
     sign_outs,
 };
 use crate::store::{
-    Arrival, Command, Connections, Contact, Contacts, Conversation, Conversations, Device, DeviceKey, Devices, Event,
-    Feed, FeedCommit, Hash, Logs, Member, Membership, Millis, NewDevice, NewUser, Outcome, Range, Refusal, Rotation,
-    SignOut, Store, StoreError, Tokens, User, Users, Walk, Walked, commit,
+    Administration, Arrival, AuditFilter, AuditPage, By, Command, Connections, Contact, Contacts, Conversation,
+    Conversations, Device, DeviceKey, Devices, Event, Feed, FeedCommit, Hash, Invitation, Invited, Logs, Member,
+    Membership, Millis, NewDevice, NewUser, Outcome, ProfileChange, Range, Refusal, Rotation, SignOut, Store,
+    StoreError, Tokens, User, Users, Walk, Walked, commit,
 };
 
 /// A store in a SQL database.
@@ -291,15 +292,23 @@ impl Users for SqlStore {
         read!(self, heavy, |db| accounts::by_prefix(&db, prefix, limit))
     }
 
+    async fn find_users_by_display_name(&self, text: &str, limit: u32) -> Result<Vec<User>, StoreError> {
+        read!(self, heavy, |db| accounts::by_display_name(&db, text, limit))
+    }
+
+    async fn change_profile(&self, user: UserId, change: ProfileChange) -> Result<Option<User>, StoreError> {
+        beside!(self, |db| accounts::change_profile(&db, user, change.clone()))
+    }
+
     async fn change_password(
         &self,
         user: UserId,
         expected: &str,
         new: &str,
         keep: DeviceId,
-        now: Millis,
+        by: &By,
     ) -> Result<Option<Vec<DeviceId>>, StoreError> {
-        beside!(self, |db| accounts::change_password(&db, user, expected, new, keep, now))
+        beside!(self, |db| accounts::change_password(&db, user, expected, new, keep, by))
     }
 }
 
@@ -357,6 +366,66 @@ impl Devices for SqlStore {
             beside!(self, |db| devices::touch(&db, part, at))?;
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Administration for SqlStore {
+    async fn list_users(&self, prefix: &str, after: &str, limit: u32) -> Result<Vec<User>, StoreError> {
+        read!(self, heavy, |db| administration::list(&db, prefix, after, limit))
+    }
+
+    async fn create_user_alone(&self, user: NewUser, by: &By) -> Result<bool, StoreError> {
+        beside!(self, |db| administration::create_alone(&db, user.clone(), by))
+    }
+
+    async fn set_disabled(
+        &self,
+        user: UserId,
+        disabled: bool,
+        reason: &str,
+        by: &By,
+    ) -> Result<Option<Vec<DeviceId>>, StoreError> {
+        beside!(self, |db| administration::set_disabled(&db, user, disabled, reason, by))
+    }
+
+    async fn set_administrator(&self, user: UserId, administrator: bool, by: &By) -> Result<bool, StoreError> {
+        beside!(self, |db| administration::set_administrator(&db, user, administrator, by))
+    }
+
+    async fn reset_access(
+        &self,
+        user: UserId,
+        password_hash: &str,
+        until_ms: Millis,
+        by: &By,
+    ) -> Result<Option<Vec<DeviceId>>, StoreError> {
+        beside!(self, |db| administration::reset_access(&db, user, password_hash, until_ms, by))
+    }
+
+    async fn sign_out_user(
+        &self,
+        user: UserId,
+        device: Option<DeviceId>,
+        by: &By,
+    ) -> Result<Vec<DeviceId>, StoreError> {
+        beside!(self, |db| administration::sign_out_user(&db, user, device, by))
+    }
+
+    async fn redeem_one_time_password(&self, device: NewDevice, expected: &str, new: &str) -> Result<bool, StoreError> {
+        beside!(self, |db| administration::redeem(&db, device.clone(), expected, new))
+    }
+
+    async fn create_invitation(&self, invitation: Invitation, by: &By) -> Result<(), StoreError> {
+        beside!(self, |db| administration::invite(&db, invitation, by))
+    }
+
+    async fn create_invited_user(&self, user: NewUser, device: NewDevice, code: &Hash) -> Result<Invited, StoreError> {
+        beside!(self, |db| administration::create_invited(&db, user.clone(), device.clone(), code))
+    }
+
+    async fn audit(&self, which: AuditFilter, before: Option<Uuid>, limit: u32) -> Result<AuditPage, StoreError> {
+        read!(self, heavy, |db| audit::page(&db, which, before, limit))
     }
 }
 

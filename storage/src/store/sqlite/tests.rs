@@ -16,8 +16,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::store::{
-    Command, Contacts, Conversations, DeviceKey, Devices, Done, Feed, Logs, NewDevice, Origin, Range, Store, Tokens,
-    User, Users, Walk,
+    Act, Administration, AuditFilter, By, Command, Contacts, Conversations, DeviceKey, Devices, Done, Feed, Invitation,
+    Logs, NewDevice, Origin, ProfileChange, Range, Store, Tokens, User, Users, Walk,
 };
 
 /// A store with two contacts.
@@ -36,7 +36,7 @@ impl Pair {
         let [one, other] = [UserId::new_v7(), UserId::new_v7()];
         for (n, id) in [(0, one), (1, other)] {
             let name = format!("user{n}");
-            let user = User { id, name, display_name: String::new(), password_hash: String::new(), created_ms: 0 };
+            let user = User::new(id, name, String::new(), String::new(), 0);
             assert!(store.create_user(user, device(id, n)).await.unwrap());
         }
         let log = LogId::new_v7();
@@ -72,7 +72,7 @@ fn origin(sender: UserId) -> Origin {
 
 fn device(user: UserId, n: u8) -> NewDevice {
     let tokens = Tokens { access: [n; 32], access_expires_ms: 1_000, refresh: [n; 32], refresh_expires_ms: 1_000 };
-    NewDevice { id: DeviceId::new_v7(), user, name: String::new(), tokens, created_ms: 0 }
+    NewDevice { id: DeviceId::new_v7(), user, name: String::new(), tokens, created_ms: 0, address: String::new() }
 }
 
 /// A full disk refuses what is written and gives what is there; once there is room, it goes on.
@@ -372,7 +372,8 @@ async fn call_everything(pair: &Pair) {
     store.arrival(DeviceKey::Id(spare.id)).await.unwrap().unwrap();
     store.touch_devices(&[spare.id], 5).await.unwrap();
     store.devices(one).await.unwrap();
-    store.change_password(one, "", "new", spare.id, 0).await.unwrap().unwrap();
+    let by = By { actor: Some(one), address: String::new(), now: 0 };
+    store.change_password(one, "", "new", spare.id, &by).await.unwrap().unwrap();
     // Long after, so that what was noted before is forgotten.
     store.revoke_device(one, spare.id, i64::MAX / 2).await.unwrap();
     assert_eq!(store.sign_outs(store.last_sign_out().await.unwrap() - 1, 10).await.unwrap().len(), 1);
@@ -380,6 +381,14 @@ async fn call_everything(pair: &Pair) {
     store.user_by_name("user0").await.unwrap().unwrap();
     store.users(&[one, other]).await.unwrap();
     store.find_users("user", 10).await.unwrap();
+    store.find_users_by_display_name("somebody", 10).await.unwrap();
+    let name = Some("Somebody".to_owned());
+    store.change_profile(one, ProfileChange { display_name: name, ..ProfileChange::default() }).await.unwrap().unwrap();
+    store
+        .change_profile(one, ProfileChange { display_name: Some("X".into()), ..ProfileChange::default() })
+        .await
+        .unwrap();
+    administer(&store, one, &by).await;
     store.contacts(one, Some(other), 10).await.unwrap();
     store.accepted_contacts(one, &[other]).await.unwrap();
     store.last_seq(log).await.unwrap();
@@ -399,4 +408,27 @@ async fn call_everything(pair: &Pair) {
     store.member(log, one).await.unwrap();
     store.events(log, Range::After(0), 10, 100).await.unwrap();
     store.events(log, Range::Before { before: i64::MAX, at_least: 1 }, 10, 100).await.unwrap();
+}
+
+/// Everything that administrators do.
+async fn administer(store: &SqlStore, user: UserId, by: &By) {
+    store.list_users("", "", 10).await.unwrap();
+    let code = [5; 32];
+    store.create_invitation(Invitation { code, until_ms: 10, uses: 1 }, by).await.unwrap();
+    let new = User::new(UserId::new_v7(), "invited".into(), "Invited".into(), "old".into(), 1);
+    store.create_invited_user(new.clone(), device(new.id, 20), &code).await.unwrap();
+    let alone = User::new(UserId::new_v7(), "alone".into(), String::new(), String::new(), 1);
+    assert!(store.create_user_alone(alone.clone(), by).await.unwrap());
+    assert!(store.set_administrator(new.id, true, by).await.unwrap());
+    store.reset_access(new.id, "once", 10, by).await.unwrap().unwrap();
+    assert!(store.redeem_one_time_password(device(new.id, 21), "once", "own").await.unwrap());
+    store.sign_out_user(new.id, None, by).await.unwrap();
+    store.set_disabled(new.id, true, "", by).await.unwrap().unwrap();
+    for (user, act) in
+        [(None, None), (Some(user), None), (None, Some(Act::Disabled)), (Some(new.id), Some(Act::Disabled))]
+    {
+        for before in [None, Some(uuid::Uuid::max())] {
+            assert!(!store.audit(AuditFilter { user, act }, before, 10).await.unwrap().entries.is_empty());
+        }
+    }
 }

@@ -9,7 +9,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::store::{
     SqlStore, StoreError,
-    entity::{account, contact, device, event, feed, log, member, sent, signed_out, silent_event, spent_refresh},
+    entity::{
+        account, audit, contact, device, event, feed, invitation, log, member, name_word, sent, signed_out,
+        silent_event, spent_refresh,
+    },
     sql::{Row, keyset::behind},
 };
 
@@ -213,9 +216,12 @@ impl From<Field> for Value {
 pub(super) const KEPT: [&str; 4] = ["schema_version", "schema_step", "installation", "history"];
 
 /// All other tables, those first that others refer to.
-pub(super) fn tables() -> [Table; 11] {
+pub(super) fn tables() -> [Table; 14] {
     [
         Table::of(account::Entity),
+        Table::of(name_word::Entity),
+        Table::of(audit::Entity),
+        Table::of(invitation::Entity),
         Table::of(device::Entity),
         Table::of(spent_refresh::Entity),
         Table::of(signed_out::Entity),

@@ -100,7 +100,7 @@ export const enChat = {
 
   // Contacts
   findPeople: "Find people by name",
-  findHint: "Type at least 2 letters of their unique name, as @ada.",
+  findHint: "Type at least 2 letters of what they are called, or of their unique name, as @ada.",
   requests: "Requests",
   waiting: "Waiting for an answer",
   yourContacts: "Your contacts",
@@ -132,6 +132,20 @@ export const enChat = {
 
   // Settings
   account: "Account",
+  administration: "Administration",
+  editProfile: "Edit profile",
+  save: "Save",
+  signature: "Signature",
+  signatureHint: "A line about yourself. Contacts see it.",
+  birthday: "Birthday",
+  onlyYou: "Only you see this.",
+  badBirthday: "A day since 1900 that has been.",
+  gender: "Gender",
+  genderNone: "Not given",
+  genderFemale: "Female",
+  genderMale: "Male",
+  genderOther: "Other",
+  profileSaved: "Saved.",
   appearance: "Appearance",
   theme: "Theme",
   themeSystem: "System",

@@ -21,6 +21,10 @@ export interface Toast {
 export interface AppState {
   readonly auth: Auth;
   readonly client: Client;
+  /** Who is signed in, as they call themselves now. */
+  readonly me: Accessor<Person>;
+  /** Whether they may administer the server. */
+  readonly administrator: Accessor<boolean>;
   readonly conversations: Accessor<readonly Conversation[]>;
   /** A conversation by its id. */
   conversation(id: string): Conversation | undefined;
@@ -52,11 +56,14 @@ export function createAppState(auth: Auth, client: Client, leave: () => void): A
   const conversations = use(client.conversations);
   const people = use(client.people);
   const presence = use(client.presence);
+  const signedIn = use(auth.signedIn);
   const [toast, setToast] = createSignal<Toast>();
   const nameOf = (userId: string) => people().get(userId)?.displayName ?? t().somebody;
   return {
     auth,
     client,
+    me: () => people().get(client.me.id) ?? client.me,
+    administrator: () => signedIn()?.administrator === true,
     conversations,
     conversation: (id) => {
       conversations();

@@ -3,12 +3,12 @@
 import { createSignal } from "solid-js";
 
 /** The left pane. */
-export type Section = "chats" | "contacts" | "settings";
+export type Section = "chats" | "contacts" | "settings" | "admin";
 
 /** A place in the page. */
 export interface Route {
   readonly section: Section;
-  /** The open conversation. */
+  /** The open conversation; of administration, what is looked at there. */
   readonly conversation: string | undefined;
 }
 
@@ -31,7 +31,7 @@ function isSame(one: Route, other: Route): boolean {
 function parse(hash: string): Route {
   const [, section, conversation] = hash.split("/");
   return {
-    section: section === "contacts" || section === "settings" ? section : "chats",
+    section: section === "contacts" || section === "settings" || section === "admin" ? section : "chats",
     conversation: conversation || undefined,
   };
 }

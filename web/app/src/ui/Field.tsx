@@ -9,7 +9,7 @@ interface FieldProps {
   name: string;
   value: string;
   onInput: (value: string) => void;
-  type?: "text" | "password";
+  type?: "text" | "password" | "date" | "number";
   hint?: string;
   error?: string | undefined;
   autocomplete?: string;
@@ -18,6 +18,9 @@ interface FieldProps {
   maxLength?: number;
   autofocus?: boolean;
   placeholder?: string;
+  /** Of a date or a number. */
+  min?: string;
+  max?: string;
 }
 
 export function Field(props: FieldProps) {
@@ -31,7 +34,7 @@ export function Field(props: FieldProps) {
         <input
           id={id}
           name={props.name}
-          type={props.type === "password" && !shown() ? "password" : "text"}
+          type={props.type === "password" ? (shown() ? "text" : "password") : (props.type ?? "text")}
           value={props.value}
           onInput={(event) => props.onInput(event.currentTarget.value)}
           autocomplete={props.autocomplete ?? "off"}
@@ -40,6 +43,8 @@ export function Field(props: FieldProps) {
           required={props.required ?? false}
           minLength={props.minLength ?? undefined}
           maxLength={props.maxLength ?? undefined}
+          min={props.min}
+          max={props.max}
           autofocus={props.autofocus ?? false}
           placeholder={props.placeholder ?? ""}
           aria-invalid={props.error !== undefined}

@@ -4,6 +4,7 @@ import type { Auth } from "@gogochat/client/auth";
 import { createSignal, For, Show } from "solid-js";
 import { LANGUAGES, type Language, language, t } from "../i18n/index.ts";
 import { deviceName } from "../format/device.ts";
+import { codeOf } from "../format/errors.ts";
 import { setLanguage } from "../state/prefs.ts";
 import { useAction } from "../ui/action.ts";
 import { Field } from "../ui/Field.tsx";
@@ -14,15 +15,26 @@ export function LogIn(props: { auth: Auth; lost: boolean }) {
   const [name, setName] = createSignal("");
   const [displayName, setDisplayName] = createSignal("");
   const [password, setPassword] = createSignal("");
-  const enter = useAction(() => {
+  const [ownPassword, setOwnPassword] = createSignal("");
+  const [invitation, setInvitation] = createSignal("");
+  // What is asked for once the server wants it.
+  const [wanted, setWanted] = createSignal<"password" | "invitation">();
+  const enter = useAction(async () => {
     const who = name().trim().toLowerCase();
-    return registering()
-      ? props.auth.register(who, password(), displayName().trim(), deviceName())
-      : props.auth.logIn(who, password(), deviceName());
+    try {
+      if (registering()) await props.auth.register(who, password(), displayName().trim(), deviceName(), invitation().trim());
+      else await props.auth.logIn(who, password(), deviceName(), ownPassword());
+    } catch (error) {
+      const code = codeOf(error);
+      if (code === "password_change_required") setWanted("password");
+      if (code === "invitation_invalid") setWanted("invitation");
+      throw error;
+    }
   });
   const hint = (field: string, text: string) => (enter.faulty(field) ? text : undefined);
   const turn = () => {
     setRegistering(!registering());
+    setWanted(undefined);
     enter.clear();
   };
 
@@ -73,6 +85,31 @@ export function LogIn(props: { auth: Auth; lost: boolean }) {
           {...(registering() && { hint: t().passwordHint, minLength: 8 })}
           error={hint("password", t().passwordHint)}
         />
+        <Show when={wanted() === "password"}>
+          <Field
+            label={t().ownPassword}
+            name="newPassword"
+            type="password"
+            value={ownPassword()}
+            onInput={setOwnPassword}
+            autocomplete="new-password"
+            required
+            minLength={8}
+            maxLength={128}
+            hint={t().ownPasswordHint}
+            error={hint("newPassword", t().passwordHint)}
+          />
+        </Show>
+        <Show when={wanted() === "invitation"}>
+          <Field
+            label={t().invitation}
+            name="invitation"
+            value={invitation()}
+            onInput={setInvitation}
+            required
+            hint={t().invitationHint}
+          />
+        </Show>
         <Show when={enter.error()}>
           <p class="error" role="alert" data-testid="login-error">
             {enter.error()}

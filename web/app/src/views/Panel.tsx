@@ -136,6 +136,13 @@ export function PersonLine(props: { person: Person }) {
           <Apart text={props.person.displayName} />
         </b>
         <p>@{props.person.name}</p>
+        <Show when={props.person.signature}>
+          {(signature) => (
+            <p class="note" data-testid="signature">
+              <Apart text={signature()} />
+            </p>
+          )}
+        </Show>
       </div>
     </div>
   );

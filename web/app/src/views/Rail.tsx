@@ -17,7 +17,7 @@ export function Rail(props: { hidden: boolean; onShortcuts: () => void }) {
   const unread = () => app.conversations().some((conversation) => conversation.unread > 0);
   return (
     <nav class="rail" aria-label={t().mainNav} hidden={props.hidden}>
-      <Avatar id={app.client.me.id} name={app.client.me.displayName} online={connection().status === "online"} small />
+      <Avatar id={app.client.me.id} name={app.me().displayName} online={connection().status === "online"} small />
       <Entry section="chats" icon="chats" label={t().chats}>
         <Show when={unread() && route().section !== "chats"}>
           <i class="dot" />
@@ -30,6 +30,9 @@ export function Rail(props: { hidden: boolean; onShortcuts: () => void }) {
           </b>
         </Show>
       </Entry>
+      <Show when={app.administrator()}>
+        <Entry section="admin" icon="shield" label={t().administration} />
+      </Show>
       <button type="button" class="end wide" aria-label={t().shortcuts} title={`${t().shortcuts} (?)`} onClick={props.onShortcuts}>
         <Icon name="keyboard" />
       </button>

@@ -7,6 +7,7 @@ import { attentive } from "../state/attention.ts";
 import { use } from "../state/bind.ts";
 import { notify, setLanguage, setNotify, setTheme, type Theme, theme } from "../state/prefs.ts";
 import { Apart } from "../ui/Apart.tsx";
+import { Choice } from "../ui/Choice.tsx";
 import { Confirm } from "../ui/Confirm.tsx";
 import { useAction } from "../ui/action.ts";
 import { Fault } from "../ui/Fault.tsx";
@@ -14,6 +15,7 @@ import { useLoad } from "../ui/load.ts";
 import { Field } from "../ui/Field.tsx";
 import { moment } from "../format/time.ts";
 import { PersonLine } from "./Panel.tsx";
+import { ProfileForm } from "./ProfileForm.tsx";
 
 export function Settings() {
   const app = useApp();
@@ -28,7 +30,8 @@ export function Settings() {
       </header>
       <div class="rows settings">
         <section aria-label={t().account}>
-          <PersonLine person={app.client.me} />
+          <PersonLine person={app.me()} />
+          <ProfileForm />
         </section>
         <section>
           <h2 class="part">{t().appearance}</h2>
@@ -67,43 +70,6 @@ export function Settings() {
         />
       </Show>
     </>
-  );
-}
-
-function Choice(props: {
-  label: string;
-  value: string;
-  options: Readonly<Record<string, string>>;
-  onChange: (value: string) => Promise<void> | void;
-  testid: string;
-}) {
-  let box!: HTMLFieldSetElement;
-  const choose = async (value: string) => {
-    await props.onChange(value);
-    // What did not work is not chosen.
-    for (const input of box.querySelectorAll("input")) input.checked = input.value === props.value;
-  };
-  return (
-    <fieldset class="choice" ref={box}>
-      <legend>{props.label}</legend>
-      <div>
-        <For each={Object.entries(props.options)}>
-          {([value, label]) => (
-            <label>
-              <input
-                type="radio"
-                name={props.testid}
-                value={value}
-                checked={props.value === value}
-                onChange={() => void choose(value)}
-                data-testid={`${props.testid}-${value}`}
-              />
-              <span>{label}</span>
-            </label>
-          )}
-        </For>
-      </div>
-    </fieldset>
   );
 }
 

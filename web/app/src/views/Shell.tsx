@@ -1,7 +1,7 @@
 // The page of a signed-in device: rail, left pane, conversation.
 
 import { type Auth, type Client, open, type ServerConfig } from "@gogochat/client";
-import { createSignal, Match, onCleanup, onMount, Show, Switch } from "solid-js";
+import { createSignal, lazy, Match, onCleanup, onMount, Show, Switch } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { type AppState, AppProvider, createAppState } from "../state/app.ts";
 import { watchAttention } from "../state/attention.ts";
@@ -11,6 +11,7 @@ import { watchKeys } from "../state/keys.ts";
 import { go, narrow, route } from "../state/route.ts";
 import { watchVersion } from "../state/version.ts";
 import { watchUnsent } from "../state/unsent.ts";
+import { Late } from "../ui/Late.tsx";
 import { Notices } from "../ui/Notices.tsx";
 import { ShellSkeleton } from "../ui/ShellSkeleton.tsx";
 import { Toast } from "../ui/Toast.tsx";
@@ -22,6 +23,10 @@ import { Nothing } from "./Nothing.tsx";
 import { Rail } from "./Rail.tsx";
 import { Settings } from "./Settings.tsx";
 import { Shortcuts } from "./Shortcuts.tsx";
+
+// For administrators alone: others never load it.
+const AdminList = lazy(() => import("./Admin.tsx").then(({ AdminList }) => ({ default: AdminList })));
+const AdminMain = lazy(() => import("./Admin.tsx").then(({ AdminMain }) => ({ default: AdminMain })));
 
 export default function Shell(props: { auth: Auth; deviceId: string; onLeave: () => void }) {
   const [client, setClient] = createSignal<Client>();
@@ -79,8 +84,10 @@ function SignedIn(props: { auth: Auth; client: Client; leave: () => void }) {
   watchUnsent(app);
   watchVersion(app);
   watchKeys(app, { jump: () => setDialog("jump"), help: () => setDialog("shortcuts") });
-  const paneName = () => ({ chats: t().chats, contacts: t().contacts, settings: t().settings })[route().section];
+  const paneName = () => ({ chats: t().chats, contacts: t().contacts, settings: t().settings, admin: t().administration })[route().section];
   const inChat = () => route().conversation !== undefined;
+  // Who is no administrator is at home among the conversations.
+  const administering = () => route().section === "admin" && app.administrator();
   return (
     <AppProvider value={app}>
       <div class="shell" classList={{ narrow: narrow(), "in-chat": inChat() }}>
@@ -94,13 +101,27 @@ function SignedIn(props: { auth: Auth; client: Client; leave: () => void }) {
             <Match when={route().section === "settings"}>
               <Settings />
             </Match>
+            <Match when={administering()}>
+              <Late fallback={<p class="hint late">{t().loading}</p>}>
+                <AdminList />
+              </Late>
+            </Match>
           </Switch>
           {/* Below: what comes and goes moves nothing that somebody is about to click. */}
           <Notices />
         </section>
         <main class="main" hidden={narrow() && !inChat()}>
-          <Show when={route().conversation} keyed fallback={<Nothing />}>
-            {(id) => <Chat id={id} />}
+          <Show
+            when={!administering()}
+            fallback={
+              <Late fallback={<p class="hint late">{t().loading}</p>}>
+                <AdminMain />
+              </Late>
+            }
+          >
+            <Show when={route().conversation} keyed fallback={<Nothing />}>
+              {(id) => <Chat id={id} />}
+            </Show>
           </Show>
         </main>
       </div>

@@ -41,9 +41,10 @@ function literal(file) {
   const messages = file.messageType.map((message) => {
     refuse(message.nestedType.length + message.enumType.length + message.extension.length > 0, message.name);
     const fields = message.field.map((field) => {
-      refuse(field.proto3Optional || field.options || (field.typeName && !field.typeName.startsWith(prefix)), `${message.name}.${field.name}`);
+      refuse(field.options || (field.typeName && !field.typeName.startsWith(prefix)), `${message.name}.${field.name}`);
       const oneof = Object.hasOwn(field, "oneofIndex") ? field.oneofIndex : undefined;
       const tuple = [field.name, field.number, field.type, field.typeName.slice(prefix.length) || 0, field.label === 3 ? 1 : 0, oneof];
+      if (field.proto3Optional) tuple.push(1);
       while (tuple.length > 3 && !(tuple.length === 6 ? tuple[5] !== undefined : tuple.at(-1))) tuple.pop();
       return tuple;
     });

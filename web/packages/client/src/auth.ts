@@ -16,6 +16,8 @@ export interface SignedIn {
   readonly accessToken: string;
   readonly accessExpiresMs: number;
   readonly refreshToken: string;
+  /** The user may administer the server. */
+  readonly administrator?: boolean;
   /** What the server's clock is ahead of this one's, milliseconds. */
   readonly skewMs: number;
 }
@@ -58,14 +60,14 @@ export class Auth {
     });
   }
 
-  /** Creates an account and signs this device in. */
-  async register(name: string, password: string, displayName: string, deviceName: string): Promise<void> {
-    await this.#enter("/v1/accounts", { name, password, displayName, deviceName });
+  /** Creates an account and signs this device in. `invitation`: the code, where accounts are made by invitation. */
+  async register(name: string, password: string, displayName: string, deviceName: string, invitation = ""): Promise<void> {
+    await this.#enter("/v1/accounts", { name, password, displayName, deviceName, invitation });
   }
 
-  /** Signs this device in. */
-  async logIn(name: string, password: string, deviceName: string): Promise<void> {
-    await this.#enter("/v1/sessions", { name, password, deviceName });
+  /** Signs this device in. `newPassword`: what takes the place of a one-time password. */
+  async logIn(name: string, password: string, deviceName: string, newPassword = ""): Promise<void> {
+    await this.#enter("/v1/sessions", { name, password, deviceName, newPassword });
   }
 
   /** Signs this device out, also when the server cannot be told. */
@@ -101,6 +103,7 @@ export class Auth {
         createdMs: Number(d["createdMs"] ?? 0),
         lastSeenMs: Number(d["lastSeenMs"] ?? 0),
         current: d["current"] === true,
+        address: String(d["address"] ?? ""),
       }))
       .sort((a, b) => Number(b.current) - Number(a.current) || b.lastSeenMs - a.lastSeenMs);
   }
@@ -159,15 +162,28 @@ export class Auth {
     return this.#locks ? this.#locks.request("gogochat.refresh", work) : work();
   }
 
+  /** A REST call of this device, with its token: the JSON of the answer. */
+  call(method: string, path: string, body?: object): Promise<Record<string, unknown>> {
+    return this.#authorized(method, path, body);
+  }
+
+  /** The user has another name or signature now. */
+  renamed(user: Person): void {
+    const now = this.#signedIn.get();
+    if (now?.user.id !== user.id) return;
+    this.#signedIn.set({ ...now, user });
+    this.#keep();
+  }
+
   async #enter(path: string, body: object): Promise<string> {
     const answer = await this.#request("POST", path, body);
-    const user = answer["user"] as Record<string, string>;
     const signedIn: SignedIn = {
-      user: { id: user["id"] ?? "", name: user["name"] ?? "", displayName: user["displayName"] || (user["name"] ?? "") },
+      user: personOf(answer["user"]),
       deviceId: String(answer["deviceId"]),
       accessToken: String(answer["accessToken"]),
       accessExpiresMs: Number(answer["accessExpiresMs"]),
       refreshToken: String(answer["refreshToken"]),
+      ...(answer["administrator"] === true && { administrator: true }),
       skewMs: Number(answer[SKEW] ?? 0),
     };
     this.#signedIn.set(signedIn);
@@ -232,6 +248,12 @@ export class Auth {
       return undefined;
     }
   }
+}
+
+/** A person in JSON. */
+export function personOf(json: unknown): Person {
+  const { id = "", name = "", displayName = "", signature = "" } = (json ?? {}) as Record<string, string>;
+  return { id, name, displayName: displayName || name, ...(signature && { signature }) };
 }
 
 const KEY = "gogochat.signed-in";

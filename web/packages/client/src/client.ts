@@ -193,7 +193,10 @@ export class Client {
         lead: async () => this.#outbox.adopt(await this.#storage.outbox()),
         deed: (deed) => this.#follow(deed),
         event: (event) => this.#event(event),
-        ephemeral: (ephemeral) => this.#whereabouts.receive(ephemeral),
+        ephemeral: (ephemeral) => {
+          if (ephemeral.kind.case === "person") this.#renamed(toPerson(ephemeral.kind.value));
+          else this.#whereabouts.receive(ephemeral);
+        },
         watermark: (w) => {
           this.#replica.watermark(w.conversationId, w.userId, Number(w.deliveredSeq), Number(w.readSeq));
           if (w.userId === this.me.id) void this.#loader.recount(w.conversationId);
@@ -258,6 +261,9 @@ export class Client {
   timeline(id: string): Timeline {
     const { timeline, fresh } = this.#replica.timeline(id);
     this.#open.add(id);
+    // What they call themselves may have changed while this device was away.
+    const peer = this.#replica.conversation(id)?.peer;
+    if (fresh && peer) this.#loader.names([peer.id]);
     if (fresh) void this.#loader.open(id, timeline);
     return timeline;
   }
@@ -302,7 +308,7 @@ export class Client {
     this.#whereabouts.say(this.#link.line, conversationId, typing);
   }
 
-  /** People whose name begins with the query. */
+  /** People whose name, or a word of whose display name, begins with the query; "@bob" asks for the name alone. */
   async findPeople(query: string): Promise<Person[]> {
     const { people } = await this.#calls.call(methods.FindPeople, { query });
     return people.map(toPerson);
@@ -404,6 +410,11 @@ export class Client {
   async destroy(): Promise<void> {
     await this.close();
     await this.#storage.destroy().catch(() => {});
+  }
+
+  #renamed(person: Person): void {
+    this.#replica.renamed([person]);
+    if (person.id === this.me.id) this.#auth.renamed(person);
   }
 
   #up(line: Line, welcome: Welcome, leading: boolean): void {

@@ -5,8 +5,8 @@ import { createFileRegistry, type DescFile } from "@bufbuild/protobuf";
 import type { GenFile } from "@bufbuild/protobuf/codegenv2";
 import type { FileDescriptorProto } from "@bufbuild/protobuf/wkt";
 
-/** Name, number, type (FieldDescriptorProto.Type); then, where there are such, message or enum, 1 when repeated, index of its oneof. */
-export type FieldLiteral = readonly [name: string, number: number, type: number, typeName?: string | 0, repeated?: 0 | 1, oneof?: number];
+/** Name, number, type (FieldDescriptorProto.Type); then, where there are such, message or enum, 1 when repeated, index of its oneof, 1 when optional. */
+export type FieldLiteral = readonly [name: string, number: number, type: number, typeName?: string | 0, repeated?: 0 | 1, oneof?: number, optional?: 1];
 
 /** A file of the package gogochat.v1, as far as messages and enums go. */
 export interface FileLiteral {
@@ -45,7 +45,7 @@ export function fileDesc(file: FileLiteral, imports: readonly DescFile[] = []): 
 }
 
 /** The runtime tells what was set from what is the default by the property being the object's own. */
-function field([name, number, type, typeName, repeated, oneof]: FieldLiteral): object {
+function field([name, number, type, typeName, repeated, oneof, optional]: FieldLiteral): object {
   return Object.assign(Object.create(DEFAULTS), {
     name,
     number,
@@ -54,6 +54,7 @@ function field([name, number, type, typeName, repeated, oneof]: FieldLiteral): o
     ...(typeName && { typeName: `.${PACKAGE}.${typeName}` }),
     ...(repeated && { label: 3 }),
     ...(oneof !== undefined && { oneofIndex: oneof }),
+    ...(optional && { proto3Optional: true }),
   });
 }
 

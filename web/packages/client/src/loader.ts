@@ -143,7 +143,7 @@ export class Loader {
       const userIds = [...this.#strangers].slice(0, MAX_PEOPLE);
       const page = await this.#o.calls.call(methods.GetPeople, { userIds }).catch(() => undefined);
       for (const id of userIds) this.#strangers.delete(id);
-      if (page) this.#replica.meet(page.people.map(toPerson));
+      if (page) this.#replica.renamed(page.people.map(toPerson));
       if (this.#strangers.size > 0) this.names([]);
     });
   }

@@ -18,6 +18,8 @@ export interface Person {
   /** The unique name, lower case. */
   readonly name: string;
   readonly displayName: string;
+  /** What they say of themselves in a line, if anything. */
+  readonly signature?: string;
 }
 
 /** What an event of a conversation says. */
@@ -109,10 +111,12 @@ export interface Device {
   readonly createdMs: number;
   readonly lastSeenMs: number;
   readonly current: boolean;
+  /** From where it was signed in; empty when that is not known. */
+  readonly address: string;
 }
 
 export function toPerson(p: PbPerson): Person {
-  return { id: p.id, name: p.name, displayName: p.displayName || p.name };
+  return { id: p.id, name: p.name, displayName: p.displayName || p.name, ...(p.signature && { signature: p.signature }) };
 }
 
 export function toEvent(e: PbEvent): LogEvent {

@@ -296,10 +296,33 @@ export class Replica {
   meet(people: readonly Person[]): void {
     for (const person of people) {
       const old = this.#people.get(person.id);
-      if (old && old.name === person.name && old.displayName === person.displayName) continue;
+      if (old && isSame(old, person)) continue;
       this.#people.set(person.id, person);
       this.#options.storage.put("people", person.id, person);
       this.#peopleMap.touch();
+    }
+  }
+
+  /** Learns how people call themselves now, wherever they are named. */
+  renamed(people: readonly Person[]): void {
+    this.meet(people);
+    const now = new Map(people.map((person) => [person.id, person]));
+    const other = (old: Person | undefined) => {
+      const person = old && now.get(old.id);
+      return person && !isSame(old, person) ? person : undefined;
+    };
+    for (const id of now.keys()) {
+      const contact = this.#contacts.get(id);
+      const person = other(contact?.person);
+      if (contact && person) this.putContact({ ...contact, person });
+    }
+    for (const { id, peer } of this.#conversations.values()) {
+      const person = other(peer);
+      if (person) this.change(id, { peer: person });
+    }
+    for (const members of this.#members.values()) {
+      if (!members.get().some(({ person }) => other(person))) continue;
+      members.set(members.get().map((member) => ({ ...member, person: other(member.person) ?? member.person })));
     }
   }
 
@@ -388,3 +411,7 @@ function grow(old: Conversation, events: readonly LogEvent[], me: string): Conve
 const MANY = 1_000_000;
 /** How many names a line about members shows. */
 const NAMED = 5;
+
+function isSame(one: Person, other: Person): boolean {
+  return one.name === other.name && one.displayName === other.displayName && one.signature === other.signature;
+}

@@ -653,6 +653,27 @@ describe("what is announced", () => {
     ]);
   });
 
+  it("calls people as they call themselves now, wherever they are named", async () => {
+    const { world, ann } = await pair();
+    world.peer.tell("ann", {
+      case: "contactAccepted",
+      value: { peer: { id: "bob", name: "bob", displayName: "BOB" }, conversationId: "c" },
+    });
+    await world.clock.advance(50);
+    const value = { id: "bob", name: "bob", displayName: "Bo", signature: "At sea" };
+    world.peer.push("ann", { case: "ephemeral", value: { conversationId: "c", userId: "bob", kind: { case: "person", value } } });
+    await world.clock.advance(50);
+    expect(ann.people.get().get("bob")).toEqual(value);
+    expect(ann.contacts.get().map((contact) => contact.person)).toEqual([value]);
+    expect(ann.conversation("c")?.peer).toEqual(value);
+    // The same again changes nothing.
+    let changes = 0;
+    ann.contacts.subscribe(() => changes++);
+    world.peer.push("ann", { case: "ephemeral", value: { conversationId: "c", userId: "bob", kind: { case: "person", value } } });
+    await world.clock.advance(50);
+    expect(changes).toBe(0);
+  });
+
   it("has many people's presence in one change, and none of who is a contact no more", async () => {
     const { world, ann } = await pair();
     let changes = 0;

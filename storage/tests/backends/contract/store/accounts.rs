@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gogochat_proto::ids::{DeviceId, LogId, UserId};
 use gogochat_storage::store::{DeviceKey, Rotation, Store, Tokens};
 
-use super::{NOW, World, new_device, new_user, tokens};
+use super::{NOW, World, by, new_device, new_user, tokens};
 
 pub(crate) async fn a_name_is_taken_once(store: Arc<dyn Store>) {
     let (user, device) = new_user("ann");
@@ -98,11 +98,11 @@ pub(crate) async fn a_new_password_signs_others_out(store: Arc<dyn Store>) {
     assert!(store.create_device(second.clone(), &user.password_hash).await.unwrap());
     assert!(store.create_device(third.clone(), &user.password_hash).await.unwrap());
 
-    let wrong = store.change_password(user.id, "something else", "new", device.id, NOW).await.unwrap();
+    let wrong = store.change_password(user.id, "something else", "new", device.id, &by(user.id)).await.unwrap();
     assert_eq!(wrong, None);
     assert_eq!(store.devices(user.id).await.unwrap().len(), 3);
     let mut revoked =
-        store.change_password(user.id, &user.password_hash, "new", second.id, NOW).await.unwrap().unwrap();
+        store.change_password(user.id, &user.password_hash, "new", second.id, &by(user.id)).await.unwrap().unwrap();
     revoked.sort_unstable();
     assert_eq!(revoked, [device.id, third.id]);
     assert_eq!(store.user_by_name("ann").await.unwrap().unwrap().password_hash, "new");
@@ -112,7 +112,7 @@ pub(crate) async fn a_new_password_signs_others_out(store: Arc<dyn Store>) {
     assert!(!store.create_device(new_device(user.id), &user.password_hash).await.unwrap());
     assert_eq!(store.devices(user.id).await.unwrap().len(), 1);
     // Twice at once: only one of the two had the right hash.
-    let late = store.change_password(user.id, &user.password_hash, "newer", second.id, NOW).await.unwrap();
+    let late = store.change_password(user.id, &user.password_hash, "newer", second.id, &by(user.id)).await.unwrap();
     assert_eq!(late, None);
 }
 

@@ -1,10 +1,12 @@
 //! What every store does. A backend's test opens an empty store for each of these.
 
 pub(crate) mod accounts;
+pub(crate) mod administration;
 pub(crate) mod contacts;
 pub(crate) mod groups;
 pub(crate) mod messages;
 pub(crate) mod model;
+pub(crate) mod people;
 pub(crate) mod reading;
 pub(crate) mod sign_outs;
 pub(crate) mod together;
@@ -18,7 +20,8 @@ use gogochat_proto::{
     v1::{self, event::Body},
 };
 use gogochat_storage::store::{
-    ALL, Command, Committed, Conversation, Done, Event, Millis, NewDevice, Origin, Outcome, Range, Store, Tokens, User,
+    ALL, By, Command, Committed, Conversation, Done, Event, Millis, NewDevice, Origin, Outcome, Range, Store, Tokens,
+    User,
 };
 use prost::Message;
 use tokio::task::JoinSet;
@@ -39,6 +42,15 @@ macro_rules! store_contract {
                 refresh_tokens_lapse,
                 an_arrival_is_seen_at_once,
                 it_answers_checks,
+            },
+            administration::{
+                who_is_disabled_is_signed_out_and_admitted_no_more,
+                a_log_in_meets_a_disabling,
+                a_one_time_password_logs_in_once,
+                administrators_are_made_and_ended,
+                invitations_have_so_many_uses,
+                users_are_listed_by_name,
+                the_audit_log_is_read_page_by_page,
             },
             contacts::{
                 a_request_waits_on_both_sides,
@@ -74,6 +86,11 @@ macro_rules! store_contract {
                 a_mark_may_follow_its_message_in_a_batch,
                 batches_have_any_size,
                 large_groups_keep_read_marks_alone,
+            },
+            people::{
+                a_profile_changes_as_far_as_it_is_said,
+                people_are_found_by_their_display_name,
+                each_is_found_once_and_by_the_latest_name,
             },
             reading::{
                 events_come_in_pages,
@@ -235,20 +252,20 @@ pub(crate) fn unnamed(sender: UserId, now: Millis) -> Origin {
 }
 
 pub(crate) fn new_user(name: &str) -> (User, NewDevice) {
-    let user = User {
-        id: UserId::new_v7(),
-        name: name.into(),
-        display_name: format!("The {name}"),
-        password_hash: format!("hash of {name}"),
-        created_ms: NOW,
-    };
+    let (display_name, password_hash) = (format!("The {name}"), format!("hash of {name}"));
+    let user = User::new(UserId::new_v7(), name.into(), display_name, password_hash, NOW);
     let device = new_device(user.id);
     (user, device)
 }
 
+/// A user who acts by themselves.
+pub(crate) fn by(user: UserId) -> By {
+    By { actor: Some(user), address: "192.0.2.7".into(), now: NOW }
+}
+
 pub(crate) fn new_device(user: UserId) -> NewDevice {
     let id = DeviceId::new_v7();
-    NewDevice { id, user, name: "Test".into(), tokens: tokens(), created_ms: NOW }
+    NewDevice { id, user, name: "Test".into(), tokens: tokens(), created_ms: NOW, address: "192.0.2.1".into() }
 }
 
 /// Tokens that no other device has.

@@ -6,7 +6,7 @@ use gogochat_proto::ids::{DeviceId, UserId};
 use gogochat_storage::store::{NewDevice, Rotation, SignOut, Store, Tokens};
 use tokio::task::JoinSet;
 
-use super::{NOW, new_device, new_user, tokens};
+use super::{NOW, by, new_device, new_user, tokens};
 
 /// A user with some devices, of which the first is theirs from the beginning.
 async fn user(store: &Arc<dyn Store>, name: &str, devices: usize) -> (UserId, Vec<NewDevice>) {
@@ -31,7 +31,7 @@ pub(crate) async fn each_is_noted_in_its_place(store: Arc<dyn Store>) {
     let (ann, anns) = user(&store, "ann", 4).await;
     let (ben, bens) = user(&store, "ben", 1).await;
     assert!(store.revoke_device(ann, anns[1].id, NOW).await.unwrap());
-    let mut others = store.change_password(ann, "hash of ann", "new", anns[0].id, NOW).await.unwrap().unwrap();
+    let mut others = store.change_password(ann, "hash of ann", "new", anns[0].id, &by(ann)).await.unwrap().unwrap();
     others.sort_unstable();
     assert_eq!(others, [anns[2].id, anns[3].id]);
     let first = bens[0].tokens.refresh;
@@ -53,8 +53,8 @@ pub(crate) async fn what_signs_nobody_out_is_not_noted(store: Arc<dyn Store>) {
     let (ann, anns) = user(&store, "ann", 1).await;
     let (ben, _) = user(&store, "ben", 1).await;
     assert!(!store.revoke_device(ben, anns[0].id, NOW).await.unwrap());
-    assert_eq!(store.change_password(ann, "another", "new", anns[0].id, NOW).await.unwrap(), None);
-    assert_eq!(store.change_password(ann, "hash of ann", "new", anns[0].id, NOW).await.unwrap(), Some(vec![]));
+    assert_eq!(store.change_password(ann, "another", "new", anns[0].id, &by(ann)).await.unwrap(), None);
+    assert_eq!(store.change_password(ann, "hash of ann", "new", anns[0].id, &by(ann)).await.unwrap(), Some(vec![]));
     assert!(store.revoke_device(ann, anns[0].id, NOW).await.unwrap());
     assert!(!store.revoke_device(ann, anns[0].id, NOW).await.unwrap());
     assert_eq!(noted(&store, 0, 10).await, [(1, ann, anns[0].id)]);
@@ -104,7 +104,8 @@ pub(crate) async fn they_are_seen_in_their_order(store: Arc<dyn Store>) {
             let mut signed_out = Vec::new();
             for ((user, devices), hash) in users {
                 assert!(store.revoke_device(user, devices[1].id, NOW).await.unwrap());
-                let others = store.change_password(user, &hash, "new", devices[0].id, NOW).await.unwrap().unwrap();
+                let others =
+                    store.change_password(user, &hash, "new", devices[0].id, &by(user)).await.unwrap().unwrap();
                 assert_eq!(others, [devices[2].id]);
                 signed_out.extend([devices[1].id, devices[2].id]);
             }

@@ -2,8 +2,8 @@
 // @generated from file gogochat/v1/account.proto (package gogochat.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../descriptor.ts";
 import type { Person } from "./person_pb.ts";
 import { file_gogochat_v1_person } from "./person_pb.ts";
@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gogochat/v1/account.proto.
  */
 export const file_gogochat_v1_account: GenFile = /*@__PURE__*/
-  fileDesc({"name":"gogochat/v1/account.proto","messages":[["RegisterRequest",[["name",1,9],["password",2,9],["display_name",3,9],["device_name",4,9]]],["LogInRequest",[["name",1,9],["password",2,9],["device_name",3,9]]],["RefreshRequest",[["refresh_token",1,9]]],["Session",[["user",1,11,"Person"],["device_id",2,9],["access_token",3,9],["access_expires_ms",4,3],["refresh_token",5,9],["refresh_expires_ms",6,3]]],["LogOutRequest",[]],["LogOutResponse",[]],["GetAccountRequest",[]],["Account",[["user",1,11,"Person"],["device_id",2,9],["created_ms",3,3]]],["ChangePasswordRequest",[["current_password",1,9],["new_password",2,9]]],["ChangePasswordResponse",[["devices_signed_out",1,5]]],["ListDevicesRequest",[]],["ListDevicesResponse",[["devices",1,11,"Device",1]]],["Device",[["id",1,9],["name",2,9],["created_ms",3,3],["last_seen_ms",4,3],["current",5,8]]],["RevokeDeviceRequest",[["device_id",1,9]]],["RevokeDeviceResponse",[]]]}, [file_gogochat_v1_person]);
+  fileDesc({"name":"gogochat/v1/account.proto","messages":[["RegisterRequest",[["name",1,9],["password",2,9],["display_name",3,9],["device_name",4,9],["invitation",5,9]]],["LogInRequest",[["name",1,9],["password",2,9],["device_name",3,9],["new_password",4,9]]],["RefreshRequest",[["refresh_token",1,9]]],["Session",[["user",1,11,"Person"],["device_id",2,9],["access_token",3,9],["access_expires_ms",4,3],["refresh_token",5,9],["refresh_expires_ms",6,3],["administrator",7,8]]],["LogOutRequest",[]],["LogOutResponse",[]],["GetAccountRequest",[]],["Account",[["user",1,11,"Person"],["device_id",2,9],["created_ms",3,3],["birthday",4,9],["gender",5,14,"Gender"],["administrator",6,8]]],["UpdateAccountRequest",[["display_name",1,9,0,0,0,1],["signature",2,9,0,0,1,1],["birthday",3,9,0,0,2,1],["gender",4,14,"Gender",0,3,1]],["_display_name","_signature","_birthday","_gender"]],["ChangePasswordRequest",[["current_password",1,9],["new_password",2,9]]],["ChangePasswordResponse",[["devices_signed_out",1,5]]],["ListDevicesRequest",[]],["ListDevicesResponse",[["devices",1,11,"Device",1]]],["Device",[["id",1,9],["name",2,9],["created_ms",3,3],["last_seen_ms",4,3],["current",5,8],["address",6,9]]],["RevokeDeviceRequest",[["device_id",1,9]]],["RevokeDeviceResponse",[]]],"enums":[["Gender",[["GENDER_UNSPECIFIED",0],["GENDER_FEMALE",1],["GENDER_MALE",2],["GENDER_OTHER",3]]]]}, [file_gogochat_v1_person]);
 
 /**
  * @generated from message gogochat.v1.RegisterRequest
@@ -25,7 +25,7 @@ export type RegisterRequest = Message<"gogochat.v1.RegisterRequest"> & {
   name: string;
 
   /**
-   * 8 to 128 characters.
+   * 8 to 128 characters, and none of the passwords that everybody tries.
    *
    * @generated from field: string password = 2;
    */
@@ -44,6 +44,13 @@ export type RegisterRequest = Message<"gogochat.v1.RegisterRequest"> & {
    * @generated from field: string device_name = 4;
    */
   deviceName: string;
+
+  /**
+   * Where accounts are made by invitation: the code that an administrator has given out.
+   *
+   * @generated from field: string invitation = 5;
+   */
+  invitation: string;
 };
 
 /**
@@ -71,6 +78,13 @@ export type LogInRequest = Message<"gogochat.v1.LogInRequest"> & {
    * @generated from field: string device_name = 3;
    */
   deviceName: string;
+
+  /**
+   * With a one-time password, which logs in but once: the password from now on, as in Register. Else it is ignored.
+   *
+   * @generated from field: string new_password = 4;
+   */
+  newPassword: string;
 };
 
 /**
@@ -136,6 +150,13 @@ export type Session = Message<"gogochat.v1.Session"> & {
    * @generated from field: int64 refresh_expires_ms = 6;
    */
   refreshExpiresMs: bigint;
+
+  /**
+   * The user may call AdminService.
+   *
+   * @generated from field: bool administrator = 7;
+   */
+  administrator: boolean;
 };
 
 /**
@@ -202,6 +223,27 @@ export type Account = Message<"gogochat.v1.Account"> & {
    * @generated from field: int64 created_ms = 3;
    */
   createdMs: bigint;
+
+  /**
+   * "2001-12-31"; empty: not given. Nobody else is told.
+   *
+   * @generated from field: string birthday = 4;
+   */
+  birthday: string;
+
+  /**
+   * Nobody else is told.
+   *
+   * @generated from field: gogochat.v1.Gender gender = 5;
+   */
+  gender: Gender;
+
+  /**
+   * The user may call AdminService.
+   *
+   * @generated from field: bool administrator = 6;
+   */
+  administrator: boolean;
 };
 
 /**
@@ -210,6 +252,48 @@ export type Account = Message<"gogochat.v1.Account"> & {
  */
 export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
   messageDesc(file_gogochat_v1_account, 7);
+
+/**
+ * A field that is left out stays as it is.
+ *
+ * @generated from message gogochat.v1.UpdateAccountRequest
+ */
+export type UpdateAccountRequest = Message<"gogochat.v1.UpdateAccountRequest"> & {
+  /**
+   * At most 64 characters. Empty: the name.
+   *
+   * @generated from field: optional string display_name = 1;
+   */
+  displayName?: string | undefined;
+
+  /**
+   * At most 140 characters, in one line. Empty: none.
+   *
+   * @generated from field: optional string signature = 2;
+   */
+  signature?: string | undefined;
+
+  /**
+   * A day from 1900-01-01 to today, as "2001-12-31". Empty: none.
+   *
+   * @generated from field: optional string birthday = 3;
+   */
+  birthday?: string | undefined;
+
+  /**
+   * GENDER_UNSPECIFIED: none.
+   *
+   * @generated from field: optional gogochat.v1.Gender gender = 4;
+   */
+  gender?: Gender | undefined;
+};
+
+/**
+ * Describes the message gogochat.v1.UpdateAccountRequest.
+ * Use `create(UpdateAccountRequestSchema)` to create a new message.
+ */
+export const UpdateAccountRequestSchema: GenMessage<UpdateAccountRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_account, 8);
 
 /**
  * @generated from message gogochat.v1.ChangePasswordRequest
@@ -231,7 +315,7 @@ export type ChangePasswordRequest = Message<"gogochat.v1.ChangePasswordRequest">
  * Use `create(ChangePasswordRequestSchema)` to create a new message.
  */
 export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_account, 8);
+  messageDesc(file_gogochat_v1_account, 9);
 
 /**
  * @generated from message gogochat.v1.ChangePasswordResponse
@@ -250,7 +334,7 @@ export type ChangePasswordResponse = Message<"gogochat.v1.ChangePasswordResponse
  * Use `create(ChangePasswordResponseSchema)` to create a new message.
  */
 export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_account, 9);
+  messageDesc(file_gogochat_v1_account, 10);
 
 /**
  * @generated from message gogochat.v1.ListDevicesRequest
@@ -263,7 +347,7 @@ export type ListDevicesRequest = Message<"gogochat.v1.ListDevicesRequest"> & {
  * Use `create(ListDevicesRequestSchema)` to create a new message.
  */
 export const ListDevicesRequestSchema: GenMessage<ListDevicesRequest> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_account, 10);
+  messageDesc(file_gogochat_v1_account, 11);
 
 /**
  * @generated from message gogochat.v1.ListDevicesResponse
@@ -280,7 +364,7 @@ export type ListDevicesResponse = Message<"gogochat.v1.ListDevicesResponse"> & {
  * Use `create(ListDevicesResponseSchema)` to create a new message.
  */
 export const ListDevicesResponseSchema: GenMessage<ListDevicesResponse> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_account, 11);
+  messageDesc(file_gogochat_v1_account, 12);
 
 /**
  * @generated from message gogochat.v1.Device
@@ -312,6 +396,13 @@ export type Device = Message<"gogochat.v1.Device"> & {
    * @generated from field: bool current = 5;
    */
   current: boolean;
+
+  /**
+   * The address from which it was signed in; empty: not known.
+   *
+   * @generated from field: string address = 6;
+   */
+  address: string;
 };
 
 /**
@@ -319,7 +410,7 @@ export type Device = Message<"gogochat.v1.Device"> & {
  * Use `create(DeviceSchema)` to create a new message.
  */
 export const DeviceSchema: GenMessage<Device> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_account, 12);
+  messageDesc(file_gogochat_v1_account, 13);
 
 /**
  * @generated from message gogochat.v1.RevokeDeviceRequest
@@ -336,7 +427,7 @@ export type RevokeDeviceRequest = Message<"gogochat.v1.RevokeDeviceRequest"> & {
  * Use `create(RevokeDeviceRequestSchema)` to create a new message.
  */
 export const RevokeDeviceRequestSchema: GenMessage<RevokeDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_account, 13);
+  messageDesc(file_gogochat_v1_account, 14);
 
 /**
  * @generated from message gogochat.v1.RevokeDeviceResponse
@@ -349,5 +440,38 @@ export type RevokeDeviceResponse = Message<"gogochat.v1.RevokeDeviceResponse"> &
  * Use `create(RevokeDeviceResponseSchema)` to create a new message.
  */
 export const RevokeDeviceResponseSchema: GenMessage<RevokeDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_account, 14);
+  messageDesc(file_gogochat_v1_account, 15);
+
+/**
+ * @generated from enum gogochat.v1.Gender
+ */
+export enum Gender {
+  /**
+   * Not given.
+   *
+   * @generated from enum value: GENDER_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: GENDER_FEMALE = 1;
+   */
+  FEMALE = 1,
+
+  /**
+   * @generated from enum value: GENDER_MALE = 2;
+   */
+  MALE = 2,
+
+  /**
+   * @generated from enum value: GENDER_OTHER = 3;
+   */
+  OTHER = 3,
+}
+
+/**
+ * Describes the enum gogochat.v1.Gender.
+ */
+export const GenderSchema: GenEnum<Gender> = /*@__PURE__*/
+  enumDesc(file_gogochat_v1_account, 0);
 

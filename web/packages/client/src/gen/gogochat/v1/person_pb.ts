@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gogochat/v1/person.proto.
  */
 export const file_gogochat_v1_person: GenFile = /*@__PURE__*/
-  fileDesc({"name":"gogochat/v1/person.proto","messages":[["Person",[["id",1,9],["name",2,9],["display_name",3,9]]]]});
+  fileDesc({"name":"gogochat/v1/person.proto","messages":[["Person",[["id",1,9],["name",2,9],["display_name",3,9],["signature",4,9]]]]});
 
 /**
  * What anyone signed in may know of a user.
@@ -37,6 +37,13 @@ export type Person = Message<"gogochat.v1.Person"> & {
    * @generated from field: string display_name = 3;
    */
   displayName: string;
+
+  /**
+   * What they say of themselves in a line, at most 140 characters; empty: nothing.
+   *
+   * @generated from field: string signature = 4;
+   */
+  signature: string;
 };
 
 /**

@@ -13,6 +13,8 @@ import type { Error } from "./error_pb.ts";
 import { file_gogochat_v1_error } from "./error_pb.ts";
 import type { Event } from "./event_pb.ts";
 import { file_gogochat_v1_event } from "./event_pb.ts";
+import type { Person } from "./person_pb.ts";
+import { file_gogochat_v1_person } from "./person_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
@@ -415,7 +417,7 @@ export const WatermarkSchema: GenMessage<Watermark> = /*@__PURE__*/
   messageDesc(file_gogochat_v1_realtime, 8);
 
 /**
- * Typing and presence: sent as a datagram where the transport has them, shed first when the path is full, never stored.
+ * Typing, presence and a new profile: sent as a datagram where the transport has them, shed first when the path is full, never stored.
  *
  * @generated from message gogochat.v1.Ephemeral
  */
@@ -451,6 +453,14 @@ export type Ephemeral = Message<"gogochat.v1.Ephemeral"> & {
      */
     value: Presence;
     case: "presence";
+  } | {
+    /**
+     * The user has changed their name or signature. Who misses it reads it with the people and conversations that it lists.
+     *
+     * @generated from field: gogochat.v1.Person person = 5;
+     */
+    value: Person;
+    case: "person";
   } | { case: undefined; value?: undefined };
 };
 
