@@ -74,6 +74,7 @@ impl Replica {
             self.mark_delivered(id, last.seq);
         }
         for event in events {
+            self.mark_sent(id, &event);
             let body = if Some(id) == self.own { event.body.clone() } else { None };
             self.update(Update::Event(Box::new(event)));
             match body {
@@ -111,6 +112,23 @@ impl Replica {
         self.marks.forget(id);
         if self.logs.remove(&id).is_some() {
             self.update(Update::Gone { conversation_id: id.to_string() });
+        }
+    }
+
+    /// Whoever sends a message has read what stands before it: the event alone tells of it.
+    fn mark_sent(&mut self, id: LogId, event: &v1::Event) {
+        let Some(log) = self.logs.get_mut(&id) else { return };
+        if !matches!(event.body, Some(Body::Message(_))) {
+            return;
+        }
+        let head = &mut log.head;
+        if event.sender_id == self.me {
+            head.delivered_seq = head.delivered_seq.max(event.seq);
+            head.read_seq = head.read_seq.max(event.seq);
+            head.unread = 0;
+        } else if log.members == 2 {
+            head.others_delivered_seq = head.others_delivered_seq.max(event.seq);
+            head.others_read_seq = head.others_read_seq.max(event.seq);
         }
     }
 

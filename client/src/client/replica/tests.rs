@@ -117,6 +117,26 @@ fn page(log: LogId, seqs: std::ops::RangeInclusive<i64>, more: bool, last_seq: i
     v1::ListEventsResponse { events: seqs.map(|seq| event(log, seq, None)).collect(), more, last_seq }
 }
 
+/// The events alone tell of it, here and of the other.
+#[test]
+fn whoever_sends_has_read_what_stands_before() {
+    let mut sim = Sim::new(false, Cursors::default());
+    let c = LogId::new_v7();
+    sim.open(4);
+    let conversations = vec![conversation(c, 3, 1, 2)];
+    sim.sync(&v1::SyncResponse { own_last_seq: 4, conversations, ..Default::default() });
+    let say = |sim: &mut Sim, sender: String, seq| {
+        let body = Some(Body::Message(v1::Message { text: "x".into() }));
+        sim.frame(server_frame::Frame::Event(v1::Event { sender_id: sender, ..event(c, seq, body) }));
+        let head = sim.replica.heads().next().unwrap();
+        (head.read_seq, head.others_delivered_seq, head.others_read_seq)
+    };
+    assert_eq!(say(&mut sim, "somebody".into(), 4), (0, 4, 4));
+    let me = sim.me.to_string();
+    assert_eq!(say(&mut sim, me, 5), (5, 4, 4));
+    assert_eq!(say(&mut sim, "somebody".into(), 6), (5, 6, 6));
+}
+
 #[test]
 fn a_conversation_that_is_joined_is_followed_and_marked() {
     let mut sim = Sim::new(false, Cursors::default());

@@ -309,6 +309,9 @@ export class Replica {
     this.#put(next.lastSeq > conversation.lastSeq ? { ...next, order: ++this.#order } : next);
     const grown = this.#conversations.get(id);
     if (grown) this.#options.grown(grown, events, conversation.lastSeq);
+    const sent = new Map(events.filter(({ body }) => body.kind === "message").map(({ senderId, seq }) => [senderId, seq]));
+    sent.delete(this.#options.me);
+    for (const [sender, seq] of sent) this.watermark(id, sender, seq, seq);
   }
 
   #askNames(events: readonly LogEvent[]): void {
@@ -323,19 +326,26 @@ export class Replica {
   }
 }
 
-/** A conversation after events at its end. Only what its head does not count yet is counted. */
+/**
+ * A conversation after events at its end. Only what its head does not count yet is counted. Whoever
+ * sends has read what stands before it.
+ */
 function grow(old: Conversation, events: readonly LogEvent[], me: string): Conversation {
-  let { lastSeq, unread, memberCount, lastEvent } = old;
+  let { lastSeq, readSeq, unread, memberCount, lastEvent } = old;
   for (const event of events) {
     if (event.seq <= lastSeq) continue;
     lastSeq = event.seq;
-    if (event.body.kind === "message" && event.senderId !== me && event.seq > old.readSeq) unread++;
+    if (event.body.kind === "message") {
+      if (event.senderId === me) [readSeq, unread] = [event.seq, 0];
+      else if (event.seq > readSeq) unread++;
+    }
     if (event.body.kind === "added") memberCount += event.body.count;
     if (event.body.kind === "left") memberCount--;
   }
   const last = events.at(-1);
   if (last && last.seq >= (lastEvent?.seq ?? 0)) lastEvent = last;
-  return { ...old, lastSeq, unread, memberCount, lastEvent, activeMs: lastEvent?.timeMs ?? old.activeMs };
+  const deliveredSeq = Math.max(old.deliveredSeq, readSeq);
+  return { ...old, lastSeq, deliveredSeq, readSeq, unread, memberCount, lastEvent, activeMs: lastEvent?.timeMs ?? old.activeMs };
 }
 
 /** More conversations than a list has. */

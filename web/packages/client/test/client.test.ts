@@ -617,6 +617,37 @@ describe("marks", () => {
     await world.clock.until(() => ann.conversation("c")?.othersReadSeq === 31, 1_100);
   });
 
+  it("move with what one sends, on every device and for the others", async () => {
+    const { world, ann } = await pair();
+    const other = await world.device("ann", "a2");
+    await world.online(other);
+    for (let i = 0; i < 3; i++) world.peer.say("c", "bob", `m${i}`);
+    await world.clock.until(() => other.conversation("c")?.unread === 3);
+    // The events alone tell: nobody says how far they have read.
+    expect(ann.conversation("c")).toMatchObject({ othersReadSeq: 4, othersDeliveredSeq: 4 });
+    ann.send("c", "hi");
+    await world.clock.until(() => ann.conversation("c")?.lastSeq === 5 && other.conversation("c")?.lastSeq === 5);
+    for (const device of [ann, other]) expect(device.conversation("c")).toMatchObject({ unread: 0, readSeq: 5, deliveredSeq: 5 });
+    world.peer.say("c", "bob", "and?");
+    await world.clock.until(() => other.conversation("c")?.unread === 1);
+  });
+
+  it("move in a group with what a member sends", async () => {
+    const { world, ann } = await pair();
+    world.peer.chat("g", true, "ann", "bob", "cleo");
+    await world.clock.until(() => ann.conversation("g") !== undefined);
+    ann.members("g");
+    await world.clock.until(() => ann.members("g").get().length === 3);
+    ann.send("g", "hi");
+    await world.clock.until(() => ann.conversation("g")?.lastSeq === 2);
+    world.peer.say("g", "bob", "ho");
+    await world.clock.advance(50);
+    expect(ann.members("g").get().find(({ person }) => person.id === "bob")).toMatchObject({ readSeq: 3, deliveredSeq: 3 });
+    expect(ann.conversation("g")?.othersReadSeq).toBe(0);
+    world.peer.say("g", "cleo", "hey");
+    await world.clock.until(() => ann.conversation("g")?.othersReadSeq === 3);
+  });
+
   it("count what is unread the same on every device of a person", async () => {
     const { world, ann } = await pair();
     const other = await world.device("ann", "a2");

@@ -103,6 +103,9 @@ export class Peer {
       ...(body && { body }),
     });
     chat.events.push(event);
+    // Whoever sends has read what stands before it, and the event alone tells of it.
+    const mark = chat.marks.get(sender);
+    if (mark && event.body.case === "message") mark.read = mark.delivered = chat.events.length;
     for (const session of this.sessions) {
       if (chat.members.has(session.user)) this.#send(session, { case: "event", value: event });
     }
