@@ -1,10 +1,14 @@
 //! The command line: one file for each subcommand.
 
+mod backup;
 mod certs;
 mod check_config;
 mod dev;
 mod move_store;
+mod progress;
+mod restore;
 mod serve;
+mod store;
 
 use clap::{Parser, Subcommand};
 
@@ -29,6 +33,10 @@ enum Command {
     CheckConfig(check_config::CheckConfig),
     /// Makes a private CA and node certificates, to run edge and core as processes of their own.
     Certs(certs::Certs),
+    /// Makes a backup of the store, beside the servers that work with it.
+    Backup(backup::Backup),
+    /// Restores a backup into a store, of either kind.
+    Restore(restore::Restore),
     /// Moves an installation from SQLite to MySQL.
     Move(move_store::Move),
 }
@@ -44,6 +52,8 @@ impl Cli {
             Command::Serve(serve) => serve.run(),
             Command::CheckConfig(check) => check.run(),
             Command::Certs(certs) => certs.run(),
+            Command::Backup(backup) => backup.run(),
+            Command::Restore(restore) => restore.run(),
             Command::Move(moving) => moving.run(),
         }
     }

@@ -1,9 +1,8 @@
 //! `gogochat move`.
 
 use std::{
-    io::Write as _,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context as _, bail};
@@ -12,10 +11,11 @@ use gogochat_storage::{
     open,
     store::{
         Store as _, sqlite,
-        transfer::{self, Progress, Transferred},
+        transfer::{self, Becomes, Transferred},
     },
 };
 
+use super::progress::{Teller, say};
 use crate::{
     config::{Log, LogFormat},
     telemetry,
@@ -36,7 +36,7 @@ pub(super) struct Move {
 
 impl Move {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        telemetry::start_logs(&Log { format: LogFormat::Text, level: "warn".into() })?;
+        telemetry::start_logs(&Log { format: LogFormat::Text, level: "info".into() })?;
         tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(self.transfer())
     }
 
@@ -46,8 +46,10 @@ impl Move {
         let source = sqlite::open_alone(&from).await.context("--from")?;
         let target = open::open_for_transfer(&self.to).await.context("--to")?;
         let name = std::fs::canonicalize(&from).context("--from")?.display().to_string();
-        let (begin, mut console) = (Instant::now(), Console::default());
-        let done = transfer::transfer(&source, &target, &name, &mut |progress| console.tell(&progress)).await?;
+        let (begin, mut teller) = (Instant::now(), Teller::default());
+        let done =
+            transfer::transfer(&source, &target, &name, Becomes::Successor, &mut |progress| teller.tell(&progress))
+                .await?;
         source.close().await;
         target.close().await;
         let what = match done {
@@ -57,37 +59,6 @@ impl Move {
         say(&format!("{what}: give core.store the URL of the database, and keep {name} until you are sure"));
         Ok(())
     }
-}
-
-/// Says what is done, of copying a line a second at most.
-#[derive(Debug, Default)]
-struct Console {
-    last: Option<Instant>,
-}
-
-impl Console {
-    fn tell(&mut self, progress: &Progress) {
-        match progress {
-            Progress::Continues => say("the database has a part of this store already: going on behind it"),
-            Progress::Copied { table, done, total } => {
-                if done < total && self.last.is_some_and(|last| last.elapsed() < BETWEEN_LINES) {
-                    return;
-                }
-                self.last = Some(Instant::now());
-                say(&format!("copied {done} of {total} rows of {table}"));
-            }
-            Progress::Verified { table, rows, parts } if *parts > 1 => {
-                say(&format!("compared {rows} rows of {table} in {parts} logs: equal"));
-            }
-            Progress::Verified { table, rows, .. } => say(&format!("compared {rows} rows of {table}: equal")),
-        }
-    }
-}
-
-/// A line for who watches; nobody has to.
-fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 /// What is refused is not repeated: where the two are exchanged it has a password.
@@ -100,5 +71,3 @@ fn sqlite_path(url: &str) -> anyhow::Result<PathBuf> {
         _ => bail!("write sqlite:PATH, as the present core.store has it"),
     }
 }
-
-const BETWEEN_LINES: Duration = Duration::from_secs(1);

@@ -1,6 +1,9 @@
 //! What only a cluster needs: MySQL, Kafka, Redis, etcd, S3.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 pub use crate::store::mysql::Alone;
 use crate::{
@@ -18,8 +21,10 @@ use crate::{
         redis::{RedisError, RedisPresence},
     },
     store::{
-        SqlStore,
+        SqlStore, Store as _,
+        backup::{self, Backup, BackupError},
         mysql::{self, AloneError},
+        transfer::Report,
     },
 };
 
@@ -32,6 +37,9 @@ pub enum ClusterError {
     /// What one process alone may do is not this one's.
     #[error(transparent)]
     Alone(#[from] AloneError),
+    /// A backup was not made, or not restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The Kafka bus did not open.
     #[error(transparent)]
     Kafka(#[from] kafka::OpenError),
@@ -62,6 +70,23 @@ pub(super) async fn store(url: &str) -> Result<SqlStore, ClusterError> {
 
 pub(super) async fn store_for_transfer(url: &str) -> Result<SqlStore, ClusterError> {
     Ok(mysql::open_for_transfer(url).await?)
+}
+
+/// Makes a backup of the database of a URL.
+pub(super) async fn back_up(url: &str, to: &Path, report: Report<'_>) -> Result<(), ClusterError> {
+    let source = mysql::open_snapshot(url).await?;
+    backup::of_snapshot(&source, to, report).await?;
+    source.close().await;
+    Ok(())
+}
+
+/// Restores a backup into the database of a URL.
+pub(super) async fn restore(from: &Path, url: &str, replace: bool, report: Report<'_>) -> Result<(), ClusterError> {
+    let backup = Backup::open(from, report).await?;
+    let target = mysql::open_for_restore(url, &backup.name, replace).await?;
+    backup.restore_into(&target, report).await?;
+    target.close().await;
+    Ok(())
 }
 
 pub(super) fn check_store(url: &str) -> Result<Vec<PathBuf>, ClusterError> {

@@ -23,7 +23,9 @@ use crate::{
     presence::{Presence, RedisConfig, memory::MemoryPresence},
     store::{
         SqlStore, Store, StoreError,
+        backup::{self, BackupError},
         sqlite::{self, MigrateError},
+        transfer::Report,
     },
 };
 
@@ -122,6 +124,9 @@ pub enum OpenError {
     /// The store did not open.
     #[error("core.store: {0}")]
     Store(#[from] MigrateError),
+    /// A backup was not made, or not restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The folder of blobs did not open.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -217,6 +222,32 @@ pub async fn open_store(url: &str) -> Result<SqlStore, OpenError> {
 /// The URL is not of this form, the server cannot be used, a newer program has written the database.
 pub async fn open_for_transfer(url: &str) -> Result<SqlStore, ClusterError> {
     cluster::store_for_transfer(url).await
+}
+
+/// Makes a backup of the store that a URL names, beside the servers that work with it.
+///
+/// # Errors
+/// There is a file of that name, or no room for it; the store cannot be read, or another program wrote it.
+pub async fn back_up(url: &str, to: &Path, report: Report<'_>) -> Result<(), OpenError> {
+    match url.split_once(':') {
+        Some(("sqlite", path)) if !path.is_empty() => Ok(backup::of_sqlite(sqlite_path(path)?, to, report).await?),
+        Some(("mysql", _)) => Ok(cluster::back_up(url, to, report).await?),
+        _ => Err(OpenError::UnknownStore(shown(url))),
+    }
+}
+
+/// Restores a backup into the store that a URL names, which nobody uses. `replace`: what it has is given up.
+///
+/// # Errors
+/// The file is no backup or is damaged; the store has something, is in use, or cannot be used.
+pub async fn restore(from: &Path, url: &str, replace: bool, report: Report<'_>) -> Result<(), OpenError> {
+    match url.split_once(':') {
+        Some(("sqlite", path)) if !path.is_empty() => {
+            Ok(backup::into_sqlite(from, sqlite_path(path)?, replace, report).await?)
+        }
+        Some(("mysql", _)) => Ok(cluster::restore(from, url, replace, report).await?),
+        _ => Err(OpenError::UnknownStore(shown(url))),
+    }
 }
 
 /// Whether Kafka's client takes the configuration, as far as that is known before it connects.

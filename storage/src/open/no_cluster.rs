@@ -2,7 +2,11 @@
 
 #![allow(clippy::unused_async, reason = "as in cluster.rs")]
 
-use std::{convert::Infallible, path::PathBuf, sync::Arc};
+use std::{
+    convert::Infallible,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tokio::sync::watch;
 
@@ -12,7 +16,7 @@ use crate::{
     discovery::{Discovery, DiscoveryError, EtcdConfig},
     presence::{Presence, RedisConfig},
     services::NotBuilt,
-    store::{Hold, SqlStore},
+    store::{Hold, SqlStore, transfer::Report},
 };
 
 /// Why a service of a cluster did not open: this build has no client of it.
@@ -43,6 +47,14 @@ pub(super) async fn store(_: &str) -> Result<SqlStore, ClusterError> {
 }
 
 pub(super) async fn store_for_transfer(_: &str) -> Result<SqlStore, ClusterError> {
+    Err(NO_MYSQL)
+}
+
+pub(super) async fn back_up(_: &str, _: &Path, _: Report<'_>) -> Result<(), ClusterError> {
+    Err(NO_MYSQL)
+}
+
+pub(super) async fn restore(_: &Path, _: &str, _: bool, _: Report<'_>) -> Result<(), ClusterError> {
     Err(NO_MYSQL)
 }
 

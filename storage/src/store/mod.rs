@@ -8,6 +8,7 @@
 //! [`SocialStore`], [`ChatStore`], or one part alone. A [`Store`] is all of them.
 
 mod accounts;
+pub mod backup;
 mod command;
 mod commit;
 mod contacts;

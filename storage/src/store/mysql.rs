@@ -15,7 +15,10 @@ mod setup;
 
 use std::path::PathBuf;
 
-use sea_orm::{SqlxMySqlConnector, sqlx::mysql::MySqlSslMode};
+use sea_orm::{
+    SqlxMySqlConnector,
+    sqlx::mysql::{MySqlConnectOptions, MySqlSslMode},
+};
 
 pub use self::{
     alone::{Alone, AloneError},
@@ -26,7 +29,10 @@ use self::{
     pool::{READERS, WRITERS, pool},
 };
 use super::{
-    sql::{Dialect, SqlStore, migrate::MigrateError},
+    sql::{
+        Dialect, SqlStore,
+        migrate::{self, MigrateError},
+    },
     transfer,
 };
 
@@ -66,13 +72,51 @@ pub async fn open_for_transfer(url: &str) -> Result<SqlStore, OpenError> {
     connect(url, [&TRANSFER, &TRANSFER_OVER_TLS]).await
 }
 
+/// Opens it as it is at this moment, to be read: its schema is not touched, and what others write from
+/// here on is not seen.
+///
+/// # Errors
+/// As [`open`], and where the database's schema is not this program's.
+pub async fn open_snapshot(url: &str) -> Result<SqlStore, OpenError> {
+    let options = options::parse(url)?;
+    setup::check_server(&options).await?;
+    let dialect = dialect_for(&options, [&TRANSFER, &TRANSFER_OVER_TLS]);
+    let only = SqlxMySqlConnector::from_sqlx_mysql_pool(pool::snapshot(options.clone()));
+    let store = SqlStore::new(only.clone(), only, dialect, None);
+    if transfer::is_unfinished(&store).await.map_err(MigrateError::from)? {
+        return Err(OpenError::Unfinished { place: options::place(&options) });
+    }
+    migrate::require_current(&store.read()).await?;
+    Ok(store)
+}
+
+/// Opens it to restore the backup of this name into it, which may have been begun already. `replace`: what
+/// else it has is given up.
+///
+/// # Errors
+/// As [`open_for_transfer`]; and where somebody else has a connection to it.
+pub async fn open_for_restore(url: &str, name: &str, replace: bool) -> Result<SqlStore, OpenError> {
+    let options = options::parse(url)?;
+    setup::check_unused(&options).await?;
+    let store = open_for_transfer(url).await?;
+    if !replace || transfer::has_begun(&store, name).await.map_err(MigrateError::from)? {
+        return Ok(store);
+    }
+    transfer::empty(&store).await?;
+    Ok(store)
+}
+
 /// With the dialect of a connection in clear, or of one over TLS.
-async fn connect(url: &str, [clear, over_tls]: [&'static Dialect; 2]) -> Result<SqlStore, OpenError> {
+async fn connect(url: &str, dialects: [&'static Dialect; 2]) -> Result<SqlStore, OpenError> {
     let options = options::parse(url)?;
     setup::prepare(&options).await?;
-    let dialect = if matches!(options.get_ssl_mode(), MySqlSslMode::Disabled) { clear } else { over_tls };
+    let dialect = dialect_for(&options, dialects);
     let writer = pool(WRITERS, "READ-COMMITTED", options.clone());
     let reader = pool(READERS, "REPEATABLE-READ", options);
     let [writer, reader] = [writer, reader].map(SqlxMySqlConnector::from_sqlx_mysql_pool);
     Ok(SqlStore::new(writer, reader, dialect, None))
+}
+
+fn dialect_for(options: &MySqlConnectOptions, [clear, over_tls]: [&'static Dialect; 2]) -> &'static Dialect {
+    if matches!(options.get_ssl_mode(), MySqlSslMode::Disabled) { clear } else { over_tls }
 }

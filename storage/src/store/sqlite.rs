@@ -11,7 +11,7 @@ mod reserve;
 use std::{path::Path, time::Duration};
 
 use sea_orm::{
-    DbErr, RuntimeErr, SqlxSqliteConnector, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr, SqlxSqliteConnector, TransactionTrait,
     sqlx::{
         ConnectOptions, Connection,
         pool::PoolOptions,
@@ -46,10 +46,7 @@ pub async fn open(path: &Path) -> Result<SqlStore, MigrateError> {
 async fn open_file(path: &Path) -> Result<SqlStore, MigrateError> {
     let writer = pool(1, options(path, WRITER_CACHE_KIB)).await?;
     let writer = SqlxSqliteConnector::from_sqlx_sqlite_pool(writer);
-
-    let transaction = writer.begin_with_options(DIALECT.write).await.map_err(error)?;
-    migrate::migrate(&Db::new(&transaction, &DIALECT)).await?;
-    transaction.commit().await.map_err(error)?;
+    prepare_schema(&writer).await?;
 
     let reader = pool(READERS, options(path, READER_CACHE_KIB).pragma("query_only", "ON")).await?;
     let reader = SqlxSqliteConnector::from_sqlx_sqlite_pool(reader);
@@ -74,9 +71,72 @@ pub async fn open_alone(path: &Path) -> Result<SqlStore, MigrateError> {
         other => other,
     };
     let only = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options).await.map_err(in_use)?);
-    let transaction = only.begin_with_options(DIALECT.write).await.map_err(error).map_err(in_use)?;
-    migrate::migrate(&Db::new(&transaction, &DIALECT)).await?;
-    transaction.commit().await.map_err(error)?;
+    prepare_schema(&only).await.map_err(|error| match error {
+        MigrateError::Store(error) => in_use(error).into(),
+        other => other,
+    })?;
+    Ok(SqlStore::new(only.clone(), only, &DIALECT, None))
+}
+
+async fn prepare_schema(writer: &DatabaseConnection) -> Result<(), MigrateError> {
+    let transaction = writer.begin_with_options(DIALECT.write).await.map_err(error)?;
+    let db = Db::new(&transaction, &DIALECT);
+    if has_table(&db, "backup").await? {
+        return Err(MigrateError::Backup);
+    }
+    migrate::migrate(&db).await?;
+    Ok(transaction.commit().await.map_err(error)?)
+}
+
+/// Whether a file has this table.
+pub(in crate::store) async fn has_table<C: ConnectionTrait>(db: &Db<'_, C>, name: &str) -> Result<bool, StoreError> {
+    let row = db.row("SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = ?", vec![name.into()]).await?;
+    Ok(row.map_or(Ok(0), |row| row.int(0))? > 0)
+}
+
+/// Opens an empty file that is there, to make it a store that is of use once it is whole and synced.
+///
+/// # Errors
+/// The file cannot be used, or is a store of a newer program.
+pub(in crate::store) async fn make(path: &Path) -> Result<SqlStore, MigrateError> {
+    let store = open_for(path, Purpose::Make).await?;
+    migrate::migrate(&store.read()).await?;
+    Ok(store)
+}
+
+/// For what a file that is there is opened, by one connection and as it is: its schema is not touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Purpose {
+    /// To read it beside a server.
+    Beside,
+    /// To read it where nobody writes it.
+    Read,
+    /// To write what is of use once it is whole and synced.
+    Make,
+    /// To keep everybody else from it.
+    Hold,
+}
+
+/// Opens a file that is there.
+pub(in crate::store) async fn open_for(path: &Path, purpose: Purpose) -> Result<SqlStore, StoreError> {
+    let options = plain(path, WRITER_CACHE_KIB);
+    let options = match purpose {
+        Purpose::Beside => options,
+        Purpose::Read => options.read_only(true),
+        Purpose::Make => options
+            .locking_mode(SqliteLockingMode::Exclusive)
+            .journal_mode(SqliteJournalMode::Memory)
+            .synchronous(SqliteSynchronous::Off),
+        Purpose::Hold => options
+            .locking_mode(SqliteLockingMode::Exclusive)
+            .journal_mode(SqliteJournalMode::Delete)
+            .busy_timeout(BUSY_ALONE),
+    };
+    let only = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options).await?);
+    if purpose == Purpose::Hold {
+        // In this mode a lock that was taken is kept.
+        only.execute_unprepared("BEGIN EXCLUSIVE; COMMIT").await.map_err(error)?;
+    }
     Ok(SqlStore::new(only.clone(), only, &DIALECT, None))
 }
 
@@ -91,14 +151,19 @@ fn prepare(path: &Path) -> std::io::Result<()> {
 }
 
 fn options(path: &Path, cache_kib: i32) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
+    plain(path, cache_kib)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(BUSY)
         .pragma("wal_autocheckpoint", MAX_LOG_PAGES.to_string())
         .pragma("journal_size_limit", (i64::from(MAX_LOG_PAGES) * 4_096).to_string())
+}
+
+/// What all connections have.
+fn plain(path: &Path, cache_kib: i32) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .foreign_keys(true)
+        .busy_timeout(BUSY)
         .pragma("cache_size", (-cache_kib).to_string())
         // A statement of many rows keeps what it may have to take back: in memory, not in a file.
         .pragma("temp_store", "MEMORY")

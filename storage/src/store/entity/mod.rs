@@ -3,6 +3,8 @@
 //! Ids are the 16 bytes of a UUID, times milliseconds since 1970.
 
 pub(super) mod account;
+pub(super) mod backup;
+pub(super) mod backup_sum;
 pub(super) mod contact;
 pub(super) mod device;
 pub(super) mod event;

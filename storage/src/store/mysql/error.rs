@@ -79,11 +79,20 @@ pub enum OpenError {
     },
     /// Moving another store into it was cut off.
     #[error(
-        "{place} has a part alone of a store that is being moved into it: run the same `gogochat move` again, to its end"
+        "{place} has a part alone of a store that is being moved into it: run the same `gogochat move` again, to its end, \
+         or the same `gogochat restore`"
     )]
     Unfinished {
         /// Database and server.
         place: String,
+    },
+    /// Somebody works with it who must not.
+    #[error("{place} is in use, by {others} connections: stop every core, and whoever else uses this database")]
+    Used {
+        /// Database and server.
+        place: String,
+        /// How many connections.
+        others: i64,
     },
     /// The schema could not be brought to this program's version.
     #[error(transparent)]

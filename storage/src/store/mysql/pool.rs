@@ -1,6 +1,13 @@
 //! Connections, and how each is set up.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use sea_orm::sqlx::{
     Connection as _, Error, Executor as _,
@@ -50,6 +57,31 @@ pub(super) fn pool(connections: u32, isolation: &'static str, options: MySqlConn
         })
         .connect_lazy_with(options)
 }
+
+/// One connection, which sees the state of the moment when it is made, for as long as it lives.
+pub(super) fn snapshot(options: MySqlConnectOptions) -> MySqlPool {
+    let made = Arc::new(AtomicBool::new(false));
+    PoolOptions::<MySql>::new()
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            // Another one would see another state.
+            let again = made.swap(true, Ordering::Relaxed);
+            Box::pin(async move {
+                if again {
+                    return Err(Error::Protocol(SNAPSHOT_LOST.to_owned()));
+                }
+                connection.execute("SET transaction_isolation = 'REPEATABLE-READ'").await?;
+                connection.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await.map(drop)
+            })
+        })
+        .connect_lazy_with(options)
+}
+
+const SNAPSHOT_LOST: &str = "the connection broke, and what it saw is gone with it: begin again";
 
 /// Connections that write. What waits for the disk in one of them leaves room for the others.
 pub(super) const WRITERS: u32 = 8;

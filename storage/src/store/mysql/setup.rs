@@ -1,7 +1,7 @@
 //! Before the first use: is it a server that will do, does it keep its promises, has the database the
 //! newest schema?
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::{
     ConnectionTrait, SqlxMySqlConnector, TransactionTrait as _,
@@ -22,21 +22,56 @@ use crate::{
 
 /// Sees to it.
 pub(super) async fn prepare(options: &MySqlConnectOptions) -> Result<(), OpenError> {
-    let user = options.get_username();
-    let unusable = |error: sqlx::Error| OpenError::connecting(&error, place(options), user);
-    let connecting = tokio::time::timeout(CONNECT, options.connect());
-    let mut connection = match connecting.await {
-        Ok(connected) => connected.map_err(unusable)?,
-        Err(_) => {
-            let reason = format!("it does not answer within {} s", CONNECT.as_secs());
-            return Err(OpenError::Unreachable { place: place(options), reason });
-        }
-    };
+    let unusable = |error: sqlx::Error| OpenError::connecting(&error, place(options), options.get_username());
+    let mut connection = connect(options).await?;
     check_version(&mut connection, options).await?;
     warn_of_durability(&mut connection).await.map_err(unusable)?;
     warn_of_clock(&mut connection).await.map_err(unusable)?;
     connection.close().await.map_err(unusable)?;
     migrate_alone(options).await
+}
+
+/// Whether the server will do, for who leaves the database as it is.
+pub(super) async fn check_server(options: &MySqlConnectOptions) -> Result<(), OpenError> {
+    let mut connection = connect(options).await?;
+    check_version(&mut connection, options).await?;
+    connection.close().await.map_err(|error| OpenError::connecting(&error, place(options), options.get_username()))
+}
+
+/// Whether nobody else has a connection to the database. Those of a process that was killed go in a moment.
+pub(super) async fn check_unused(options: &MySqlConnectOptions) -> Result<(), OpenError> {
+    let unusable = |error: sqlx::Error| OpenError::connecting(&error, place(options), options.get_username());
+    let mut connection = connect(options).await?;
+    let until = Instant::now() + GOING;
+    // Those of this user can be seen without a grant.
+    let sql = "SELECT COUNT(*) FROM performance_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()";
+    loop {
+        let others = sqlx::query(sql).fetch_one(&mut connection).await.and_then(|row| row.try_get::<i64, _>(0));
+        let others = others.unwrap_or_else(|error| {
+            // Before 8.0.22 there is no such table.
+            tracing::warn!(%error, "core.store: whether others use the database cannot be seen: see to it that none does");
+            0
+        });
+        if others == 0 {
+            return connection.close().await.map_err(unusable);
+        }
+        if Instant::now() > until {
+            return Err(OpenError::Used { place: place(options), others });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn connect(options: &MySqlConnectOptions) -> Result<MySqlConnection, OpenError> {
+    match tokio::time::timeout(CONNECT, options.connect()).await {
+        Ok(connected) => {
+            connected.map_err(|error| OpenError::connecting(&error, place(options), options.get_username()))
+        }
+        Err(_) => {
+            let reason = format!("it does not answer within {} s", CONNECT.as_secs());
+            Err(OpenError::Unreachable { place: place(options), reason })
+        }
+    }
 }
 
 async fn check_version(connection: &mut MySqlConnection, options: &MySqlConnectOptions) -> Result<(), OpenError> {
@@ -132,6 +167,10 @@ const LOCK_STEPS: u32 = 15;
 
 /// How long the first connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long connections of a process that has ended may be there.
+const GOING: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(200);
 
 /// The first version with row aliases in INSERT ... ON DUPLICATE KEY UPDATE.
 const MINIMUM: [u32; 3] = [8, 0, 19];

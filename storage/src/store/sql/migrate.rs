@@ -31,6 +31,17 @@ pub enum MigrateError {
         /// This program's.
         known: i64,
     },
+    /// An older program has written it, and it is not to be changed.
+    #[error("the store's schema is version {found}, older than version {known}, which this program works with")]
+    Older {
+        /// The store's.
+        found: i64,
+        /// This program's.
+        known: i64,
+    },
+    /// It is a backup.
+    #[error("this file is a backup: put it in its place with `gogochat restore`")]
+    Backup,
     /// Reading or writing it failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -42,8 +53,7 @@ pub(in crate::store) async fn migrate<C: ConnectionTrait>(db: &Db<'_, C>) -> Res
     for table in schema::version_tables(db) {
         db.define(&table).await?;
     }
-    let row = schema_version::Entity::find().order_by_desc(schema_version::Column::Version);
-    let found = db.ask(row.one(db.conn)).await?.map(|row| row.version);
+    let found = version(db).await?;
     let from = found.unwrap_or(0);
     if from > VERSION {
         return Err(MigrateError::Newer { found: from, known: VERSION });
@@ -92,9 +102,37 @@ async fn allow<C: ConnectionTrait>(db: &Db<'_, C>, found: Option<i64>) -> Result
 }
 
 /// What this store is known by.
-pub(super) async fn installation<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<Uuid, StoreError> {
+pub(in crate::store) async fn installation<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<Uuid, StoreError> {
     let row = db.ask(installation::Entity::find().one(db.conn)).await?;
     row.map(|row| row.id.0).ok_or_else(|| StoreError::Failed("it has no installation".into()))
+}
+
+/// Makes it known by another's.
+pub(in crate::store) async fn adopt<C: ConnectionTrait>(db: &Db<'_, C>, id: Uuid) -> Result<(), StoreError> {
+    let adopted = installation::Entity::update_many().col_expr(installation::Column::Id, Expr::value(Fixed(id)));
+    db.ask(adopted.exec(db.conn)).await.map(drop)
+}
+
+/// A store that is left as it is has to have the schema of this program, and no other.
+pub(in crate::store) async fn require_current<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), MigrateError> {
+    let oldest = version(db).await?.unwrap_or(0);
+    let step = schema_step::Entity::find().order_by_desc(schema_step::Column::Version);
+    let found = match db.ask(step.one(db.conn)).await {
+        Ok(step) => step.map_or(oldest, |step| step.version),
+        // There is no such table yet.
+        Err(StoreError::Failed(_)) => oldest,
+        Err(error) => return Err(error.into()),
+    };
+    match found {
+        VERSION => Ok(()),
+        found if found > VERSION => Err(MigrateError::Newer { found, known: VERSION }),
+        found => Err(MigrateError::Older { found, known: VERSION }),
+    }
+}
+
+async fn version<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<Option<i64>, StoreError> {
+    let row = schema_version::Entity::find().order_by_desc(schema_version::Column::Version);
+    Ok(db.ask(row.one(db.conn)).await?.map(|row| row.version))
 }
 
 /// Writes a row and so finds out whether writing works.

@@ -3,7 +3,7 @@
 use sea_orm::ConnectionTrait as _;
 
 use super::{
-    progress::{Progress, TransferError},
+    progress::{Progress, Report, TransferError},
     tables::{Field, Table},
 };
 use crate::store::{SqlStore, StoreError};
@@ -13,7 +13,7 @@ pub(super) async fn copy(
     source: &SqlStore,
     target: &SqlStore,
     table: &Table,
-    report: &mut (dyn FnMut(Progress) + Send),
+    report: Report<'_>,
 ) -> Result<(), TransferError> {
     let total = table.count(source).await.map_err(TransferError::Source)?;
     let mut done = table.count(target).await.map_err(TransferError::Target)?;
@@ -24,7 +24,7 @@ pub(super) async fn copy(
         last = Some(table.key_of(end));
         done += rows.len() as i64;
         write(target, table, rows).await.map_err(TransferError::Target)?;
-        report(Progress::Copied { table: table.name, done, total });
+        report(Progress::Copied { table: table.name.clone(), done, total });
     }
     Ok(())
 }

@@ -9,14 +9,37 @@
 
 mod copy;
 mod progress;
+mod sums;
 mod tables;
 mod verify;
 
-use sea_orm::{EntityTrait as _, sea_query::Table};
+use sea_orm::{
+    EntityName as _, EntityTrait as _,
+    sea_query::{Alias, Table},
+};
 
-pub use self::progress::{Progress, TransferError};
+pub use self::progress::{Progress, Report, TransferError};
+pub(super) use self::sums::{Sum, sums};
 use self::tables::tables;
-use super::{SqlStore, StoreError, entity::move_progress, sql::schema};
+use super::{
+    SqlStore, StoreError,
+    entity::move_progress,
+    sql::{
+        migrate::{self, MigrateError},
+        schema,
+    },
+};
+
+/// What the target is to the source once it has all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Becomes {
+    /// Another store, which goes on in its place: a move.
+    Successor,
+    /// The same store at one moment: a backup.
+    Copy,
+    /// The same store, which goes on from that moment another way than it once went: a restore.
+    Restored,
+}
 
 /// What a run has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +50,8 @@ pub enum Transferred {
     Before,
 }
 
-/// Copies everything and compares it. `name` tells the source from others, for a run that goes on where
-/// one was cut off.
+/// Copies everything and compares it. `name`, of at most 768 characters, tells the source from others, for
+/// a run that goes on where one was cut off.
 ///
 /// # Errors
 /// The target has something else, the two are not the same in the end, or one of them cannot be used.
@@ -36,7 +59,8 @@ pub async fn transfer(
     source: &SqlStore,
     target: &SqlStore,
     name: &str,
-    report: &mut (dyn FnMut(Progress) + Send),
+    becomes: Becomes,
+    report: Report<'_>,
 ) -> Result<Transferred, TransferError> {
     match claim(target, name).await {
         Ok(true) => report(Progress::Continues),
@@ -55,20 +79,55 @@ pub async fn transfer(
         copy::copy(source, target, table, report).await?;
     }
     compare(source, target, report).await?;
+    // EPOCH: drawn anew here where it becomes `Restored`, once stores have one.
+    if becomes != Becomes::Successor {
+        let id = migrate::installation(&source.read()).await.map_err(TransferError::Source)?;
+        migrate::adopt(&target.read(), id).await.map_err(TransferError::Target)?;
+    }
     let finished = Table::drop().table(move_progress::Entity).take();
     target.read().define(&finished).await.map_err(TransferError::Target)?;
     Ok(Transferred::Copied)
 }
 
-async fn compare(
-    source: &SqlStore,
-    target: &SqlStore,
-    report: &mut (dyn FnMut(Progress) + Send),
-) -> Result<(), TransferError> {
+async fn compare(source: &SqlStore, target: &SqlStore, report: Report<'_>) -> Result<(), TransferError> {
     for table in &tables() {
         report(verify::verify(source, target, table).await?);
     }
     Ok(())
+}
+
+/// Whether an earlier run has begun to copy this source into the target, and did not come to its end.
+pub(super) async fn has_begun(target: &SqlStore, name: &str) -> Result<bool, StoreError> {
+    let db = target.read();
+    if !is_unfinished(target).await? {
+        return Ok(false);
+    }
+    let row = db.ask(move_progress::Entity::find().one(db.conn)).await?;
+    Ok(row.is_some_and(|row| row.source == name))
+}
+
+/// Gives up all that a store has on MySQL, whose schema does not change by halves elsewhere. Cut off, the
+/// store has a part of what it had, and no version.
+#[cfg(feature = "cluster")]
+pub(super) async fn empty(store: &SqlStore) -> Result<(), MigrateError> {
+    let db = store.read();
+    // What says that the schema is there goes first, what others refer to last.
+    let names = tables::KEPT.into_iter().map(str::to_owned).chain([move_progress::Entity.table_name().to_owned()]);
+    for name in names.chain(tables().into_iter().rev().map(|table| table.name)) {
+        db.define(&Table::drop().table(Alias::new(name)).if_exists().take()).await?;
+    }
+    migrate::migrate(&db).await
+}
+
+/// A table that has rows, and how many.
+pub(super) async fn data(store: &SqlStore) -> Result<Option<(String, i64)>, StoreError> {
+    for table in tables() {
+        let rows = table.count(store).await?;
+        if rows > 0 {
+            return Ok(Some((table.name, rows)));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether a store has a part alone of what was to be copied into it.
@@ -97,11 +156,8 @@ async fn claim(target: &SqlStore, name: &str) -> Result<bool, TransferError> {
             None => {}
         }
     }
-    for table in &tables() {
-        let rows = table.count(target).await.map_err(TransferError::Target)?;
-        if rows > 0 {
-            return Err(TransferError::OtherData { table: table.name, rows });
-        }
+    if let Some((table, rows)) = data(target).await.map_err(TransferError::Target)? {
+        return Err(TransferError::OtherData { table, rows });
     }
     db.define(&schema::table(&db, move_progress::Entity)).await.map_err(TransferError::Target)?;
     let transaction = target.write().await.map_err(TransferError::Target)?;

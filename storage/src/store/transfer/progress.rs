@@ -2,6 +2,9 @@
 
 use crate::store::StoreError;
 
+/// Whom to tell how far it has come.
+pub type Report<'r> = &'r mut (dyn FnMut(Progress) + Send);
+
 /// How far it has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
@@ -10,16 +13,30 @@ pub enum Progress {
     /// Rows of a table are in the target.
     Copied {
         /// The table.
-        table: &'static str,
+        table: String,
         /// Rows that are there.
         done: i64,
         /// Rows to be there.
         total: i64,
     },
+    /// Bytes of the file are written.
+    Written {
+        /// Bytes that are there.
+        done: u64,
+        /// Bytes to be there, more or less.
+        total: u64,
+    },
+    /// A table's rows were read and their sum is known, or is what it was.
+    Checked {
+        /// The table.
+        table: String,
+        /// Its rows.
+        rows: i64,
+    },
     /// A table was compared, and is the same in both.
     Verified {
         /// The table.
-        table: &'static str,
+        table: String,
         /// Its rows.
         rows: i64,
         /// Its parts, each of which was counted and hashed: of events the logs, else 1.
@@ -34,13 +51,13 @@ pub enum TransferError {
     #[error("the target has data of its own ({rows} rows in {table}): name an empty database")]
     OtherData {
         /// A table that has rows.
-        table: &'static str,
+        table: String,
         /// How many.
         rows: i64,
     },
     /// The target has a part of something else.
     #[error(
-        "the target has a part of {found}, from a move that was cut off: finish that one, or name an empty database"
+        "the target has a part of {found}, from a run that was cut off: finish that one, or name an empty database"
     )]
     OtherSource {
         /// The source of that part.

@@ -16,10 +16,10 @@ use crate::store::{
 /// A table.
 #[derive(Debug)]
 pub(super) struct Table {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// The columns of the primary key, in its order.
-    key: Vec<&'static str>,
-    columns: Vec<(&'static str, Kind)>,
+    key: Vec<String>,
+    columns: Vec<(String, Kind)>,
     /// Whether rows belong to a log, their first column, and are compared log by log.
     pub(super) by_log: bool,
 }
@@ -44,17 +44,45 @@ impl Table {
     /// The table of an entity.
     fn of<E: EntityTrait>(entity: E) -> Self {
         Self {
-            name: entity.table_name(),
-            key: E::PrimaryKey::iter().map(|key| key.into_column().as_str()).collect(),
+            name: entity.table_name().to_owned(),
+            key: E::PrimaryKey::iter().map(|key| key.into_column().as_str().to_owned()).collect(),
             columns: E::Column::iter()
-                .map(|column| (column.as_str(), Kind::of(column.def().get_column_type())))
+                .map(|column| (column.as_str().to_owned(), Kind::of(column.def().get_column_type())))
                 .collect(),
             by_log: false,
         }
     }
 
+    /// All tables that an SQLite file has, whatever program has made them.
+    pub(super) async fn all_of(store: &SqlStore) -> Result<Vec<Self>, StoreError> {
+        let sql = "SELECT t.name, c.name, c.type, c.pk FROM sqlite_schema t JOIN pragma_table_info(t.name) c \
+                   WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' ORDER BY t.name, c.cid";
+        let mut tables: Vec<(Self, Vec<(i64, String)>)> = Vec::new();
+        for row in store.read().rows(sql, vec![]).await? {
+            let (name, column, kind, place) = (row.text(0)?, row.text(1)?, row.text(2)?, row.int(3)?);
+            if tables.last().is_none_or(|(table, _)| table.name != name) {
+                tables.push((Self { name, key: vec![], columns: vec![], by_log: false }, vec![]));
+            }
+            let Some((table, key)) = tables.last_mut() else { continue };
+            if place > 0 {
+                key.push((place, column.clone()));
+            }
+            table.columns.push((column, Kind::declared(&kind)));
+        }
+        let keyed = |(mut table, mut key): (Self, Vec<(i64, String)>)| {
+            key.sort();
+            table.key = key.into_iter().map(|(_, column)| column).collect();
+            // One that has none has one row.
+            if table.key.is_empty() {
+                table.key = table.columns.iter().map(|(name, _)| name.clone()).collect();
+            }
+            table
+        };
+        Ok(tables.into_iter().map(keyed).collect())
+    }
+
     pub(super) async fn count(&self, store: &SqlStore) -> Result<i64, StoreError> {
-        let count = Query::select().expr(Expr::col(Asterisk).count()).from(Alias::new(self.name)).take();
+        let count = Query::select().expr(Expr::col(Asterisk).count()).from(Alias::new(&self.name)).take();
         let row = self.rows(store, &count).await?.pop();
         row.map_or(Ok(0), |row| row.int(0))
     }
@@ -68,7 +96,8 @@ impl Table {
     ) -> Result<Vec<Vec<Field>>, StoreError> {
         let mut page = self.select(&Order::Asc);
         if let Some(key) = after {
-            let key = self.key.iter().zip(key).map(|(column, field)| (Expr::col(*column), field.clone().into()));
+            let key =
+                self.key.iter().zip(key).map(|(column, field)| (Expr::col(Alias::new(column)), field.clone().into()));
             page.and_where(behind(store.read().conn.get_database_backend(), key.collect(), &Order::Asc));
         }
         let rows = self.rows(store, page.limit(limit as u64)).await?;
@@ -83,8 +112,8 @@ impl Table {
 
     /// The statement that inserts rows.
     pub(super) fn insert(&self, rows: Vec<Vec<Field>>) -> Result<InsertStatement, StoreError> {
-        let columns = self.columns.iter().map(|(name, _)| Alias::new(*name));
-        let mut insert = Query::insert().into_table(Alias::new(self.name)).columns(columns).take();
+        let columns = self.columns.iter().map(|(name, _)| Alias::new(name));
+        let mut insert = Query::insert().into_table(Alias::new(&self.name)).columns(columns).take();
         for row in rows {
             let values = row.into_iter().map(|field| Expr::val(Value::from(field)));
             insert.values(values).map_err(|error| StoreError::Failed(error.to_string()))?;
@@ -95,9 +124,9 @@ impl Table {
     /// All columns, in the order of keys.
     fn select(&self, order: &Order) -> SelectStatement {
         let mut select = Query::select();
-        select.columns(self.columns.iter().map(|(name, _)| Alias::new(*name))).from(Alias::new(self.name));
+        select.columns(self.columns.iter().map(|(name, _)| Alias::new(name))).from(Alias::new(&self.name));
         for column in &self.key {
-            select.order_by(Alias::new(*column), order.clone());
+            select.order_by(Alias::new(column), order.clone());
         }
         select
     }
@@ -108,7 +137,7 @@ impl Table {
     }
 
     pub(super) fn key_of(&self, row: &[Field]) -> Vec<Field> {
-        let place = |column: &&str| self.columns.iter().position(|(name, _)| name == column);
+        let place = |column: &String| self.columns.iter().position(|(name, _)| name == column);
         self.key.iter().filter_map(place).filter_map(|place| row.get(place).cloned()).collect()
     }
 
@@ -129,6 +158,16 @@ impl Kind {
         match column {
             ColumnType::SmallInteger | ColumnType::Integer | ColumnType::BigInteger => Self::Int,
             ColumnType::Char(_) | ColumnType::String(_) | ColumnType::Text => Self::Text,
+            _ => Self::Bytes,
+        }
+    }
+
+    /// Of a column as an SQLite schema declares it.
+    fn declared(kind: &str) -> Self {
+        let kind = kind.to_lowercase();
+        match kind {
+            _ if kind.contains("int") => Self::Int,
+            _ if kind.contains("char") || kind.contains("text") => Self::Text,
             _ => Self::Bytes,
         }
     }
@@ -169,7 +208,10 @@ impl From<Field> for Value {
     }
 }
 
-/// All tables, those first that others refer to. What a store is known by stays with it.
+/// The tables that are a store's own, and stay with it: its version first.
+pub(super) const KEPT: [&str; 3] = ["schema_version", "schema_step", "installation"];
+
+/// All other tables, those first that others refer to.
 pub(super) fn tables() -> [Table; 10] {
     [
         Table::of(account::Entity),
@@ -198,19 +240,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = sqlite::open(&folder.path().join("gogochat.db")).await.unwrap();
         let sql = "SELECT t.name, c.name, c.pk FROM sqlite_schema t JOIN pragma_table_info(t.name) c \
-                   WHERE t.type = 'table' AND t.name NOT IN ('schema_version', 'schema_step', 'installation') ORDER BY t.name, c.cid";
+                   WHERE t.type = 'table' ORDER BY t.name, c.cid";
         let mut schema: BTreeMap<String, Vec<(String, i64)>> = BTreeMap::new();
         for row in store.read().rows(sql, vec![]).await.unwrap() {
             schema.entry(row.text(0).unwrap()).or_default().push((row.text(1).unwrap(), row.int(2).unwrap()));
         }
+        KEPT.iter().for_each(|kept| assert!(schema.remove(*kept).is_some(), "{kept}"));
         let named: BTreeMap<_, _> = tables()
             .iter()
             .map(|table| {
                 let place =
-                    |column: &str| table.key.iter().position(|key| *key == column).map_or(0, |place| place as i64 + 1);
-                let columns =
-                    table.columns.iter().map(|(name, _)| ((*name).to_owned(), place(name))).collect::<Vec<_>>();
-                (table.name.to_owned(), columns)
+                    |column: &str| table.key.iter().position(|key| key == column).map_or(0, |place| place as i64 + 1);
+                let columns = table.columns.iter().map(|(name, _)| (name.clone(), place(name))).collect::<Vec<_>>();
+                (table.name.clone(), columns)
             })
             .collect();
         assert_eq!(named, schema);

@@ -34,7 +34,7 @@ pub(super) async fn verify(source: &SqlStore, target: &SqlStore, table: &Table) 
         rows += one.rows;
         parts += 1;
     }
-    Ok(Progress::Verified { table: table.name, rows, parts })
+    Ok(Progress::Verified { table: table.name.clone(), rows, parts })
 }
 
 /// A log's rows, or all of a table's.
@@ -83,7 +83,7 @@ fn seal(parts: &mut [Part], hash: &mut Sha256) {
 fn named(table: &Table, log: &[u8]) -> String {
     match LogId::from_slice(log) {
         Some(log) if table.by_log => format!("{} of log {log}", table.name),
-        _ => table.name.to_owned(),
+        _ => table.name.clone(),
     }
 }
 
