@@ -3,7 +3,7 @@
 
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { startChromium } from "./lib/browsers.mjs";
 import { newName, register, seeText } from "./lib/people.mjs";
@@ -187,6 +187,8 @@ const about = {
   commit: command("git", "rev-parse", "--short=12", "HEAD"),
   machine: `${cpus()[0]?.model.trim()}, ${cpus().length} cores`,
   browser: command("sh", "-c", `${process.env.CHROMIUM ?? "/usr/bin/chromium"} --version 2>/dev/null`),
+  /** Of 15 minutes: what else the machine had to do. */
+  load: Math.round(loadavg()[2]),
   conversations,
   messages,
 };
@@ -196,7 +198,7 @@ writeFileSync(
   docs("page.md"),
   `# The page in a browser
 
-Written by \`npm run figures -w e2e\` in \`web/\`. ${about.date}, commit ${about.commit}, ${about.browser}, ${about.machine}. A person
+Written by \`npm run figures -w e2e\` in \`web/\`. ${about.date}, commit ${about.commit}, ${about.browser}, ${about.machine}, load ${about.load}. A person
 of ${thousand(conversations)} conversations, one of them with ${thousand(messages)} messages, all written over a real server by another client.
 Main thread: processor time of the tasks of the page's main thread in Chromium's own trace. Times of waiting are of the clock,
 server and writer on the same machine.
