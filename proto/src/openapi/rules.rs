@@ -65,6 +65,7 @@ pub(super) fn of(field: &FieldDescriptor) -> Option<Rule> {
         ("AddMembersRequest", "user_ids") => Rule::Ids(1, MAX_MEMBERS_PER_CALL),
         ("SyncRequest", "known") => Rule::Items(MAX_KNOWN),
         ("Marks", "marks") => Rule::Items(MAX_MARKS),
+        ("SyncRequest", "position") => Rule::Seq,
         ("SyncRequest" | "MarkRequest" | "ListEventsRequest", name) if name.ends_with("_seq") => Rule::Seq,
         (message, name) if message.ends_with("Request") && name.ends_with("_id") => Rule::Id,
         _ => return None,

@@ -22,7 +22,7 @@ pub use self::progress::{Progress, Report, TransferError};
 pub(super) use self::sums::{Sum, sums};
 use self::tables::tables;
 use super::{
-    SqlStore, StoreError,
+    SqlStore, Store as _, StoreError,
     entity::move_progress,
     sql::{
         feed,
