@@ -233,10 +233,11 @@ async fn contacts(store: &dyn Store, user: &User, count: usize) -> Vec<UserId> {
     for n in 0..count {
         let id = UserId::new_v7();
         let name = format!("contact{n}");
-        let new = NewUser { id, name, display_name: "C".into(), password_hash: "x".into(), created_ms: 0 };
+        let new = NewUser::new(id, name, "C".into(), "x".into(), 0);
         let hash: [u8; 32] = std::array::from_fn(|at| id.as_bytes()[at % 16]);
         let tokens = Tokens { access: hash, access_expires_ms: 0, refresh: hash, refresh_expires_ms: 0 };
-        let device = NewDevice { id: DeviceId::new_v7(), user: id, name: "d".into(), tokens, created_ms: 0 };
+        let (id_of_device, address) = (DeviceId::new_v7(), String::new());
+        let device = NewDevice { id: id_of_device, user: id, name: "d".into(), tokens, created_ms: 0, address };
         assert!(store.create_user(new, device).await.unwrap());
         let origin = |sender| Origin {
             sender,

@@ -34,8 +34,14 @@ impl Installation {
             // Names in any script, with what only a byte-wise comparison keeps apart.
             let display_name = format!("Ünïcode 🦆 {n} ");
             let user = User::new(id, name, display_name, "hash".into(), 1);
-            let device =
-                NewDevice { id: devices[n], user: id, name: "Phone".into(), tokens: tokens(n as u8), created_ms: 2, address: String::new() };
+            let device = NewDevice {
+                id: devices[n],
+                user: id,
+                name: "Phone".into(),
+                tokens: tokens(n as u8),
+                created_ms: 2,
+                address: String::new(),
+            };
             assert!(store.create_user(user, device).await.unwrap());
         }
         // A token that was exchanged, so that its copy is known.
@@ -44,8 +50,14 @@ impl Installation {
         let [from, to] = users;
         let conversation = LogId::new_v7();
         // A device that was signed out, so that cores know where they are.
-        let gone =
-            NewDevice { id: DeviceId::new_v7(), user: to, name: "Old".into(), tokens: tokens(20), created_ms: 3, address: String::new() };
+        let gone = NewDevice {
+            id: DeviceId::new_v7(),
+            user: to,
+            name: "Old".into(),
+            tokens: tokens(20),
+            created_ms: 3,
+            address: String::new(),
+        };
         assert!(store.create_device(gone.clone(), "hash").await.unwrap());
         assert!(store.revoke_device(to, gone.id, 4).await.unwrap());
         let origin_of = |n: usize, now| {

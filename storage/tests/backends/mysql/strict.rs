@@ -6,7 +6,8 @@ use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
 use gogochat_storage::store::{
     Command, Logs as _, Origin, Range, Store,
     mysql::{self, OpenError},
-    sqlite, transfer,
+    sqlite,
+    transfer::{self, Becomes},
 };
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 
@@ -50,7 +51,7 @@ async fn keys_and_small_packets() {
     moving.store.close().await;
     let (source, target) =
         (sqlite::open_alone(&file).await.unwrap(), mysql::open_for_transfer(&url("moved")).await.unwrap());
-    transfer::transfer(&source, &target, "sqlite", &mut |_| {}).await.unwrap();
+    transfer::transfer(&source, &target, "sqlite", Becomes::Successor, &mut |_| {}).await.unwrap();
     target.close().await;
     let moved = mysql::open(&url("moved")).await.unwrap();
     assert_eq!(moved.last_seq(chat).await.unwrap(), Some(1 + 300));
