@@ -117,7 +117,8 @@ impl Installation {
         }
         for user in self.users {
             let [seen, kept] = [target, source].map(|store| async move {
-                let conversations = store.walk(user, ALL, None, 1_000).await.unwrap().conversations;
+                let walked = store.walk(user, ALL, None, 1_000).await.unwrap().conversations;
+                let conversations: Vec<_> = walked.into_iter().map(|(found, _)| found).collect();
                 let contacts = store.contacts(user, None, 10).await.unwrap();
                 let devices = store.devices(user).await.unwrap();
                 (conversations, contacts, devices, store.users(&[user]).await.unwrap())
