@@ -11,7 +11,7 @@ use sea_orm::sea_query::{Alias, Table};
 use super::{BackupError, part::Part, seal, watch};
 use crate::store::{
     SqlStore, Store as _, StoreError,
-    sql::{feed, migrate},
+    sql::migrate,
     sqlite::{self, Purpose},
     transfer::{self, Becomes, Report, TransferError, Transferred},
 };

@@ -54,7 +54,7 @@ async fn part<C: ConnectionTrait>(db: &Db<'_, C>, first: Fixed<LogId>, end: Fixe
             .from(log::Entity)
             .and_where(Expr::col((log::Entity, log::Column::Id)).equals((member::Entity, member::Column::LogId)))
             .take();
-        Expr::from(SimpleExpr::SubQuery(None, Box::new(log.into())))
+        SimpleExpr::SubQuery(None, Box::new(log.into()))
     };
     let members = member::Entity::update_many()
         .col_expr(member::Column::Moved, of_log(log::Column::Moved))

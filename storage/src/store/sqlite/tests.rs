@@ -388,7 +388,7 @@ async fn call_everything(pair: &Pair) {
         .change_profile(one, ProfileChange { display_name: Some("X".into()), ..ProfileChange::default() })
         .await
         .unwrap();
-    administer(&store, one, &by).await;
+    administer(store, one, &by).await;
     store.contacts(one, Some(other), 10).await.unwrap();
     store.accepted_contacts(one, &[other]).await.unwrap();
     store.last_seq(log).await.unwrap();
