@@ -123,7 +123,7 @@ async fn rest_is_the_same_over_each_version() {
         let nowhere = ask(&world, version, Method::GET, "/v1/nothing", None, none()).await;
         assert_eq!((nowhere.status.as_u16(), nowhere.json()["code"].as_str()), (404, Some("unknown_method")));
         let verb = ask(&world, version, Method::PUT, "/v1/account", None, none()).await;
-        assert_eq!((verb.status.as_u16(), &verb.headers["allow"]), (405, &"GET, HEAD".parse().unwrap()));
+        assert_eq!((verb.status.as_u16(), &verb.headers["allow"]), (405, &"GET, HEAD, PATCH".parse().unwrap()));
         assert_eq!(verb.json()["code"], "unknown_method");
         let verb = ask(&world, version, Method::POST, "/client-config.json", None, none()).await;
         assert_eq!((verb.status.as_u16(), &verb.headers["allow"]), (405, &"GET, HEAD".parse().unwrap()));
