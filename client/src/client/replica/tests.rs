@@ -407,6 +407,10 @@ fn a_server_that_refuses_a_new_device_is_asked_again_later() {
     sim.open(3);
     let (id, _) = sim.take::<v1::SyncRequest>(SYNC);
     sim.refuse(id, ErrorCode::CursorFromFuture);
+    // Once at once, from the beginning: where Welcome said that the own log ends may be of another history.
+    let (id, request) = sim.take::<v1::SyncRequest>(SYNC);
+    assert_eq!(request.own_seq, 0);
+    sim.refuse(id, ErrorCode::CursorFromFuture);
     assert!(sim.calls.is_empty());
     sim.pass(RETRY);
     sim.take::<v1::SyncRequest>(SYNC);

@@ -34,13 +34,9 @@ pub(super) async fn page<C: ConnectionTrait>(
     before: Option<Uuid>,
     limit: u32,
 ) -> Result<AuditPage, StoreError> {
-    let looked = u64::from(limit) + 1;
+    let (looked, before) = (u64::from(limit) + 1, before.unwrap_or(Uuid::max()));
     let from = |select: Select<audit::Entity>| {
-        let select = match before {
-            Some(before) => select.filter(audit::Column::Id.lt(Fixed(before))),
-            None => select,
-        };
-        select.order_by_desc(audit::Column::Id).limit(looked)
+        select.filter(audit::Column::Id.lt(Fixed(before))).order_by_desc(audit::Column::Id).limit(looked)
     };
     let mut rows = match (which.user, which.act) {
         (None, None) => db.ask(from(audit::Entity::find()).all(db.conn)).await?,

@@ -98,6 +98,9 @@ impl Reused {
                     "silent_event",
                     "sent",
                     "log",
+                    "audit",
+                    "invitation",
+                    "name_word",
                     "account",
                 ] {
                     raw.execute_unprepared(&format!("DELETE FROM {table}")).await.unwrap();

@@ -227,7 +227,8 @@ async fn a_statement_that_takes_too_long_is_stopped_and_keeps_nobody_else() {
     assert!(matches!(stopped, StoreError::Unavailable(_)), "{stopped:?}");
     assert!(begin.elapsed() < Duration::from_secs(5));
     let waiting =
-        "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND state LIKE 'Waiting for table%'";
+        "SELECT processlist_id FROM performance_schema.threads WHERE processlist_db = DATABASE() \
+         AND processlist_state LIKE 'Waiting for table%'";
     assert_eq!(stage.numbers(waiting).await, [0_i64; 0], "the statement goes on at the server");
     mine.execute_unprepared("UNLOCK TABLES").await.unwrap();
     assert!(store.foresee(&create).await.unwrap().is_some());
