@@ -103,8 +103,9 @@ async fn show<C: ConnectionTrait>(
     user: UserId,
     page: Vec<(member::Model, log::Model)>,
 ) -> Result<(Vec<Conversation>, Vec<LogId>), StoreError> {
-    let mut peers = peers(db, user, &page).await?;
-    let mut events = last_events(db, &page).await?;
+    // A walk that turns may have one twice.
+    let peers = peers(db, user, &page).await?;
+    let events = last_events(db, &page).await?;
     let lowest = lowest_marks(db, user, &page).await?;
     let unread = unread(db, &page).await?;
     let (mut conversations, mut uncounted) = (Vec::with_capacity(page.len()), Vec::new());
@@ -114,7 +115,7 @@ async fn show<C: ConnectionTrait>(
         conversations.push(Conversation {
             log: log.id.0,
             title: log.title,
-            peer: peer([log.user_a, log.user_b], user).and_then(|peer| peers.remove(&peer)),
+            peer: peer([log.user_a, log.user_b], user).and_then(|peer| peers.get(&peer).cloned()),
             member_count: u32::try_from(log.member_count).unwrap_or(u32::MAX),
             last_seq: log.last_seq,
             delivered: member.delivered_seq,
@@ -124,7 +125,7 @@ async fn show<C: ConnectionTrait>(
             unread,
             from_seq: member.from_seq,
             writable: log.writable != 0,
-            last_event: events.remove(&log.id.0),
+            last_event: events.get(&log.id.0).cloned(),
             order: log.moved,
         });
     }
