@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { dice } from "./dice.mjs";
 import { history, newName, register, settled, toNewest } from "./people.mjs";
-import { connect, until } from "./sdk.mjs";
+import { connect, textsOf, until } from "./sdk.mjs";
 
 /** So often each is done, of 100. */
 const WEIGHTS = { write: 31, half: 12, hear: 20, walk: 12, settings: 5, reload: 3, close: 3, offline: 3, kill: 2, clock: 3, clear: 2, resize: 4 };
@@ -60,9 +60,9 @@ export async function monkey({ server, browser }, seed, actions) {
     await until(() => bob.conversations.get().length === 1);
     const id = bob.conversations.get()[0].id;
     const chatUrl = `${server.page}/#/chats/${id}`;
-    /** What came to the other end, in the order in which it came. */
-    const arrived = [];
-    bob.onMessage((_, event) => arrived.push(event.body.text));
+    /** What was announced at the other end: what stands before Bob's own newest message is not. */
+    const announced = [];
+    bob.onMessage((_, event) => announced.push(event.body.text));
     tabs.push(await open(chatUrl));
     await tabs[1].see("composer");
     const [written, heard] = [[], []];
@@ -215,8 +215,13 @@ export async function monkey({ server, browser }, seed, actions) {
       for (const tab of tabs) {
         await chat(tab);
       }
-      await until(() => arrived.length >= written.length && bob.waiting.get() === 0, 90_000).catch(() => {});
-      assert.deepEqual(arrived, written, "what was written arrived once, in the order of writing");
+      const arrived = () => textsOf(bob, id, person.id);
+      const deadline = Date.now() + 90_000;
+      while ((bob.waiting.get() > 0 || (await arrived()).length < written.length) && Date.now() < deadline) {
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+      assert.deepEqual(await arrived(), written, "what was written arrived once, in the order of writing");
+      assert.deepEqual(announced, written.filter((text) => announced.includes(text)), "each was announced once at most, in order");
       const last = [written.at(-1), heard.at(-1)];
       for (const tab of tabs) {
         await tab.page.locator('[data-testid="jump-newest"]').click({ timeout: 500 }).catch(() => {});

@@ -26,7 +26,25 @@ export async function connect(page, name, displayName) {
     { storage: new MemoryStorage(), WebSocket, name: "gogochat-e2e/1" },
   );
   await until(() => client.connection.get().status === "online");
+  auths.set(client, { page, auth });
   return client;
+}
+
+const auths = new WeakMap();
+
+/** The texts that somebody sent in a conversation, as the server tells them to this client's person. */
+export async function textsOf(client, conversationId, senderId) {
+  const { page, auth } = auths.get(client);
+  const texts = [];
+  for (let after = 0, last = 1; after < last; ) {
+    const url = `${page}/v1/conversations/${conversationId}/events?afterSeq=${after}&limit=100`;
+    const answer = await fetch(url, { headers: { authorization: `Bearer ${await auth.token()}` } });
+    if (!answer.ok) throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
+    const { events, lastSeq } = await answer.json();
+    for (const event of events) if (event.message && event.senderId === senderId) texts.push(event.message.text);
+    [after, last] = [Number(events.at(-1).seq), Number(lastSeq)];
+  }
+  return texts;
 }
 
 /** Waits until something holds. */

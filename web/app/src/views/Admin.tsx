@@ -139,7 +139,7 @@ export function AdminMain() {
       }
     >
       {(id) => (
-        <section class="chat admin" aria-label={title()} data-testid="admin">
+        <div class="chat admin" data-testid="admin">
           <div class="top">
             <Show when={narrow()}>
               <button type="button" class="icon back" aria-label={t().back} data-testid="back" onClick={() => go("admin")}>
@@ -160,7 +160,7 @@ export function AdminMain() {
               </Match>
             </Switch>
           </div>
-        </section>
+        </div>
       )}
     </Show>
   );

@@ -19,8 +19,7 @@ export function Contacts() {
   const app = useApp();
   const contacts = use(app.client.contacts);
   const [query, setQuery] = createSignal("");
-  // As it stands beside a name: "@ada".
-  const wanted = () => query().trim().toLowerCase().replace(/^@/, "");
+  const wanted = () => query().trim().toLowerCase();
   const having = (state: Contact["state"]) => createMemo(() => contacts().filter((contact) => contact.state === state));
   const incoming = having("incoming");
   const requested = having("requested");
@@ -99,20 +98,27 @@ function Found(props: { query: string }) {
   const contacts = use(app.client.contacts);
   // A moment's rest, so that not every key asks the server.
   const found = useLoad(
-    () => (props.query.length >= 2 ? props.query : undefined),
-    async (query) => (await app.client.findPeople(query)).filter((person) => person.id !== app.client.me.id),
+    () => (name().length >= 2 ? props.query : undefined),
+    async (query) => ({ query, people: (await app.client.findPeople(query)).filter((person) => person.id !== app.client.me.id) }),
     TYPING_MS,
   );
+  /** As it stands beside a name, "@ada" asks for the name alone. */
+  const name = () => props.query.replace(/^@/, "");
+  const fits = (person: Person) =>
+    person.name.startsWith(name()) || (name() === props.query && person.displayName.toLowerCase().includes(props.query));
   const known = (person: Person) => contacts().find((contact) => contact.person.id === person.id);
   /** Those who are known here are found by what they call themselves too, and at once. */
   const near = createMemo(() =>
     contacts()
-      .flatMap(({ person }) => (person.name.startsWith(props.query) || person.displayName.toLowerCase().includes(props.query) ? [person] : []))
+      .flatMap(({ person }) => (fits(person) ? [person] : []))
       .slice(0, MOST),
   );
   const all = createMemo(() => {
     const ids = new Set(near().map(({ id }) => id));
-    return [...near(), ...(found.value() ?? []).filter(({ id }) => !ids.has(id))];
+    const last = found.value();
+    // Until the next ones come, of the last ones those that fit.
+    const others = last?.people.filter((person) => !ids.has(person.id) && (last.query === props.query || fits(person))) ?? [];
+    return [...near(), ...others];
   });
   return (
     <>
@@ -153,7 +159,7 @@ function Found(props: { query: string }) {
           )}
         </Match>
         <Match when={all().length > 0}>{null}</Match>
-        <Match when={props.query.length < 2}>
+        <Match when={name().length < 2}>
           <p class="hint">{t().findHint}</p>
         </Match>
         <Match when={found.value() && !found.loading()}>
