@@ -11,7 +11,7 @@ export const enAdmin = {
   pickUserHint: "Or look at what was done in the audit log.",
   noUsers: "No user has such a name",
   more: "Show more",
-  since: (when: string) => `Since ${when}`,
+  since: (when: string) => `Registered ${when}`,
   administrator: "Administrator",
   disabled: "Disabled",
   oneTime: "One-time password",

@@ -141,7 +141,7 @@ export const enChat = {
   onlyYou: "Only you see this.",
   badBirthday: "A day since 1900 that has been.",
   gender: "Gender",
-  genderNone: "Not given",
+  genderNone: "None",
   genderFemale: "Female",
   genderMale: "Male",
   genderOther: "Other",

@@ -11,7 +11,7 @@ export const zhAdmin: AdminMessages = {
   pickUserHint: "也可以在审计日志中查看操作记录。",
   noUsers: "没有这个名字的用户",
   more: "显示更多",
-  since: (when) => `自 ${when} 起`,
+  since: (when) => `注册于 ${when}`,
   administrator: "管理员",
   disabled: "已停用",
   oneTime: "一次性密码",
