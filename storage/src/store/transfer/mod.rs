@@ -8,27 +8,24 @@
 //! not open such a target.
 
 mod copy;
+#[cfg(feature = "cluster")]
+mod emptying;
 mod progress;
 mod sums;
 mod tables;
 mod verify;
 
-use sea_orm::{
-    EntityName as _, EntityTrait as _,
-    sea_query::{Alias, Table},
-};
+use sea_orm::{EntityTrait as _, sea_query::Table};
 
+#[cfg(feature = "cluster")]
+pub(super) use self::emptying::{empty, has_begun};
 pub use self::progress::{Progress, Report, TransferError};
 pub(super) use self::sums::{Sum, sums};
 use self::tables::tables;
 use super::{
     SqlStore, Store as _, StoreError,
     entity::move_progress,
-    sql::{
-        feed,
-        migrate::{self, MigrateError},
-        schema,
-    },
+    sql::{feed, migrate, schema},
 };
 
 /// What the target is to the source once it has all of it.
@@ -106,29 +103,6 @@ async fn compare(source: &SqlStore, target: &SqlStore, report: Report<'_>) -> Re
         report(verify::verify(source, target, table).await?);
     }
     Ok(())
-}
-
-/// Whether an earlier run has begun to copy this source into the target, and did not come to its end.
-pub(super) async fn has_begun(target: &SqlStore, name: &str) -> Result<bool, StoreError> {
-    let db = target.alone();
-    if !is_unfinished(target).await? {
-        return Ok(false);
-    }
-    let row = db.ask(move_progress::Entity::find().one(db.conn)).await?;
-    Ok(row.is_some_and(|row| row.source == name))
-}
-
-/// Gives up all that a store has on MySQL, whose schema does not change by halves elsewhere. Cut off, the
-/// store has a part of what it had, and no version.
-#[cfg(feature = "cluster")]
-pub(super) async fn empty(store: &SqlStore) -> Result<(), MigrateError> {
-    let db = store.alone();
-    // What says that the schema is there goes first, what others refer to last.
-    let names = tables::KEPT.into_iter().map(str::to_owned).chain([move_progress::Entity.table_name().to_owned()]);
-    for name in names.chain(tables().into_iter().rev().map(|table| table.name)) {
-        db.define(&Table::drop().table(Alias::new(name)).if_exists().take()).await?;
-    }
-    migrate::migrate(&db).await
 }
 
 /// A table that has rows, and how many.

@@ -213,6 +213,7 @@ impl From<Field> for Value {
 
 /// The tables that are a store's own, and stay with it: its version first. Its history goes along, in the
 /// row that the target has for it.
+#[cfg(any(test, feature = "cluster"))]
 pub(super) const KEPT: [&str; 4] = ["schema_version", "schema_step", "installation", "history"];
 
 /// All other tables, those first that others refer to.

@@ -226,8 +226,7 @@ async fn a_statement_that_takes_too_long_is_stopped_and_keeps_nobody_else() {
     let stopped = look.await.unwrap().unwrap_err();
     assert!(matches!(stopped, StoreError::Unavailable(_)), "{stopped:?}");
     assert!(begin.elapsed() < Duration::from_secs(5));
-    let waiting =
-        "SELECT processlist_id FROM performance_schema.threads WHERE processlist_db = DATABASE() \
+    let waiting = "SELECT processlist_id FROM performance_schema.threads WHERE processlist_db = DATABASE() \
          AND processlist_state LIKE 'Waiting for table%'";
     assert_eq!(stage.numbers(waiting).await, [0_i64; 0], "the statement goes on at the server");
     mine.execute_unprepared("UNLOCK TABLES").await.unwrap();
