@@ -2,6 +2,7 @@
 
 import { Admin, type Page, type User } from "@gogochat/client/admin";
 import { createSignal, For, Match, Show, Switch } from "solid-js";
+import { Dynamic } from "solid-js/web";
 import { ta } from "../i18n/admin.ts";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
@@ -147,7 +148,9 @@ export function AdminMain() {
               </button>
             </Show>
             <div>
-              <h2>{title()}</h2>
+              <Dynamic component={narrow() ? "h1" : "h2"} class="title">
+                {title()}
+              </Dynamic>
             </div>
           </div>
           <div class="rows settings">
