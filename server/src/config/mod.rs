@@ -112,7 +112,7 @@ pub(crate) struct Core {
     /// "sqlite:PATH" or "mysql://USER:PASSWORD@HOST:PORT/DATABASE"; empty: gogochat.db in the data folder.
     pub(crate) store: String,
     /// Connections to the store, each kind for itself, so that none takes another's; 0: 8 for commits, 2 for
-    /// other writes, 3, 3 and 2 for reading on MySQL, 2, 3 and 1 for reading on SQLite, which has one writer.
+    /// other writes, 3, 3 and 2 for reading on MySQL, 2, 4 and 1 for reading on SQLite, which has one writer.
     pub(crate) store_commits: u32,
     /// For what else is written: accounts and devices.
     pub(crate) store_writes: u32,

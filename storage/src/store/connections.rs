@@ -15,7 +15,7 @@ pub struct Connections {
     pub pages: u32,
     /// For reading what may take long: searches, looks at very many rows.
     pub heavy: u32,
-    /// How long a statement that reads may take before it is stopped, and how long one waits for a
+    /// How long a statement that reads may take before it is stopped. One waits six times as long for a
     /// connection.
     pub read_limit: Duration,
 }

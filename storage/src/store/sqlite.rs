@@ -242,7 +242,7 @@ const BUSY_ALONE: Duration = Duration::from_secs(1);
 const ACQUIRE: Duration = Duration::from_secs(10);
 /// Those that it has unless it is told otherwise.
 const CONNECTIONS: Connections =
-    Connections { commits: 1, writes: 1, sessions: 2, pages: 3, heavy: 1, read_limit: Duration::ZERO };
+    Connections { commits: 1, writes: 1, sessions: 2, pages: 4, heavy: 1, read_limit: Duration::ZERO };
 /// Steps of SQLite's machine after which a statement is asked whether it is to stop: some 10 us.
 const STEPS: i32 = 1_000;
 /// Pages in the write-ahead log (4 KiB each) at which a commit moves them to the file itself, because

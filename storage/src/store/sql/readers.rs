@@ -68,7 +68,8 @@ pub(in crate::store) struct Reading {
 }
 
 impl ReadPool {
-    /// `limit`: how long a statement may take, and how long a caller waits for a connection.
+    /// `limit`: how long a statement may take. A caller waits [`PATIENCE`] times as long for a connection:
+    /// refused sooner, those of a crowd that comes back at once would only ask again.
     pub(in crate::store) fn new(kind: &'static str, lanes: Vec<Lane>, limit: Duration) -> Self {
         let permits = Arc::new(Semaphore::new(lanes.len()));
         let free = Mutex::new((0..lanes.len()).collect());
@@ -81,7 +82,7 @@ impl ReadPool {
     /// [`StoreError::Unavailable`]: all were busy for too long.
     pub(in crate::store) async fn take(&self) -> Result<Reading, StoreError> {
         let busy = || StoreError::Unavailable(format!("all connections for {} are busy", self.kind));
-        let permit = tokio::time::timeout(self.limit, Arc::clone(&self.permits).acquire_owned()).await;
+        let permit = tokio::time::timeout(self.limit * PATIENCE, Arc::clone(&self.permits).acquire_owned()).await;
         let permit = permit.map_err(|_| busy())?.map_err(|_| busy())?;
         let index = self.lanes.free.lock().pop().ok_or_else(busy)?;
         let lane = self.lanes.all.get(index).ok_or_else(busy)?.clone();
@@ -149,6 +150,8 @@ impl Stops {
         millis() > self.0.load(Ordering::Relaxed)
     }
 }
+
+const PATIENCE: u32 = 6;
 
 /// By a clock of this process.
 fn millis() -> u64 {
