@@ -153,7 +153,8 @@ export function AdminMain() {
               </Dynamic>
             </div>
           </div>
-          <div class="rows settings">
+          {/* By the keyboard it is scrolled once it has the focus: a log has nothing else to go to. */}
+          <div class="rows settings" tabindex={0}>
             <Switch fallback={<AdminUser admin={admin} id={id} />}>
               <Match when={id === "audit"}>
                 <AdminAudit admin={admin} />
