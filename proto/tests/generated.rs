@@ -1,5 +1,6 @@
-//! The committed code in `src/gen` is what the `.proto` files say, and what `text/characters.txt` says, which is
-//! the TypeScript SDK's too. `UPDATE=1 cargo test -p gogochat-proto --test generated` writes it anew.
+//! The committed code in `src/gen` is what the `.proto` files say, and what `text/characters.txt`
+//! says, which is the TypeScript SDK's too. `UPDATE=1 cargo test -p gogochat-proto --test
+//! generated` writes it anew.
 
 #![allow(clippy::expect_used, reason = "a test's own helpers")]
 

@@ -1,4 +1,5 @@
-//! `gogochat admin`, beside a server that runs: the first administrator, and what becomes of whom they disable.
+//! `gogochat admin`, beside a server that runs: the first administrator, and what becomes of whom
+//! they disable.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 

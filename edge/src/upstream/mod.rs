@@ -134,7 +134,8 @@ impl Upstreams {
             }
         }
         for core in before.iter().filter(|core| !kept.contains(&core.id) && !core.is_retired()) {
-            // It serves, whatever has become of what it said of itself. If it goes away, it says so on its stream.
+            // It serves, whatever has become of what it said of itself. If it goes away, it says so
+            // on its stream.
             if core.is_attached() && !named.contains(&core.node.name) {
                 core.set_lives(false);
                 core.list(false);

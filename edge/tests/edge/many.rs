@@ -322,8 +322,8 @@ async fn a_session_that_moves_on_before_it_has_arrived_is_closed_at_the_core_bet
     assert_eq!(closes(&cores[between[0]]), 1);
 }
 
-/// What cores say of themselves is lost, as when etcd is full or has lost its leases, and they serve all the same: the edge keeps those that it is
-/// attached to, until their streams end.
+/// What cores say of themselves is lost, as when etcd is full or has lost its leases, and they
+/// serve all the same: the edge keeps those that it is attached to, until their streams end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_core_that_is_named_no_more_is_kept_while_it_is_attached() {
     let (world, cores) = two().await;

@@ -196,15 +196,16 @@ impl RedisPresence {
         }
         let mut answers = pipeline.try_all::<i64>().await;
         if answers.iter().any(|answer| answer.as_ref().is_err_and(|error| error.details().starts_with("NOSCRIPT"))) {
-            // Its server is new, or has forgotten its scripts. What was run is run again, which changes no more than times.
+            // Its server is new, or has forgotten its scripts. What was run is run again, which
+            // changes no more than times.
             script.load(&self.client).await.map_err(|error| self.failed(&error))?;
             answers = pipeline.try_all().await;
         }
         answers.into_iter().map(|answer| answer.map(|done| done == 1).map_err(|error| self.failed(&error))).collect()
     }
 
-    /// Why presence is unknown. A server that takes no writes is a replica now: the address leads to another one, or
-    /// will soon, and the connection does not.
+    /// Why presence is unknown. A server that takes no writes is a replica now: the address leads
+    /// to another one, or will soon, and the connection does not.
     fn failed(&self, error: &fred::error::Error) -> PresenceError {
         if WRONG_SERVER.iter().any(|answer| error.details().contains(answer)) {
             self.reconnect(error);
@@ -276,8 +277,8 @@ impl Presence for RedisPresence {
         Ok(answers.chunks(2).map(status).collect())
     }
 
-    /// By a write: one that reads its file, is a replica or is full answers, and takes nothing. What was written last
-    /// has to be there still.
+    /// By a write: one that reads its file, is a replica or is full answers, and takes nothing.
+    /// What was written last has to be there still.
     async fn check(&self) -> Result<(), PresenceError> {
         let key = self.own.key.as_str();
         let set = self.client.set::<Option<i64>, _, _>(key, 1, Some(Expiration::PX(SPARE_MS)), None, true);

@@ -64,7 +64,8 @@ async fn the_name_of_a_dead_node_is_waited_for() {
     see(&mut discovery.cores(), |cores| cores == [core("core-1", 2)]).await;
 }
 
-/// Killed and started again within its lease, it is at its place already as that runs out. Nobody is to leave it for the moment until it has its name again.
+/// Killed and started again within its lease, it is at its place already as that runs out. Nobody
+/// is to leave it for the moment until it has its name again.
 #[tokio::test]
 async fn a_core_that_is_started_again_at_once_is_never_missing_and_a_dead_one_is_forgotten() {
     let (here, prefix) = (address("etcd"), unique("again"));
@@ -232,8 +233,8 @@ async fn wait_held(claim: &Claim, wanted: bool) {
     timeout(DEADLINE, held.wait_for(|held| *held == wanted)).await.expect("the claim stays").unwrap();
 }
 
-/// Its space is used up: it answers, and takes no writes. Who is registered stays so for as long as that lasts, and what could not be told is told
-/// when it takes writes again.
+/// Its space is used up: it answers, and takes no writes. Who is registered stays so for as long as
+/// that lasts, and what could not be told is told when it takes writes again.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_known_stays_known_while_etcd_is_full() {
     const QUOTA: usize = 4 << 20;
@@ -274,7 +275,8 @@ async fn who_is_known_stays_known_while_etcd_is_full() {
     for part in ["cluster.etcd", "/test/cores/core-1", "database space exceeded"] {
         assert!(said.contains(part), "{said}");
     }
-    // For longer than a lease lives without its renewal. One who starts meanwhile finds who is there, and is told why it cannot be among them.
+    // For longer than a lease lives without its renewal. One who starts meanwhile finds who is
+    // there, and is told why it cannot be among them.
     let starting = tokio::spawn(async move {
         let late = EtcdDiscovery::open(config).await.unwrap();
         late.agree("store", "one").await.unwrap();

@@ -119,8 +119,8 @@ impl Holder {
         self.held.send_replace(false);
     }
 
-    /// Writes what is wanted under the lease. One that is refused is written again, and the lease kept: the others
-    /// know of this node by it, if not all.
+    /// Writes what is wanted under the lease. One that is refused is written again, and the lease
+    /// kept: the others know of this node by it, if not all.
     async fn tell(&mut self, renewal: &mut Interval) {
         // Without one it is told with the next one.
         self.untold = None;

@@ -205,8 +205,8 @@ const LOCK_STEPS: u32 = 15;
 /// How long the first connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// `max_allowed_packet` in which the largest row fits, a body of 64 KiB, with what goes around it. Servers have 64 MiB
-/// unless they are told otherwise.
+/// `max_allowed_packet` in which the largest row fits, a body of 64 KiB, with what goes around it.
+/// Servers have 64 MiB unless they are told otherwise.
 const LEAST_PACKET: u64 = 256 << 10;
 /// What a statement has beside its values: their types and lengths, for up to 256 rows.
 const AROUND: u64 = 64 << 10;

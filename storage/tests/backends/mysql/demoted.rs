@@ -15,8 +15,8 @@ use tokio::time::{sleep, timeout};
 use super::database::connect;
 use crate::{contract::store::World, gate::Gate, services::Private};
 
-/// Another server becomes the primary and has all that was acknowledged. The address leads there, and connections to the old one stay open: nothing
-/// is asked there any more.
+/// Another server becomes the primary and has all that was acknowledged. The address leads there,
+/// and connections to the old one stay open: nothing is asked there any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_new_primary_is_found_while_the_old_one_still_answers() {
     let (old, new) = tokio::join!(start("1"), start("2"));

@@ -1,4 +1,5 @@
-//! A server that its operators have made strict: it wants a key of every table, and takes little in a statement.
+//! A server that its operators have made strict: it wants a key of every table, and takes little in
+//! a statement.
 
 use std::sync::Arc;
 
@@ -28,7 +29,8 @@ async fn keys_and_small_packets() {
         raw.execute_unprepared(&format!("CREATE DATABASE {database}")).await.unwrap();
     }
 
-    // A batch of 16 MiB, as the largest that a worker takes of the longest texts, and one that is as large as a body may be.
+    // A batch of 16 MiB, as the largest that a worker takes of the longest texts, and one that is
+    // as large as a body may be.
     let store = Arc::new(mysql::open(&url("full")).await.unwrap());
     let mut world = World::new(store.clone());
     let [one, other] = world.users().await;
