@@ -4,6 +4,7 @@ import { GogochatError } from "../src/errors.ts";
 import { FindPeople, LeaveGroup } from "../src/methods.ts";
 import type { Session } from "../src/session.ts";
 import { ManualClock } from "./clock.ts";
+import { pair } from "./pair.ts";
 
 /** Calls over a session that refuses until it is told otherwise; when each was made, and under which id. */
 function setUp(code: "storage_full" | "overloaded" | "not_a_member", retryAfterMs: number, random: () => number) {
@@ -64,5 +65,51 @@ describe("any other call", () => {
     await clock.advance(10_200);
     expect(failure).toMatchObject({ code: "overloaded" });
     expect(server.made.at(-1)?.[0]).toBe(10_000);
+  });
+});
+
+describe("a call of a client's", () => {
+  it("waits for the connection, and says so when there is none", async () => {
+    const { world, ann } = await pair();
+    world.webtransport.refused = true;
+    world.websocket.refused = true;
+    world.webtransport.cut();
+    const failing = ann.leaveGroup("c").catch((error) => error);
+    await world.clock.advance(10_100);
+    expect(await failing).toMatchObject({ code: "offline" });
+  });
+
+  it("gets the server's error, typed", async () => {
+    const { world, ann } = await pair();
+    const failing = ann.leaveGroup("nowhere").catch((error) => error);
+    await world.clock.advance(50);
+    expect(await failing).toMatchObject({ name: "GogochatError", code: "not_a_member", retryable: false });
+  });
+
+  it("that was carried out and whose reply was lost is done, whatever its repeat is told", async () => {
+    const { world, ann } = await pair();
+    world.peer.asked.add("bob/ann");
+    for (const [method, call] of [
+      ["RequestContact", () => ann.requestContact({ id: "bob", name: "bob", displayName: "BOB" }, "")],
+      ["RemoveContact", () => ann.removeContact("bob")],
+    ] as const) {
+      world.peer.muteReplies = true;
+      let done = false;
+      const doing = call().then(() => (done = true));
+      await world.clock.until(() => world.peer.calls.get(method) === 1);
+      world.peer.muteReplies = false;
+      world.webtransport.cut();
+      await world.clock.until(() => world.peer.calls.get(method) === 2);
+      await world.clock.advance(100);
+      expect(done).toBe(true);
+      await doing;
+      expect(ann.contacts.get().map(({ person, state }) => [person.id, state])).toEqual(
+        method === "RequestContact" ? [["bob", "accepted"]] : [],
+      );
+    }
+    // Who is none is none at the first call too, and that is said.
+    const failing = ann.removeContact("bob").catch((error) => error);
+    await world.clock.advance(50);
+    expect(await failing).toMatchObject({ code: "not_found" });
   });
 });
