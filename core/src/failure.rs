@@ -6,10 +6,11 @@ use gogochat_proto::{
     limits::MAX_BODY,
     v1,
 };
-use gogochat_storage::store::{Refusal, StoreError};
+use gogochat_storage::{
+    log_throttle::LogThrottle,
+    store::{Refusal, StoreError},
+};
 use prost::Message;
-
-use crate::log_throttle::LogThrottle;
 
 /// The request in a body.
 ///
@@ -50,7 +51,7 @@ pub(crate) fn store(error: StoreError) -> v1::Error {
     stored(&error)
 }
 
-static REFUSED: LogThrottle = LogThrottle::new();
+static REFUSED: LogThrottle = LogThrottle::each_second();
 
 /// The same, where the log has it already that the store is away or full.
 pub(crate) fn stored(error: &StoreError) -> v1::Error {

@@ -14,7 +14,6 @@ mod failure;
 mod fanout;
 mod gateway;
 mod log;
-mod log_throttle;
 pub mod metrics;
 mod outside;
 mod presence;

@@ -6,8 +6,7 @@ pub mod bus;
 mod causes;
 pub mod clock;
 pub mod discovery;
-#[cfg(feature = "cluster")]
-mod log_throttle;
+pub mod log_throttle;
 pub mod open;
 pub mod presence;
 pub mod services;

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 /// One place that warns.
 #[derive(Debug)]
-pub(crate) struct LogThrottle {
+pub struct LogThrottle {
     every: Duration,
     state: Mutex<State>,
 }
@@ -20,12 +20,19 @@ struct State {
 
 impl LogThrottle {
     /// One that lets a line through at once, and then every so often.
-    pub(crate) const fn new(every: Duration) -> Self {
+    #[must_use]
+    pub const fn new(every: Duration) -> Self {
         Self { every, state: Mutex::new(State { last: None, times: 0 }) }
     }
 
+    /// One that lets a line through each second.
+    #[must_use]
+    pub const fn each_second() -> Self {
+        Self::new(Duration::from_secs(1))
+    }
+
     /// How often it has happened since the last line, this time included, when a line is due.
-    pub(crate) fn due(&self) -> Option<u64> {
+    pub fn due(&self) -> Option<u64> {
         self.due_at(Instant::now())
     }
 

@@ -4,10 +4,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gogochat_storage::store::{Devices, StoreError};
+use gogochat_storage::{
+    log_throttle::LogThrottle,
+    store::{Devices, StoreError},
+};
 
 use super::sign_out::SignOuts;
-use crate::log_throttle::LogThrottle;
 
 /// Follows the sign-outs that the store notes.
 pub(crate) struct Follower {
@@ -56,7 +58,7 @@ impl Follower {
     }
 }
 
-static FAILED: LogThrottle = LogThrottle::new();
+static FAILED: LogThrottle = LogThrottle::each_second();
 /// How long a session may outlive its device where nothing is sent. Where nothing is new, the look is a
 /// search in an index that ends at once.
 const LOOK_EVERY: Duration = Duration::from_secs(2);

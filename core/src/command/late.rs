@@ -1,9 +1,7 @@
 //! Commands that were long on their way.
 
 use gogochat_proto::{error::ErrorCode, v1};
-use gogochat_storage::store::Millis;
-
-use crate::log_throttle::LogThrottle;
+use gogochat_storage::{log_throttle::LogThrottle, store::Millis};
 
 /// What becomes of a command that the bus brings later than [`TOO_LATE`] after it was taken, because no
 /// core was there to commit it. Its sender was told long since that the outcome is unknown, or has given
@@ -40,7 +38,7 @@ impl WhenLate {
     }
 }
 
-static REFUSED: LogThrottle = LogThrottle::new();
+static REFUSED: LogThrottle = LogThrottle::each_second();
 /// Far past what anybody waits for an answer (a call 10 s, a client 30 s with all its repeats), and past
 /// what the clocks of two cores may differ by while anything else is well.
 const TOO_LATE: Millis = 5 * 60 * 1_000;

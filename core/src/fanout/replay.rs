@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use gogochat_proto::{ids::UserId, node::core_item::Item};
-use gogochat_storage::store::{ChatStore, Event, Range, StoreError, SubscriptionChange};
+use gogochat_storage::{
+    log_throttle::LogThrottle,
+    store::{ChatStore, Event, Range, StoreError, SubscriptionChange},
+};
 
 use super::{
     Fanout,
@@ -13,10 +16,7 @@ use super::{
     items,
     replay_queue::{InterestId, Next},
 };
-use crate::{
-    log::{self, Hearing},
-    log_throttle::LogThrottle,
-};
+use crate::log::{self, Hearing};
 
 /// Sends the attachment's edge what it lacks, until the attachment ends.
 pub(crate) async fn run(fanout: Arc<Fanout>, store: Arc<dyn ChatStore>, attachment: Arc<Attachment>) {
@@ -92,7 +92,7 @@ enum Page {
     Unwanted,
 }
 
-static WAITS: LogThrottle = LogThrottle::new();
+static WAITS: LogThrottle = LogThrottle::each_second();
 
 /// Sends what comes after `from`, as long as it is wanted.
 async fn page(

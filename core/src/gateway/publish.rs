@@ -8,7 +8,10 @@ use gogochat_proto::{
     ids::{CommandId, LogId},
     v1,
 };
-use gogochat_storage::bus::{BusCommand, BusError, ReplyTo};
+use gogochat_storage::{
+    bus::{BusCommand, BusError, ReplyTo},
+    log_throttle::LogThrottle,
+};
 
 use super::{Gateway, Phase, draining};
 use crate::{
@@ -16,7 +19,6 @@ use crate::{
     clock::now_ms,
     command::{Address, Ordered as _, OrderedMethod, Stamp, Taken, partition_of},
     failure,
-    log_throttle::LogThrottle,
     social::commands::RequestContact,
 };
 
@@ -164,4 +166,4 @@ fn refused(error: &BusError) -> v1::Error {
 
 /// How long a look at a command may take before the command is taken without it.
 const LOOK: Duration = Duration::from_secs(2);
-static UNAVAILABLE: LogThrottle = LogThrottle::new();
+static UNAVAILABLE: LogThrottle = LogThrottle::each_second();

@@ -21,8 +21,8 @@ use tokio::{
 use super::table::{Bounds, Table, Ticket, Waits};
 use crate::{
     limits::tcp::{
-        ANSWERS, ANSWERS_IN_ALL, ANSWERS_PRESSED, CHECK, FIRST_REQUEST, HANDSHAKES, HANDSHAKES_PER_ADDRESS, HTTP1_IDLE,
-        HTTP2_IDLE, IDLE, NODE_HANDSHAKES, SILENT, WRITE_STALL, WRITE_STALL_PRESSED,
+        ANSWERS, ANSWERS_IN_ALL, ANSWERS_PRESSED, CHECK, FIRST_REQUEST, GOODBYE, HANDSHAKES, HANDSHAKES_PER_ADDRESS,
+        HTTP1_IDLE, HTTP2_IDLE, IDLE, NODE_HANDSHAKES, SILENT, WRITE_STALL, WRITE_STALL_PRESSED,
     },
     metrics as names,
 };
@@ -77,6 +77,8 @@ struct Shared {
     /// The task that reads and writes.
     reader: AtomicWaker,
     evicted: Notify,
+    /// The client is to be told that the connection ends.
+    goodbye: Notify,
     /// What its answers may take, in KiB.
     answers: Arc<Semaphore>,
 }
@@ -115,6 +117,11 @@ struct State {
     /// When the last of them left, or the first came.
     progress: Instant,
     evicted: bool,
+    /// It speaks HTTP/2: a request may be under way to here while the connection is closed, unless the
+    /// client is told before.
+    http2: bool,
+    /// It was told.
+    told: bool,
     /// Bytes of headers whose requests wait for [`ANSWERS`].
     waiting_headers: usize,
 }
@@ -195,11 +202,14 @@ impl Activity {
                 unread: 0,
                 progress: now,
                 evicted: false,
+                http2: false,
+                told: false,
                 waiting_headers: 0,
             }),
             place: Mutex::default(),
             reader: AtomicWaker::new(),
             evicted: Notify::new(),
+            goodbye: Notify::new(),
             answers: Arc::new(Semaphore::new(answers / 1024)),
         }))
     }
@@ -219,6 +229,12 @@ impl Activity {
     /// Done when its place is needed for another, see [`Ending::Evicted`].
     pub(crate) async fn evicted(&self) {
         self.0.evicted.notified().await;
+    }
+
+    /// Done when an HTTP/2 client has asked for nothing for so long that its connection ends soon: it is
+    /// told by GOAWAY, so that it sends no request into a connection that is being closed.
+    pub(super) async fn goodbye(&self) {
+        self.0.goodbye.notified().await;
     }
 
     /// The socket is closed, or has another owner.
@@ -270,16 +286,22 @@ impl Activity {
     /// How it stands.
     pub(super) fn verdict(&self, now: Instant) -> Verdict {
         let pressed = self.0.tables.unread.load(Ordering::Relaxed) > ANSWERS_PRESSED;
-        self.0.state.lock().verdict(now, if pressed { WRITE_STALL_PRESSED } else { WRITE_STALL })
+        let mut state = self.0.state.lock();
+        if state.is_to_be_told(now) {
+            state.told = true;
+            self.0.goodbye.notify_one();
+        }
+        state.verdict(now, if pressed { WRITE_STALL_PRESSED } else { WRITE_STALL })
     }
 
     /// A request begins.
     pub(super) fn begin(&self, version: Version) {
         let mut state = self.0.state.lock();
         state.requests += 1;
+        state.http2 = version == Version::HTTP_2;
         state.allowance = match self.0.peer {
             Peer::Node => None,
-            Peer::Client if version == Version::HTTP_2 => Some(HTTP2_IDLE),
+            Peer::Client if state.http2 => Some(HTTP2_IDLE),
             Peer::Client => Some(HTTP1_IDLE),
         };
         let first = state.requests == 1;
@@ -364,6 +386,12 @@ impl Waits for Activity {
 }
 
 impl State {
+    /// Whether it is time to say that the connection ends, which is noticed up to [`CHECK`] late.
+    fn is_to_be_told(&self, now: Instant) -> bool {
+        let soon = self.allowance.is_some_and(|within| self.since + within <= now + GOODBYE + CHECK);
+        self.http2 && self.requests == 0 && !self.told && soon
+    }
+
     fn verdict(&self, now: Instant, stall: Duration) -> Verdict {
         if self.evicted && self.requests == 0 {
             return Verdict::Over(Ending::Evicted);

@@ -1,3 +1,4 @@
+use futures_util::FutureExt as _;
 use http::Version;
 
 use super::*;
@@ -35,6 +36,23 @@ async fn a_client_may_rest_between_requests_by_its_version() {
         activity.finish();
         assert_eq!(ends(&activity, rest - MOMENT), None);
         assert_eq!(ends(&activity, rest), Some(Ending::Silent));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_speaks_http_2_is_told_before_the_end() {
+    let told = |activity: &Activity| activity.goodbye().now_or_never().is_some();
+    for (version, is_told) in [(Version::HTTP_11, false), (Version::HTTP_2, true)] {
+        let activity = open();
+        activity.begin(version);
+        activity.finish();
+        let (allowance, from) = (if is_told { HTTP2_IDLE } else { HTTP1_IDLE }, Instant::now());
+        activity.verdict(from + allowance - GOODBYE - CHECK - MOMENT);
+        assert!(!told(&activity));
+        activity.verdict(from + allowance - GOODBYE - CHECK);
+        assert_eq!(told(&activity), is_told);
+        assert_eq!(ends(&activity, allowance - MOMENT), None, "it has a moment to say so");
+        assert!(!told(&activity), "once");
     }
 }
 

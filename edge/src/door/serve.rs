@@ -38,8 +38,8 @@ impl Kept {
     }
 }
 
-/// Serves a connection until it ends, or is upgraded, or `stop` lets it finish what it has under
-/// way. `io` is [`Watched`], or TLS over that; `activity` is what is known of it.
+/// Serves a connection until it ends, or is upgraded, or `stop` or a long rest lets it finish what it has
+/// under way. `io` is [`Watched`], or TLS over that; `activity` is what is known of it.
 ///
 /// # Errors
 /// The connection broke or had to end, or what came is no HTTP.
@@ -54,6 +54,7 @@ pub(crate) async fn serve<S>(
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let rests = activity.clone();
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let (activity, router, kept) = (activity.clone(), router.clone(), kept.clone());
         async move {
@@ -87,6 +88,7 @@ where
     tokio::select! {
         result = &mut connection => return result,
         () = stop.cancelled() => {}
+        () = rests.goodbye() => {}
     }
     connection.as_mut().graceful_shutdown();
     connection.await
@@ -114,4 +116,41 @@ pub async fn serve_clear(
     drop(listener);
     tasks.close();
     tasks.wait().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use hyper::client::conn::http2;
+    use tokio::time::Instant;
+
+    use super::{
+        super::{activity::Tables, watched::Watched},
+        *,
+    };
+    use crate::limits::tcp::{ANSWERS, GOODBYE, HTTP2_IDLE};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_rests_is_told_before_its_connection_ends() {
+        let (here, there) = tokio::io::duplex(4_096);
+        let activity = Activity::open(&Tables::new(), ANSWERS);
+        let io = Watched::new(there, activity.clone());
+        let router = Router::new().route("/", get(|| async { "here" }));
+        let from = SocketAddr::from(([127, 0, 0, 1], 1));
+        let served = tokio::spawn(serve(io, activity, from, Kept::default(), router, CancellationToken::new()));
+        let (mut sender, connection) =
+            http2::handshake::<_, _, Body>(TokioExecutor::new(), TokioIo::new(here)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let request = || Request::get("http://localhost/").body(Body::empty()).unwrap();
+        assert_eq!(sender.send_request(request()).await.unwrap().status(), 200);
+
+        let rests = Instant::now();
+        connection.await.unwrap().unwrap();
+        let rested = rests.elapsed();
+        assert!(rested < HTTP2_IDLE && rested >= HTTP2_IDLE - 3 * GOODBYE, "{rested:?}");
+        // Whoever is gone may be found gone.
+        let _ = served.await.unwrap();
+        // It was not sent: whoever asks may ask again, on another connection.
+        assert!(sender.try_send_request(request()).await.is_err_and(|error| error.message().is_some()));
+    }
 }

@@ -129,6 +129,8 @@ pub const FIRST_REQUEST: Duration = Duration::from_secs(10);
 pub const HTTP1_IDLE: Duration = Duration::from_secs(10);
 /// HTTP/2: without a request under way, whatever else comes.
 pub const HTTP2_IDLE: Duration = Duration::from_secs(120);
+/// Before that ends, the client is told (GOAWAY, RFC 9113 section 9.1), and has so long to take it.
+pub const GOODBYE: Duration = Duration::from_secs(2);
 /// Between two PINGs to a client over HTTP/2 from which nothing comes.
 pub const HTTP2_PING: Duration = Duration::from_secs(30);
 /// The same over gRPC.
