@@ -1,4 +1,4 @@
-//! How failures below become the error that a caller is told.
+//! Turns failures of store, bus and decoding into the error that a caller gets.
 
 use bytes::Bytes;
 use gogochat_proto::{

@@ -1,7 +1,7 @@
-//! Every decision: who may do what, in which order, committed once, and whom to send it to.
+//! The core: every decision. Who may do what, in which order, committed once, and whom to send it
+//! to.
 //!
-//! ARCHITECTURE.md says how its modules stand on each other: services below, the gateway above them, the
-//! start above all.
+//! ARCHITECTURE.md shows its layers: services below, the gateway above them, the start above all.
 
 mod account;
 mod auth;

@@ -1,5 +1,5 @@
-//! Whether what a core needs outside of itself answers: a gauge for each, a line in the log when it
-//! goes and when it is back, and what that means for who asks whether the core can serve.
+//! Watches the services that a core needs: store, bus, presence, blobs. Each has a gauge, a line in
+//! the log when it goes and when it is back, and a say in whether the core is ready.
 
 use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
 

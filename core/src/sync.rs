@@ -1,4 +1,5 @@
-//! Catching up after being away: the user's own log from a cursor, and the conversations that moved.
+//! Catching up after being away: the user's own log from a cursor, and the conversations that
+//! moved.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -1,4 +1,5 @@
-//! What people may call themselves, their devices and their groups, and which passwords they may choose.
+//! What people may call themselves, their devices and their groups, and which passwords they may
+//! choose.
 
 mod common;
 

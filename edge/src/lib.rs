@@ -1,5 +1,5 @@
-//! The edge: what clients connect to. WebTransport, WebSocket and HTTP carry sessions; the core behind
-//! decides everything. The edge holds no durable state and decodes no chat payload.
+//! The edge: what clients connect to. WebTransport, WebSocket and HTTP carry sessions; the core
+//! behind decides everything. The edge holds no durable state and decodes no chat payload.
 
 mod address;
 mod clients;

@@ -1,6 +1,7 @@
-//! The bounds of every state that a connection can be in: how long it may last, and how many bytes it
-//! may hold at this edge, those of the libraries beneath included. Code that enforces a bound takes it
-//! from here, and the tables of rows are built from the same constants: docs/limits.md shows them.
+//! The bounds of every state that a connection can be in: how long it may last, and how many bytes
+//! it may hold at this edge, those of the libraries beneath included. Code that enforces a bound
+//! takes it from here, and the tables of rows are built from the same constants: docs/limits.md
+//! shows them.
 //!
 //! What is bounded by configuration stands with its default.
 

@@ -1,4 +1,5 @@
-//! What the edge counts. [`describe`] tells the recorder; docs/operating.md lists them for operators.
+//! What the edge counts. [`describe`] tells the recorder what each metric means, which `/metrics`
+//! shows.
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 

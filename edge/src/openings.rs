@@ -1,5 +1,5 @@
-//! Places of sessions that are being opened: a bound in all, and one for each address and each user, so
-//! that none keeps the others out.
+//! Places of sessions that are being opened: a bound in all, and one for each address and each
+//! user, so that none keeps the others out.
 
 use std::{
     collections::{HashMap, hash_map::Entry},

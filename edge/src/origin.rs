@@ -1,4 +1,4 @@
-//! Pages by where they come from (RFC 6454): which may connect. They are this server's own, and those of the
+//! Origins of pages (RFC 6454). Pages of this server's own origin may connect, and those of the
 //! operator's list.
 
 use std::{fmt, net::IpAddr, str::FromStr, sync::LazyLock};

@@ -1,5 +1,5 @@
-//! What HTTP serves here, the same over every version: WebSocket, REST, the settings of a page, and the
-//! application that the server adds.
+//! What HTTP serves here, the same over every version: WebSocket, REST, the settings of a page, and
+//! the application that the server adds.
 
 mod browser;
 

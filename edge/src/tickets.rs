@@ -1,6 +1,6 @@
-//! Tickets: a MAC over a session's user, device, expiry and token hash. A session that is opened again
-//! with its ticket and its token needs no look-up of the token. Whether the device is still signed in,
-//! with that token, is the core's to say as it opens the session.
+//! Tickets: a MAC over a session's user, device, expiry and token hash. When a session comes again
+//! with its ticket and its token, nobody has to look up the token. The core that opens the session
+//! reads the device, and so sees whether it is still signed in with that token.
 
 use std::{
     collections::VecDeque,

@@ -1,4 +1,5 @@
-//! Start-up and shutdown on one page: what a process is made of, in the order in which it begins and ends.
+//! Start-up and shutdown on one page: what a process is made of, in the order in which it begins
+//! and ends.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,5 @@
-//! What an edge says of itself to the others, and knows of them: where each sends its clients when it drains.
+//! This edge's place among the other edges: it publishes its own address, and knows those to which
+//! it sends its clients when it drains.
 
 use std::{sync::Arc, time::Duration};
 

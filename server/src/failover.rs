@@ -1,7 +1,7 @@
-//! What an edge does while it cannot reach a core that other edges reach.
+//! Failover: what an edge does while it cannot reach a core that other edges reach.
 //!
-//! Nothing of what that core commits comes here by itself, and its answers do not come at all. So new
-//! clients should begin at other edges, and in the end those that are here are sent there.
+//! It hears nothing of what that core commits, and gets no answers from it. So new clients should
+//! begin at other edges, and after a while the edge sends its own clients there.
 
 use std::{
     sync::Arc,

@@ -1,5 +1,5 @@
-//! Whether discovery does what it should: a metric, and what `/readyz` says of it. A node serves
-//! without: it goes by what it knew last.
+//! Whether discovery works: a metric, and a reason in `/readyz`. A node stays ready without
+//! discovery, because it goes by what it knew last.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What a core says of itself to the others: that it is there, and that it alone does what only one may do.
+//! A core's place in the cluster: it registers itself, and claims what only one core may do.
 
 use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 

@@ -1,4 +1,5 @@
-//! What is started together with this process may take longer: it is waited for, and that is said.
+//! Waits, with a line in the log, for services that start together with this process and take
+//! longer.
 
 use std::{fmt::Display, time::Duration};
 

@@ -1,4 +1,4 @@
-//! From the configuration to what each part is told.
+//! Turns the configuration into the settings of each part: storage, core, edge.
 
 use std::{
     path::{Path, PathBuf},

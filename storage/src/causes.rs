@@ -1,4 +1,4 @@
-//! What an error says, with what is behind it.
+//! An error's text together with those of its causes.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! Clocks of machines, which are seldom quite alike.
+//! This machine's clock, and how far another machine's differs from it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,5 +1,5 @@
-//! A line in the log that would be written again and again while something lasts: it is written now and
-//! then, with how often it would have been.
+//! A log line that would be repeated as long as something lasts: it is written now and then, with
+//! how often it would have been.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! The services of a cluster that this build has clients of: all of them with the feature `cluster`,
-//! none without it.
+//! The services of a cluster that this build has clients of: all of them with the feature
+//! `cluster`, none without it.
 
 /// What this build lacks, by name.
 pub const MISSING: &[&str] = if cfg!(feature = "cluster") { &[] } else { &ALL };

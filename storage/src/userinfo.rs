@@ -1,6 +1,6 @@
-//! User and password in a URL (RFC 3986 section 3.2.1): what has a meaning of its own in a URL is
-//! percent-encoded in them. Where it is not, a part of the password would be taken for the host, and
-//! said to others.
+//! User and password in a URL (RFC 3986 section 3.2.1). Characters that have a meaning in a URL are
+//! percent-encoded in them. Where they are not, a part of the password would be taken for the host,
+//! and shown to others.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! What administrators do: users, their sessions, invitations, and the log of all that. Nothing here
-//! reads a conversation.
+//! What administrators do: users, their sessions, invitations, and the log of all that. Nothing
+//! here reads a conversation.
 
 use std::{collections::HashMap, sync::Arc};
 

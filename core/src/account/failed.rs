@@ -1,4 +1,4 @@
-//! Log-ins that failed, for whoever looks after the server: who tried, from where, and why it was refused.
+//! Failed log-ins, in the log for operators: who tried, from where, and why it was refused.
 
 use std::{
     net::IpAddr,

@@ -1,6 +1,6 @@
-//! Reads from the store who was signed out: the store notes it with the device's end. So it is known here
-//! within moments even if nothing was sent, because the core that asked for it was lost, or the answer to
-//! its transaction was.
+//! Follows the sign-outs that the store has noted. The transaction that deletes a device notes its
+//! sign-out. So every core learns of it within seconds, even if the core that signed the device out
+//! was lost, or never had the store's answer.
 
 use std::{sync::Arc, time::Duration};
 

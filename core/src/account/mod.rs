@@ -1,4 +1,4 @@
-//! Accounts: who one is, and from which devices.
+//! Accounts: registering, logging in, passwords, devices and their tokens.
 
 pub(crate) mod admin;
 mod failed;

@@ -1,4 +1,4 @@
-//! What a user says of themselves, and who hears of a change.
+//! Profiles: what users say of themselves, and who is told of a change.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What accounts and administration share: who acts, and devices as they are listed.
+//! What accounts and administration share: the author of an act, and how devices are listed.
 
 use std::net::IpAddr;
 

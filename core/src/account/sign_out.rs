@@ -1,5 +1,6 @@
-//! Signing devices out: noted here, and sent to every edge at once, by this core, by one that edges are
-//! attached to, or by both. What is lost of that, `follow` finds.
+//! Tells edges at once that a device was signed out: the edges attached to this core, and by way of
+//! the bus those attached to another. If a message is lost on the way, `follow` finds the sign-out
+//! in the store.
 
 use std::{collections::VecDeque, sync::Arc};
 

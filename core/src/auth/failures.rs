@@ -1,4 +1,4 @@
-//! Attempts that count when they fail: a token bucket whose tokens come back to those who succeed.
+//! A limit on failed attempts: a token bucket that gives the token back when the attempt succeeds.
 
 use std::{
     hash::Hash,

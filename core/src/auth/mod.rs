@@ -1,4 +1,4 @@
-//! Who is it? Tokens, passwords and how often one may try them.
+//! Authentication: tokens, passwords, and limits on how often one may try them.
 
 mod failures;
 pub(crate) mod one_time;

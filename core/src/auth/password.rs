@@ -1,4 +1,5 @@
-//! Password hashes: Argon2id, at most one on each core of the processor, with a bounded queue in front.
+//! Password hashes: Argon2id, at most one on each core of the processor, with a bounded queue in
+//! front.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How often one may try: token buckets by address, by name and address, and by user.
+//! Rate limits: token buckets by address, by name and address together, and by user.
 
 use std::{
     hash::Hash,

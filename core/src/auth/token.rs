@@ -1,5 +1,5 @@
-//! Opaque tokens: 32 random bytes, in base64url behind a prefix that tells a leaked one apart. Only
-//! their hash is kept.
+//! Opaque tokens: 32 random bytes in base64url, behind a prefix by which a leaked one is
+//! recognised. The store keeps only their hash.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use gogochat_storage::store::Hash;

@@ -1,4 +1,5 @@
-//! Announces settled batches: first the answers, then the events. While one is announced, the next commits.
+//! The announcer: takes settled batches, sends the answers, then publishes the events. While one
+//! batch is announced, the worker commits the next.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! A batch's commit: in transactions that each have their bound, and apart from those commands that would
-//! fail the others.
+//! Commits a batch: in one transaction where it has room, otherwise in several. A command that
+//! cannot be committed, or whose rows another transaction holds, does not keep the others from
+//! their commit.
 
 use std::{
     collections::{HashMap, HashSet},

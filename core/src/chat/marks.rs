@@ -1,5 +1,5 @@
-//! Marks that could not be passed on. Nobody repeats them, so they wait. Newer replaces older, so
-//! they stay few.
+//! Marks that could not be passed on. Nobody repeats them, so they wait here. A newer mark replaces
+//! an older one, so they stay few.
 
 use std::collections::HashMap;
 

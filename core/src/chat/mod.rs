@@ -1,4 +1,5 @@
-//! Conversations: what is said in them is committed by the worker; what was said is read here.
+//! The chat service: reads of conversations are answered here, and the worker commits what changes
+//! them.
 
 pub(crate) mod announce;
 pub(crate) mod commands;

@@ -1,4 +1,4 @@
-//! A command that goes to the store, and what has to be known of it when its outcome is there.
+//! A command on its way to the store, with what is needed to answer it afterwards.
 
 use bytes::Bytes;
 use gogochat_proto::{

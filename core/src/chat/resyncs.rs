@@ -1,8 +1,8 @@
-//! Logs that are compared with the store a second time, because an event may have been committed in them
-//! although the store gave no answer: it was sent to nobody.
+//! Logs that are compared with the store a second time. When the store gave no answer to a commit,
+//! an event may have been committed in them and sent to nobody.
 //!
-//! The first comparison is at once, as soon as the store can be read. A commit may arrive after its answer
-//! was given up, so there is a second one later.
+//! The first comparison is made at once, as soon as the store can be read. The second one comes
+//! later, because a commit may arrive after its answer was given up.
 
 use std::{collections::HashSet, time::Duration};
 

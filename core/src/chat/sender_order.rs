@@ -1,6 +1,6 @@
-//! The order of one sender. A command of a session in a conversation may be refused in a way that lets it
-//! come again. Until it has come, later ones are refused too: so a repeat never ends up behind what was
-//! sent after it.
+//! The order of one sender, which is one session in one conversation. When its command was refused
+//! with a retryable error, its later commands are refused too, until that one has come again. So a
+//! repeat never ends up behind what was sent after it.
 
 use std::{
     collections::HashMap,

@@ -1,6 +1,6 @@
-//! Work on a bus that cores share: while an edge is attached. Without one, a core would commit what it can
-//! neither answer nor send: the edges that the commands name are attached to other cores, and would wait in
-//! vain.
+//! Runs the worker on a bus that cores share, but only while an edge is attached. A core without
+//! edges would commit what it can neither answer nor send: the edges that the commands name are
+//! attached to other cores, and would wait in vain.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,8 +1,9 @@
-//! A command that adds very many members, cut into slices: commands of their own, each in a transaction of
-//! its own, so that nobody waits for all of it. It is answered after the last slice.
+//! A large AddMembers, cut into slices. Each slice is a command and a transaction of its own, so
+//! that no other command waits for all of it. The call is answered after the last slice.
 //!
-//! Each slice is carried out once under a name that follows from the command's. So a command that was cut
-//! off between two slices is finished by its repeat, and finished once.
+//! The name (`client_msg_id`) of a slice follows from the command's, and each slice is carried out
+//! once under its name. So when a command is cut off between two slices, its repeat finishes it,
+//! and adds nobody twice.
 
 use gogochat_proto::ids::{ClientMsgId, LogId, UserId};
 use gogochat_storage::store::{Command, Origin, Slice};

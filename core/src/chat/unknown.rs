@@ -1,5 +1,6 @@
-//! Commands of methods that this core does not know, because the core that took them is newer. They come
-//! again until a core has them that knows them, and what their session sends behind them waits.
+//! Commands of methods that this core does not know, because the core that took them is newer. They
+//! are refused with a retryable error until a core that knows them has the partition. What their
+//! session sends behind them waits.
 
 use std::{
     collections::HashMap,

@@ -1,5 +1,5 @@
-//! The worker: takes what waits on the bus, commits it in one transaction, and passes on what is to be
-//! announced. While a commit is in flight, the next batch gathers on the bus.
+//! The worker: takes a batch of commands from the bus, has it committed, and passes the outcomes to
+//! the announcer. While a commit is in flight, the next batch gathers on the bus.
 
 use std::{
     collections::{BTreeSet, HashMap},

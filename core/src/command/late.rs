@@ -1,4 +1,4 @@
-//! Commands that were long on their way.
+//! Commands that the bus delivers late.
 
 use gogochat_proto::{error::ErrorCode, v1};
 use gogochat_storage::{log_throttle::LogThrottle, store::Millis};

@@ -1,8 +1,8 @@
-//! Ordered methods: each has a type for its requests, which says where a request goes and what command it
-//! becomes.
+//! Ordered methods. Each has a type for its requests, which says which log a request concerns and
+//! makes the store's command of it.
 //!
-//! A core decodes a request once where it takes the call, and once more where the worker commits it: the
-//! bus between them carries bytes.
+//! A request is decoded once where a core takes the call, and once more where a worker commits it:
+//! the bus between them carries bytes.
 
 mod late;
 

@@ -1,5 +1,5 @@
-//! How far the workers' batches have got: begun (about to be committed), sent (acknowledged and fanned
-//! out), and how many commands are on their way.
+//! How far the workers' batches have got: begun (about to be committed), sent (acknowledged and
+//! fanned out), and how many commands are on their way.
 
 use std::{
     collections::BTreeSet,

@@ -1,5 +1,5 @@
-//! What waits for one edge: one bounded queue. The stream takes all there is as one batch, so an idle
-//! system answers at once and a busy one pays for framing once a batch.
+//! What waits for one edge: one bounded queue. The stream takes all there is as one batch, so an
+//! idle system answers at once and a busy one pays for framing once a batch.
 
 use std::{
     collections::VecDeque,

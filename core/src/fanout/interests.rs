@@ -1,4 +1,4 @@
-//! Which edges hear which logs, and how far each has been sent: the index from a log to its edges.
+//! The index from a log to the edges that hear it, with how far each was sent the log.
 
 use std::sync::{
     Arc,

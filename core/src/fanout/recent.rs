@@ -1,5 +1,5 @@
-//! What was published a moment ago in users' own logs: whether anything came between reading a
-//! session's view and opening it.
+//! The latest events published in users' own logs. They show whether anything came between reading
+//! a session's view from the store and opening the session.
 
 use std::collections::VecDeque;
 

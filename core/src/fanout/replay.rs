@@ -1,5 +1,5 @@
-//! Replay: what an edge lacks, from the store. One task for each attachment looks where logs end, many
-//! at once, and replays those that have more, a few at a time.
+//! Replay: sends an edge what it lacks, from the store. One task for each attachment looks where
+//! logs end, many at once, and replays those that have more, a few at a time.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

@@ -1,12 +1,12 @@
-//! How far one edge has been sent one log: a state machine without I/O, so that every order of live
+//! How far one edge was sent one log: a state machine without I/O, so that every order of live
 //! events, checks and replays can be tested.
 //!
-//! Live events are sent as they come, from the moment when the edge asks. Other cores may commit to the
-//! same log and send to the same edge. So only the edge knows what is missing between two events: it
-//! asks for that, and it comes from the store, in order, until replay and live events meet. What may be
-//! missing behind the last event shows in the log's end in the store. That is checked while live events
-//! go on, and only a log that has more is replayed. Nothing is kept in memory meanwhile: what was
-//! committed can be read.
+//! Live events are sent as they come, from the moment when the edge asks for the log. Other cores
+//! may commit to the same log and send to the same edge. So only the edge sees what is missing
+//! between two events. It asks for that, and the core replays it from the store, in order, until
+//! the replay meets the live events. What may be missing behind the last event shows in the log's
+//! end in the store. That is checked while live events go on, and only a log that has more is
+//! replayed. No event is kept in memory meanwhile, because every committed event can be read again.
 
 /// What one edge has been sent of one log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! What one edge lacks, or may lack: logs to be replayed from the store, and logs whose end is to
-//! be checked first.
+//! What is to be done in the store for one edge: logs to be replayed, and logs whose end is to be
+//! checked first.
 
 use std::collections::VecDeque;
 

@@ -1,5 +1,5 @@
-//! The one table of methods, for sessions, REST and gRPC alike: what each is called, who may, and
-//! who carries it out.
+//! The one table of methods, for sessions, REST and gRPC alike: a method's name, who may call it,
+//! and who carries it out.
 
 use std::{
     collections::HashMap,

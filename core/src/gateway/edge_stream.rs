@@ -1,4 +1,4 @@
-//! What an edge sends on its Attach stream, taken in its order.
+//! Takes what an edge sends on its Attach stream, in order.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,5 @@
-//! Calls: for which order does not matter, or that wait for their commit here.
+//! Unary calls: methods without an order, and ordered ones that came by REST or gRPC and wait here
+//! for their commit.
 
 use std::{net::IpAddr, time::Instant};
 

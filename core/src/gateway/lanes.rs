@@ -1,5 +1,5 @@
-//! Sessions whose call is being looked at by a reader before it is taken. What they call after it waits, so
-//! that nothing overtakes it.
+//! Sessions with a call that is being foreseen: the store is asked whether it would be refused.
+//! What the session calls after it waits here, so that nothing overtakes it.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -1,4 +1,5 @@
-//! The way in: edges by Attach and Invoke, clients by gRPC. The one place that knows every service.
+//! The way into a core: edges come by Attach and Invoke, clients by gRPC. The one module that knows
+//! every service.
 
 mod attach;
 mod deadline;

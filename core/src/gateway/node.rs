@@ -1,4 +1,4 @@
-//! The node service: what edges call.
+//! The gRPC service that edges call.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Opening sessions: who is it, what do they hear, and from where.
+//! Opens sessions: finds out whose a session is, which logs it hears, and from which seq on.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How far a core has got with going away.
+//! The phases of a core's end.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 

@@ -1,5 +1,5 @@
 //! gRPC for clients: every method of the public services, by bearer token, through the same table
-//! as all others. Bodies are passed on as they are: no service is written twice.
+//! as all other calls. Bodies are passed on as bytes, so no service is written twice.
 
 use std::{
     convert::Infallible,

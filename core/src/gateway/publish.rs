@@ -1,4 +1,5 @@
-//! The way of an ordered command onto the bus.
+//! Puts an ordered command onto the bus, after checking it, charging its user's budget and
+//! foreseeing it.
 
 use std::{net::IpAddr, time::Duration};
 

@@ -1,6 +1,6 @@
-//! The keys of sessions' tickets. Edges make the tickets and know them again by themselves; a core
-//! only draws the keys, so that no edge need be told of another, and an edge that is no node any
-//! more soon knows none.
+//! The keys of sessions' tickets. Edges make and check the tickets; a core only draws the keys and
+//! tells them to the edges attached to it. So edges need not know each other, and an edge that is
+//! no longer a node soon knows no valid key.
 
 use std::{
     collections::VecDeque,

@@ -1,4 +1,4 @@
-//! Pages: opaque tokens for the next, and cutting them to what fits a frame.
+//! Pages of lists: the opaque token of the next page, and how much fits a frame.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use gogochat_proto::{error::violation, limits::MAX_PAGE_BYTES, v1};

@@ -1,4 +1,5 @@
-//! Pages of a walk through a user's conversations: their tokens, and what of a part fits a page.
+//! Pages of a walk through a user's conversations: which of those that were read fit the page, and
+//! the token of the next page.
 
 use std::cmp::Reverse;
 

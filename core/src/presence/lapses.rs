@@ -1,6 +1,6 @@
-//! Users who were left with other sessions as one of theirs ended. Those may be of a core that was
-//! lost: then they lapse, and no core sees that but the one that looks again after the time to
-//! live.
+//! Users who still had a session when another of theirs ended. That session may belong to a core
+//! that was lost. Then it lapses after its time to live, and only the core that looks again after
+//! that time notices.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -1,4 +1,5 @@
-//! Who is connected: told to contacts in their direct conversations, never stored.
+//! Presence: who is connected. It is told to contacts, in their direct conversations, and never
+//! stored.
 
 mod lapses;
 mod refresh;

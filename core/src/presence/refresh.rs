@@ -1,8 +1,8 @@
-//! Keeps the sessions that are open at this core from lapsing, beside the work on those that come and go.
+//! Keeps the sessions that are open at this core from lapsing.
 //!
-//! All are told again once in a third of their time to live, some hundred in a round trip, evenly spread
-//! over that time. Where the directory has not taken them, or has lost what it had, they follow each
-//! other without a pause until all of them have been told.
+//! All are told to the directory again once in a third of their time to live, some hundred in a
+//! round trip, evenly spread. When the directory has not taken them, or has lost what it had, all
+//! are told again without a pause.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Finding people, and who is a contact of whom.
+//! The social service: finding people, and contacts.
 
 pub(crate) mod commands;
 

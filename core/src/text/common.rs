@@ -1,5 +1,5 @@
-//! Passwords that everybody tries first: those that people choose most, the name, one character again
-//! and again, and rows of keys.
+//! Passwords that everybody tries first: those that people choose most, the name, one character
+//! again and again, and rows of keys.
 
 use std::{collections::HashSet, sync::LazyLock};
 

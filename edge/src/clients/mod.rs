@@ -1,4 +1,4 @@
-//! The clients that are connected.
+//! The connected clients.
 
 mod peer;
 mod registry;

@@ -1,4 +1,4 @@
-//! The clients that are connected, their users, and the logs that they are subscribed to.
+//! The registry of connected clients, of their users, and of the logs that they are subscribed to.
 
 use std::{
     net::IpAddr,

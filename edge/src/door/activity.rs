@@ -1,5 +1,5 @@
-//! What is known of a connection over TCP: whose turn it is, since when, and until when it may
-//! last. No I/O.
+//! The state of a connection over TCP, without I/O: whether client or server has to act next, since
+//! when, and until when that may last.
 
 use std::{
     net::IpAddr,

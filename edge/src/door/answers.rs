@@ -1,6 +1,6 @@
-//! Requests under way on a connection, and the bytes of their answers. A client that asks and does
-//! not read is answered no further once its answers take up what a connection may; its connection
-//! ends when nothing of them leaves for a while.
+//! Requests under way on a connection, and the bytes of their answers. When a client asks and does
+//! not read, the next answers wait once its answers take up what a connection may have. Its
+//! connection ends when none of them leaves for a while.
 
 use std::{
     pin::Pin,

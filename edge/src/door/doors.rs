@@ -1,5 +1,5 @@
 //! What all TCP listeners of a process share. Connections are accepted while there are file
-//! descriptors; when there are none, listeners wait for some.
+//! descriptors. When there are none left, the listeners wait.
 
 use std::{
     io,

@@ -1,5 +1,5 @@
-//! The same for servers that tonic runs: it takes connections as a stream, and gives their requests
-//! to a layer.
+//! Doors for servers that tonic runs: tonic takes the connections as a stream, and gives their
+//! requests to a layer.
 
 use std::{
     future::Future,

@@ -1,4 +1,4 @@
-//! What all TCP listeners of a process have in common, those of clients and those of nodes: how
+//! What all TCP listeners of a process have in common, those for clients and those for nodes: how
 //! connections are accepted, until when each may last in every state, and how many bytes wait in
 //! it. [`crate::limits::tcp`] has the figures.
 

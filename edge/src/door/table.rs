@@ -1,5 +1,5 @@
 //! A table of connections that wait for their client, oldest first. When it is full, the oldest
-//! silent one goes, so that a client who has something to say is never turned away for those who
+//! silent one is closed. So a client that has something to say is not turned away for clients that
 //! say nothing.
 
 use std::{

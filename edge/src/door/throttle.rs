@@ -1,4 +1,5 @@
-//! A log line that thousands of connections would give at once, given once a minute with their number.
+//! A log line that thousands of connections would write at once: it is written once a minute, with
+//! their number.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Whether a session that begins may be opened now.
+//! Decides whether a session that begins may be opened now: checks its ticket, and takes a place.
 
 use gogochat_proto::v1::{self, TicketUse};
 

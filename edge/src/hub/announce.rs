@@ -1,5 +1,5 @@
-//! What a core has to know first on a new stream. It is sent in slices as the stream takes it:
-//! however many sessions and logs there are, they take up no queue.
+//! What a core is told first on a new stream: the sessions and the logs of this edge. It is sent
+//! piece by piece as the stream takes it, so it needs no queue however much there is.
 
 use std::sync::Arc;
 

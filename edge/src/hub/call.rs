@@ -1,4 +1,4 @@
-//! The calls of sessions, on their way to a core.
+//! Sends the calls of sessions to a core.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! A further stream of a client: calls come, replies go.
+//! A further stream of a client: calls come in, replies go out.
 
 use std::{
     sync::Arc,

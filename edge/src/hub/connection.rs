@@ -1,7 +1,7 @@
-//! A client's connection from its first frame to its last: authenticate, wire, serve.
+//! A client's connection from its first frame to its last.
 //!
-//! Authenticated is a session by its first frame, Hello, by way of [`super::output`]: the ticket that
-//! it shows is checked by [`super::admission`], and a core opens it by [`super::session_open`].
+//! The first frame, Hello, authenticates the session, by way of [`super::output`]:
+//! [`super::admission`] checks the ticket, and [`super::session_open`] has a core open the session.
 
 use std::{sync::Arc, time::Instant};
 

@@ -1,4 +1,4 @@
-//! The datagrams of a client, taken where they are read: no task is woken for them.
+//! The datagrams of a client, taken where they are read, so that no task is woken for them.
 
 use std::{sync::Arc, time::Instant};
 

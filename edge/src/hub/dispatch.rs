@@ -1,4 +1,4 @@
-//! What the cores send, and whom it concerns here.
+//! Takes what the cores send, and passes it to the sessions that it concerns.
 
 use std::{sync::Arc, time::Instant};
 

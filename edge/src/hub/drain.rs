@@ -1,4 +1,4 @@
-//! Clients that are sent to other edges.
+//! Sends clients to other edges.
 
 use std::{
     sync::{Arc, atomic::Ordering},

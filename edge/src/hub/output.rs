@@ -1,4 +1,4 @@
-//! What a session wants done, done.
+//! Gives a session its client's frames, and carries out what the session answers: its outputs.
 
 use std::{sync::Arc, time::Instant};
 

@@ -1,4 +1,5 @@
-//! Resyncs: cores look into the store for what other cores may have committed and not sent here.
+//! Resyncs: has a core look into the store for what other cores may have committed and not sent
+//! here.
 
 use std::{sync::Arc, time::Instant};
 

@@ -1,5 +1,5 @@
-//! When a core is asked to look into the store for what other cores may have committed and not sent
-//! here: those that were lost, and those that cannot be reached.
+//! When a core is to look into the store for what other cores may have committed and not sent here.
+//! Those are cores that were lost, and cores that cannot be reached.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! A session at its core: asked for, opened, refused, moved to another.
+//! Sessions and their cores: asking a core to open one, and what follows when it is opened,
+//! refused, or moved to another core.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What is looked at once a second.
+//! Looks at the cores and at every session's clock, once a second.
 
 use std::{
     sync::Arc,

@@ -1,5 +1,5 @@
-//! How much typing is delivered of one conversation, wherever it was said: a user's sessions may be at
-//! several edges, and a group may have thousands of members who all type.
+//! Limits how much typing is delivered in one conversation, from whichever edge it comes. A user's
+//! sessions may be at several edges, and a group may have thousands of members who all type.
 
 use std::{
     collections::HashMap,

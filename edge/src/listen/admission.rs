@@ -1,6 +1,6 @@
-//! Who may connect. Connections are bounded by address; handshakes over QUIC, which cost the most,
-//! in all and by address. [`crate::door`] bounds the handshakes over TCP, apart: neither takes the
-//! other's places.
+//! Limits on who may connect: connections by address, and handshakes over QUIC, which cost the
+//! most, by address and in all. [`crate::door`] bounds the handshakes over TCP by itself, so
+//! neither kind takes the places of the other.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 

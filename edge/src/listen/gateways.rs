@@ -1,4 +1,4 @@
-//! Who is believed when it tells where a connection comes from: the gateways of the configuration.
+//! The configured gateways: only they are believed when they tell where a connection comes from.
 
 use std::{net::IpAddr, sync::Arc};
 

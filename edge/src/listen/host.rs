@@ -1,4 +1,4 @@
-//! What the listeners hand a client's session to.
+//! The trait by which listeners hand over a client's session.
 
 use std::{future::Future, sync::Arc};
 

@@ -1,5 +1,5 @@
-//! Stateless resets (RFC 9000 section 10.3): a client whose connection was lost with an earlier process
-//! is told so at its next packet.
+//! Stateless resets (RFC 9000 section 10.3): a client whose connection was lost with an earlier
+//! process is told so at its next packet.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Connections over TCP: whose they are, TLS, and HTTP.
+//! Connections over TCP: the client's address, TLS, then HTTP.
 
 use std::{io, net::SocketAddr, sync::Arc};
 

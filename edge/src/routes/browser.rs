@@ -1,4 +1,5 @@
-//! What browsers are told beside the answers: which other pages may read them, and to come over TLS alone.
+//! Headers for browsers: which other origins may read an answer (CORS), and that they are to come
+//! over TLS alone (HSTS).
 
 use std::time::Duration;
 

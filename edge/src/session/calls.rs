@@ -1,8 +1,8 @@
-//! The calls of a session that wait for their reply, and the order of those in the ordered lane.
+//! The calls of a session that wait for their reply, and the order of the ordered ones.
 //!
-//! The order is kept here because the session outlives every stream to the core: a core knows of a
-//! refusal only as long as the stream on which it refused, and of calls that were lost with a stream it
-//! knows nothing.
+//! The order is kept here because a session outlives every stream to its core. A core knows of its
+//! own refusals only while the stream lasts, and it knows nothing of calls that were lost with a
+//! stream.
 
 use std::{
     collections::{HashMap, hash_map::Entry},

@@ -1,4 +1,4 @@
-//! Marks on their way up: newest wins, at most one batch a second.
+//! Marks on their way to the core: the newest counts, and at most one batch goes in a second.
 
 use std::{collections::HashMap, time::Instant};
 

@@ -1,7 +1,7 @@
-//! A session without I/O: what comes, and the clock, go in; what is to be done comes out.
+//! A session without I/O: frames, answers of the core and the time go in, outputs come out.
 //!
-//! It owns all that a session is: whom it speaks for, its home, the streams on which it is open, the
-//! calls that wait, and its place among those that are being opened.
+//! It owns all that belongs to a session: its principal, its home, the streams on which it is open,
+//! the calls that wait, and its place among the sessions that are being opened.
 
 pub(crate) mod bucket;
 pub(crate) mod calls;

@@ -1,4 +1,4 @@
-//! What a session wants done, and what events mean to it.
+//! The outputs of a session, and what the inputs other than frames result in.
 
 use std::time::Instant;
 

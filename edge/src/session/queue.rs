@@ -1,4 +1,5 @@
-//! The bounded queue of what a session has still to be sent, and what full means for each kind of frame.
+//! The bounded queue of what a session has still to be sent, and what full means for each kind of
+//! frame.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,5 @@
-//! What all sessions of one user at this edge share: so many sessions get no more than a few do.
+//! The budgets that all sessions of one user at this edge share. So a user gets no more by opening
+//! more sessions.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},

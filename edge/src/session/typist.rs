@@ -1,4 +1,4 @@
-//! How often it is passed on that one user types in one conversation.
+//! Limits how often it is passed on that one user types in one conversation.
 
 use std::time::Instant;
 

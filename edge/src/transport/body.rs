@@ -1,4 +1,4 @@
-//! Bodies that are needed whole.
+//! Reads a request's body to its end, within its bound.
 
 use axum::body::Body;
 use http_body_util::BodyExt as _;

@@ -1,4 +1,4 @@
-//! How much a peer may send that has no meaning here, and has to be skipped.
+//! Limits how much a client may send that has no meaning here and has to be skipped.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
-//! HTTP/3 requests (RFC 9114), served by the router that serves every version. A request and its answer
-//! are bounded in time: neither a body that trickles nor an answer that is not read lasts.
+//! HTTP/3 requests (RFC 9114), served by the router that serves every version. A request and its
+//! answer have deadlines, both for a body that trickles and for an answer that is not read.
 
 use std::{
     convert::Infallible,

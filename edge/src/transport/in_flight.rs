@@ -1,9 +1,10 @@
-//! How many bytes of low priority may be in flight, without I/O.
+//! How many bytes of low priority may be in flight: arithmetic without I/O.
 //!
-//! What is in flight waits in the queue of the slowest link, and what is live waits behind it there,
-//! whatever its priority here. So no more is in flight than that link carries in the least round trip
-//! and [`MOST_DELAY`]: the first keeps it busy, the second is what something live waits at most. The
-//! rate is measured while the window is full, as what was acknowledged since it was full before.
+//! Bytes in flight wait in the queue of the slowest link. A live message waits behind them there,
+//! whatever its priority here. So no more is in flight than that link carries in the least round
+//! trip plus [`MOST_DELAY`]. The round trip's share keeps the link busy; the rest is what a live
+//! message waits at most. The rate is measured from one moment at which the window is full to the
+//! next.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,9 @@
-//! Replies on a client's further streams, such as pages of history: they leave room for what is live.
+//! Replies on a client's further streams, such as pages of history, which leave room for live
+//! messages.
 //!
-//! quinn's send window counts what was not acknowledged of all streams. While replies are written, it
-//! is as narrow as [`InFlight`] says; what is live opens it for its own write.
+//! quinn's send window counts the unacknowledged bytes of all streams together. While such replies
+//! are written, the window is as narrow as [`InFlight`] says. A live message opens it for its own
+//! write.
 
 use std::{
     future::poll_fn,

@@ -1,5 +1,6 @@
-//! The one writer of a connection. Whoever has a frame for a client writes it at once where the pipe
-//! takes it, without waking a task; only what a pipe refuses waits for the connection's own task.
+//! The one writer of a connection. Whoever has a frame for a client writes it at once if the socket
+//! or stream takes it, and no task is woken for that. What it does not take waits for the
+//! connection's own task.
 
 use std::{
     io::{self, IoSlice, Write as _},

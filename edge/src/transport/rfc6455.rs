@@ -1,5 +1,5 @@
-//! The reading side of a WebSocket server (RFC 6455): bytes in, messages out. Holds at most one message,
-//! and nothing while idle.
+//! The reading side of a WebSocket server (RFC 6455): bytes in, messages out. Holds at most one
+//! message, and nothing while idle.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use gogochat_proto::{

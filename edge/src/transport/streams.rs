@@ -1,5 +1,5 @@
-//! Where a QUIC connection's WebTransport streams and datagrams go. Streams come to the inbox of their
-//! session, early ones to a small buffer. Datagrams are taken where they are read.
+//! Where a QUIC connection's WebTransport streams and datagrams go. Streams come to the inbox of
+//! their session, early ones to a small buffer. Datagrams are taken where they are read.
 
 use std::{
     collections::VecDeque,

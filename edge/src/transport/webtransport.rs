@@ -1,5 +1,5 @@
-//! A WebTransport session on an HTTP/3 connection (draft-ietf-webtrans-http3): its handshake, its live
-//! stream, its datagrams, its end.
+//! A WebTransport session on an HTTP/3 connection (draft-ietf-webtrans-http3): its handshake, its
+//! live stream, its datagrams, its end.
 
 use std::{
     future::poll_fn,

@@ -1,4 +1,4 @@
-//! A core that this edge may use, and what leads to it.
+//! A core that this edge may use, and the gRPC channel to it.
 
 use gogochat_proto::service::Service as Part;
 use tokio::sync::watch;

@@ -1,4 +1,4 @@
-//! One core: whether it is there, what waits for it, and its answers to unary calls.
+//! One core as its edge sees it: whether it is attached, what waits for it, and unary calls.
 //!
 //! `attach` keeps the Attach stream, which takes what waits here.
 

@@ -1,4 +1,4 @@
-//! What the edge does with what cores send: the stream calls it.
+//! The trait by which the Attach stream hands on what cores send.
 
 use std::{future::Future, sync::Arc};
 

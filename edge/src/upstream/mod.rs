@@ -1,5 +1,5 @@
-//! The cores: which there are, which of them a session's calls go to, and which answers a call for which
-//! order does not matter.
+//! The cores: which there are, which of them is a session's home, and which one answers an
+//! unordered call.
 
 mod core_link;
 mod core_queue;

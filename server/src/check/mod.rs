@@ -1,4 +1,4 @@
-//! What `check-config` and every start look at, beyond names and types: each problem names the key
+//! What `check-config` and every start examine beyond names and types. Each problem names the key
 //! and says what to do.
 
 mod address;

@@ -1,4 +1,4 @@
-//! The links to services: where they are, and how they are kept from others.
+//! Checks the links to services: their addresses, and whether they are encrypted.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! How far a command has come that takes its time: on a terminal a line that is written over, else log lines.
+//! Shows how far a long command has come: on a terminal in one line that is overwritten, elsewhere
+//! in lines of the log.
 
 use std::{
     io::{IsTerminal as _, Write as _},

@@ -1,4 +1,5 @@
-//! The environment: `GOGOCHAT__EDGE__LISTEN` is the key `edge.listen`, and what is nearly so is named.
+//! The environment: `GOGOCHAT__EDGE__LISTEN` is the key `edge.listen`, and what is nearly so is
+//! named.
 
 use toml_edit::Value;
 

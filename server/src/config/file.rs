@@ -1,4 +1,5 @@
-//! The configuration file: each key with its line, and all that is wrong with keys and types in one pass.
+//! The configuration file: each key with its line, and all that is wrong with keys and types in one
+//! pass.
 
 use std::path::Path;
 

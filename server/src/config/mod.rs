@@ -4,8 +4,8 @@
 //! earlier. The environment names a key by its path: `GOGOCHAT__EDGE__LISTEN='["[::]:443"]'`. Tests
 //! hold docs/gogochat.example.toml and these structures together.
 //!
-//! [`Sources`] reads (`file`, `environment`, `env_file`), [`Given`] is what it has read, `known` says
-//! which keys there are, and `runner` who may read the files. What values mean is looked at in
+//! [`Sources`] reads (`file`, `environment`, `env_file`), [`Given`] is what it has read, `known`
+//! says which keys there are, and `runner` who may read the files. What values mean is looked at in
 //! [`crate::check`].
 
 use std::{

@@ -1,5 +1,5 @@
-//! Who will run the server, where that is not who asks: what that user may read and write, by the
-//! permission bits of a file and of each folder on its path.
+//! The user who will run the server, where another user checks the configuration. What that user
+//! may read and write follows from the permission bits of a file and of each folder on its path.
 
 use std::{
     fs::{self, Metadata},

@@ -1,6 +1,7 @@
 //! Blobs as files of a folder, for one machine, or for several that share a file system.
 //!
-//! `ab/abcd...` is a blob; `new/...` are those under way. A blob is written there, synced, and gets its name by a rename, which is atomic.
+//! `ab/abcd...` is a blob; `new/...` are those under way. A blob is written there, synced, and gets
+//! its name by a rename, which is atomic.
 
 use std::{
     io,

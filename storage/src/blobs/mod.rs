@@ -1,8 +1,8 @@
 //! Blobs: bytes that are named by their own hash, as files of messages and their thumbnails are.
 //!
-//! A blob is there whole or not at all, also when the process is killed as it writes, and what was put
-//! is on disk. As the name is the hash, there are no two versions of a blob: who puts it again writes
-//! the same bytes, which mends a damaged copy and makes the blob young again (see
+//! A blob is there whole or not at all, also when the process is killed as it writes, and what was
+//! put is on disk. As the name is the hash, there are no two versions of a blob: who puts it again
+//! writes the same bytes, which mends a damaged copy and makes the blob young again (see
 //! [`Listed::modified_ms`]). Who may see a blob is not decided here.
 
 mod body;

@@ -1,7 +1,7 @@
 //! Blobs in a bucket of an S3 store (the API of Amazon S3, which many others have).
 //!
-//! A small blob is one PUT and a large one a multipart upload; neither shows anything before its end.
-//! `PREFIX/blobs/HASH` is a blob.
+//! A small blob is one PUT and a large one a multipart upload; neither shows anything before its
+//! end. `PREFIX/blobs/HASH` is a blob.
 
 use std::{ops::Range, time::Duration};
 

@@ -1,9 +1,9 @@
 //! The bus inside one process: a bounded queue for each partition.
 //!
-//! What a consumer has taken it holds until it commits: no other gets commands of those partitions
-//! meanwhile, so that a partition's commands are carried out in order however many consumers there are.
-//! What a consumer took and did not commit before it was dropped is lost, as it is when the process
-//! ends.
+//! A consumer holds the partitions of the commands it has taken until it commits them. No other
+//! consumer gets commands of these partitions meanwhile, so a partition's commands are carried out
+//! in order however many consumers there are. When a consumer is dropped, what it took and did not
+//! commit is lost, as it is when the process ends.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! The bus: carries commands from the gateways to the workers of their partitions. It may lose
-//! everything: what it carried and was not committed is sent again by the clients.
+//! everything: clients send again what was not committed.
 
 pub mod channel;
 mod config;

@@ -1,9 +1,10 @@
-//! Bounded queues, one for each partition, from which batches are taken in equal shares: of the partitions,
-//! and in each of its users. A share is counted in rows, so that one large command does not pass for a
-//! message.
+//! Bounded queues, one for each partition. A batch takes an equal share from each partition, and
+//! within a partition from each user. Shares are counted in rows, so that one large command does
+//! not count as little as a message.
 //!
-//! Within a partition this is start-time fair queuing (Goyal, Vin and Cheng, 1996): each user's next
-//! command has a start, in rows; the lowest goes first, and moves its user's next one up by its own rows.
+//! Within a partition this is start-time fair queuing (Goyal, Vin and Cheng, 1996). Each user's
+//! next command has a start, in rows. The lowest start goes first, and that user's next start is
+//! higher by the rows of the command.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 

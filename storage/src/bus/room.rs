@@ -1,4 +1,4 @@
-//! What a batch may have, and what one user may have of a queue.
+//! How much a batch may have, and how much of a queue one user may have.
 
 /// What a batch may have: no more of anything, but at least one command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What a node holds in its hand while it is registered, or has a claim.
+//! Handles of a registration and of a claim. Each lasts as long as its handle.
 
 use std::time::Duration;
 

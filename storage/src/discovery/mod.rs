@@ -1,4 +1,4 @@
-//! Discovery: which nodes there are, and who alone does what only one may do.
+//! Discovery: which nodes there are, and claims to what only one node may do.
 
 mod config;
 #[cfg(feature = "cluster")]

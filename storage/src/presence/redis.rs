@@ -1,10 +1,10 @@
 //! Presence in Redis, for all nodes.
 //!
-//! A user has two keys: a sorted set of sessions, each scored by the time until which it counts, and the
-//! time last seen. Both have a time to live, so that what a lost node left behind goes by itself. A
-//! coming or going is one script, and many of them are one pipeline, as a question is: each costs one
-//! round trip. The time is
-//! that of Redis: nodes whose clocks differ would take each other's sessions for over.
+//! A user has two keys: a sorted set of sessions, each scored by the time until which it counts,
+//! and the time last seen. Both have a time to live, so what a lost node left behind goes by
+//! itself. A coming or going is one script, and many of them are one pipeline. So is a question:
+//! each costs one round trip. The time is Redis's own, because nodes whose clocks differ would take
+//! each other's sessions for over.
 
 use std::{
     sync::{

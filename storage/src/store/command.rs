@@ -1,4 +1,4 @@
-//! What is committed, and what became of it.
+//! Commands: what a commit is asked to do, and the outcome of each.
 
 use bytes::Bytes;
 use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};

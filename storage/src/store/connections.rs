@@ -1,4 +1,5 @@
-//! How many connections a store has for what, and how long reading may take.
+//! How many connections a store has for each kind of work, and how long a statement that reads may
+//! take.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Who knows whom.
+//! Contacts, as their two sides see them.
 
 use async_trait::async_trait;
 use gogochat_proto::ids::{LogId, UserId};

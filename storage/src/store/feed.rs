@@ -1,5 +1,6 @@
-//! The change feed: what was committed, in the order in which commits reached the store. Followers read
-//! it at least once, in a log's order, each from a position of its own that the store keeps.
+//! The change feed: what was committed, in the order in which commits reached the store. Whoever
+//! follows it keeps a position of their own. They read each commit at least once, and each log's in
+//! its order.
 
 use async_trait::async_trait;
 use bytes::{Buf as _, BufMut as _};

@@ -1,4 +1,4 @@
-//! How it stands with a lock that one process alone has.
+//! The state of a lock that only one process may have.
 
 /// How it stands with the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Logs, and how they grow.
+//! Logs: committing to them and reading them.
 
 use async_trait::async_trait;
 use gogochat_proto::ids::LogId;

@@ -1,8 +1,8 @@
 //! The store: the one place that holds the truth. What it has committed is on disk.
 //!
 //! Two kinds of writes. [`Logs::commit`] takes everything that appends to a log or moves a mark, in
-//! batches: one transaction, one fsync, and every decision (may they? was it sent before? which seq?) is
-//! taken inside it. Accounts and devices have methods of their own.
+//! batches: one transaction, one fsync, and every decision (may they? was it sent before? which
+//! seq?) is taken inside it. Accounts and devices have methods of their own.
 //!
 //! There is a trait for each part of it, and a service is given what it needs: [`AccountStore`],
 //! [`SocialStore`], [`ChatStore`], or one part alone. A [`Store`] is all of them.

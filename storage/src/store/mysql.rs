@@ -1,10 +1,10 @@
 //! MySQL 8, shared by any number of nodes.
 //!
-//! Several connections write at once, each a batch in a transaction of its own. A batch first locks the
-//! rows of its logs, in the order of their ids, and reads everything else after that; at READ COMMITTED
-//! what it reads then is what the last holder of those locks has written (at REPEATABLE READ it would be
-//! what was there before the wait). A commit is on disk when it returns, as long as the server runs with
-//! `innodb_flush_log_at_trx_commit` and `sync_binlog` at 1, their defaults.
+//! Several connections write at once, each a batch in a transaction of its own. A batch first locks
+//! the rows of its logs, in the order of their ids, and reads everything else after that; at READ
+//! COMMITTED what it reads then is what the last holder of those locks has written (at REPEATABLE
+//! READ it would be what was there before the wait). A commit is on disk when it returns, as long
+//! as the server runs with `innodb_flush_log_at_trx_commit` and `sync_binlog` at 1, their defaults.
 
 mod alone;
 mod dialect;

@@ -1,8 +1,8 @@
 //! SQLite, in one file: the default, which needs no service.
 //!
-//! One connection writes (SQLite has one writer at a time in any case) and a few read, apart for
-//! each kind of reading, each seeing the last committed state. A commit is on disk when it returns:
-//! WAL with synchronous=FULL syncs the log at every commit
+//! One connection writes, because SQLite has one writer at a time. Each kind of reading has
+//! connections of its own, and each sees the last committed state. A commit is on disk when it
+//! returns: WAL with synchronous=FULL syncs the log at every commit
 //! (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
 
 mod checkpoint;

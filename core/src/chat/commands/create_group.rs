@@ -1,4 +1,4 @@
-//! CreateGroup: begins a conversation of many, in the creator's own log.
+//! CreateGroup: makes a group. The command belongs to the creator's own log.
 
 use gogochat_proto::{
     ids::{ClientMsgId, LogId, UserId},

@@ -1,4 +1,4 @@
-//! LeaveGroup: the caller is a member no longer.
+//! LeaveGroup: takes the caller out of a group.
 
 use gogochat_proto::v1;
 use gogochat_storage::store::{Command, Done};

@@ -1,4 +1,4 @@
-//! Mark: how far the caller has got. Marks only grow, so they need no order, and no name.
+//! Mark: moves the caller's marks. Marks only grow, so this needs no order and no `client_msg_id`.
 
 use gogochat_proto::{error::violation, ids::LogId, v1};
 use gogochat_storage::store::{Command, Done};

@@ -1,5 +1,6 @@
-//! What a header says. It is read here, and not by a library, as the bytes that follow have to stay
-//! where they are: it matters as much where a header that has come in part may end as what it says.
+//! Reads a PROXY header. No library does it, because the bytes behind the header have to stay in
+//! the socket. So finding the end of a header that has arrived in part matters as much as what it
+//! says.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},

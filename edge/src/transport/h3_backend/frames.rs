@@ -1,9 +1,12 @@
-//! HTTP/3 frames (RFC 9114 section 7), read before h3 sees them, so that it holds no more than it needs:
+//! HTTP/3 frames (RFC 9114 section 7), read before h3 sees them, so that it holds no more than it
+//! needs:
 //!
-//! - A frame without a meaning never reaches h3, which would keep it whole. It is skipped as it comes.
+//! - A frame without a meaning never reaches h3, which would keep it whole. It is skipped as it
+//!   comes.
 //! - A frame that h3 keeps whole reaches it whole, in one piece. Its length is bounded.
-//! - All DATA frames of a request reach h3 as one that never ends. Their payloads pass without being
-//!   copied. Small ones are put together, so that a byte a frame costs neither time nor memory for each.
+//! - All DATA frames of a request reach h3 as one that never ends. Their payloads pass without
+//!   being copied. Small ones are put together, so that a byte a frame costs neither time nor
+//!   memory for each.
 //! - Trailers, which nobody here reads, are skipped too.
 
 use bytes::{Buf as _, Bytes, BytesMut};

@@ -1,7 +1,7 @@
-//! h3 over quinn, with WebTransport taken out: the first number on each incoming stream says whose it is.
-//! 0x41 (bidirectional) and 0x54 (unidirectional) begin WebTransport streams, which go raw to their
-//! session. Everything else is HTTP/3, and h3's, once [`frames`] has bounded what comes. A request comes
-//! to h3 when its headers are whole.
+//! h3 over quinn, with WebTransport taken out. The first number on each incoming stream says whose
+//! it is: 0x41 (bidirectional) and 0x54 (unidirectional) begin WebTransport streams, which go raw
+//! to their session. Everything else is HTTP/3 and goes to h3, once [`frames`] has bounded what
+//! comes. A request comes to h3 when its headers are complete.
 
 mod error;
 mod frames;

@@ -1,9 +1,9 @@
 //! Field sections (RFC 9204 section 4.5), read as far as is needed before h3 reads them.
 //!
-//! h3 knows two values of `:protocol` and resets a request with any other. So a value that it does not
-//! know is put in words that it knows: `webtransport-h3`, of the drafts from 15 on, becomes
-//! `webtransport`. Everything else becomes `connect-udp`, which is not served here either. Names and
-//! values need not be decoded for that: a string has one Huffman form.
+//! h3 knows two values of `:protocol` and resets a request with any other. So a value that it does
+//! not know is replaced by one that it knows. `webtransport-h3`, of the drafts from 15 on, becomes
+//! `webtransport`. Every other value becomes `connect-udp`, which this server does not serve
+//! either. No name or value has to be decoded for that, because a string has only one Huffman form.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h3::error::Code;

@@ -1,4 +1,5 @@
-//! Streams that have not said yet whose they are, and requests whose headers are not whole.
+//! Streams of which it is not known yet whose they are, and requests whose headers are not
+//! complete.
 
 use std::{
     pin::Pin,

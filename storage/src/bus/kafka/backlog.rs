@@ -1,4 +1,4 @@
-//! What has been given to Kafka and is not done with yet, for each partition: commands that it has not
+//! What was given to Kafka and is not finished, for each partition: commands that Kafka has not
 //! confirmed, and confirmed ones that no core has committed.
 
 use std::{

@@ -1,5 +1,5 @@
-//! The thread of one consumer: a member of the group, it fills the queues from which the worker takes.
-//! librdkafka calls back about rebalances from its poll, and these calls may block.
+//! The thread of one consumer: a member of the group, it fills the queues from which the worker
+//! takes. librdkafka calls back about rebalances from its poll, and these calls may block.
 
 use std::{
     collections::HashMap,

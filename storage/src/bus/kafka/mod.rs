@@ -1,6 +1,6 @@
-//! The bus over Kafka: a topic with as many partitions as [`gogochat_proto::partition`] tells, any core
-//! produces, and Kafka's group assignment decides which core consumes a partition: that is the sharding
-//! and the failover.
+//! The bus over Kafka: one topic, with the partitions of [`gogochat_proto::partition`]. Any core
+//! produces. Kafka's group assignment decides which core consumes a partition, which gives both
+//! sharding and failover.
 
 mod backlog;
 mod client;

@@ -1,11 +1,11 @@
 //! The way of commands to Kafka.
 //!
 //! A command counts as taken once librdkafka has it, so that a session's commands follow each other
-//! without waiting for the broker. From then on nothing of its producer overtakes it or is dropped on
-//! its own: the producer is idempotent, and no command has a time limit of its own. When Kafka has not
-//! confirmed one for too long, the producer is given up with all that it has under way, and a new one
-//! begins a new era. What was given up may have arrived all the same; its repeat is recognised by the
-//! store.
+//! without waiting for the broker. From then on nothing of its producer overtakes it or is dropped
+//! on its own: the producer is idempotent, and no command has a time limit of its own. When Kafka
+//! has not confirmed one for too long, the producer is given up with all that it has under way, and
+//! a new one begins a new era. What was given up may have arrived all the same; its repeat is
+//! recognised by the store.
 
 use std::{
     sync::{

@@ -1,6 +1,6 @@
-//! The thread that looks after the bus: gives up a producer that gets nowhere, notices that Kafka is
-//! back, and asks how far the group has committed while something waits. librdkafka's calls for these
-//! block.
+//! The thread that looks after the bus. It gives up a producer that gets nowhere, notices that
+//! Kafka is back, and asks how far the group has committed while something waits. It is a thread
+//! because librdkafka's calls for these block.
 
 use std::{
     sync::{

@@ -1,4 +1,5 @@
-//! A command as bytes in a Kafka message. It is read by programs of other versions: fields are only added.
+//! A command as bytes in a Kafka message. It is read by programs of other versions: fields are only
+//! added.
 
 use bytes::Bytes;
 use gogochat_proto::ids::{CommandId, DeviceId, UserId};

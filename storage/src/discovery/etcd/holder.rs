@@ -1,5 +1,5 @@
-//! Holds one key under a lease: takes it when nobody has it, renews it, takes it again when the lease is
-//! lost.
+//! Holds one key under a lease: takes it when nobody has it, renews it, takes it again when the
+//! lease is lost.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Discovery by etcd: each node has a key under a lease that it renews; all watch the keys. While etcd
-//! is away everybody keeps what they knew last.
+//! Discovery by etcd: each node has a key under a lease that it renews; all watch the keys. While
+//! etcd is away everybody keeps what they knew last.
 
 mod ask;
 mod entry;

@@ -1,12 +1,12 @@
-//! Backups: all that a store had at one moment, in one file, and the way back into a store.
+//! Backups: one moment of a store, in one file, and the way back into a store.
 //!
-//! The file is an SQLite database with the tables of a store, whatever the store was, and two more: what it
-//! is a backup of, and what each table had. So it can be read by any tool, it goes back into either kind of
-//! store, and damage is noticed. A server does not take it for a store.
+//! The file is an SQLite database with the tables of a store, whatever the store was, and two more:
+//! what it is a backup of, and a sum of each table. So any tool can read it, it goes back into
+//! either kind of store, and damage is noticed. A server does not take it for a store.
 //!
-//! What was committed before the backup began is in it: it is read in one transaction, beside which others
-//! write as they like. It is there under its name once it is whole and on disk. Files of messages are not
-//! in it.
+//! What was committed before the backup began is in it. It is read in one transaction, which keeps
+//! nobody from writing. The file gets its name once it is complete and on disk. Files of messages
+//! are not in it.
 
 mod error;
 mod part;

@@ -1,4 +1,4 @@
-//! A file that is there under its name once it is whole, and not before.
+//! Writes a file that gets its name only when it is complete.
 
 use std::{
     ffi::OsString,

@@ -1,4 +1,4 @@
-//! The way back into a store.
+//! Restores a backup into a store.
 
 use std::{
     fs::{self, File},

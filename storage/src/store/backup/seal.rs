@@ -1,4 +1,4 @@
-//! What makes a whole file a backup: what it is a backup of, and what its tables have.
+//! The seal of a complete backup: what it is a backup of, and the sum of each table.
 
 use std::{collections::BTreeMap, path::Path};
 

@@ -1,5 +1,5 @@
-//! Contacts: asking, accepting, ending. Both sides' rows change together, and both own logs say so. Each
-//! command is carried out once, however often a bus gives it.
+//! Contacts: requesting, accepting, ending. Both sides' rows change together, and an event in both
+//! own logs says so. Each command is carried out once, however often the bus delivers it.
 
 use gogochat_proto::ids::{LogId, UserId};
 

@@ -1,8 +1,8 @@
-//! A commit's place in the feed, and the members' rows that say that something moved.
+//! Gives a commit its position in the feed, and writes it to the members' rows of what has moved.
 //!
-//! A member's row is written at the first commit behind each floor alone. So a message writes no row a
-//! member, but for the first in a while; and whoever has seen everything up to a floor finds all that
-//! has moved since by the rows that lie above it.
+//! A member's row is written only by the first commit behind each floor, so most messages write no
+//! row for each member. Whoever has seen everything up to a floor finds what has moved since: the
+//! rows whose position lies above it.
 
 use gogochat_proto::{
     ids::{LogId, UserId},

@@ -1,9 +1,9 @@
-//! What a batch of commands does: load the rows it may touch, decide command after command in memory,
-//! write what changed.
+//! What a batch of commands does: load the rows it may touch, decide command after command in
+//! memory, write what changed.
 //!
-//! Loading and writing take a few statements each, however many commands there are. Deciding sees what
-//! earlier commands of the batch did. All of it runs inside one transaction that keeps others from
-//! changing the loaded rows.
+//! Loading and writing take a few statements each, however many commands there are. Deciding sees
+//! what earlier commands of the batch did. All of it runs inside one transaction that keeps others
+//! from changing the loaded rows.
 
 mod append;
 mod contact;

@@ -1,4 +1,4 @@
-//! What the tables of a backup had when it was made: by it, damage is noticed.
+//! The sum of each table of a backup, as it was made: damage shows by them.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,5 @@
-//! Events of logs. No foreign key: the transaction that writes an event takes its seq from the log's row.
+//! Events of logs. No foreign key: the transaction that writes an event takes its seq from the
+//! log's row.
 
 use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
 use sea_orm::entity::prelude::*;

@@ -1,4 +1,5 @@
-//! The change feed: what was committed, one row a commit, in the order in which commits reached the store.
+//! The change feed: what was committed, one row a commit, in the order in which commits reached the
+//! store.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,5 +1,5 @@
-//! What the store is known by: one row. A move draws a new one for its target, which is another store
-//! until it is finished.
+//! The store's identity: one row. A move draws a new one for its target, which is another store
+//! until the move is finished.
 
 use sea_orm::entity::prelude::*;
 

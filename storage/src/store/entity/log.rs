@@ -1,4 +1,4 @@
-//! Logs: one of each conversation, and one of each user.
+//! Logs: one for each conversation, and one for each user.
 
 use gogochat_proto::ids::{LogId, UserId};
 use sea_orm::entity::prelude::*;

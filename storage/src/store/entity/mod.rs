@@ -1,6 +1,7 @@
-//! The tables, each as an entity of sea-orm: its columns, key and references are said here and nowhere else.
+//! The tables, each as an entity of sea-orm. Its columns, key and references are defined here and
+//! nowhere else.
 //!
-//! Ids are the 16 bytes of a UUID, times milliseconds since 1970.
+//! Ids are the 16 bytes of a UUID, times are milliseconds since 1970.
 
 pub(super) mod account;
 pub(super) mod audit;

@@ -1,4 +1,5 @@
-//! Whose move into this store is under way: one row. The table is there as long as the move is not finished.
+//! Whose move into this store is under way: one row. The table is there as long as the move is not
+//! finished.
 
 use sea_orm::entity::prelude::*;
 

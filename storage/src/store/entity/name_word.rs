@@ -1,4 +1,4 @@
-//! Where a search finds users by their display name: from each of its words on.
+//! Words of display names, by which a search finds users.
 
 use gogochat_proto::ids::UserId;
 use sea_orm::entity::prelude::*;

@@ -1,5 +1,5 @@
-//! Which programs may open the store: one row, there from the beginning. Whoever locks it gives numbers
-//! to sign-outs; writing it shows that the store can be written.
+//! Which programs may open the store: one row, there from the beginning. Whoever locks it gives
+//! numbers to sign-outs; writing it shows that the store can be written.
 
 use sea_orm::entity::prelude::*;
 

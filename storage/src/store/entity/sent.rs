@@ -1,4 +1,4 @@
-//! What was committed under which name, for ever.
+//! What was committed under which `client_msg_id`, for ever: by this a repeat is recognised.
 
 use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
 use sea_orm::entity::prelude::*;

@@ -1,5 +1,6 @@
-//! The events of conversations that are no messages, numbered within their log: so what is unread is
-//! counted without looking at messages. They are few, and a message writes no row here.
+//! The silent events of conversations, which are no messages, numbered within their log. With these
+//! numbers unread messages are calculated without looking at messages. There are few of them, and a
+//! message writes no row here.
 
 use gogochat_proto::ids::LogId;
 use sea_orm::entity::prelude::*;

@@ -1,4 +1,5 @@
-//! Refresh tokens that were exchanged, until they would have lapsed: one that comes again is a copy.
+//! Refresh tokens that were exchanged, until they would have lapsed: one that comes again is a
+//! copy.
 
 use gogochat_proto::ids::DeviceId;
 use sea_orm::entity::prelude::*;

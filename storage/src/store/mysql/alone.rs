@@ -1,8 +1,10 @@
-//! What one process alone may do with a database: a named lock of the server's, on a connection of its own.
+//! A lock for what only one process may do with a database: a named lock of the server, on a
+//! connection of its own.
 //!
-//! The lock goes with its connection (<https://dev.mysql.com/doc/refman/8.4/en/locking-functions.html>):
-//! that of a process that was killed at once, that of a machine that is gone after [`QUIET`]. It is a
-//! lock of one server: replicas know nothing of it.
+//! The lock goes with its connection
+//! (<https://dev.mysql.com/doc/refman/8.4/en/locking-functions.html>). When its process is killed,
+//! it is free at once; when the machine is gone, after [`QUIET`]. It is a lock of one server:
+//! replicas know nothing of it.
 
 use std::{io, time::Duration};
 

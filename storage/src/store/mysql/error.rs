@@ -1,4 +1,5 @@
-//! What MySQL's errors mean (<https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>).
+//! What MySQL's errors mean
+//! (<https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>).
 
 use sea_orm::{
     DbErr, RuntimeErr,

@@ -1,4 +1,4 @@
-//! What the URL says.
+//! Options of a MySQL URL.
 
 use std::{borrow::Cow, path::PathBuf};
 

@@ -1,9 +1,9 @@
 //! Connections that lead to a server which takes no writes.
 //!
-//! When another server becomes the primary, the address leads to it from then on. Connections that are
-//! open stay at the old one, which answers and refuses every write: they would for ever. So once a
-//! server has refused a write for that, all connections that were made before are closed, those of
-//! readers too: what they read may be old. New ones lead where the address leads now.
+//! When another server becomes the primary, new connections lead there. Open ones stay with the old
+//! server, which answers and refuses every write, for ever. So once a server has refused a write
+//! for that reason, all older connections are closed, those of readers too: what they read may be
+//! old.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},

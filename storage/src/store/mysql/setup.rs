@@ -1,5 +1,5 @@
-//! Before the first use: is it a server that will do, does it keep its promises, has the database the
-//! newest schema?
+//! Checks before the first use: whether the server is fit, whether it keeps commits on disk, and
+//! whether the database has the newest schema.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! The task that has uncounted logs counted: those that somebody has read first, then all that a step of
-//! the schema has left.
+//! The task that has logs counted which are not: first those that somebody has read, then all that
+//! a step of the schema has left.
 
 use std::time::{Duration, Instant};
 

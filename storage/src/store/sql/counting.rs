@@ -1,5 +1,5 @@
-//! Makes up for programs that write without counting: the release before this one, and whatever wrote
-//! before there were numbers. Some events at a time, beside the running server.
+//! Numbers the silent events of logs that were written without numbers, by the release before or
+//! before there were any. It takes some events at a time, beside the running server.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A connection or transaction, and the few things that databases say differently.
+//! A connection or a transaction, and what databases do differently.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},

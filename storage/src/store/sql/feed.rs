@@ -1,4 +1,4 @@
-//! The feed's floor, and which history the store tells.
+//! The feed's floor and commits, and the epoch.
 
 use gogochat_proto::ids::LogId;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};

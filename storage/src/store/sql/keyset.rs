@@ -1,4 +1,4 @@
-//! Where a page goes on: behind the key of the last row that was given.
+//! Keyset paging: a page begins behind the key of the last row that was given.
 
 use sea_orm::{
     DbBackend, Order, Value,

@@ -1,5 +1,5 @@
-//! The store in SQL, the same on every database that sea-orm reaches. What differs between them is a
-//! [`Dialect`].
+//! The store in SQL, the same on every database that sea-orm reaches. What differs between them is
+//! a [`Dialect`].
 
 mod accounts;
 mod administration;

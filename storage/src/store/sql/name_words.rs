@@ -1,5 +1,6 @@
-//! Finding users by their display name. Each word of it has a row, with all that follows, in the order of
-//! a key: so a search reads the rows that it gives and no others, however many users there are.
+//! Finding users by their display name. Each of its words has a row, with all that follows the
+//! word, in the order of a key. So a search reads the rows that it gives and no others, however
+//! many users there are.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! The places of conversations that were there before there was a feed: in the order of their times.
+//! Positions for conversations that are older than the feed: in the order of their last events'
+//! times.
 
 use gogochat_proto::{ids::LogId, limits::MAX_MEMBERS_WITH_MARKS};
 use sea_orm::{

@@ -1,5 +1,5 @@
-//! Connections that read, apart for each kind of reading, so that none takes another's; each with a limit
-//! on how long a statement may take.
+//! Connections that read. Each kind of reading has its own, so that none takes another's, and a
+//! statement has a limit of time.
 
 use std::{
     sync::{

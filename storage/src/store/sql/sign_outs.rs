@@ -1,9 +1,9 @@
-//! Signing devices out. A device that is signed out is deleted, and noted by the same transaction, so
-//! that every core can hear of it whatever becomes of the one that asked for it.
+//! Signing devices out. The transaction that deletes a device also notes its sign-out. So every
+//! core can learn of it, whatever becomes of the core that asked for it.
 //!
-//! The notes have numbers, given under a lock that is held until the commit: they have no gaps, and are
-//! seen in their order. So a core that remembers the last number it has seen misses none, whatever its
-//! clock says and however long a commit took.
+//! The notes have numbers, given under a lock that is held until the commit. So the numbers have no
+//! gaps and are seen in order. A core that remembers the last number it has seen misses none,
+//! whatever its clock says and however long a commit took.
 
 use gogochat_proto::ids::DeviceId;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};

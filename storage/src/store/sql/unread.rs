@@ -1,8 +1,9 @@
-//! How many messages are unread: from numbers that are kept, whatever the number of messages.
+//! How many messages are unread, calculated from numbers that are kept, whatever the number of
+//! messages.
 //!
-//! A log's events are messages, but for a few silent ones, which are numbered. So between two seqs there
-//! are as many messages as seqs, less the difference of the silent events' numbers. None of them is the
-//! reader's own: whoever sends has read what stands before.
+//! A log's events are messages, except for a few silent ones, which have numbers. Between two seqs
+//! there are as many messages as seqs, less the difference of the silent events' numbers. None of
+//! them is the reader's own, because sending moves the sender's own mark.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
-//! Picking a page of a user's conversations: those that moved lately first, by an index.
+//! Picks a page of a user's conversations, the latest moved first, by an index.
 //!
-//! A row of a small conversation says where it moved. Those of large groups do not: they are all looked
-//! at, and their logs' rows say it.
+//! A member's row in a small conversation says where it moved. Rows in large groups do not: the
+//! rows of all the user's large groups' logs are looked at.
 
 use std::cmp::Reverse;
 

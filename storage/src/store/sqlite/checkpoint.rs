@@ -1,6 +1,6 @@
-//! Moves what was committed from the write-ahead log into the file, beside the commits: left to SQLite,
-//! every so many pages one commit would do it, and those behind it would wait for a great many writes
-//! and two syncs more.
+//! Checkpoints: moves what was committed from the write-ahead log into the file, beside the
+//! commits. If that were left to SQLite, a commit would do it every so many pages, and the commits
+//! behind it would wait for very many writes and two more syncs.
 
 use std::time::Duration;
 

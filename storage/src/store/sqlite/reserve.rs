@@ -1,8 +1,8 @@
-//! Room on the disk that a start needs, kept from others while the disk has some.
+//! Reserves the room on disk that a start needs, while the disk has some.
 //!
-//! A store that was left in the middle (SIGKILL, no power) is opened by way of its log, whose index
-//! SQLite writes anew: 32 KiB. On a full disk they are not to be had, and a server that reads as long as
-//! the disk is full would not come back.
+//! When a process was killed, or lost power, its store is opened by way of its write-ahead log.
+//! SQLite then writes the log's index anew, 32 KiB. On a full disk these could not be written, and
+//! a server that can still read would not come back.
 
 use std::{
     ffi::OsString,

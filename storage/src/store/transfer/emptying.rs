@@ -1,4 +1,4 @@
-//! Making room in a store on MySQL for another.
+//! Empties a store on MySQL, so that a backup can be restored into it.
 
 use sea_orm::{
     EntityName as _, EntityTrait as _,

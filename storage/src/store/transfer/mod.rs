@@ -1,11 +1,11 @@
-//! Takes all that one store has into another that is empty, so that an installation that outgrows one
-//! file goes on where it stood: ids, seqs, tokens and the names of what was sent stay as they are, and
-//! so do the cursors that clients hold.
+//! Copies everything from one store into another that is empty. So an installation that outgrows
+//! one file goes on where it was: ids, seqs, tokens and the names of messages stay, and clients'
+//! cursors stay valid.
 //!
-//! Rows are copied in the order of their keys, some hundred in a transaction. So the last key that the
-//! target has of a table says how far the copying has come, and one that was cut off goes on behind it.
-//! A table of its own marks the target as unfinished until the end, when all was compared; a server does
-//! not open such a target.
+//! Rows are copied in the order of their keys, some hundred in a transaction. So the last key that
+//! the target has of a table says how far the copying has come, and one that was cut off goes on
+//! behind it. A table of its own marks the target as unfinished until everything was compared.
+//! Servers do not open such a target.
 
 mod copy;
 #[cfg(feature = "cluster")]

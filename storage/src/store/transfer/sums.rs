@@ -1,4 +1,5 @@
-//! How many rows each table of an SQLite file has, and a hash over them: whether it is what it was.
+//! The sum of each table of an SQLite file: how many rows, and a hash over them. Damage shows by
+//! it.
 
 use sha2::{Digest as _, Sha256};
 

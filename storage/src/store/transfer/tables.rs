@@ -1,4 +1,4 @@
-//! What there is to copy.
+//! The tables that are copied, and how their rows are read and written.
 
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, EntityTrait, IdenStatic as _, Iterable as _, Order,

@@ -1,5 +1,5 @@
-//! Comparing a table: how many rows, and a hash over them in the order of their keys; of events, for
-//! each log.
+//! Comparing a table: how many rows, and a hash over them in the order of their keys; of events,
+//! for each log.
 
 use gogochat_proto::ids::LogId;
 use sha2::{Digest as _, Sha256};
