@@ -31,6 +31,13 @@ const PREPARE = () => {
   });
 };
 
+/** Whether the page lets a person go, with all that they have. */
+const leavable = async () => {
+  const leaving = new Event("beforeunload", { cancelable: true });
+  dispatchEvent(leaving);
+  return !leaving.defaultPrevented && localStorage.getItem("gogochat.signed-in") !== null && (await indexedDB.databases()).length > 0;
+};
+
 /** Lets the monkey do so many things; how many messages went each way, and what each kind of action took. */
 export async function monkey({ server, browser }, seed, actions) {
   const random = dice(seed);
@@ -127,13 +134,13 @@ export async function monkey({ server, browser }, seed, actions) {
       await tab.run(([written]) => localStorage.setItem("monkey", written), mark);
     };
     /**
-     * The page comes from the server: without one there is nothing to load. And whoever leaves in
-     * the moment in which the browser has thrown everything away has nothing; a little later it is
-     * kept again.
+     * The page comes from the server: without one there is nothing to load. Whoever leaves in the
+     * moment in which the browser has thrown everything away has nothing; a little later it is kept
+     * again, and once the page would let one go without a question, all of it is.
      */
     const loadable = async () => {
       if (down || offline) return false;
-      for (const tab of tabs) await tab.until(async () => localStorage.getItem("gogochat.signed-in") !== null && (await indexedDB.databases()).length > 0, undefined, 60_000);
+      for (const tab of tabs) await tab.until(leavable, undefined, 60_000);
       return true;
     };
     /** All of the page is there: what is cut off in the middle of loading has nothing but a button to reload. */
@@ -229,6 +236,8 @@ export async function monkey({ server, browser }, seed, actions) {
         await tab.until((texts) => [...document.querySelectorAll('[data-testid="text"]')].some((it) => texts.includes(it.textContent)), last, 60_000);
         await settled(tab, 60_000);
       }
+      // Behind another tab it would draw a frame a second.
+      await tabs[0].page.bringToFront();
       const shown = await history(tabs[0]);
       assert.deepEqual(shown.map(({ seq }) => seq), shown.map((_, i) => (shown[0]?.seq ?? 0) + i));
       const of = (texts) => shown.map(({ text }) => text).filter((text) => texts.has(text));

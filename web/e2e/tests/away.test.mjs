@@ -82,6 +82,33 @@ test("a page that was closed before its messages went out sends them on the next
   for (const tab of [again, bob]) assert.deepEqual(await texts(tab), ["before", "kept 1", "kept 2"]);
 });
 
+test("what is sent in the moment in which the page is left is kept", async (t) => {
+  const { here, ann, bob } = await on.pair(t);
+  const url = ann.page.url();
+  const tabs = [ann];
+  for (let i = 1; i < 6; i++) tabs.push(await here.open(url));
+  for (const tab of tabs) await tab.see("composer");
+  await on.server.kill();
+  const said = [];
+  for (const [i, tab] of tabs.entries()) {
+    await tab.see("offline", "", 20_000);
+    said.push(`on the way out ${i}`);
+    await tab.fill("composer", said[i]);
+    await tab.run(async () => {
+      document.querySelector('[data-testid="send"]').click();
+      // What is done in this turn is done; nothing else is waited for.
+      await Promise.resolve();
+      location.replace("about:blank");
+    });
+    await tab.page.waitForURL("about:blank");
+  }
+  await on.server.again();
+  const again = await here.open(url);
+  await seeText(bob, said.at(-1), 30_000);
+  await settled(again, 30_000);
+  assert.deepEqual(await texts(bob), said);
+});
+
 test("a message that cannot be sent says so, and can be tried again or dropped", async (t) => {
   const { server, browser } = setUp(t);
   const here = await browser.device();

@@ -29,6 +29,8 @@ class Disk {
   refused = false;
   /** No room for a record whose text is longer. */
   room = Number.POSITIVE_INFINITY;
+  /** Keys of the records that are there, in the order in which they came to be. */
+  readonly written: string[] = [];
   readonly #open = new Set<IDBDatabase>();
 
   readonly browser = {
@@ -53,7 +55,9 @@ class Disk {
       const put = store.put.bind(store);
       store.put = (value, key) => {
         const request = put(value, key);
-        if (JSON.stringify(value).length > this.room) queueMicrotask(() => transaction.abort());
+        transaction.addEventListener("complete", () => this.written.push(String(key)));
+        // A disk that is full is noticed when it is written to.
+        if (JSON.stringify(value).length > this.room) transaction.commit = () => transaction.abort();
         return request;
       };
       return store;
@@ -142,6 +146,30 @@ describe("storage", () => {
     await later(5_000);
     expect(storage.kept.get()).toBe(true);
     expect(returned).toEqual([{ lost: true, outbox: [] }]);
+  });
+
+  it("that was cleared is said to be kept once what waits is there again, and not before", async () => {
+    const { disk, storage, returned, later } = await setUp();
+    storage.put("outbox", "id1", entry(1));
+    await storage.flush();
+    // As a client does.
+    storage.onReturn(({ lost }) => lost && storage.put("outbox", "id1", entry(1)));
+    disk.close();
+    await new Promise((resolve) => {
+      disk.factory.deleteDatabase("gogochat-user").onsuccess = resolve;
+    });
+    // What is written meanwhile finds no room at first.
+    storage.put("outbox", "id2", entry(2, "y".repeat(300)));
+    disk.room = 200;
+    await later(5_000);
+    expect(storage.kept.get()).toBe(false);
+    disk.written.length = 0;
+    let then: string[] | undefined;
+    storage.kept.subscribe((now) => now && (then ??= [...disk.written]));
+    disk.room = Number.POSITIVE_INFINITY;
+    await later(60_000);
+    expect(then?.sort()).toEqual(["id1", "id2"]);
+    expect(returned.map(({ lost }) => lost)).toEqual([true]);
   });
 
   it("over quota keeps messages where a page of history finds no room, and says when they find none", async () => {

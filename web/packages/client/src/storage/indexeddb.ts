@@ -45,6 +45,8 @@ class IndexedDbStorage implements Storage {
   #db: IDBDatabase | undefined;
   /** Of the database that was open last. */
   #number = 0;
+  /** What the database that is open holds is yet to be told of, and whether another had more. */
+  #untold: { lost: boolean } | undefined;
   #over = false;
 
   constructor(name: string, factory: IDBFactory, clock: Clock) {
@@ -191,20 +193,28 @@ class IndexedDbStorage implements Storage {
     // Somebody deletes it: another tab that signs out, or the person by the browser's means.
     db.onversionchange = () => this.#lose();
     db.onclose = () => this.#lose();
-    if (!(await this.#again())) return;
-    // What it holds is not known here when it opens late, and not what was written when it was cleared.
-    const returned = { lost: before !== 0 && before !== this.#number, outbox: await this.outbox() };
-    for (const callback of this.#returned) callback(returned);
+    // Closed meanwhile, it may have been told of by nobody yet.
+    this.#untold = { lost: (before !== 0 && before !== this.#number) || (this.#untold?.lost ?? false) };
+    await this.#again();
   }
 
-  /** Writes what is held; true when the outbox is in the database. */
-  async #again(): Promise<boolean> {
+  /** Writes what is held, and tells what the database has. */
+  async #again(): Promise<void> {
     const outbox = await this.#outbox.again();
     const cache = await this.#cache.again();
-    if (!this.#db || !outbox) return false;
+    if (!this.#db || !outbox) return;
     if (cache) this.#backoff.reset();
+    const untold = this.#untold;
+    if (untold) {
+      // What it holds is not known here when it opens late, and not what was written when it was cleared.
+      this.#untold = undefined;
+      const returned = { ...untold, outbox: await this.outbox() };
+      for (const callback of this.#returned) callback(returned);
+      // What waits is written anew now: before it is there it is not said to be kept.
+      await this.#outbox.settled();
+      if (!this.#db || !this.#outbox.kept) return;
+    }
     this.#kept.set(true);
-    return true;
   }
 
   #lose(): void {

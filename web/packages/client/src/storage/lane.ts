@@ -130,6 +130,8 @@ export class Lane {
           else if (value === undefined) store.delete(key);
           else store.put(value, key);
         }
+        // At once: a page that is left in this moment takes an open transaction with it.
+        transaction.commit();
       } catch {
         end(false);
       }
