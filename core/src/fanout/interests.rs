@@ -1,4 +1,4 @@
-//! The index from a log to the edges that hear it, with how far each was sent the log.
+//! The index from a log to the edges with interest in it, with how far each was sent the log.
 
 use std::sync::{
     Arc,

@@ -1,4 +1,4 @@
-//! Fan-out: which edges are attached, which logs each hears, and what each is sent.
+//! Fan-out: which edges are attached, which logs each has interest in, and what each is sent.
 
 mod attachment;
 mod commit_progress;

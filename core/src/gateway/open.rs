@@ -1,4 +1,5 @@
-//! Opens sessions: finds out whose a session is, which logs it hears, and from which seq on.
+//! Opens sessions: finds out whose a session is, which logs it is subscribed to, and from which seq
+//! on.
 
 use std::sync::Arc;
 
