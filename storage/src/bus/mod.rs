@@ -15,10 +15,10 @@ use tokio::sync::watch;
 
 pub use self::{config::KafkaConfig, room::Room};
 
-/// A command on its way to the worker of its partition. A bus may give it more than once.
+/// A command on its way to the worker of its partition. A bus may deliver it more than once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BusCommand {
-    /// Drawn where it is published: what is given again has the same.
+    /// Drawn where it is published. When it is delivered again it has the same.
     pub id: CommandId,
     /// When it was published, by the clock of that node: ms since 1970. 0: it does not say.
     pub published_ms: i64,
@@ -34,7 +34,8 @@ pub struct BusCommand {
     pub method: String,
     /// The request message.
     pub body: Bytes,
-    /// Rows that it may load and write where it is carried out: its share of a batch. 0: it does not say.
+    /// Rows that it may load and write where it is carried out: its share of a batch. 0: it does
+    /// not say.
     pub rows: u32,
 }
 
@@ -52,7 +53,8 @@ pub const ROWS_OF_A_MESSAGE: u32 = 8;
 /// The return address of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplyTo {
-    /// The edge's attachment at the core that took the command; 0 for a call that waits in that core itself.
+    /// The edge's attachment at the core that took the command; 0 for a call that waits in that
+    /// core itself.
     pub attachment: u64,
     /// The session there, or the waiting call.
     pub session: u64,
@@ -69,8 +71,9 @@ pub trait Bus: Send + Sync + 'static {
     /// The queue is full, or has enough of this user, or the bus is not reachable.
     async fn publish(&self, command: BusCommand) -> Result<(), BusError>;
 
-    /// Like [`Self::publish`], but only while it is this [era](Self::era). For who keeps an order: a
-    /// command that comes after one which was lost with an earlier era does not overtake its repeat.
+    /// Like [`Self::publish`], but only while it is this [era](Self::era). For callers that keep an
+    /// order: when a command was lost with an earlier era, the next one does not overtake its
+    /// repeat.
     ///
     /// # Errors
     /// As [`Self::publish`]; another era has begun.
@@ -81,16 +84,16 @@ pub trait Bus: Send + Sync + 'static {
         self.publish(command).await
     }
 
-    /// Rises when commands that had been taken were lost on their way: whoever published waits for
-    /// answers that may never come, and has to treat them as unanswered. They may have arrived all the
-    /// same, so that a repeat has to be recognised by its id.
+    /// Rises when commands that the bus had taken were lost on their way. Whoever published has to
+    /// treat its open commands as unanswered. They may have arrived all the same, so a repeat has
+    /// to be recognised by its id.
     fn era(&self) -> watch::Receiver<u64>;
 
-    /// The partitions whose commands the consumers of this process are given. A hint: it may be late,
-    /// and two may believe in one.
+    /// The partitions whose commands the consumers of this process get. A hint: it may be late, and
+    /// two processes may name the same partition.
     fn assigned(&self) -> watch::Receiver<Vec<u32>>;
 
-    /// Takes part in consuming: the partitions are shared among all who do.
+    /// A new consumer. The partitions are shared among all consumers.
     async fn consumer(&self) -> Result<Box<dyn Consumer>, BusError>;
 
     /// Whether it takes commands, as far as can be seen without one.
@@ -102,22 +105,23 @@ pub trait Bus: Send + Sync + 'static {
     /// Takes no more commands. Consumers are given what is left, then `None`.
     async fn close(&self);
 
-    /// Waits until the consumers that have been dropped take no part any more, so that others have their
-    /// partitions at once. Not for ever.
+    /// Waits until dropped consumers have left, so that others have their partitions at once. The
+    /// wait is bounded.
     async fn left(&self) {}
 }
 
 /// One consumer.
 #[async_trait]
 pub trait Consumer: Send {
-    /// Waits for commands and gives what there is, as far as there is `room`; of one partition and user in
-    /// their order. Users of a partition have equal shares, by rows. `None`: the bus has shut down.
+    /// Waits for commands and gives what there is, within `room`. Commands of one partition and
+    /// user come in their order. Users of a partition have equal shares, by rows. `None`: the bus
+    /// has shut down.
     async fn next_batch(&mut self, room: Room) -> Option<Vec<BusCommand>>;
 
-    /// What was given is done with, and will not be given again; except in the partitions `keep`, where
-    /// something was refused that has to come again before what follows it: there all from the batch on
-    /// where they were first kept is given again to whoever consumes them next, until a later call does
-    /// not keep them. A partition where very much has followed is not kept.
+    /// The batch is finished and is not delivered again, except in the partitions `keep`: there a
+    /// command was refused that has to come again before what follows it. A kept partition is
+    /// redelivered from the first kept batch on, to whoever consumes it next, until a later call
+    /// does not keep it. A partition in which very much has followed is no longer kept.
     async fn commit(&mut self, keep: &[u32]) -> Result<(), BusError>;
 }
 

@@ -22,27 +22,29 @@ use crate::{services::NotBuilt, tls::NoAuthority};
 /// Which nodes there are.
 #[async_trait]
 pub trait Discovery: Send + Sync + 'static {
-    /// The core nodes, by name, now and at every change. When discovery itself is away the last ones stay.
+    /// The core nodes, by name, now and at every change. When discovery itself is away the last
+    /// ones stay.
     fn cores(&self) -> watch::Receiver<Vec<CoreNode>>;
 
     /// The edge nodes, in the same way.
     fn edges(&self) -> watch::Receiver<Vec<EdgeNode>>;
 
-    /// Says that a node is there, for as long as the registration lives. A name that a node which has
-    /// just died still has is waited for.
+    /// Says that a node is there, for as long as the registration lives. If a node that has just
+    /// died still has the name, this waits until it lapses.
     ///
     /// # Errors
     /// Another live node has the name; discovery is not reachable.
     async fn register(&self, node: Node) -> Result<Registration, DiscoveryError>;
 
-    /// Takes what only one may have at a time, under `name`, for `holder`. What one who has just died
-    /// still has is waited for.
+    /// Takes what only one may have at a time, under `name`, for `holder`. If a holder that has
+    /// just died still has it, this waits until it lapses.
     ///
     /// # Errors
     /// Another has it; discovery is not reachable.
     async fn claim(&self, name: &str, holder: &str) -> Result<Claim, DiscoveryError>;
 
-    /// Makes sure that all the cluster says the same `value` of `name`, for ever: the first one decides.
+    /// Makes sure that every node of the cluster has the same `value` under `name`, for ever. The
+    /// first one decides.
     ///
     /// # Errors
     /// [`DiscoveryError::Differs`]; discovery is not reachable.

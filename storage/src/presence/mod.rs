@@ -14,15 +14,15 @@ pub use self::config::RedisConfig;
 /// Who is connected, over all nodes.
 #[async_trait]
 pub trait Presence: Send + Sync + 'static {
-    /// These sessions are there, or still there: they count until `now + ttl_ms`. For each whether its
-    /// user was offline before. One round trip, so that they are some hundred.
+    /// These sessions are there, or still there: they count until `now + ttl_ms`. Says for each
+    /// whether its user was offline before. One round trip: callers give some hundred at a time.
     async fn arrive(
         &self,
         sessions: &[(UserId, SessionKey)],
         now: i64,
         ttl_ms: i64,
     ) -> Result<Vec<bool>, PresenceError>;
-    /// These sessions are gone. For each whether it was its user's last. One round trip, too.
+    /// These sessions are gone. Says for each whether it was its user's last. One round trip, too.
     async fn leave(&self, sessions: &[(UserId, SessionKey)], now: i64) -> Result<Vec<bool>, PresenceError>;
     /// [`Self::arrive`] of one.
     async fn online(&self, user: UserId, session: SessionKey, now: i64, ttl_ms: i64) -> Result<bool, PresenceError> {
@@ -36,7 +36,8 @@ pub trait Presence: Send + Sync + 'static {
     async fn get(&self, users: &[UserId], now: i64) -> Result<Vec<Status>, PresenceError>;
     /// Whether it answers, and still has what it was told: see [`Self::emptied`].
     async fn check(&self) -> Result<(), PresenceError>;
-    /// Rises when [`Self::check`] finds that it has lost what it was told: who told it tells it again.
+    /// Rises when [`Self::check`] finds that it has lost what it was told. Callers then tell it
+    /// again.
     fn emptied(&self) -> watch::Receiver<u64>;
 }
 

@@ -16,13 +16,13 @@ pub trait Users: Send + Sync + 'static {
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError>;
     /// Users whose name begins with `prefix`, by name.
     async fn find_users(&self, prefix: &str, limit: u32) -> Result<Vec<User>, StoreError>;
-    /// Users of whose display name some word, and what follows it, begins with `text`, without regard to
-    /// letter case and width. By what follows, each once.
+    /// Users whose display name begins with `text` at one of its words, without regard to letter
+    /// case and width. Each user once, ordered by the display name from that word on.
     async fn find_users_by_display_name(&self, text: &str, limit: u32) -> Result<Vec<User>, StoreError>;
-    /// Changes what a user says of themselves: how they stand now. `None`: there is no such user.
+    /// Changes a user's profile, and gives the user as changed. `None`: there is no such user.
     async fn change_profile(&self, user: UserId, change: ProfileChange) -> Result<Option<User>, StoreError>;
-    /// Replaces the password hash if it is still `expected`, and signs every device out but `keep`:
-    /// those signed out. `None`: it was not `expected`.
+    /// Replaces the password hash if it is still `expected`, and signs out every device except
+    /// `keep`. Gives the devices that were signed out. `None`: the hash was not `expected`.
     async fn change_password(
         &self,
         user: UserId,

@@ -1,4 +1,4 @@
-//! What administrators do, and what is kept of it.
+//! What administrators do, and the audit log.
 
 use async_trait::async_trait;
 use gogochat_proto::ids::{DeviceId, UserId};
@@ -6,15 +6,16 @@ use uuid::Uuid;
 
 use super::{Hash, Millis, NewDevice, NewUser, StoreError, User};
 
-/// Users as administrators see them. Whatever is changed here stands in the audit log by the same
-/// transaction.
+/// Users as administrators see them. The transaction that changes something here also writes it to
+/// the audit log.
 #[async_trait]
 pub trait Administration: Send + Sync + 'static {
     /// Users whose name begins with `prefix`, by name, after `after`.
     async fn list_users(&self, prefix: &str, after: &str, limit: u32) -> Result<Vec<User>, StoreError>;
     /// Creates a user without a device, who has a one-time password. `false`: the name is taken.
     async fn create_user_alone(&self, user: NewUser, by: &By) -> Result<bool, StoreError>;
-    /// Disables a user or enables them: the devices that were signed out. `None`: there is no such user.
+    /// Disables a user or enables them: the devices that were signed out. `None`: there is no such
+    /// user.
     async fn set_disabled(
         &self,
         user: UserId,
@@ -24,8 +25,8 @@ pub trait Administration: Send + Sync + 'static {
     ) -> Result<Option<Vec<DeviceId>>, StoreError>;
     /// Makes a user an administrator, or not any more. `false`: there is no such user.
     async fn set_administrator(&self, user: UserId, administrator: bool, by: &By) -> Result<bool, StoreError>;
-    /// Puts a one-time password, good until then, in place of the user's: the devices that were signed
-    /// out. `None`: there is no such user.
+    /// Puts a one-time password, good until then, in place of the user's: the devices that were
+    /// signed out. `None`: there is no such user.
     async fn reset_access(
         &self,
         user: UserId,
@@ -43,8 +44,9 @@ pub trait Administration: Send + Sync + 'static {
     async fn create_invitation(&self, invitation: Invitation, by: &By) -> Result<(), StoreError>;
     /// Creates a user with a first device by an invitation, which has one use less then.
     async fn create_invited_user(&self, user: NewUser, device: NewDevice, code: &Hash) -> Result<Invited, StoreError>;
-    /// Entries of the audit log, the latest first, before `before`. By both a user and an act some of a
-    /// page are left out: then the place of the last that was looked at comes with it.
+    /// Entries of the audit log, the latest first, before `before`. With a filter by both a user
+    /// and an act a page may have fewer entries than there are; it then says where the next one
+    /// begins.
     async fn audit(&self, which: AuditFilter, before: Option<Uuid>, limit: u32) -> Result<AuditPage, StoreError>;
 }
 

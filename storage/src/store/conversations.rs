@@ -11,13 +11,13 @@ use super::{Event, Millis, StoreError, User};
 pub trait Conversations: Send + Sync + 'static {
     /// The conversations a user is in: for subscribing.
     async fn memberships(&self, user: UserId) -> Result<Vec<Membership>, StoreError>;
-    /// What a user sees of these conversations, the most recently active first; those that they are not
-    /// in are left out, one that is named twice comes once.
+    /// What a user sees of these conversations, the most recently active first; those that they are
+    /// not in are left out, one that is named twice comes once.
     async fn conversations(&self, user: UserId, only: &[LogId]) -> Result<Vec<Conversation>, StoreError>;
-    /// The next of a user's conversations that have moved since a position ([`ALL`]: whenever), at most
-    /// `limit`:
-    /// those that moved lately first. `walk`: behind this one; `None` begins a walk. Within one, what
-    /// moves meanwhile comes at the end, also a second time, so that none is missed.
+    /// A part of a user's conversations that have moved since a position ([`ALL`]: whenever): at
+    /// most `limit`, the latest moved first. `walk` is where the part before ended; `None` begins a
+    /// walk. What moves during a walk comes at its end, perhaps for the second time, so that none
+    /// is missed.
     async fn walk(&self, user: UserId, since: i64, walk: Option<Walk>, limit: u32) -> Result<Walked, StoreError>;
     /// Members of a conversation by (joined_ms, user id), after `after`; both marks are 0 past
     /// `MAX_MEMBERS_WITH_MARKS`.
@@ -59,7 +59,7 @@ pub struct Conversation {
     pub others_delivered: i64,
     /// The lowest among the others; 0 past `MAX_MEMBERS_WITH_MARKS`.
     pub others_read: i64,
-    /// Messages of others after `read`, counted up to 1,000. (System events do not count.)
+    /// Messages of others after `read`, counted up to 1,000. (Silent events do not count.)
     pub unread: u32,
     /// The first seq the member may read.
     pub from_seq: i64,
@@ -71,17 +71,17 @@ pub struct Conversation {
     pub order: i64,
 }
 
-/// Where a walk through a user's conversations stands: it goes down from the one that moved last, then
-/// up from the bound.
+/// Where a walk through a user's conversations stands. It goes down from the conversation that
+/// moved last. Then it goes up from `bound`, for what has moved meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Walk {
-    /// The floor as it began: who has all of it has seen all up to there.
+    /// The floor as the walk began. Whoever has the whole walk has seen all that moved up to here.
     pub position: i64,
-    /// Whatever moved up to there was seen to have moved as it began.
+    /// Everything that had moved up to here was visible as the walk began.
     pub bound: i64,
-    /// Behind this one; `None`: before the first.
+    /// The conversation where it stands, by position and id; `None`: before the first.
     pub place: Option<(i64, LogId)>,
-    /// It has been at the bottom.
+    /// It has been at the bottom, and goes up.
     pub upward: bool,
 }
 

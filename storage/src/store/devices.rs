@@ -9,22 +9,23 @@ use super::{Hash, Membership, Millis, StoreError};
 /// Devices, their tokens, and those that were signed out.
 #[async_trait]
 pub trait Devices: Send + Sync + 'static {
-    /// Adds a device to a user whose password hash is still `expected`, for more than once, and who may log
-    /// in; whether that was so: it may change while a password that was given is checked.
+    /// Adds a device to a user. `false`: the password hash is not `expected` any more, is a
+    /// one-time password's, or the user may not log in. That may change while a given password is
+    /// checked.
     async fn create_device(&self, device: NewDevice, expected: &str) -> Result<bool, StoreError>;
-    /// The device with this access token, revoked ones left out; whether the token has expired is the
-    /// caller's to see.
+    /// The device with this access token, unless it was revoked. The caller checks whether the
+    /// token has expired.
     async fn device_by_access(&self, access: &Hash) -> Result<Option<Device>, StoreError>;
     /// The device with this id, revoked ones left out.
     async fn device(&self, device: DeviceId) -> Result<Option<Device>, StoreError>;
-    /// What a session of a device begins with, as of one moment; `None` where [`Self::device`] says so.
-    /// What is written before the own log's end shows in the memberships.
+    /// What a session of a device begins with, as of one moment; `None` where [`Self::device`] is
+    /// `None`. Every event of the own log up to `own_seq` has had its effect on the memberships.
     async fn arrival(&self, key: DeviceKey) -> Result<Option<Arrival>, StoreError>;
-    /// Whether this refresh token is a device's, or was before it was exchanged. A look that costs no writer.
+    /// Whether this refresh token is a device's, or was before it was exchanged. It only reads.
     async fn knows_refresh(&self, refresh: &Hash) -> Result<bool, StoreError>;
-    /// Exchanges a refresh token for new tokens, once. Inside `grace_ms` after an exchange the same old
-    /// token may be exchanged again (its answer was lost on the way); after that it signs the device
-    /// out.
+    /// Exchanges a refresh token for new tokens, once. Inside `grace_ms` after an exchange the same
+    /// old token may be exchanged again (its answer was lost on the way); after that it signs the
+    /// device out.
     async fn rotate_tokens(
         &self,
         refresh: &Hash,
@@ -37,9 +38,9 @@ pub trait Devices: Send + Sync + 'static {
     /// Signs a device out. `false`: the user has no such device.
     async fn revoke_device(&self, user: UserId, device: DeviceId, now: Millis) -> Result<bool, StoreError>;
     /// Devices that were signed out, by whichever way, after the sign-out of this number: the first
-    /// ones, in the order of their commits. Each was noted in the transaction that signed it out, and
-    /// whoever has seen one could see all before it. They are kept for longer than the device's access
-    /// token would have lived.
+    /// ones, in the order of their commits. Each was noted in the transaction that signed it out,
+    /// and whoever has seen one could see all before it. They are kept for longer than the device's
+    /// access token would have lived.
     async fn sign_outs(&self, after: i64, limit: u32) -> Result<Vec<SignOut>, StoreError>;
     /// The number of the last sign-out; 0 before the first.
     async fn last_sign_out(&self) -> Result<i64, StoreError>;

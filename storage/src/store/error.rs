@@ -1,4 +1,4 @@
-//! Why the store did not do something.
+//! Errors of the store.
 
 /// Why the store did not do it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -6,8 +6,9 @@ pub enum StoreError {
     /// Not reachable, locked or timed out: repeat later.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// Others held rows that some of it needs for too long: nothing was done, and the rest may go without
-    /// that. [`Logs::contended`](super::Logs::contended) says which it is.
+    /// Another transaction held rows for too long that some of the batch needs. Nothing was done.
+    /// [`Logs::contended`](super::Logs::contended) says which commands need them; the rest may be
+    /// committed without those.
     #[error("others hold what it needs: {0}")]
     Contended(String),
     /// The disk is full: reads work.

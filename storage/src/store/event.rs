@@ -1,4 +1,4 @@
-//! Events, of which logs are made.
+//! Events: the entries of logs.
 
 use bytes::Bytes;
 use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
@@ -36,8 +36,8 @@ pub struct Event {
     pub client_msg_id: Option<ClientMsgId>,
     /// An encoded `gogochat.v1.Event` with nothing but its body.
     pub payload: Bytes,
-    /// In users' own logs, right after the commit: what that user's sessions now hear. Not kept: `None`
-    /// on events that were read.
+    /// In users' own logs, right after the commit: what that user's sessions now hear. Not kept:
+    /// `None` on events that were read.
     pub subscription: Option<SubscriptionChange>,
 }
 

@@ -9,22 +9,22 @@ use prost::encoding::{decode_varint, encode_varint};
 
 use super::{Millis, StoreError};
 
-/// The feed, and who follows it.
+/// The feed.
 #[async_trait]
 pub trait Feed: Send + Sync + 'static {
-    /// Brings into the feed what programs have written that write none, as the release before does. Then
-    /// raises the floor to all that has been committed, unless another has since `since`: cores do so
-    /// once in a while. It waits for commits that are under way, and they for it. The floor: up to there
-    /// nothing appears in the feed any more.
+    /// Brings into the feed what the release before has written, which writes no feed. Then raises
+    /// the floor over everything that has been committed, unless another core has done so since
+    /// `since`. Cores call it once in a while. It waits for the commits that are under way, and
+    /// later commits wait for it. The result is the floor: at or below it no further commit appears
+    /// in the feed.
     ///
     /// # Errors
     /// Nothing was changed: another commit stood in the way for too long.
     async fn raise_floor(&self, now: Millis, since: Millis) -> Result<i64, StoreError>;
-    /// The commits behind a position, in their order: at most `limit`, and none that another could still
-    /// appear before.
+    /// The commits behind a position, in order: at most `limit`, and none below which another could
+    /// still appear.
     async fn commits(&self, after: i64, limit: u32) -> Result<Vec<FeedCommit>, StoreError>;
-    /// Drops commits up to a position that is not above the floor, once nobody wants them; the newest
-    /// stays.
+    /// Drops commits up to a position that is not above the floor. The newest commit stays.
     async fn trim_feed(&self, up_to: i64) -> Result<(), StoreError>;
 }
 

@@ -69,14 +69,15 @@ impl<T: Conversations + Logs + ?Sized> ChatStore for T {}
 /// State that outlives every process.
 #[async_trait]
 pub trait Store: AccountStore + SocialStore + ChatStore + Feed {
-    /// Drawn when the store was made, and no other's: two cores of one cluster have to see the same.
+    /// Drawn when the store was made, and no other's: two cores of one cluster have to see the
+    /// same.
     async fn installation(&self) -> Result<Uuid, StoreError>;
 
-    /// Which history the store tells: drawn when it was made, kept by a move. Another one says that what
-    /// clients know is of a history that is no more.
+    /// Which history the store tells. Drawn when the store was made, kept by a move. When it is
+    /// another one than clients know, what they have is of a history that is gone.
     async fn epoch(&self) -> Result<Uuid, StoreError>;
 
-    /// Draws another, after a backup was restored.
+    /// Draws another epoch, after a backup was restored.
     async fn renew_epoch(&self) -> Result<Uuid, StoreError>;
 
     /// Whether the store answers and can write; for readiness.
