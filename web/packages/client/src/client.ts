@@ -92,6 +92,8 @@ export class Client {
   readonly #waiting: Lazy<number>;
   readonly #unsubscribe: () => void;
   #open = new Set<string>();
+  /** Conversation id -> the last of what this device has sent there: the read mark moves with it, whatever was seen. */
+  readonly #sentTo = new Map<string, number>();
   #ownSeqNow = 0;
   /** When the last session ended; undefined before the first. */
   #downSince: number | undefined;
@@ -365,8 +367,10 @@ export class Client {
   }
 
   /**
-   * Calls back for each message of others that arrives. `missed`: it was written while this device
-   * was away for a while, and was fetched now.
+   * Calls back for each message of others that arrives, but for what was read on another device
+   * before it came here. Also for what crosses a message of one's own: that counts as read with it,
+   * and was not seen. `missed`: it was written while this device was away for a while, and was
+   * fetched now.
    */
   onMessage(callback: (conversation: Conversation, event: LogEvent, missed: boolean) => void): () => void {
     this.#watchers.add(callback);
@@ -469,19 +473,24 @@ export class Client {
   }
 
   #added(conversationId: string, events: readonly LogEvent[]): void {
-    for (const { senderId, clientMsgId, seq } of events) {
-      if (senderId === this.me.id && clientMsgId) this.#outbox.committed(conversationId, clientMsgId, seq);
+    for (const { senderId, deviceId, clientMsgId, seq } of events) {
+      if (senderId !== this.me.id || !clientMsgId) continue;
+      this.#outbox.committed(conversationId, clientMsgId, seq);
+      if (deviceId === this.deviceId) this.#sentTo.set(conversationId, Math.max(seq, this.#sentTo.get(conversationId) ?? 0));
     }
     this.#outbox.reached(conversationId, this.#replica.log(conversationId).tail);
   }
 
   #grown(conversation: Conversation, events: readonly LogEvent[], knownSeq: number): void {
+    // The mark may be that of a message on its way, whose place is not known here yet.
+    const sent = this.#outbox.sends(conversation.id) ? Number.POSITIVE_INFINITY : (this.#sentTo.get(conversation.id) ?? 0);
+    const readElsewhere = conversation.readSeq > sent ? conversation.readSeq : 0;
     let others = 0;
     for (const event of events) {
       if (event.senderId === this.me.id) continue;
       others = event.seq;
       this.#whereabouts.stopped(conversation.id, event.senderId);
-      if (event.body.kind !== "message" || event.seq <= conversation.readSeq) continue;
+      if (event.body.kind !== "message" || event.seq <= readElsewhere) continue;
       // The head told of it: it was not there when it was written.
       const missed = event.seq <= knownSeq && this.#missing;
       for (const watcher of this.#watchers) safely(() => watcher(conversation, event, missed));

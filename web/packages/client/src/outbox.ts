@@ -75,10 +75,13 @@ export class Outbox {
   /** How many messages are not known to be committed, failed ones left out. */
   get size(): number {
     let size = 0;
-    for (const lane of this.#lanes.values()) {
-      size += lane.items.filter(({ state, seq }) => seq === 0 && (state === "queued" || state === "in flight")).length;
-    }
+    for (const lane of this.#lanes.values()) size += lane.items.filter(isUnderWay).length;
     return size;
+  }
+
+  /** Whether there is one of these in a conversation. */
+  sends(conversationId: string): boolean {
+    return this.#lanes.get(conversationId)?.items.some(isUnderWay) ?? false;
   }
 
   /** Puts a message on its way. */
@@ -341,6 +344,10 @@ export class Outbox {
     }
     return lane;
   }
+}
+
+function isUnderWay({ state, seq }: Item): boolean {
+  return seq === 0 && (state === "queued" || state === "in flight");
 }
 
 /** Sends of one conversation without a reply. */

@@ -1,6 +1,7 @@
 // What a client calls back for: messages, requests, people's names and presence.
 
 import { describe, expect, it } from "vitest";
+import { MemoryStorage } from "../src/storage/memory.ts";
 import { pair, seen } from "./pair.ts";
 
 describe("what is announced", () => {
@@ -35,6 +36,49 @@ describe("what is announced", () => {
     expect(faults.length).toBe(4);
     expect(seen(ann)).toEqual(["live", "after 5000", "after 100000", "live again"]);
     Reflect.deleteProperty(globalThis, "reportError");
+  });
+
+  it("is what crosses a message of one's own too, and not what was read on another device", async () => {
+    const { world, ann } = await pair();
+    const other = await world.device("ann", "a2", new MemoryStorage(), {
+      webtransport: world.path("webtransport"),
+      websocket: world.path("websocket"),
+    });
+    await world.online(other);
+    const heard: string[] = [];
+    ann.onMessage((_, event) => void (event.body.kind === "message" && heard.push(event.body.text)));
+    const cut = (refused: boolean) => {
+      world.webtransport.refused = world.websocket.refused = refused;
+      world.webtransport.cut();
+      world.websocket.cut();
+    };
+    // In a break: said first, and answered by somebody who does not know of it.
+    cut(true);
+    world.peer.say("c", "bob", "crossing");
+    ann.send("c", "mine");
+    await world.clock.advance(2_000);
+    cut(false);
+    ann.kick();
+    await world.clock.until(() => ann.waiting.get() === 0 && seen(ann).length === 2, 30_000);
+    await world.clock.advance(500);
+    expect(world.peer.texts("c")).toEqual(["crossing", "mine"]);
+    expect(ann.conversation("c")).toMatchObject({ unread: 0, readSeq: 3 });
+    expect(heard).toEqual(["crossing"]);
+    // Read, or answered, on the other device meanwhile.
+    cut(true);
+    world.peer.say("c", "bob", "read there");
+    await world.clock.until(() => other.conversation("c")?.lastSeq === 4);
+    other.markRead("c", 4);
+    world.peer.say("c", "bob", "answered there");
+    await world.clock.until(() => other.conversation("c")?.lastSeq === 5);
+    other.send("c", "from there");
+    await world.clock.until(() => world.peer.texts("c").includes("from there"));
+    world.peer.say("c", "bob", "new");
+    await world.clock.advance(2_000);
+    cut(false);
+    ann.kick();
+    await world.clock.until(() => seen(ann).includes("new"), 30_000);
+    expect(heard).toEqual(["crossing", "new"]);
   });
 
   it("tells of requests with their notes, of acceptances and of groups", async () => {
