@@ -128,8 +128,17 @@ class PlaywrightTab extends Tab {
     return this.page.evaluate(work, args);
   }
 
+  /**
+   * Waits until a function in the page gives something true. Playwright takes the promise of an
+   * asynchronous one for that, so such a one is asked from here.
+   */
   async until(work, arg, timeout = PATIENCE_MS) {
-    await this.page.waitForFunction(work, arg, { timeout, polling: 25 });
+    if (work.constructor.name !== "AsyncFunction") return void (await this.page.waitForFunction(work, arg, { timeout, polling: 25 }));
+    const deadline = Date.now() + timeout;
+    while (!(await this.page.evaluate(work, arg))) {
+      if (Date.now() > deadline) throw new Error(`does not hold after ${timeout} ms: ${work}`);
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
   }
 }
 

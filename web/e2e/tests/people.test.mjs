@@ -3,19 +3,12 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
-import axe from "axe-core";
+import { findings } from "../lib/axe.mjs";
 import { newName, register } from "../lib/people.mjs";
 import { binary } from "../lib/server.mjs";
 import { stage } from "../lib/stage.mjs";
 
 const on = stage();
-
-/** What axe finds, of whatever weight. */
-async function findings(tab) {
-  await tab.page.evaluate(axe.source);
-  const { violations } = await tab.page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-  return violations.map(({ id, impact, nodes }) => `${id} (${impact}): ${nodes.map((node) => node.html).join(" | ")}`);
-}
 
 /** Shows a view as it is drawn in each theme, wide and narrow, and has axe look at it. */
 async function look(tab, name) {
@@ -107,6 +100,8 @@ test("an administrator looks at a user, disables and enables them, and gives acc
   await boss.see("admin-user");
   await boss.until(() => document.querySelector('[data-testid="audit"] [data-act="registered"]'));
   await look(boss, "user");
+  // Each pane says what it is.
+  assert.deepEqual(await boss.run(() => [...document.querySelectorAll("h1, .title")].map((it) => it.textContent)), ["Administration", "User"]);
   await boss.fill('[name="reason"]', "spam");
   await boss.click("disable");
   await look(boss, "confirm");

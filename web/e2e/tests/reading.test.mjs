@@ -140,6 +140,43 @@ test("300 unread messages: it opens at the first, with a divider; what is seen i
   assert.deepEqual(ann.faults, []);
 });
 
+test("a device that comes back shows where what it missed begins, and stays there", async (t) => {
+  const { here, ann, annName } = await on.pair(t);
+  const cyd = await connect(on.server.page, newName("cyd"), "Cyd");
+  t.after(() => cyd.close());
+  const [person] = await cyd.findPeople(annName);
+  await cyd.requestContact(person, "");
+  await ann.click("nav-contacts");
+  await ann.click("accept");
+  await ann.see("chat");
+  await until(() => cyd.conversations.get().length === 1);
+  const id = cyd.conversations.get()[0].id;
+  // All that the device has is read, and ends on the screen.
+  cyd.send(id, "before");
+  await seeText(ann, "before");
+  await ann.until(() => document.title === "gogochat");
+  const url = ann.page.url();
+  await ann.close();
+  for (let i = 0; i < 600; i++) cyd.send(id, `line ${i}`);
+  await until(() => cyd.waiting.get() === 0, 120_000);
+  const back = await here.open(url);
+  await back.page.locator('[data-testid="unread-divider"]', { hasText: "600 unread" }).waitFor();
+  await seeText(back, "line 0");
+  const first = await still(() => onScreen(back));
+  assert.equal(first.first, "before");
+  const row = `[data-testid="chat-row"][data-id="${id}"]`;
+  const left = await still(() => back.run(([row]) => document.querySelector(row)?.dataset.unread, row));
+  assert.ok(Number(left) > 550, `${left} of 600 are unread after the first screen`);
+
+  // As a wheel does, past the end of what is loaded: what comes behind it is not followed.
+  for (let i = 0; i < 6; i++) await scroll(back, 500);
+  const there = await still(() => onScreen(back));
+  const line = Number(there.last.split(" ")[1]);
+  assert.ok(line > 30 && line < 120, there.last);
+  assert.ok(Number(await back.attribute("chat-row", "data-unread", `[data-id="${id}"]`)) >= 600 - line - 2);
+  assert.deepEqual(back.faults, []);
+});
+
 test("of 200 conversations those on the screen are there; a row that moves keeps the focus", async (t) => {
   const { ann, annName } = await on.pair(t);
   const cyd = await connect(on.server.page, newName("cyd"), "Cyd");

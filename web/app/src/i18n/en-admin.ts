@@ -5,6 +5,7 @@ import type { Act } from "@gogochat/client/admin";
 export const enAdmin = {
   findUsers: "Find a user by name",
   users: "Users",
+  user: "User",
   auditLog: "Audit log",
   invite: "Invite",
   pickUser: "Pick a user",

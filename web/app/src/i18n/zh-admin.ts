@@ -5,6 +5,7 @@ import type { AdminMessages } from "./en-admin.ts";
 export const zhAdmin: AdminMessages = {
   findUsers: "按名字查找用户",
   users: "用户",
+  user: "用户信息",
   auditLog: "审计日志",
   invite: "邀请",
   pickUser: "选择一个用户",

@@ -12,6 +12,7 @@ import { Apart } from "../ui/Apart.tsx";
 import { Avatar } from "../ui/Avatar.tsx";
 import { Fault } from "../ui/Fault.tsx";
 import { Icon } from "../ui/Icon.tsx";
+import { SearchField } from "../ui/SearchField.tsx";
 import { useLoad } from "../ui/load.ts";
 import { AdminAudit } from "./AdminAudit.tsx";
 import { AdminInvite } from "./AdminInvite.tsx";
@@ -43,18 +44,7 @@ export function AdminList() {
         <div class="head">
           <h1>{t().administration}</h1>
         </div>
-        <label class="search">
-          <Icon name="search" />
-          <input
-            type="search"
-            value={query()}
-            onInput={(event) => setQuery(event.currentTarget.value)}
-            placeholder={ta().findUsers}
-            aria-label={ta().findUsers}
-            autocapitalize="none"
-            data-testid="find-user"
-          />
-        </label>
+        <SearchField label={ta().findUsers} value={query()} onInput={setQuery} name testid="find-user" />
         <div class="actions">
           <Place id="audit" label={ta().auditLog} />
           <Place id="invite" label={ta().invite} />
@@ -127,7 +117,7 @@ function UserLine(props: { user: User }) {
 export function AdminMain() {
   const app = useApp();
   const admin = new Admin(app.auth);
-  const title = () => ({ audit: ta().auditLog, invite: ta().invite })[route().conversation ?? ""] ?? t().administration;
+  const title = () => ({ audit: ta().auditLog, invite: ta().invite })[route().conversation ?? ""] ?? ta().user;
   return (
     <Show
       when={route().conversation}

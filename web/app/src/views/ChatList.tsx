@@ -7,6 +7,7 @@ import { use } from "../state/bind.ts";
 import { narrow } from "../state/route.ts";
 import { Chip } from "../ui/Chip.tsx";
 import { Icon } from "../ui/Icon.tsx";
+import { SearchField } from "../ui/SearchField.tsx";
 import { RowSkeletons } from "../ui/ShellSkeleton.tsx";
 import { VirtualRows } from "../ui/VirtualRows.tsx";
 import { ChatRow } from "./ChatRow.tsx";
@@ -38,16 +39,7 @@ export function ChatList() {
             <Icon name="group" />
           </button>
         </div>
-        <label class="search">
-          <Icon name="search" />
-          <input
-            type="search"
-            value={filter()}
-            onInput={(event) => setFilter(event.currentTarget.value)}
-            placeholder={t().filterChats}
-            aria-label={t().filterChats}
-          />
-        </label>
+        <SearchField label={t().filterChats} value={filter()} onInput={setFilter} />
       </header>
       <div class="rows" role={ids().length > 0 ? "list" : undefined} data-testid="chats">
         <Show

@@ -11,8 +11,8 @@ import { Avatar } from "../ui/Avatar.tsx";
 import { useAction } from "../ui/action.ts";
 import { Fault } from "../ui/Fault.tsx";
 import { Field } from "../ui/Field.tsx";
-import { Icon } from "../ui/Icon.tsx";
 import { useLoad } from "../ui/load.ts";
+import { SearchField } from "../ui/SearchField.tsx";
 import { VirtualRows } from "../ui/VirtualRows.tsx";
 
 export function Contacts() {
@@ -30,18 +30,7 @@ export function Contacts() {
         <div class="head">
           <h1>{t().contacts}</h1>
         </div>
-        <label class="search">
-          <Icon name="search" />
-          <input
-            type="search"
-            value={query()}
-            onInput={(event) => setQuery(event.currentTarget.value)}
-            placeholder={t().findPeople}
-            aria-label={t().findPeople}
-            autocapitalize="none"
-            data-testid="find"
-          />
-        </label>
+        <SearchField label={t().findPeople} value={query()} onInput={setQuery} name testid="find" />
       </header>
       <div class="rows" data-testid="contacts">
         <Show

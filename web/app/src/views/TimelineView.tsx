@@ -57,27 +57,32 @@ export function TimelineView(props: { conversation: Conversation }) {
 
   const toEnd = (smooth = false) => list?.scrollToIndex(rows().length - 1, { align: "end", smooth });
   const nearEnd = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_PX;
-  /** To the end, but not past what nobody has seen. */
+  /** At the newest message, not at the end of what is loaded alone. */
+  const atNewest = () => nearEnd() && state().newest;
+  /** To the end, but not past what nobody has seen: where that fills the screen, there it stays. */
   const follow = () => {
     const first = firstUnseen();
-    if (first < 0) return toEnd();
-    list?.scrollToIndex(first, { align: "start", offset: -DIVIDER_PX });
+    if (!list || first < 0) return toEnd();
+    list.scrollToIndex(first, { align: "start", offset: -DIVIDER_PX });
+    // Rows that are new have no measure yet.
+    const height = Math.max(list.scrollSize - list.getItemOffset(first), (rows().length - first) * LEAST_PX);
+    if (height > list.viewportSize + NEAR_PX) pinned = false;
   };
   const stay = () => {
-    if (settled && pinned) follow();
+    if (settled && pinned && state().newest) follow();
   };
   const measure = () => {
     if (!list || !settled) return;
     const top = scroller.scrollTop;
-    if (nearEnd()) pinned = true;
-    // Only a person leaves the end: what grows below is followed.
-    else if (moved || top < lastTop - 1) pinned = false;
+    if (atNewest()) pinned = true;
+    // Only a person leaves the end: what grows below is followed, unless it grew while nobody was here.
+    else if (moved || top < lastTop - 1 || !state().newest) pinned = false;
     moved = false;
     setAtEnd(nearEnd());
     lastTop = top;
     const first = list.findItemIndex(list.scrollOffset);
     const key = rows()[first]?.item.key;
-    leavePlace(id, nearEnd() || !key ? undefined : { key, above: list.scrollOffset - list.getItemOffset(first) });
+    leavePlace(id, atNewest() || !key ? undefined : { key, above: list.scrollOffset - list.getItemOffset(first) });
     const { complete, newest, loadingOlder, loadingNewer, error } = state();
     if (!complete && !loadingOlder && !error && list.scrollOffset < list.viewportSize) void timeline.loadOlder();
     const below = list.scrollSize - list.scrollOffset - list.viewportSize;
@@ -116,7 +121,7 @@ export function TimelineView(props: { conversation: Conversation }) {
       begin();
       requestAnimationFrame(() => {
         settled = true;
-        pinned = nearEnd();
+        pinned = atNewest();
         lastTop = scroller.scrollTop;
         measure();
       });
@@ -284,6 +289,8 @@ const MISSED = 5;
 const HANDS = ["wheel", "touchmove", "keydown", "pointerdown"];
 /** So near to the end counts as the end. */
 const NEAR_PX = 48;
+/** No row is lower. */
+const LEAST_PX = 24;
 /** A row whose lower edge is hidden by less has been seen. */
 const SLACK_PX = 12;
 /** Room for the divider over the first unread message. */

@@ -161,6 +161,7 @@ export class Client {
         pending: (id) => this.#outbox.entries(id),
         added: (id, events) => this.#added(id, events),
         grown: (conversation, events, knownSeq) => this.#grown(conversation, events, knownSeq),
+        readAhead: (id, seq) => this.#marks.read(id, seq),
         unknown: (id) => this.#loader.refresh(id),
         strangers: (ids) => this.#loader.names(ids),
       },

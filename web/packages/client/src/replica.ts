@@ -24,6 +24,8 @@ export interface ReplicaOptions {
    * before: they were missed, and fetched later.
    */
   grown(conversation: Conversation, events: readonly LogEvent[], knownSeq: number): void;
+  /** The server does not know how far this user has read: the page was gone before it could tell. */
+  readAhead(conversationId: string, seq: number): void;
   /** An event of a conversation that is not here. */
   unknown(conversationId: string): void;
   /** People whose names are not here. */
@@ -160,7 +162,8 @@ export class Replica {
     const readSeq = Math.max(old.readSeq, server.readSeq);
     const behind = server.lastSeq < old.lastSeq;
     const newer = behind ? old : server;
-    const unread = readSeq >= newer.lastSeq ? 0 : old.readSeq > server.readSeq ? Math.min(old.unread, server.unread) : newer.unread;
+    const unread = readSeq >= newer.lastSeq ? 0 : old.readSeq > server.readSeq ? unreadAfter(old, server) : newer.unread;
+    if (old.readSeq > server.readSeq) this.#options.readAhead(server.id, Math.min(old.readSeq, server.lastSeq));
     this.#put({
       ...server,
       readSeq,
@@ -405,6 +408,15 @@ function grow(old: Conversation, events: readonly LogEvent[], me: string): Conve
   if (last && last.seq >= (lastEvent?.seq ?? 0)) lastEvent = last;
   const deliveredSeq = Math.max(old.deliveredSeq, readSeq);
   return { ...old, lastSeq, deliveredSeq, readSeq, unread, memberCount, lastEvent, activeMs: lastEvent?.timeMs ?? old.activeMs };
+}
+
+/**
+ * What is unread behind a read mark that the server does not know yet: at least so much, as what was
+ * read meanwhile may have been of others. It is counted once the server knows the mark.
+ */
+function unreadAfter(old: Conversation, server: Conversation): number {
+  if (server.lastSeq <= old.lastSeq) return old.unread;
+  return Math.max(old.unread, server.unread - (old.readSeq - server.readSeq));
 }
 
 /** More conversations than a list has. */

@@ -88,6 +88,35 @@ describe("marks", () => {
     expect(back.conversation("c")?.unread).toBe(5);
   });
 
+  it("that the server was not told before the page was gone are told on the next visit; what came meanwhile is unread", async () => {
+    const { world, ann } = await pair();
+    await ann.close();
+    const storage = new MemoryStorage();
+    const first = await world.device("ann", "a1", storage);
+    await world.online(first);
+    for (let i = 2; i <= 9; i++) world.peer.say("c", "bob", `m${i}`);
+    await world.clock.until(() => first.conversation("c")?.lastSeq === 9);
+    await world.clock.advance(2_000);
+    // Gone without a word, in the second in which a mark waits for the next frame.
+    first.markRead("c", 7);
+    first.markRead("c", 8);
+    world.webtransport.blackhole = true;
+    first.markRead("c", 9);
+    await world.clock.advance(100);
+    await first.close();
+    world.webtransport.blackhole = false;
+    world.peer.mark("c", "ann", 9, 0);
+    expect(world.peer.chats.get("c")?.marks.get("ann")?.read).toBeLessThan(9);
+    for (let i = 10; i <= 40; i++) world.peer.say("c", "bob", `m${i}`);
+    const back = await world.device("ann", "a1", storage);
+    const counts = new Set<number | undefined>();
+    back.conversations.subscribe(() => counts.add(back.conversation("c")?.unread));
+    await world.clock.until(() => back.conversation("c")?.lastSeq === 40);
+    expect([...counts].filter((count) => count !== undefined && count < 20)).toEqual([]);
+    await world.clock.until(() => world.peer.chats.get("c")?.marks.get("ann")?.read === 9, 5_000);
+    await world.clock.until(() => back.conversation("c")?.unread === 31, 5_000);
+  });
+
   it("arrive although the connection broke right after", async () => {
     const { world, ann } = await pair();
     world.peer.say("c", "bob", "hi");
