@@ -72,6 +72,10 @@ pub(crate) fn refusal(refusal: Refusal) -> v1::Error {
         Refusal::AlreadyContact => ErrorCode::AlreadyContact,
         Refusal::NotFound => ErrorCode::NotFound,
         Refusal::TooManyMembers => ErrorCode::TooManyMembers,
+        Refusal::NotPermitted => ErrorCode::PermissionDenied,
+        Refusal::Muted { .. } => ErrorCode::Muted,
+        Refusal::SlowMode { .. } => ErrorCode::SlowMode,
+        Refusal::Dismissed => ErrorCode::GroupDismissed,
         Refusal::ClientMsgIdReused => ErrorCode::ClientMsgIdReused,
         Refusal::SeqFromFuture => ErrorCode::SeqFromFuture,
     };

@@ -86,11 +86,17 @@ codes! {
     NotAMember = "not_a_member", Code::NotFound, 0;
     /// The conversation is not a group.
     NotAGroup = "not_a_group", Code::FailedPrecondition, 0;
+    /// The group was dismissed: members may read it, and leave it.
+    GroupDismissed = "group_dismissed", Code::FailedPrecondition, 0;
+    /// The caller was muted in this group, or all are but its owner and admins.
+    Muted = "muted", Code::PermissionDenied, 0;
+    /// The group lets a member write once in a while, and that is not over: its `slow_mode_ms` says how long.
+    SlowMode = "slow_mode", Code::FailedPrecondition, 0;
     /// The other is not a contact (any more).
     NotAContact = "not_a_contact", Code::FailedPrecondition, 0;
     /// The other is a contact already.
     AlreadyContact = "already_contact", Code::AlreadyExists, 0;
-    /// One cannot be one's own contact.
+    /// One cannot do this to oneself.
     Yourself = "yourself", Code::InvalidArgument, 0;
     /// A group has at most 10,000 members.
     TooManyMembers = "too_many_members", Code::FailedPrecondition, 0;

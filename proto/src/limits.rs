@@ -25,7 +25,7 @@ limits! {
     MAX_JSON: usize = 256 * 1024;
     /// Members of a group.
     MAX_MEMBERS: usize = 10_000;
-    /// User ids in one CreateGroup or AddMembers.
+    /// User ids in one CreateGroup, AddMembers or RemoveMembers.
     MAX_MEMBERS_PER_CALL: usize = 1_000;
     /// Up to so many members a group keeps delivered marks and tells members each other's marks.
     MAX_MEMBERS_WITH_MARKS: usize = 200;
@@ -57,6 +57,10 @@ limits! {
     MAX_SIGNATURE: usize = 140;
     /// A note on a contact request, in characters.
     MAX_NOTE: usize = 200;
+    /// The notice of a group, in characters.
+    MAX_NOTICE: usize = 2_000;
+    /// The longest time that a group's slow mode asks of a member between two messages.
+    MAX_SLOW_MODE: Duration = Duration::from_secs(3_600);
     /// Combining marks in a row in a name or title.
     MAX_COMBINING: usize = 4;
     /// From opening a transport to Hello.

@@ -79,9 +79,9 @@ impl Committer {
         if let Some(refusal) = self.store.foresee(whole).await? {
             return Ok(Err(refusal));
         }
-        let (mut added, mut all) = (0, Committed::default());
+        let (mut done, mut all) = (0, Committed::default());
         for number in 0..slices.count() {
-            let outcome = self.transaction(vec![slices.command(number, added)]).await;
+            let outcome = self.transaction(vec![slices.command(number, done)]).await;
             let outcome = outcome.and_then(|one| one.into_iter().next().ok_or_else(no_outcome));
             let committed = match outcome {
                 Ok(Ok(committed)) => committed,
@@ -90,8 +90,8 @@ impl Committer {
                     return other;
                 }
             };
-            if let Done::Added { added: of_slice, .. } = committed.done {
-                added += of_slice;
+            if let Done::Added { added: of_slice, .. } | Done::Removed { removed: of_slice, .. } = committed.done {
+                done += of_slice;
             }
             all.events.extend(committed.events);
             all.done = committed.done;

@@ -33,7 +33,7 @@ use crate::{
     failure::{self, id, limit},
     log::{
         self,
-        conversation::conversation,
+        conversation::{conversation, role},
         page::{self, List, Room},
         person,
         walk::{self, Taken},
@@ -71,7 +71,11 @@ impl Chat {
     ) -> Result<v1::Conversation, v1::Error> {
         let log = id("conversationId", &request.conversation_id)?;
         let found = self.store.conversations(caller.user, &[log]).await.map_err(failure::store)?;
-        conversation(found.first().ok_or_else(not_a_member)?)
+        let mut shown = conversation(found.first().ok_or_else(not_a_member)?)?;
+        if shown.peer.is_none() {
+            shown.notice = self.store.notice(log).await.map_err(failure::store)?.unwrap_or_default();
+        }
+        Ok(shown)
     }
 
     pub(crate) async fn list_members(
@@ -82,9 +86,13 @@ impl Chat {
         let log = id("conversationId", &request.conversation_id)?;
         let limit = limit(request.limit, 200, 500)?;
         let mut last = page::position(List::Members, &request.page_token)?;
-        self.store.member(log, caller.user).await.map_err(failure::store)?.ok_or_else(not_a_member)?;
+        let me = self.store.member(log, caller.user).await.map_err(failure::store)?.ok_or_else(not_a_member)?;
         let after = last.map(|(time, id)| (time, UserId::from(id)));
-        let found = self.store.members(log, after, limit + 1).await.map_err(failure::store)?;
+        let found = match request.role() {
+            v1::MemberRole::Admin => self.store.admins(log, after, limit + 1).await,
+            _ => self.store.members(log, after, limit + 1).await,
+        };
+        let found = found.map_err(failure::store)?;
         let mut room = Room::page();
         let mut response = v1::ListMembersResponse::default();
         for member in &found {
@@ -93,6 +101,8 @@ impl Chat {
                 joined_ms: member.joined_ms,
                 delivered_seq: member.delivered,
                 read_seq: member.read,
+                role: if me.is_of_group { role(member.role).into() } else { 0 },
+                muted_until_ms: member.muted_ms,
             };
             if response.members.len() == limit as usize || !room.take(&shown) {
                 response.next_page_token = page::token(List::Members, last.unwrap_or((i64::MIN, uuid::Uuid::nil())));

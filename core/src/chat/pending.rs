@@ -70,9 +70,11 @@ fn others(command: &Command) -> Vec<LogId> {
         | Command::AcceptContact { origin, from: other, .. }
         | Command::RemoveContact { origin, peer: other } => vec![own(&origin.sender), own(other)],
         Command::CreateGroup { origin, members, .. } => members.iter().chain([&origin.sender]).map(own).collect(),
-        Command::AddMembers { log, users, .. } | Command::AddSlice { log, users, .. } => {
-            users.iter().map(own).chain([*log]).collect()
-        }
+        Command::AddMembers { log, users, .. }
+        | Command::AddSlice { log, users, .. }
+        | Command::RemoveMembers { log, users, .. }
+        | Command::RemoveSlice { log, users, .. } => users.iter().map(own).chain([*log]).collect(),
+        Command::Group { log, .. } => vec![*log],
         Command::LeaveGroup { log, origin } => vec![*log, own(&origin.sender)],
     }
 }
@@ -87,6 +89,9 @@ fn kind(command: &Command, caller: Caller, reply_to: &ReplyTo) -> Kind {
         Command::Append { log, origin, .. }
         | Command::AddMembers { log, origin, .. }
         | Command::AddSlice { log, origin, .. }
+        | Command::RemoveMembers { log, origin, .. }
+        | Command::RemoveSlice { log, origin, .. }
+        | Command::Group { log, origin, .. }
         | Command::LeaveGroup { log, origin } => in_order(*log, origin.client_msg_id),
         Command::CreateGroup { origin, .. } => in_order(origin.sender.into(), origin.client_msg_id),
         Command::Mark { log, delivered, read, .. } => {

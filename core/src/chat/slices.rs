@@ -1,9 +1,9 @@
-//! A large AddMembers, cut into slices. Each slice is a command and a transaction of its own, so
+//! A large AddMembers or RemoveMembers, cut into slices. Each slice is a command and a transaction of its own, so
 //! that no other command waits for all of it. The call is answered after the last slice.
 //!
 //! The name (`client_msg_id`) of a slice follows from the command's, and each slice is carried out
 //! once under its name. So when a command is cut off between two slices, its repeat finishes it,
-//! and adds nobody twice.
+//! and changes nobody twice.
 
 use gogochat_proto::ids::{ClientMsgId, LogId, UserId};
 use gogochat_storage::store::{Command, Origin, Slice};
@@ -15,18 +15,19 @@ pub(super) struct Slices {
     log: LogId,
     origin: Origin,
     slices: Vec<Vec<UserId>>,
+    removes: bool,
 }
 
 impl Slices {
     /// `None`: the command is carried out as one.
     pub(super) fn of(command: &Command) -> Option<Self> {
-        match command {
-            Command::AddMembers { log, origin, users } if users.len() > SLICE => {
-                let slices = users.chunks(SLICE).map(<[UserId]>::to_vec).collect();
-                Some(Self { log: *log, origin: *origin, slices })
-            }
-            _ => None,
-        }
+        let (Command::AddMembers { log, origin, users } | Command::RemoveMembers { log, origin, users }) = command
+        else {
+            return None;
+        };
+        let slices = users.chunks(SLICE).map(<[UserId]>::to_vec).collect();
+        let removes = matches!(command, Command::RemoveMembers { .. });
+        (users.len() > SLICE).then_some(Self { log: *log, origin: *origin, slices, removes })
     }
 
     /// How many there are.
@@ -34,15 +35,18 @@ impl Slices {
         self.slices.len()
     }
 
-    /// The slice of this number; `added`: how many those before it have added.
-    pub(super) fn command(&self, number: usize, added: usize) -> Command {
+    /// The slice of this number; `done`: how many those before it have added or removed.
+    pub(super) fn command(&self, number: usize, done: usize) -> Command {
         let (log, users) = (self.log, self.slices.get(number).cloned().unwrap_or_default());
-        if number + 1 == self.slices.len() {
-            return Command::AddSlice { log, origin: self.origin, users, slice: Slice::Last { added } };
-        }
         let whole = self.origin.client_msg_id;
-        let origin = Origin { client_msg_id: name(whole, number), ..self.origin };
-        Command::AddSlice { log, origin, users, slice: Slice::Part { of: whole } }
+        let (origin, slice) = match number + 1 == self.slices.len() {
+            true => (self.origin, Slice::Last { done }),
+            false => (Origin { client_msg_id: name(whole, number), ..self.origin }, Slice::Part { of: whole }),
+        };
+        match self.removes {
+            true => Command::RemoveSlice { log, origin, users, slice },
+            false => Command::AddSlice { log, origin, users, slice },
+        }
     }
 }
 
@@ -91,7 +95,7 @@ mod tests {
         for number in 0..3 {
             assert_eq!(slices.command(number, 7), Slices::of(&command).unwrap().command(number, 7));
             let Command::AddSlice { log, origin, users, slice } = slices.command(number, 7) else { panic!() };
-            let expected = if number < 2 { Slice::Part { of: whole.client_msg_id } } else { Slice::Last { added: 7 } };
+            let expected = if number < 2 { Slice::Part { of: whole.client_msg_id } } else { Slice::Last { done: 7 } };
             assert_eq!((log, slice), (*whole_log, expected));
             assert_eq!(origin, Origin { client_msg_id: origin.client_msg_id, ..*whole });
             assert_eq!(origin.client_msg_id == whole.client_msg_id, number == 2);

@@ -20,8 +20,17 @@ pub(super) fn fanout(event: &Event, frame: Bytes, change: Option<SubscriptionCha
         Some(SubscriptionChange::Unsubscribe { log }) => (None, log.to_bytes()),
         None => (None, Bytes::new()),
     };
-    let departed = log::departed(event).map(UserId::to_bytes).unwrap_or_default();
-    node::Fanout { log_id: event.log.to_bytes(), seq: event.seq, frame, subscribe, unsubscribe, departed }
+    let mut gone = log::departed(event).into_iter().map(UserId::to_bytes);
+    let (departed, also_departed) = (gone.next().unwrap_or_default(), gone.collect());
+    node::Fanout {
+        log_id: event.log.to_bytes(),
+        seq: event.seq,
+        frame,
+        subscribe,
+        unsubscribe,
+        departed,
+        also_departed,
+    }
 }
 
 /// A device was signed out: edges close its sessions.

@@ -1,7 +1,7 @@
 //! A conversation as one of its members sees it, for lists and for syncing.
 
 use gogochat_proto::v1;
-use gogochat_storage::store::Conversation;
+use gogochat_storage::store::{Conversation, History, Posting, Role};
 
 use super::{event, person};
 
@@ -25,7 +25,40 @@ pub(crate) fn conversation(found: &Conversation) -> Result<v1::Conversation, v1:
         from_seq: found.from_seq,
         writable: found.writable,
         order: found.order,
+        role: of_group(found, role(found.role).into()),
+        notice: String::new(),
+        history: of_group(found, history(found.settings.history).into()),
+        posting: of_group(found, posting(found.settings.posting).into()),
+        slow_mode_ms: found.settings.slow_ms,
+        muted_until_ms: found.muted_ms,
     })
+}
+
+/// A role on the wire.
+pub(crate) fn role(role: Role) -> v1::MemberRole {
+    match role {
+        Role::Member => v1::MemberRole::Member,
+        Role::Admin => v1::MemberRole::Admin,
+        Role::Owner => v1::MemberRole::Owner,
+    }
+}
+
+fn history(history: History) -> v1::GroupHistory {
+    match history {
+        History::FromJoin => v1::GroupHistory::FromJoin,
+        History::All => v1::GroupHistory::All,
+    }
+}
+
+fn posting(posting: Posting) -> v1::GroupPosting {
+    match posting {
+        Posting::Members => v1::GroupPosting::Members,
+        Posting::Admins => v1::GroupPosting::Admins,
+    }
+}
+
+fn of_group(found: &Conversation, value: i32) -> i32 {
+    if found.peer.is_none() { value } else { 0 }
 }
 
 /// Where it stands.

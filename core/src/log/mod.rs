@@ -71,15 +71,14 @@ pub(crate) fn hearing(event: &Event) -> Option<Hearing> {
     }
 }
 
-/// Whose sessions hear nothing of the event's conversation after it; `None` for the many that end nothing.
-pub(crate) fn departed(event: &Event) -> Option<UserId> {
-    let (field, _) = decode_key(&mut event.payload.as_ref()).ok()?;
-    if field != MEMBER_LEFT {
-        return None;
-    }
-    match v1::Event::decode(event.payload.clone()).ok()?.body? {
-        Body::MemberLeft(left) => left.user_id.parse().ok(),
-        _ => None,
+/// Whose sessions hear nothing of the event's conversation after it; nobody's for the many that end nothing.
+pub(crate) fn departed(event: &Event) -> Vec<UserId> {
+    let is_ending = |(field, _): &(u32, _)| [MEMBER_LEFT, MEMBERS_REMOVED].contains(field);
+    let Some(_) = decode_key(&mut event.payload.as_ref()).ok().filter(is_ending) else { return Vec::new() };
+    match v1::Event::decode(event.payload.clone()).ok().and_then(|event| event.body) {
+        Some(Body::MemberLeft(left)) => left.user_id.parse().into_iter().collect(),
+        Some(Body::MembersRemoved(removed)) => removed.member_ids.iter().filter_map(|id| id.parse().ok()).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -109,6 +108,8 @@ fn header(event: &Event) -> v1::Event {
 const SERVER_FRAME_EVENT: u32 = 3;
 /// The number of `Event.member_left`.
 const MEMBER_LEFT: u32 = 13;
+/// The number of `Event.members_removed`.
+const MEMBERS_REMOVED: u32 = 14;
 /// Bodies from this number on are of users' own logs.
 const FIRST_OWN_LOG_FIELD: u32 = 30;
 
@@ -159,8 +160,10 @@ mod tests {
     fn who_leaves_is_read_from_the_conversation() {
         let user = UserId::new_v7();
         let left = stored(Body::MemberLeft(v1::MemberLeft { user_id: user.to_string() }));
-        assert_eq!(departed(&left), Some(user));
-        assert_eq!(departed(&stored(Body::Message(v1::Message { text: "x".into() }))), None);
+        assert_eq!(departed(&left), [user]);
+        let member_ids = vec![user.to_string(), UserId::new_v7().to_string()];
+        assert_eq!(departed(&stored(Body::MembersRemoved(v1::MembersRemoved { member_ids, count: 2 }))).len(), 2);
+        assert_eq!(departed(&stored(Body::Message(v1::Message { text: "x".into() }))), []);
     }
 
     #[test]

@@ -431,6 +431,14 @@ impl Conversations for Faulty {
         self.store.members(log, after, limit).await
     }
 
+    async fn admins(&self, log: LogId, after: Option<(Millis, UserId)>, limit: u32) -> Result<Vec<Member>, StoreError> {
+        self.store.admins(log, after, limit).await
+    }
+
+    async fn notice(&self, log: LogId) -> Result<Option<String>, StoreError> {
+        self.store.notice(log).await
+    }
+
     async fn member(&self, log: LogId, user: UserId) -> Result<Option<Member>, StoreError> {
         self.store.member(log, user).await
     }

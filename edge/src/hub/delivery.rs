@@ -1,6 +1,6 @@
 //! Delivery of events and ephemerals to the sessions that are subscribed to their logs.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use gogochat_proto::{
     ids::{LogId, UserId},
@@ -86,11 +86,14 @@ async fn deliver_event(hub: &Hub, event: &node::Fanout, core: u32, to: &mut Vec<
     let (mut dropped, mut resyncs) = (0, 0);
     metrics::counter!(names::DELIVERED).increment(to.len() as u64);
     metrics::counter!(names::DELIVERED_BYTES).increment((to.len() * event.frame.len()) as u64);
-    let departed = UserId::from_slice(&event.departed);
+    let departed: HashSet<UserId> =
+        [&event.departed].into_iter().chain(&event.also_departed).filter_map(|id| UserId::from_slice(id)).collect();
     for (index, peer) in to.drain(..).enumerate() {
         let pushed = peer.outlet.send_shared(&frame, class);
         // A user who came back, and is subscribed from a later event on, is not among them.
-        if departed.is_some() && peer.session.lock().principal().map(|principal| principal.user) == departed {
+        if !departed.is_empty()
+            && peer.session.lock().principal().is_some_and(|principal| departed.contains(&principal.user))
+        {
             hub.unsubscribe(&peer, log);
         }
         match pushed {

@@ -235,6 +235,7 @@ impl Core {
             subscribe,
             unsubscribe,
             departed: Bytes::new(),
+            also_departed: Vec::new(),
         }));
     }
 

@@ -256,6 +256,9 @@ pub struct Fanout {
     /// ends in a log has to stand in it.
     #[prost(bytes = "bytes", tag = "6")]
     pub departed: ::prost::bytes::Bytes,
+    /// Further users of whom the same holds.
+    #[prost(bytes = "bytes", repeated, tag = "7")]
+    pub also_departed: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
 /// For sessions that are subscribed to the log, but for those of one user; newer replaces older of the same log and key.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

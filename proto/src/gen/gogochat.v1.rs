@@ -2352,7 +2352,10 @@ pub struct Event {
     /// The id that the sender's device gave the command; empty on events without one.
     #[prost(string, tag = "6")]
     pub client_msg_id: ::prost::alloc::string::String,
-    #[prost(oneof = "event::Body", tags = "10, 11, 12, 13, 30, 31, 32, 33, 34")]
+    #[prost(
+        oneof = "event::Body",
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 30, 31, 32, 33, 34"
+    )]
     pub body: ::core::option::Option<event::Body>,
 }
 /// Nested message and enum types in `Event`.
@@ -2368,6 +2371,16 @@ pub mod event {
         MembersAdded(super::MembersAdded),
         #[prost(message, tag = "13")]
         MemberLeft(super::MemberLeft),
+        #[prost(message, tag = "14")]
+        MembersRemoved(super::MembersRemoved),
+        #[prost(message, tag = "15")]
+        GroupChanged(super::GroupChanged),
+        #[prost(message, tag = "16")]
+        RoleChanged(super::RoleChanged),
+        #[prost(message, tag = "17")]
+        MemberMuted(super::MemberMuted),
+        #[prost(message, tag = "18")]
+        GroupDismissed(super::GroupDismissed),
         /// In a user's own log.
         #[prost(message, tag = "30")]
         ContactRequested(super::ContactRequested),
@@ -2414,6 +2427,50 @@ pub struct MemberLeft {
     #[prost(string, tag = "1")]
     pub user_id: ::prost::alloc::string::String,
 }
+/// By the event's sender. They hear nothing of the conversation after this event.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MembersRemoved {
+    /// At most 100 of them are named; `count` says how many there were.
+    #[prost(string, repeated, tag = "1")]
+    pub member_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(int32, tag = "2")]
+    pub count: i32,
+}
+/// The sender changed how the group is: what is set is so from now on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GroupChanged {
+    #[prost(string, optional, tag = "1")]
+    pub title: ::core::option::Option<::prost::alloc::string::String>,
+    /// Empty: there is none any more.
+    #[prost(string, optional, tag = "2")]
+    pub notice: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(enumeration = "GroupHistory", optional, tag = "3")]
+    pub history: ::core::option::Option<i32>,
+    #[prost(enumeration = "GroupPosting", optional, tag = "4")]
+    pub posting: ::core::option::Option<i32>,
+    /// 0: no slow mode.
+    #[prost(int64, optional, tag = "5")]
+    pub slow_mode_ms: ::core::option::Option<i64>,
+}
+/// A member has this role from now on. Of MEMBER_ROLE_OWNER there is one: who was it before is an admin, or has left.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoleChanged {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(enumeration = "MemberRole", tag = "2")]
+    pub role: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MemberMuted {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// 0: they may speak again.
+    #[prost(int64, tag = "2")]
+    pub until_ms: i64,
+}
+/// The group takes nothing any more but that members leave it. What was said stays readable for them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GroupDismissed {}
 /// Somebody asks the owner of this log, or the owner asked somebody (a copy, for the owner's other devices).
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ContactRequested {
@@ -2447,7 +2504,7 @@ pub struct ConversationJoined {
     #[prost(int64, tag = "2")]
     pub from_seq: i64,
 }
-/// The owner of this log is a member no longer.
+/// The owner of this log is a member no longer: by themselves, or by the event's sender.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConversationLeft {
     #[prost(string, tag = "1")]
@@ -2478,6 +2535,100 @@ impl ConversationKind {
             "CONVERSATION_KIND_UNSPECIFIED" => Some(Self::Unspecified),
             "CONVERSATION_KIND_DIRECT" => Some(Self::Direct),
             "CONVERSATION_KIND_GROUP" => Some(Self::Group),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum MemberRole {
+    Unspecified = 0,
+    Member = 1,
+    Admin = 2,
+    Owner = 3,
+}
+impl MemberRole {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "MEMBER_ROLE_UNSPECIFIED",
+            Self::Member => "MEMBER_ROLE_MEMBER",
+            Self::Admin => "MEMBER_ROLE_ADMIN",
+            Self::Owner => "MEMBER_ROLE_OWNER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MEMBER_ROLE_UNSPECIFIED" => Some(Self::Unspecified),
+            "MEMBER_ROLE_MEMBER" => Some(Self::Member),
+            "MEMBER_ROLE_ADMIN" => Some(Self::Admin),
+            "MEMBER_ROLE_OWNER" => Some(Self::Owner),
+            _ => None,
+        }
+    }
+}
+/// What new members of a group may read of what was said before they joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum GroupHistory {
+    Unspecified = 0,
+    /// Nothing.
+    FromJoin = 1,
+    All = 2,
+}
+impl GroupHistory {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "GROUP_HISTORY_UNSPECIFIED",
+            Self::FromJoin => "GROUP_HISTORY_FROM_JOIN",
+            Self::All => "GROUP_HISTORY_ALL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "GROUP_HISTORY_UNSPECIFIED" => Some(Self::Unspecified),
+            "GROUP_HISTORY_FROM_JOIN" => Some(Self::FromJoin),
+            "GROUP_HISTORY_ALL" => Some(Self::All),
+            _ => None,
+        }
+    }
+}
+/// Who may write in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum GroupPosting {
+    Unspecified = 0,
+    Members = 1,
+    /// All others are muted.
+    Admins = 2,
+}
+impl GroupPosting {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "GROUP_POSTING_UNSPECIFIED",
+            Self::Members => "GROUP_POSTING_MEMBERS",
+            Self::Admins => "GROUP_POSTING_ADMINS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "GROUP_POSTING_UNSPECIFIED" => Some(Self::Unspecified),
+            "GROUP_POSTING_MEMBERS" => Some(Self::Members),
+            "GROUP_POSTING_ADMINS" => Some(Self::Admins),
             _ => None,
         }
     }
@@ -3730,6 +3881,100 @@ pub struct LeaveGroupRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LeaveGroupResponse {}
+/// A field that is left out stays as it is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateConversationRequest {
+    #[prost(string, tag = "1")]
+    pub conversation_id: ::prost::alloc::string::String,
+    /// May be empty: the call names the state in which it ends. A repeat under the same id is answered as the first.
+    #[prost(string, tag = "2")]
+    pub client_msg_id: ::prost::alloc::string::String,
+    /// 1 to 64 characters.
+    #[prost(string, optional, tag = "3")]
+    pub title: ::core::option::Option<::prost::alloc::string::String>,
+    /// At most 2,000 characters, in one line or several. Empty: none.
+    #[prost(string, optional, tag = "4")]
+    pub notice: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(enumeration = "GroupHistory", optional, tag = "5")]
+    pub history: ::core::option::Option<i32>,
+    #[prost(enumeration = "GroupPosting", optional, tag = "6")]
+    pub posting: ::core::option::Option<i32>,
+    /// The least time between two messages of a member who is neither owner nor admin: up to an hour. 0: none.
+    #[prost(int64, optional, tag = "7")]
+    pub slow_mode_ms: ::core::option::Option<i64>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateConversationResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveMembersRequest {
+    #[prost(string, tag = "1")]
+    pub conversation_id: ::prost::alloc::string::String,
+    /// May be empty.
+    #[prost(string, tag = "2")]
+    pub client_msg_id: ::prost::alloc::string::String,
+    /// At most 1,000 in one call.
+    #[prost(string, repeated, tag = "3")]
+    pub user_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveMembersResponse {
+    /// How many were members.
+    #[prost(int32, tag = "1")]
+    pub removed: i32,
+    #[prost(int32, tag = "2")]
+    pub member_count: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetMemberRoleRequest {
+    #[prost(string, tag = "1")]
+    pub conversation_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(enumeration = "MemberRole", tag = "3")]
+    pub role: i32,
+    /// May be empty.
+    #[prost(string, tag = "4")]
+    pub client_msg_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetMemberRoleResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TransferGroupRequest {
+    #[prost(string, tag = "1")]
+    pub conversation_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    /// May be empty.
+    #[prost(string, tag = "3")]
+    pub client_msg_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TransferGroupResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MuteMemberRequest {
+    #[prost(string, tag = "1")]
+    pub conversation_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    /// How long from now on, up to ten years. 0: they may write again.
+    #[prost(int64, tag = "3")]
+    pub for_ms: i64,
+    /// May be empty.
+    #[prost(string, tag = "4")]
+    pub client_msg_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MuteMemberResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DismissGroupRequest {
+    #[prost(string, tag = "1")]
+    pub conversation_id: ::prost::alloc::string::String,
+    /// May be empty.
+    #[prost(string, tag = "2")]
+    pub client_msg_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DismissGroupResponse {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MarkRequest {
     #[prost(string, tag = "1")]
@@ -3770,13 +4015,31 @@ pub struct Conversation {
     /// The first event that this member may read.
     #[prost(int64, tag = "8")]
     pub from_seq: i64,
-    /// False when a direct conversation takes no messages because the two are no longer contacts.
+    /// False when a direct conversation takes no messages because the two are no longer contacts, or a group because it was dismissed.
     #[prost(bool, tag = "9")]
     pub writable: bool,
     /// Its place among the user's conversations, the greatest first: it grows in the order in which events reach the store, whatever clocks say. 0: an older
     /// server. Equal ones stand in the order of their ids.
     #[prost(int64, tag = "10")]
     pub order: i64,
+    /// Of a group: your role in it.
+    #[prost(enumeration = "MemberRole", tag = "11")]
+    pub role: i32,
+    /// Of a group. Only GetConversation tells it; lists leave it empty.
+    #[prost(string, tag = "12")]
+    pub notice: ::prost::alloc::string::String,
+    /// Of a group.
+    #[prost(enumeration = "GroupHistory", tag = "13")]
+    pub history: i32,
+    /// Of a group.
+    #[prost(enumeration = "GroupPosting", tag = "14")]
+    pub posting: i32,
+    /// Of a group: the least time between two messages of a member. 0: none.
+    #[prost(int64, tag = "15")]
+    pub slow_mode_ms: i64,
+    /// Until when you are muted; 0: you are not.
+    #[prost(int64, tag = "16")]
+    pub muted_until_ms: i64,
 }
 /// What moves in a conversation. read \<= delivered \<= last_seq; none ever decreases.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3828,6 +4091,9 @@ pub struct ListMembersRequest {
     pub limit: i32,
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
+    /// MEMBER_ROLE_ADMIN: the owner and the admins alone. Else all.
+    #[prost(enumeration = "MemberRole", tag = "4")]
+    pub role: i32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListMembersResponse {
@@ -3847,6 +4113,12 @@ pub struct Member {
     pub delivered_seq: i64,
     #[prost(int64, tag = "4")]
     pub read_seq: i64,
+    /// In a group.
+    #[prost(enumeration = "MemberRole", tag = "5")]
+    pub role: i32,
+    /// Until when they are muted; 0: they are not.
+    #[prost(int64, tag = "6")]
+    pub muted_until_ms: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListEventsRequest {
@@ -3973,7 +4245,7 @@ pub mod chat_service_client {
             self
         }
         /// Commits a message and then answers: the reply is a promise. Sending again with the same client_msg_id answers with the first commit's seq.
-        /// Errors: not_a_member, not_a_contact, text_too_long, client_msg_id_reused, out_of_order (an earlier send of this session was refused: repeat that first), unavailable.
+        /// Errors: not_a_member, not_a_contact, muted, slow_mode, group_dismissed, text_too_long, client_msg_id_reused, out_of_order (an earlier send of this session was refused: repeat that first), unavailable.
         pub async fn send_message(
             &mut self,
             request: impl tonic::IntoRequest<super::SendMessageRequest>,
@@ -4024,7 +4296,7 @@ pub mod chat_service_client {
                 .insert(GrpcMethod::new("gogochat.v1.ChatService", "CreateGroup"));
             self.inner.unary(req, path, codec).await
         }
-        /// Adds contacts of yours to a group you are in; who is a member already is passed over. Errors: not_a_member, not_a_contact, too_many_members.
+        /// Adds contacts of yours to a group you are in; who is a member already is passed over. Errors: not_a_member, not_a_contact, too_many_members, group_dismissed.
         pub async fn add_members(
             &mut self,
             request: impl tonic::IntoRequest<super::AddMembersRequest>,
@@ -4049,7 +4321,7 @@ pub mod chat_service_client {
                 .insert(GrpcMethod::new("gogochat.v1.ChatService", "AddMembers"));
             self.inner.unary(req, path, codec).await
         }
-        /// Leaves a group. Errors: not_a_member, not_a_group.
+        /// Leaves a group. Where the owner leaves, the admin who joined first follows, else the member who did. Errors: not_a_member, not_a_group.
         pub async fn leave_group(
             &mut self,
             request: impl tonic::IntoRequest<super::LeaveGroupRequest>,
@@ -4072,6 +4344,161 @@ pub mod chat_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("gogochat.v1.ChatService", "LeaveGroup"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes how a group is: for its owner and admins. A field that is left out stays as it is. Errors: not_a_member, not_a_group, permission_denied, group_dismissed.
+        pub async fn update_conversation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateConversationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateConversationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.ChatService/UpdateConversation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("gogochat.v1.ChatService", "UpdateConversation"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Removes members from a group: the owner anybody, admins those who are neither; who is no member is passed over. They may read nothing of it from this
+        /// event on. Errors: not_a_member, not_a_group, permission_denied, yourself, group_dismissed.
+        pub async fn remove_members(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveMembersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveMembersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.ChatService/RemoveMembers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.ChatService", "RemoveMembers"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes a member an admin, or a member again: for the owner. MEMBER_ROLE_OWNER does what TransferGroup does.
+        /// Errors: not_a_member, not_a_group, permission_denied, not_found (no such member), yourself, group_dismissed.
+        pub async fn set_member_role(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetMemberRoleRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetMemberRoleResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.ChatService/SetMemberRole",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.ChatService", "SetMemberRole"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes another member the owner: for the owner, who is an admin from then on. Errors: as SetMemberRole.
+        pub async fn transfer_group(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TransferGroupRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TransferGroupResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.ChatService/TransferGroup",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.ChatService", "TransferGroup"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Forbids a member to write for a while, or permits it again: the owner anybody, admins those who are neither. Errors: as SetMemberRole.
+        pub async fn mute_member(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MuteMemberRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MuteMemberResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.ChatService/MuteMember",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.ChatService", "MuteMember"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends a group: for the owner. It takes nothing any more but that members leave it, and what was said stays readable for them.
+        /// Errors: not_a_member, not_a_group, permission_denied.
+        pub async fn dismiss_group(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DismissGroupRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DismissGroupResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.ChatService/DismissGroup",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.ChatService", "DismissGroup"));
             self.inner.unary(req, path, codec).await
         }
         /// Moves your marks (the realtime frame Marks does the same without a reply). Errors: not_a_member, seq_from_future.
@@ -4210,7 +4637,7 @@ pub mod chat_service_server {
     #[async_trait]
     pub trait ChatService: std::marker::Send + std::marker::Sync + 'static {
         /// Commits a message and then answers: the reply is a promise. Sending again with the same client_msg_id answers with the first commit's seq.
-        /// Errors: not_a_member, not_a_contact, text_too_long, client_msg_id_reused, out_of_order (an earlier send of this session was refused: repeat that first), unavailable.
+        /// Errors: not_a_member, not_a_contact, muted, slow_mode, group_dismissed, text_too_long, client_msg_id_reused, out_of_order (an earlier send of this session was refused: repeat that first), unavailable.
         async fn send_message(
             &self,
             request: tonic::Request<super::SendMessageRequest>,
@@ -4227,7 +4654,7 @@ pub mod chat_service_server {
             tonic::Response<super::CreateGroupResponse>,
             tonic::Status,
         >;
-        /// Adds contacts of yours to a group you are in; who is a member already is passed over. Errors: not_a_member, not_a_contact, too_many_members.
+        /// Adds contacts of yours to a group you are in; who is a member already is passed over. Errors: not_a_member, not_a_contact, too_many_members, group_dismissed.
         async fn add_members(
             &self,
             request: tonic::Request<super::AddMembersRequest>,
@@ -4235,12 +4662,63 @@ pub mod chat_service_server {
             tonic::Response<super::AddMembersResponse>,
             tonic::Status,
         >;
-        /// Leaves a group. Errors: not_a_member, not_a_group.
+        /// Leaves a group. Where the owner leaves, the admin who joined first follows, else the member who did. Errors: not_a_member, not_a_group.
         async fn leave_group(
             &self,
             request: tonic::Request<super::LeaveGroupRequest>,
         ) -> std::result::Result<
             tonic::Response<super::LeaveGroupResponse>,
+            tonic::Status,
+        >;
+        /// Changes how a group is: for its owner and admins. A field that is left out stays as it is. Errors: not_a_member, not_a_group, permission_denied, group_dismissed.
+        async fn update_conversation(
+            &self,
+            request: tonic::Request<super::UpdateConversationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateConversationResponse>,
+            tonic::Status,
+        >;
+        /// Removes members from a group: the owner anybody, admins those who are neither; who is no member is passed over. They may read nothing of it from this
+        /// event on. Errors: not_a_member, not_a_group, permission_denied, yourself, group_dismissed.
+        async fn remove_members(
+            &self,
+            request: tonic::Request<super::RemoveMembersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveMembersResponse>,
+            tonic::Status,
+        >;
+        /// Makes a member an admin, or a member again: for the owner. MEMBER_ROLE_OWNER does what TransferGroup does.
+        /// Errors: not_a_member, not_a_group, permission_denied, not_found (no such member), yourself, group_dismissed.
+        async fn set_member_role(
+            &self,
+            request: tonic::Request<super::SetMemberRoleRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetMemberRoleResponse>,
+            tonic::Status,
+        >;
+        /// Makes another member the owner: for the owner, who is an admin from then on. Errors: as SetMemberRole.
+        async fn transfer_group(
+            &self,
+            request: tonic::Request<super::TransferGroupRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TransferGroupResponse>,
+            tonic::Status,
+        >;
+        /// Forbids a member to write for a while, or permits it again: the owner anybody, admins those who are neither. Errors: as SetMemberRole.
+        async fn mute_member(
+            &self,
+            request: tonic::Request<super::MuteMemberRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MuteMemberResponse>,
+            tonic::Status,
+        >;
+        /// Ends a group: for the owner. It takes nothing any more but that members leave it, and what was said stays readable for them.
+        /// Errors: not_a_member, not_a_group, permission_denied.
+        async fn dismiss_group(
+            &self,
+            request: tonic::Request<super::DismissGroupRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DismissGroupResponse>,
             tonic::Status,
         >;
         /// Moves your marks (the realtime frame Marks does the same without a reply). Errors: not_a_member, seq_from_future.
@@ -4521,6 +4999,277 @@ pub mod chat_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = LeaveGroupSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.ChatService/UpdateConversation" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateConversationSvc<T: ChatService>(pub Arc<T>);
+                    impl<
+                        T: ChatService,
+                    > tonic::server::UnaryService<super::UpdateConversationRequest>
+                    for UpdateConversationSvc<T> {
+                        type Response = super::UpdateConversationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateConversationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ChatService>::update_conversation(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateConversationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.ChatService/RemoveMembers" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveMembersSvc<T: ChatService>(pub Arc<T>);
+                    impl<
+                        T: ChatService,
+                    > tonic::server::UnaryService<super::RemoveMembersRequest>
+                    for RemoveMembersSvc<T> {
+                        type Response = super::RemoveMembersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveMembersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ChatService>::remove_members(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveMembersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.ChatService/SetMemberRole" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetMemberRoleSvc<T: ChatService>(pub Arc<T>);
+                    impl<
+                        T: ChatService,
+                    > tonic::server::UnaryService<super::SetMemberRoleRequest>
+                    for SetMemberRoleSvc<T> {
+                        type Response = super::SetMemberRoleResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetMemberRoleRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ChatService>::set_member_role(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetMemberRoleSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.ChatService/TransferGroup" => {
+                    #[allow(non_camel_case_types)]
+                    struct TransferGroupSvc<T: ChatService>(pub Arc<T>);
+                    impl<
+                        T: ChatService,
+                    > tonic::server::UnaryService<super::TransferGroupRequest>
+                    for TransferGroupSvc<T> {
+                        type Response = super::TransferGroupResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TransferGroupRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ChatService>::transfer_group(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TransferGroupSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.ChatService/MuteMember" => {
+                    #[allow(non_camel_case_types)]
+                    struct MuteMemberSvc<T: ChatService>(pub Arc<T>);
+                    impl<
+                        T: ChatService,
+                    > tonic::server::UnaryService<super::MuteMemberRequest>
+                    for MuteMemberSvc<T> {
+                        type Response = super::MuteMemberResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MuteMemberRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ChatService>::mute_member(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MuteMemberSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.ChatService/DismissGroup" => {
+                    #[allow(non_camel_case_types)]
+                    struct DismissGroupSvc<T: ChatService>(pub Arc<T>);
+                    impl<
+                        T: ChatService,
+                    > tonic::server::UnaryService<super::DismissGroupRequest>
+                    for DismissGroupSvc<T> {
+                        type Response = super::DismissGroupResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DismissGroupRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ChatService>::dismiss_group(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DismissGroupSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
 
-use super::{Event, Hash, Millis};
+use super::{Event, GroupAct, Hash, Millis};
 
 /// A change to a log or a mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +92,38 @@ pub enum Command {
         /// Which slice.
         slice: Slice,
     },
-    /// The sender leaves a group: MemberLeft in it, ConversationLeft in their own log.
+    /// Removes members from a group; passes over who is none. MembersRemoved in it, ConversationLeft in the
+    /// own log of each. The owner may remove anybody, admins those who are neither.
+    RemoveMembers {
+        /// The group.
+        log: LogId,
+        /// Who, from where, under which name.
+        origin: Origin,
+        /// Whom, not the sender.
+        users: Vec<UserId>,
+    },
+    /// A slice of a RemoveMembers of very many, as [`Command::AddSlice`] is of an AddMembers.
+    RemoveSlice {
+        /// The group.
+        log: LogId,
+        /// Who, from where, under which name.
+        origin: Origin,
+        /// Whom.
+        users: Vec<UserId>,
+        /// Which slice.
+        slice: Slice,
+    },
+    /// An owner or an admin changes something of a group: an event in it.
+    Group {
+        /// The group.
+        log: LogId,
+        /// Who, from where, under which name.
+        origin: Origin,
+        /// What.
+        act: GroupAct,
+    },
+    /// The sender leaves a group: MemberLeft in it, ConversationLeft in their own log. Where the owner
+    /// leaves, RoleChanged follows: the admin who joined first is the owner then, else the member.
     LeaveGroup {
         /// The group.
         log: LogId,
@@ -111,12 +142,14 @@ impl Command {
             Self::RequestContact { .. } | Self::AcceptContact { .. } | Self::RemoveContact { .. } => 24,
             Self::CreateGroup { members: users, .. }
             | Self::AddMembers { users, .. }
-            | Self::AddSlice { users, .. } => Self::rows_of(users.len()),
-            Self::LeaveGroup { .. } => 12,
+            | Self::AddSlice { users, .. }
+            | Self::RemoveMembers { users, .. }
+            | Self::RemoveSlice { users, .. } => Self::rows_of(users.len()),
+            Self::LeaveGroup { .. } | Self::Group { .. } => 12,
         }
     }
 
-    /// Rows of a command that adds so many members: of each the contact, the membership, the own log and an
+    /// Rows of a command that adds or removes so many members: of each the contact, the membership, the own log and an
     /// event in it.
     #[must_use]
     pub fn rows_of(users: usize) -> usize {
@@ -129,6 +162,9 @@ impl Command {
         match self {
             Self::Append { payload, .. } => payload.len(),
             Self::RequestContact { note: text, .. } | Self::CreateGroup { title: text, .. } => text.len(),
+            Self::Group { act: GroupAct::Change(change), .. } => {
+                [&change.title, &change.notice].into_iter().flatten().map(String::len).sum()
+            }
             _ => 0,
         }
     }
@@ -141,6 +177,9 @@ impl Command {
             | Self::Mark { log, .. }
             | Self::AddMembers { log, .. }
             | Self::AddSlice { log, .. }
+            | Self::RemoveMembers { log, .. }
+            | Self::RemoveSlice { log, .. }
+            | Self::Group { log, .. }
             | Self::LeaveGroup { log, .. } => *log,
             Self::RequestContact { origin, .. }
             | Self::AcceptContact { origin, .. }
@@ -161,8 +200,8 @@ pub enum Slice {
     },
     /// The last: with it the whole has been carried out.
     Last {
-        /// How many the slices before it have added.
-        added: usize,
+        /// How many the slices before it have added or removed.
+        done: usize,
     },
 }
 
@@ -230,6 +269,13 @@ pub enum Done {
         /// The group.
         conversation: LogId,
     },
+    /// Members were removed.
+    Removed {
+        /// How many were members.
+        removed: usize,
+        /// How many there are now.
+        member_count: usize,
+    },
     /// Members were added.
     Added {
         /// How many were new.
@@ -276,6 +322,24 @@ pub enum Refusal {
     /// The group would grow past `MAX_MEMBERS`.
     #[error("too many members")]
     TooManyMembers,
+    /// The sender's role does not permit it.
+    #[error("your role in the group does not permit it")]
+    NotPermitted,
+    /// The sender may not write in the group, until then (0: until its owner or admins permit it to all).
+    #[error("muted")]
+    Muted {
+        /// When they may write again.
+        until_ms: Millis,
+    },
+    /// The sender may write again in so many ms.
+    #[error("slow mode: write again in {} s", (*wait_ms + 999) / 1_000)]
+    SlowMode {
+        /// How long.
+        wait_ms: Millis,
+    },
+    /// The group was dismissed.
+    #[error("the group was dismissed")]
+    Dismissed,
     /// The client_msg_id was committed with another request.
     #[error("client_msg_id used for another request")]
     ClientMsgIdReused,

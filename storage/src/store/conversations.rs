@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use gogochat_proto::ids::{LogId, UserId};
 use uuid::Uuid;
 
-use super::{Event, Millis, StoreError, User};
+use super::{Event, Millis, Role, Settings, StoreError, User};
 
 /// Conversations and their members, to be read: commands change them.
 #[async_trait]
@@ -23,8 +23,12 @@ pub trait Conversations: Send + Sync + 'static {
     /// `MAX_MEMBERS_WITH_MARKS`.
     async fn members(&self, log: LogId, after: Option<(Millis, UserId)>, limit: u32)
     -> Result<Vec<Member>, StoreError>;
+    /// The same of a group's admins, the owner included.
+    async fn admins(&self, log: LogId, after: Option<(Millis, UserId)>, limit: u32) -> Result<Vec<Member>, StoreError>;
     /// A user's membership in a conversation; `None` when they are not in it.
     async fn member(&self, log: LogId, user: UserId) -> Result<Option<Member>, StoreError>;
+    /// The notice of a group, if it has one.
+    async fn notice(&self, log: LogId) -> Result<Option<String>, StoreError>;
 }
 
 /// A conversation a user is in.
@@ -63,8 +67,14 @@ pub struct Conversation {
     pub unread: u32,
     /// The first seq the member may read.
     pub from_seq: i64,
-    /// False for a direct conversation of two who are not contacts any more.
+    /// False for a direct conversation of two who are not contacts any more, and for a group that was dismissed.
     pub writable: bool,
+    /// The member's own.
+    pub role: Role,
+    /// Of a group.
+    pub settings: Settings,
+    /// Until when the member may not write.
+    pub muted_ms: Millis,
     /// The last event.
     pub last_event: Option<Event>,
     /// Its place in lists, the greatest first: where the last event's commit stands in the feed.
@@ -133,4 +143,10 @@ pub struct Member {
     pub delivered: i64,
     /// Read mark.
     pub read: i64,
+    /// Whether the conversation is a group.
+    pub is_of_group: bool,
+    /// What they may do in it.
+    pub role: Role,
+    /// Until when they may not write.
+    pub muted_ms: Millis,
 }

@@ -20,6 +20,7 @@ mod entity;
 mod error;
 mod event;
 mod feed;
+mod group;
 mod hold;
 mod logs;
 #[cfg(feature = "cluster")]
@@ -44,6 +45,7 @@ pub use self::{
     error::StoreError,
     event::{Event, Range, SubscriptionChange},
     feed::{Feed, FeedCommit, FeedEntry},
+    group::{GroupAct, GroupChange, History, Posting, Role, Settings},
     hold::Hold,
     logs::Logs,
     sql::SqlStore,

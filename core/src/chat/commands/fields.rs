@@ -1,13 +1,17 @@
 //! Fields that several requests have.
 
 use gogochat_proto::{
-    error::violation,
+    error::{ErrorCode, violation},
     ids::{ClientMsgId, LogId, UserId},
     limits::MAX_MEMBERS_PER_CALL,
     v1,
 };
+use gogochat_storage::store::{Command, GroupAct, Hash, Origin};
 
-use crate::{command::Address, failure::id};
+use crate::{
+    command::{Address, Stamp},
+    failure::id,
+};
 
 /// A request in a conversation, under a name of the device's.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +30,51 @@ impl Named {
     pub(super) fn address(self) -> Address {
         Address { conversation: Some(self.log), client_msg_id: Some(self.client_msg_id) }
     }
+}
+
+/// A request in a group that names the state in which it ends: it may have a name of the device's, by which
+/// it keeps its order and is known again, and need not.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ruling {
+    log: LogId,
+    client_msg_id: Option<ClientMsgId>,
+}
+
+impl Ruling {
+    /// # Errors
+    /// `invalid_argument`: one of the ids is none.
+    pub(super) fn parse(conversation_id: &str, client_msg_id: &str) -> Result<Self, v1::Error> {
+        let named = (!client_msg_id.is_empty()).then(|| id("clientMsgId", client_msg_id));
+        Ok(Self { log: id("conversationId", conversation_id)?, client_msg_id: named.transpose()? })
+    }
+
+    pub(super) fn address(self) -> Address {
+        Address { conversation: Some(self.log), client_msg_id: self.client_msg_id }
+    }
+
+    /// The command. Without a name of the device's it has that which it has on the bus.
+    pub(super) fn command(self, stamp: Stamp, request_hash: Hash, act: GroupAct) -> Command {
+        let (log, origin) = self.origin(stamp, request_hash);
+        Command::Group { log, origin, act }
+    }
+
+    /// The group, and who commands under which name.
+    pub(super) fn origin(self, stamp: Stamp, request_hash: Hash) -> (LogId, Origin) {
+        (self.log, stamp.origin(self.client_msg_id.unwrap_or_else(|| stamp.id.into()), request_hash))
+    }
+
+    /// The log's id in its one spelling.
+    pub(super) fn log_id(self) -> String {
+        self.log.to_string()
+    }
+}
+
+/// Another user than the caller.
+///
+/// # Errors
+/// `yourself`.
+pub(super) fn other(user: UserId, stamp: Stamp) -> Result<UserId, v1::Error> {
+    if user == stamp.caller.user { Err(ErrorCode::Yourself.with("not to oneself")) } else { Ok(user) }
 }
 
 /// Ids of users, each once, in their order.

@@ -122,7 +122,7 @@ fn become_contacts(state: &mut State, user: UserId, peer: UserId, new: LogId, no
         let accepted = payload::contact_accepted(person, conversation);
         events.extend(state.append(one.into(), Entry::system(user, now, accepted)));
         if had.is_none() {
-            events.extend(joined(state, one, conversation, 1, user, now));
+            events.extend(joined(state, one, conversation, (1, 1), user, now));
         }
     }
     Ok(Committed { done: Done::Accepted { conversation }, events, mark: None })
@@ -133,23 +133,24 @@ fn create_direct(state: &mut State, user: UserId, peer: UserId, log: LogId, now:
     let row = Log { pair: Some(members), ..Log::new(Kind::Direct, now, 2) };
     state.logs.entry(log).or_default().set(Some(row));
     state.directs.insert(members, log);
-    state.join(log, user, 1, now);
-    state.join(log, peer, 1, now);
+    state.join(log, user, 1, 1, now);
+    state.join(log, peer, 1, 1, now);
     state.append(log, Entry::system(user, now, payload::conversation_created(None, &[user, peer])))
 }
 
-/// Tells a user, in their own log, that they are a member from `from_seq` on.
+/// Tells a user, in their own log, that they are a member by the event of seq `at`, and may read from
+/// `from_seq` on.
 pub(super) fn joined(
     state: &mut State,
     user: UserId,
     log: LogId,
-    from_seq: i64,
+    (from_seq, at): (i64, i64),
     sender: UserId,
     now: Millis,
 ) -> Option<Event> {
     let payload = payload::conversation_joined(log, from_seq);
     let mut event = state.append(user.into(), Entry::system(sender, now, payload))?;
-    event.subscription = Some(SubscriptionChange::Subscribe { log, from_seq: from_seq - 1 });
+    event.subscription = Some(SubscriptionChange::Subscribe { log, from_seq: at - 1 });
     Some(event)
 }
 

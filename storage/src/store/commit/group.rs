@@ -1,4 +1,4 @@
-//! Groups: creating, adding members, leaving.
+//! Groups: creating, and adding members.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use super::{
     payload,
     state::{Entry, Kind, Log, State},
 };
-use crate::store::{Committed, ContactState, Done, Origin, Outcome, Refusal, Slice, SubscriptionChange};
+use crate::store::{Committed, ContactState, Done, History, Origin, Outcome, Refusal, Role, Slice};
 
 pub(super) fn create(state: &mut State, log: LogId, origin: &Origin, title: String, others: &[UserId]) -> Outcome {
     let sender = origin.sender;
@@ -36,8 +36,11 @@ pub(super) fn create(state: &mut State, log: LogId, origin: &Origin, title: Stri
     state.logs.entry(log).or_default().set(Some(row));
     let mut events: Vec<_> = state.append(log, Entry::sent(origin, created)).into_iter().collect();
     for member in members {
-        state.join(log, member, 1, origin.now);
-        events.extend(joined(state, member, log, 1, sender, origin.now));
+        state.join(log, member, 1, 1, origin.now);
+        events.extend(joined(state, member, log, (1, 1), sender, origin.now));
+    }
+    if let Some(creator) = state.change_standing(log, sender) {
+        creator.role = Role::Owner;
     }
     state.remember(own, origin, 0, 0, Some(log));
     Ok(Committed { done: Done::Created { conversation: log }, events, mark: None })
@@ -46,7 +49,7 @@ pub(super) fn create(state: &mut State, log: LogId, origin: &Origin, title: Stri
 /// A slice of a command that was cut up.
 pub(super) fn add_slice(state: &mut State, log: LogId, origin: &Origin, users: &[UserId], slice: Slice) -> Outcome {
     match slice {
-        Slice::Last { added } => add(state, log, origin, users, added as i64),
+        Slice::Last { done } => add(state, log, origin, users, done as i64),
         Slice::Part { of } => match added_before(state, log, &Origin { client_msg_id: of, ..*origin })? {
             Some(whole) => Ok(whole),
             None => add(state, log, origin, users, 0),
@@ -67,7 +70,8 @@ pub(super) fn add(state: &mut State, log: LogId, origin: &Origin, users: &[UserI
     if let Some(committed) = added_before(state, log, origin)? {
         return Ok(committed);
     }
-    let before = group_of_member(state, log, sender)?.member_count;
+    let group = live_group_of_member(state, log, sender)?;
+    let (before, history) = (group.member_count, group.settings.history);
     let new = contacts_among(state, sender, users, |user| state.member(log, user).is_some())?;
     let member_count = before + new.len() as i64;
     if member_count > MAX_MEMBERS as i64 {
@@ -85,38 +89,23 @@ pub(super) fn add(state: &mut State, log: LogId, origin: &Origin, users: &[UserI
         row.member_count = member_count;
     }
     state.remember(log, origin, event.seq, count, None);
-    let from_seq = event.seq;
+    let at = event.seq;
+    let from_seq = if history == History::All { 1 } else { at };
     let mut events = vec![event];
     for user in new {
-        state.join(log, user, from_seq, origin.now);
-        events.extend(joined(state, user, log, from_seq, sender, origin.now));
+        state.join(log, user, from_seq, at, origin.now);
+        events.extend(joined(state, user, log, (from_seq, at), sender, origin.now));
     }
     Ok(Committed { done, events, mark: None })
 }
 
-pub(super) fn leave(state: &mut State, log: LogId, origin: &Origin) -> Outcome {
-    let sender = origin.sender;
-    if state.sent_before(log, origin)?.is_some() {
-        return Ok(Committed::default());
-    }
-    group_of_member(state, log, sender)?;
-
-    let left = Entry::sent(origin, payload::member_left(sender));
-    let event = state.append(log, left).ok_or(Refusal::NotAMember)?;
-    state.members.entry((log, sender)).or_default().set(None);
-    if let Some(row) = state.change_log(log) {
-        row.member_count -= 1;
-    }
-    state.remember(log, origin, event.seq, 0, None);
-    let mut events = vec![event];
-    let own = Entry::system(sender, origin.now, payload::conversation_left(log));
-    if let Some(mut event) = state.append(sender.into(), own) {
-        event.subscription = Some(SubscriptionChange::Unsubscribe { log });
-        events.push(event);
-    }
-    Ok(Committed { done: Done::Nothing, events, mark: None })
+/// The group, if the user is a member and it was not dismissed.
+pub(super) fn live_group_of_member(state: &State, log: LogId, user: UserId) -> Result<&Log, Refusal> {
+    let row = group_of_member(state, log, user)?;
+    if row.writable { Ok(row) } else { Err(Refusal::Dismissed) }
 }
 
+/// The group, if the user is a member.
 pub(super) fn group_of_member(state: &State, log: LogId, user: UserId) -> Result<&Log, Refusal> {
     let row = state.log_of_member(log, user)?;
     if row.kind == Kind::Group { Ok(row) } else { Err(Refusal::NotAGroup) }

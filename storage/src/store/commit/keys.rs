@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
 
-use crate::store::{Command, Origin, Slice};
+use crate::store::{Command, GroupAct, Origin, Role, Slice};
 
 /// The keys of rows, sorted, so that transactions which lock rows lock them in one order.
 #[derive(Debug, Default)]
@@ -15,6 +15,12 @@ pub(super) struct Keys {
     pub(super) sent: BTreeSet<SentKey>,
     pub(super) contacts: BTreeSet<(UserId, UserId)>,
     pub(super) people: BTreeSet<UserId>,
+    /// Who needs a role in a group.
+    pub(super) ruling: BTreeSet<(LogId, UserId)>,
+    /// Who may be an owner who leaves.
+    pub(super) leaving: BTreeSet<(LogId, UserId)>,
+    /// Groups that get another owner.
+    pub(super) crowned: BTreeSet<LogId>,
 }
 
 /// Two users, the lower id first.
@@ -46,7 +52,9 @@ impl Keys {
         let mut keys = Self::of(std::slice::from_ref(command));
         if let Command::CreateGroup { members: users, .. }
         | Command::AddMembers { users, .. }
-        | Command::AddSlice { users, .. } = command
+        | Command::AddSlice { users, .. }
+        | Command::RemoveMembers { users, .. }
+        | Command::RemoveSlice { users, .. } = command
         {
             let own: BTreeSet<LogId> = users.iter().copied().map(LogId::from).collect();
             keys.logs.retain(|log| !own.contains(log));
@@ -77,8 +85,26 @@ impl Keys {
                 self.members.extend(users.iter().map(|user| (*log, *user)));
                 self.add_contacts_of(origin.sender, users);
             }
+            Command::RemoveMembers { log, origin, users } | Command::RemoveSlice { log, origin, users, .. } => {
+                self.add_sent_by_member(*log, origin);
+                if let Command::RemoveSlice { slice: Slice::Part { of }, .. } = command {
+                    self.sent.insert(sent_key(*log, &Origin { client_msg_id: *of, ..*origin }));
+                }
+                self.ruling.insert((*log, origin.sender));
+                self.members.extend(users.iter().map(|user| (*log, *user)));
+                self.logs.extend(users.iter().copied().map(LogId::from));
+            }
+            Command::Group { log, origin, act } => {
+                self.add_sent_by_member(*log, origin);
+                self.ruling.insert((*log, origin.sender));
+                self.members.extend(act.user().map(|user| (*log, user)));
+                if matches!(act, GroupAct::SetRole { role: Role::Owner, .. }) {
+                    self.crowned.insert(*log);
+                }
+            }
             Command::LeaveGroup { log, origin } => {
                 self.add_sent_by_member(*log, origin);
+                self.leaving.insert((*log, origin.sender));
                 self.logs.insert(origin.sender.into());
             }
         }

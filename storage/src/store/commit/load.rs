@@ -10,10 +10,11 @@ use sea_orm::{ConnectionTrait, Value};
 
 use super::{
     keys::{Keys, Pair},
+    roles,
     state::{Cell, Contact, FeedEnd, Log, Member, Sent, State, refusal},
 };
 use crate::store::{
-    StoreError,
+    History, Posting, Role, Settings, StoreError,
     entity::{FixedBytes, contact, history::ROW},
     sql::{Db, Row},
 };
@@ -45,6 +46,8 @@ async fn load_with<C: ConnectionTrait>(db: &Db<'_, C>, mut keys: Keys, lock: &st
     for row in db.rows_in(&format!("SELECT {MEMBER} FROM member WHERE"), ["log_id", "user_id"], members, lock).await? {
         loaded.members.insert((row.id(0)?, row.id(1)?), Cell::stored(read_member(&row)?));
     }
+
+    roles::load(db, &keys, &mut loaded).await?;
 
     let sent = keys.sent.iter().map(|key| [key.3.value(), key.0.value(), key.1.value(), key.2.value()]).collect();
     let columns = ["client_msg_id", "log_id", "sender_id", "device_id"];
@@ -97,7 +100,7 @@ async fn load_logs<C: ConnectionTrait>(
     let last = db.dialect.last_position;
     let head = format!("SELECT {LOG}, floor, {last} FROM history CROSS JOIN log WHERE history.id = {ROW} AND");
     for row in db.rows_in(&head, ["log.id"], logs, lock).await? {
-        loaded.feed = Some(FeedEnd { floor: row.int(14)?, last: row.int_or_null(15)? });
+        loaded.feed = Some(FeedEnd { floor: row.int(17)?, last: row.int_or_null(18)? });
         loaded.logs.insert(row.id(0)?, Cell::stored(read_log(&row)?));
     }
     Ok(())
@@ -135,10 +138,16 @@ fn read_log(row: &Row) -> Result<Log, StoreError> {
         moved: row.int(11)?,
         marked: row.int(12)?,
         fed_seq: row.int(13)?,
+        settings: Settings {
+            history: History::numbered(row.get(14)?),
+            posting: Posting::numbered(row.get(15)?),
+            slow_ms: row.int(16)?,
+        },
+        settings_changed: false,
     })
 }
 
-fn read_member(row: &Row) -> Result<Member, StoreError> {
+pub(super) fn read_member(row: &Row) -> Result<Member, StoreError> {
     Ok(Member {
         joined_ms: row.int(2)?,
         from_seq: row.int(3)?,
@@ -147,6 +156,10 @@ fn read_member(row: &Row) -> Result<Member, StoreError> {
         moved: row.int(6)?,
         large: false,
         fresh: false,
+        role: Role::numbered(row.get(7)?),
+        muted_ms: row.int(8)?,
+        said_ms: row.int(9)?,
+        standing_changed: false,
     })
 }
 
@@ -171,7 +184,8 @@ fn read_contact(row: &Row) -> Result<Contact, StoreError> {
 }
 
 const LOG: &str = "log.id, kind, last_seq, last_ms, member_count, writable, title, user_a, user_b, silent_events, \
-                   counted_seq, moved, marked, fed_seq";
-const MEMBER: &str = "log_id, user_id, joined_ms, from_seq, delivered_seq, read_seq, moved";
+                   counted_seq, moved, marked, fed_seq, history, posting, slow_ms";
+pub(super) const MEMBER: &str =
+    "log_id, user_id, joined_ms, from_seq, delivered_seq, read_seq, moved, role, muted_ms, said_ms";
 const SENT: &str = "log_id, sender_id, device_id, client_msg_id, request_hash, seq, time_ms, added, target, refused";
 const CONTACT: &str = "user_id, peer_id, state, note, since_ms, log_id";

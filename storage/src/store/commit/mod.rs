@@ -8,11 +8,14 @@
 mod append;
 mod contact;
 mod feed;
+mod govern;
 mod group;
 mod keys;
 mod load;
 mod mark;
 mod payload;
+mod removal;
+mod roles;
 mod state;
 mod write;
 
@@ -40,14 +43,22 @@ pub(super) async fn foresee<C: ConnectionTrait>(
     db: &Db<'_, C>,
     command: &Command,
 ) -> Result<Option<Refusal>, StoreError> {
-    if let Command::AddMembers { log, origin, .. } = command {
-        let alone = Command::AddMembers { log: *log, origin: *origin, users: Vec::new() };
+    let without_users = match command {
+        Command::AddMembers { log, origin, .. } => {
+            Some((log, origin, Command::AddMembers { log: *log, origin: *origin, users: Vec::new() }))
+        }
+        Command::RemoveMembers { log, origin, .. } => {
+            Some((log, origin, Command::RemoveMembers { log: *log, origin: *origin, users: Vec::new() }))
+        }
+        _ => None,
+    };
+    if let Some((log, origin, alone)) = without_users {
         let state = load::look(db, Keys::of_decision(&alone)).await?;
         match state.sent_before(*log, origin) {
             Ok(None) => {}
             sent => return Ok(sent.err()),
         }
-        if let Err(refusal) = group::group_of_member(&state, *log, origin.sender) {
+        if let Err(refusal) = group::live_group_of_member(&state, *log, origin.sender) {
             return Ok(Some(refusal));
         }
     }
@@ -89,6 +100,9 @@ fn decide(state: &mut State, command: Command) -> Outcome {
         Command::CreateGroup { log, origin, title, members } => group::create(state, log, &origin, title, &members),
         Command::AddMembers { log, origin, users } => group::add(state, log, &origin, &users, 0),
         Command::AddSlice { log, origin, users, slice } => group::add_slice(state, log, &origin, &users, slice),
-        Command::LeaveGroup { log, origin } => group::leave(state, log, &origin),
+        Command::RemoveMembers { log, origin, users } => removal::remove(state, log, &origin, &users, 0),
+        Command::RemoveSlice { log, origin, users, slice } => removal::remove_slice(state, log, &origin, &users, slice),
+        Command::Group { log, origin, act } => govern::act(state, log, &origin, act),
+        Command::LeaveGroup { log, origin } => removal::leave(state, log, &origin),
     }
 }

@@ -7,6 +7,8 @@ use gogochat_proto::{
 };
 use prost::{Message, encoding::decode_key};
 
+use crate::store::{GroupChange, Millis, Role};
+
 pub(super) fn conversation_created(title: Option<&str>, members: &[UserId]) -> Bytes {
     let kind = if title.is_some() { v1::ConversationKind::Group } else { v1::ConversationKind::Direct };
     encode(Body::ConversationCreated(v1::ConversationCreated {
@@ -23,6 +25,32 @@ pub(super) fn members_added(members: &[UserId]) -> Bytes {
 
 pub(super) fn member_left(user: UserId) -> Bytes {
     encode(Body::MemberLeft(v1::MemberLeft { user_id: user.to_string() }))
+}
+
+pub(super) fn members_removed(members: &[UserId]) -> Bytes {
+    encode(Body::MembersRemoved(v1::MembersRemoved { member_ids: named(members), count: count(members) }))
+}
+
+pub(super) fn group_changed(change: GroupChange) -> Bytes {
+    encode(Body::GroupChanged(v1::GroupChanged {
+        title: change.title,
+        notice: change.notice,
+        history: change.history.map(|history| history as i32 + 1),
+        posting: change.posting.map(|posting| posting as i32 + 1),
+        slow_mode_ms: change.slow_ms,
+    }))
+}
+
+pub(super) fn role_changed(user: UserId, role: Role) -> Bytes {
+    encode(Body::RoleChanged(v1::RoleChanged { user_id: user.to_string(), role: role as i32 + 1 }))
+}
+
+pub(super) fn member_muted(user: UserId, until_ms: Millis) -> Bytes {
+    encode(Body::MemberMuted(v1::MemberMuted { user_id: user.to_string(), until_ms }))
+}
+
+pub(super) fn group_dismissed() -> Bytes {
+    encode(Body::GroupDismissed(v1::GroupDismissed {}))
 }
 
 pub(super) fn contact_requested(from: v1::Person, to: v1::Person, note: String) -> Bytes {

@@ -1,6 +1,6 @@
 //! The rows of a batch in memory: as they were loaded, and what the commands make of them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use gogochat_proto::{
@@ -14,7 +14,7 @@ use super::{
 };
 pub(super) use crate::store::entity::log::Kind;
 use crate::store::{
-    ContactState, Event, Hash, Millis, Origin, Refusal,
+    ContactState, Event, Hash, Millis, Origin, Refusal, Role, Settings,
     entity::{event::MESSAGE, sent::Refused},
 };
 
@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) sent: HashMap<SentKey, Cell<Sent>>,
     pub(super) contacts: HashMap<(UserId, UserId), Cell<Contact>>,
     pub(super) people: HashMap<UserId, v1::Person>,
+    /// The notices of groups that have another now; empty: none.
+    pub(super) notices: BTreeMap<LogId, String>,
     /// New events.
     pub(super) events: Vec<Event>,
     /// Those of them that are no messages, with their numbers.
@@ -73,6 +75,9 @@ pub(super) struct Log {
     pub(super) moved: i64,
     pub(super) marked: i64,
     pub(super) fed_seq: i64,
+    pub(super) settings: Settings,
+    /// Whether the store has to learn of the title and the settings.
+    pub(super) settings_changed: bool,
 }
 
 /// A member's row.
@@ -87,6 +92,13 @@ pub(super) struct Member {
     pub(super) large: bool,
     /// Joined in this batch.
     pub(super) fresh: bool,
+    pub(super) role: Role,
+    /// Until then they may not write.
+    pub(super) muted_ms: Millis,
+    /// When they last wrote, in slow mode.
+    pub(super) said_ms: Millis,
+    /// Whether the store has to learn of the three.
+    pub(super) standing_changed: bool,
 }
 
 /// What was committed under a name.
@@ -135,6 +147,8 @@ impl Log {
             moved: 0,
             marked: 0,
             fed_seq: 0,
+            settings: Settings::default(),
+            settings_changed: false,
         }
     }
 
@@ -265,11 +279,30 @@ impl State {
         }
     }
 
-    /// Makes somebody a member of a log from `from_seq` on; the marks begin just below.
-    pub(super) fn join(&mut self, log: LogId, user: UserId, from_seq: i64, joined_ms: Millis) {
-        let (delivered, read) = (from_seq - 1, from_seq - 1);
-        let member = Member { joined_ms, from_seq, delivered, read, moved: 0, large: false, fresh: true };
+    /// Makes somebody a member of a log, who may read it from `from_seq` on, with the event of seq `at`: the
+    /// marks begin just below that.
+    pub(super) fn join(&mut self, log: LogId, user: UserId, from_seq: i64, at: i64, joined_ms: Millis) {
+        let member = Member {
+            joined_ms,
+            from_seq,
+            delivered: at - 1,
+            read: at - 1,
+            moved: 0,
+            large: false,
+            fresh: true,
+            role: Role::Member,
+            muted_ms: 0,
+            said_ms: 0,
+            standing_changed: false,
+        };
         self.members.entry((log, user)).or_default().set(Some(member));
+    }
+
+    /// A member, whose role or mute is to be changed.
+    pub(super) fn change_standing(&mut self, log: LogId, user: UserId) -> Option<&mut Member> {
+        let member = self.change_member(log, user)?;
+        member.standing_changed = true;
+        Some(member)
     }
 
     /// Whoever sends has seen what stands before.

@@ -1,6 +1,9 @@
 //! Writes what a batch changed, in the order of keys, many rows a statement.
 
-use std::{collections::HashMap, hash::Hash};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::Hash,
+};
 
 use gogochat_proto::ids::{LogId, UserId};
 use sea_orm::{ConnectionTrait, Value};
@@ -12,16 +15,20 @@ use super::{
     state::{Cell, Contact, Log, Member, Sent, State, remembered},
 };
 use crate::store::{
-    Event, StoreError,
+    Event, Settings, StoreError,
     entity::{FixedBytes, contact},
     sql::Db,
 };
 
 /// Writes it.
 pub(super) async fn write<C: ConnectionTrait>(db: &Db<'_, C>, state: State, moves: Moves) -> Result<(), StoreError> {
-    write_logs(db, changed(state.logs)).await?;
+    let (logs, members) = (changed(state.logs), changed(state.members));
+    let (settings, standings) = (settings(&logs), standings(&members));
+    write_logs(db, logs).await?;
+    write_settings(db, settings, state.notices).await?;
     moves.write(db).await?;
-    write_members(db, changed(state.members)).await?;
+    write_members(db, members).await?;
+    write_standings(db, standings).await?;
     write_contacts(db, changed(state.contacts)).await?;
     write_sent(db, changed(state.sent)).await?;
     write_silent_events(db, state.silent).await?;
@@ -33,6 +40,48 @@ fn changed<K: Ord + Hash, T>(cells: HashMap<K, Cell<T>>) -> Vec<(K, Cell<T>)> {
     let mut changed: Vec<_> = cells.into_iter().filter(|(_, cell)| cell.changed).collect();
     changed.sort_unstable_by(|one, other| one.0.cmp(&other.0));
     changed
+}
+
+/// What of groups has changed beside what every event changes: few rows, written apart.
+fn settings(logs: &[(LogId, Cell<Log>)]) -> Vec<[Value; 5]> {
+    let row = |(id, cell): &(LogId, Cell<Log>)| {
+        let log = cell.now.as_ref().filter(|log| log.settings_changed)?;
+        let Settings { history, posting, slow_ms } = log.settings;
+        Some([log.title.clone().into(), history.number().into(), posting.number().into(), slow_ms.into(), id.value()])
+    };
+    logs.iter().filter_map(row).collect()
+}
+
+async fn write_settings<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    settings: Vec<[Value; 5]>,
+    notices: BTreeMap<LogId, String>,
+) -> Result<(), StoreError> {
+    for row in settings {
+        db.execute("UPDATE log SET title = ?, history = ?, posting = ?, slow_ms = ? WHERE id = ?", row.into()).await?;
+    }
+    let (none, some): (Vec<_>, Vec<_>) = notices.into_iter().partition(|(_, text)| text.is_empty());
+    db.delete_in("notice", ["log_id"], none.into_iter().map(|(log, _)| [log.value()]).collect()).await?;
+    let upsert = (db.dialect.upsert)(&["log_id"], &["text"]);
+    let some = some.into_iter().map(|(log, text)| [log.value(), text.into()]).collect();
+    db.insert("notice", ["log_id", "text"], some, &upsert).await
+}
+
+/// What of members has changed beside their marks: few rows, and an index.
+fn standings(members: &[((LogId, UserId), Cell<Member>)]) -> Vec<[Value; 5]> {
+    let row = |((log, user), cell): &((LogId, UserId), Cell<Member>)| {
+        let member = cell.now.as_ref().filter(|member| member.standing_changed)?;
+        Some([member.role.number().into(), member.muted_ms.into(), member.said_ms.into(), log.value(), user.value()])
+    };
+    members.iter().filter_map(row).collect()
+}
+
+async fn write_standings<C: ConnectionTrait>(db: &Db<'_, C>, standings: Vec<[Value; 5]>) -> Result<(), StoreError> {
+    for row in standings {
+        let set = "UPDATE member SET role = ?, muted_ms = ?, said_ms = ? WHERE log_id = ? AND user_id = ?";
+        db.execute(set, row.into()).await?;
+    }
+    Ok(())
 }
 
 async fn write_logs<C: ConnectionTrait>(db: &Db<'_, C>, logs: Vec<(LogId, Cell<Log>)>) -> Result<(), StoreError> {

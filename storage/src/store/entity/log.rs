@@ -4,7 +4,7 @@ use gogochat_proto::ids::{LogId, UserId};
 use sea_orm::entity::prelude::*;
 
 use super::Fixed;
-use crate::store::Millis;
+use crate::store::{History, Millis, Posting, Settings};
 
 /// A log, without its events.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
@@ -17,7 +17,7 @@ pub(in crate::store) struct Model {
     /// When the last event was committed; of a log without one, when it was made.
     pub(in crate::store) last_ms: Millis,
     pub(in crate::store) member_count: i64,
-    /// 1; of a direct conversation 0 while the two are no contacts.
+    /// 1; of a direct conversation 0 while the two are no contacts, of a group 0 once it was dismissed.
     pub(in crate::store) writable: i16,
     #[sea_orm(column_type = "String(StringLen::N(1024))", nullable)]
     pub(in crate::store) title: Option<String>,
@@ -40,6 +40,15 @@ pub(in crate::store) struct Model {
     /// The commit that last said `moved` of its members' rows; [`LARGE`]: none does.
     #[sea_orm(default_value = 0)]
     pub(in crate::store) marked: i64,
+    /// What new members may read: [`crate::store::History`].
+    #[sea_orm(default_value = 0)]
+    pub(in crate::store) history: i16,
+    /// Who may write: [`crate::store::Posting`].
+    #[sea_orm(default_value = 0)]
+    pub(in crate::store) posting: i16,
+    /// The least time between two messages of a member.
+    #[sea_orm(default_value = 0)]
+    pub(in crate::store) slow_ms: Millis,
 }
 
 /// In `marked`, of a group that has had more members than have marks: its commits write no row a member.
@@ -64,6 +73,12 @@ pub(in crate::store) enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
+    /// How a group is.
+    pub(in crate::store) fn settings(&self) -> Settings {
+        let (history, posting) = (History::numbered(self.history), Posting::numbered(self.posting));
+        Settings { history, posting, slow_ms: self.slow_ms }
+    }
+
     /// The log of a user who begins.
     pub(in crate::store) fn own(user: UserId, now: Millis) -> Self {
         Self {
@@ -81,6 +96,9 @@ impl Model {
             moved: 0,
             fed_seq: 0,
             marked: 0,
+            history: 0,
+            posting: 0,
+            slow_ms: 0,
         }
     }
 }

@@ -26,6 +26,16 @@ pub(in crate::store) struct Model {
     /// 1 in a large group, whose commits are looked up in its log's row.
     #[sea_orm(default_value = 0)]
     pub(in crate::store) large: i16,
+    /// [`crate::store::Role`]. A group that a program made which knows of no roles has no owner, until one is
+    /// found.
+    #[sea_orm(default_value = 0)]
+    pub(in crate::store) role: i16,
+    /// Until then they may not write.
+    #[sea_orm(default_value = 0)]
+    pub(in crate::store) muted_ms: Millis,
+    /// When they last wrote, while there is a least time between two messages.
+    #[sea_orm(default_value = 0)]
+    pub(in crate::store) said_ms: Millis,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

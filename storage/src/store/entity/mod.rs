@@ -19,6 +19,7 @@ pub(super) mod log;
 pub(super) mod member;
 pub(super) mod move_progress;
 pub(super) mod name_word;
+pub(super) mod notice;
 pub(super) mod schema_step;
 pub(super) mod schema_version;
 pub(super) mod sent;

@@ -19,11 +19,11 @@ use super::{
     walk::{self, Part},
 };
 use crate::store::{
-    Conversation, Event, Member, Membership, Millis, StoreError, User, Walk, Walked,
+    Conversation, Event, Member, Membership, Millis, Role, StoreError, User, Walk, Walked,
     entity::{
         Fixed, account, event,
         log::{self, peer},
-        member,
+        member, notice,
     },
 };
 
@@ -112,6 +112,7 @@ async fn show<C: ConnectionTrait>(
     for ((member, log), unread) in page.into_iter().zip(unread) {
         let (others_delivered, others_read) = lowest.get(&log.id.0).copied().unwrap_or_default();
         uncounted.extend((!is_counted(&log)).then_some(log.id.0));
+        let settings = log.settings();
         conversations.push(Conversation {
             log: log.id.0,
             title: log.title,
@@ -125,6 +126,9 @@ async fn show<C: ConnectionTrait>(
             unread,
             from_seq: member.from_seq,
             writable: log.writable != 0,
+            role: Role::numbered(member.role),
+            settings,
+            muted_ms: member.muted_ms,
             last_event: events.get(&log.id.0).cloned(),
             order: log.moved,
         });
@@ -185,10 +189,14 @@ async fn lowest_marks<C: ConnectionTrait>(
 pub(super) async fn members<C: ConnectionTrait>(
     db: &Db<'_, C>,
     log: LogId,
+    at_least: Role,
     after: Option<(Millis, UserId)>,
     limit: u32,
 ) -> Result<Vec<Member>, StoreError> {
     let mut page = member::Entity::find().filter(member::Column::LogId.eq(Fixed(log)));
+    if at_least > Role::Member {
+        page = page.filter(member::Column::Role.gte(at_least.number()));
+    }
     if let Some((time, user)) = after {
         let key = vec![
             (Expr::col((member::Entity, member::Column::JoinedMs)), time.into()),
@@ -214,6 +222,11 @@ pub(super) async fn member<C: ConnectionTrait>(
     Ok(read_members(db, log, member).await?.0.pop())
 }
 
+pub(super) async fn notice<C: ConnectionTrait>(db: &Db<'_, C>, log: LogId) -> Result<Option<String>, StoreError> {
+    let found = db.ask(notice::Entity::find_by_id(Fixed(log)).one(db.conn)).await?;
+    Ok(found.map(|notice| notice.text))
+}
+
 /// Those that a statement finds, and whether the conversation is one with marks.
 async fn read_members<C: ConnectionTrait>(
     db: &Db<'_, C>,
@@ -231,6 +244,9 @@ async fn read_members<C: ConnectionTrait>(
             from_seq: row.from_seq,
             delivered: if with_marks { row.delivered_seq } else { 0 },
             read: row.read_seq,
+            is_of_group: log.kind == log::Kind::Group,
+            role: Role::numbered(row.role),
+            muted_ms: row.muted_ms,
         })
     };
     Ok((rows.into_iter().filter_map(member).collect(), with_marks))

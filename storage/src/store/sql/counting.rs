@@ -9,7 +9,7 @@ use sea_orm::{
     sea_query::{Expr, OnConflict},
 };
 
-use super::{Db, schema::COUNTED};
+use super::{Db, owners, schema::COUNTED};
 use crate::store::{
     StoreError,
     entity::{
@@ -68,6 +68,10 @@ pub(super) async fn count<C: ConnectionTrait>(db: &Db<'_, C>, log: LogId) -> Res
     let Some(row) = db.ask(row.one(db.conn)).await? else { return Ok(false) };
     if row.kind == Kind::Own || row.counted_seq >= row.last_seq {
         return Ok(false);
+    }
+    if row.kind == Kind::Group {
+        // The program that wrote it notes no owners either.
+        owners::note(db, log).await?;
     }
     let events = event::Entity::find()
         .select_only()

@@ -16,6 +16,7 @@ pub(super) mod keyset;
 pub(crate) mod migrate;
 mod name_words;
 mod order;
+pub(super) mod owners;
 pub(super) mod readers;
 mod row;
 pub(super) mod schema;

@@ -5,12 +5,12 @@ use sea_orm::{
     sea_query::{Index, IndexCreateStatement, Table, TableCreateStatement},
 };
 
-use super::{Db, name_words, order};
+use super::{Db, name_words, order, owners};
 use crate::store::{
     StoreError,
     entity::{
         account, audit, contact, device, event, feed, history, installation, invitation, log, member, name_word,
-        schema_step, schema_version, sent, signed_out, silent_event, spent_refresh,
+        notice, schema_step, schema_version, sent, signed_out, silent_event, spent_refresh,
     },
 };
 
@@ -38,6 +38,7 @@ pub(super) async fn create<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), Sto
     db.define(&table(db, member::Entity)).await?;
     db.define(&table(db, event::Entity)).await?;
     db.define(&table(db, silent_event::Entity)).await?;
+    db.define(&table(db, notice::Entity)).await?;
     db.define(&table(db, sent::Entity)).await?;
     db.define(&table(db, installation::Entity)).await?;
     db.define(&table(db, history::Entity)).await?;
@@ -80,7 +81,7 @@ fn feed_table<C: ConnectionTrait>(db: &Db<'_, C>) -> TableCreateStatement {
     table
 }
 
-fn indexes() -> [IndexCreateStatement; 9] {
+fn indexes() -> [IndexCreateStatement; 10] {
     let device_user = Index::create().name("device_user").table(device::Entity).col(device::Column::UserId).take();
     let spent_device = Index::create()
         .name("spent_refresh_device")
@@ -113,6 +114,7 @@ fn indexes() -> [IndexCreateStatement; 9] {
         member_user,
         member_joined,
         moved_index(),
+        role_index(),
         audit_actor,
         audit_subject,
         audit_act,
@@ -132,6 +134,18 @@ fn moved_index() -> IndexCreateStatement {
         .take()
 }
 
+/// For the owner and the admins of a group, and for who follows.
+fn role_index() -> IndexCreateStatement {
+    Index::create()
+        .name("member_role")
+        .table(member::Entity)
+        .col(member::Column::LogId)
+        .col(member::Column::Role)
+        .col(member::Column::JoinedMs)
+        .col(member::Column::UserId)
+        .take()
+}
+
 /// A step that leads from one version of the schema to the next.
 #[derive(Debug)]
 pub(super) struct Step {
@@ -145,11 +159,13 @@ pub(super) struct Step {
 }
 
 /// The steps since the versions that were made by lists of statements.
-pub(super) const STEPS: [Step; 3] = [
+pub(super) const STEPS: [Step; 4] = [
     Step { version: COUNTED, compatible_from: LISTED },
     Step { version: FED, compatible_from: LISTED },
     // What the release before registers is found by display name once that is changed.
     Step { version: ADMINISTERED, compatible_from: LISTED },
+    // The release before knows neither roles nor mutes: it lets pass what it let pass.
+    Step { version: GOVERNED, compatible_from: LISTED },
 ];
 
 /// The newest version that a list of statements made.
@@ -160,8 +176,10 @@ pub(super) const COUNTED: i64 = 5;
 pub(super) const FED: i64 = 6;
 /// Users have profiles and administrators, and are found by their display names.
 pub(super) const ADMINISTERED: i64 = 7;
+/// Groups have owners and admins, and settings.
+pub(super) const GOVERNED: i64 = 8;
 /// The version of this program.
-pub(super) const VERSION: i64 = ADMINISTERED;
+pub(super) const VERSION: i64 = GOVERNED;
 
 /// Adds what a store of a listed version lacks beside whole tables.
 pub(super) async fn change_listed<C: ConnectionTrait>(db: &Db<'_, C>, from: i64) -> Result<(), StoreError> {
@@ -198,6 +216,15 @@ pub(super) async fn change<C: ConnectionTrait>(db: &Db<'_, C>, step: &Step) -> R
         }
         add_column::<_, device::Entity>(db, device::Column::Address).await?;
         name_words::rebuild(db).await?;
+    }
+    if step.version == GOVERNED {
+        for column in [log::Column::History, log::Column::Posting, log::Column::SlowMs] {
+            add_column::<_, log::Entity>(db, column).await?;
+        }
+        for column in [member::Column::Role, member::Column::MutedMs, member::Column::SaidMs] {
+            add_column::<_, member::Entity>(db, column).await?;
+        }
+        owners::note_all(db).await?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use super::{
 use crate::store::{
     Administration, Arrival, AuditFilter, AuditPage, By, Command, Connections, Contact, Contacts, Conversation,
     Conversations, Device, DeviceKey, Devices, Event, Feed, FeedCommit, Hash, Invitation, Invited, Logs, Member,
-    Membership, Millis, NewDevice, NewUser, Outcome, ProfileChange, Range, Refusal, Rotation, SignOut, Store,
+    Membership, Millis, NewDevice, NewUser, Outcome, ProfileChange, Range, Refusal, Role, Rotation, SignOut, Store,
     StoreError, Tokens, User, Users, Walk, Walked, commit,
 };
 
@@ -464,11 +464,19 @@ impl Conversations for SqlStore {
         after: Option<(Millis, UserId)>,
         limit: u32,
     ) -> Result<Vec<Member>, StoreError> {
-        read!(self, pages, |db| conversations::members(&db, log, after, limit))
+        read!(self, pages, |db| conversations::members(&db, log, Role::Member, after, limit))
+    }
+
+    async fn admins(&self, log: LogId, after: Option<(Millis, UserId)>, limit: u32) -> Result<Vec<Member>, StoreError> {
+        read!(self, pages, |db| conversations::members(&db, log, Role::Admin, after, limit))
     }
 
     async fn member(&self, log: LogId, user: UserId) -> Result<Option<Member>, StoreError> {
         read!(self, pages, |db| conversations::member(&db, log, user))
+    }
+
+    async fn notice(&self, log: LogId) -> Result<Option<String>, StoreError> {
+        read!(self, pages, |db| conversations::notice(&db, log))
     }
 }
 

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::store::{
     SqlStore, StoreError,
     entity::{
-        account, audit, contact, device, event, feed, invitation, log, member, name_word, sent, signed_out,
+        account, audit, contact, device, event, feed, invitation, log, member, name_word, notice, sent, signed_out,
         silent_event, spent_refresh,
     },
     sql::{Row, keyset::behind},
@@ -217,7 +217,7 @@ impl From<Field> for Value {
 pub(super) const KEPT: [&str; 4] = ["schema_version", "schema_step", "installation", "history"];
 
 /// All other tables, those first that others refer to.
-pub(super) fn tables() -> [Table; 14] {
+pub(super) fn tables() -> [Table; 15] {
     [
         Table::of(account::Entity),
         Table::of(name_word::Entity),
@@ -231,6 +231,7 @@ pub(super) fn tables() -> [Table; 14] {
         Table::of(member::Entity),
         Table { by_log: true, ..Table::of(event::Entity) },
         Table { by_log: true, ..Table::of(silent_event::Entity) },
+        Table::of(notice::Entity),
         Table::of(sent::Entity),
         Table::of(feed::Entity),
     ]

@@ -96,6 +96,7 @@ impl Reused {
                     "member",
                     "event",
                     "silent_event",
+                    "notice",
                     "sent",
                     "log",
                     "audit",

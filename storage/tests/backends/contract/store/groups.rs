@@ -290,7 +290,7 @@ pub(crate) async fn slices_are_finished_once(store: Arc<dyn Store>) {
         users: vec![two, three],
         slice: Slice::Part { of: whole.client_msg_id },
     };
-    let last = Command::AddSlice { log: group, origin: whole, users: vec![four], slice: Slice::Last { added: 2 } };
+    let last = Command::AddSlice { log: group, origin: whole, users: vec![four], slice: Slice::Last { done: 2 } };
     let done = world.one(first.clone()).await.unwrap();
     assert_eq!((done.done, done.events.len()), (Done::Added { added: 2, member_count: 3 }, 3));
     // It comes again after it was cut off.

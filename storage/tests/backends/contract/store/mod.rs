@@ -3,10 +3,12 @@
 pub(crate) mod accounts;
 pub(crate) mod administration;
 pub(crate) mod contacts;
+pub(crate) mod governing;
 pub(crate) mod groups;
 pub(crate) mod messages;
 pub(crate) mod model;
 pub(crate) mod people;
+pub(crate) mod races;
 pub(crate) mod reading;
 pub(crate) mod sign_outs;
 pub(crate) mod together;
@@ -64,6 +66,26 @@ macro_rules! store_contract {
                 what_comes_again_changes_nothing,
                 what_was_refused_is_refused_again,
                 lists_are_paged,
+            },
+            governing::{
+                each_role_may_what_it_may,
+                an_owner_who_leaves_is_followed,
+                an_heir_may_change_in_the_same_batch,
+                removal_ends_it,
+                many_are_removed_in_slices_once,
+                a_change_is_seen_and_said,
+                the_muted_do_not_write,
+                newcomers_may_read_all_where_that_is_so,
+                a_dismissed_group_takes_nothing,
+                admins_are_listed_apart,
+            },
+            races::{
+                removing_meets_sending,
+                adding_meets_dismissing,
+                demoting_meets_acting,
+                two_transfers_make_one_owner,
+                accepting_meets_withdrawing,
+                owner_and_heir_leave_at_once,
             },
             groups::{
                 founders_see_all,

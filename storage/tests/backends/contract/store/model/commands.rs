@@ -1,7 +1,7 @@
 //! Random commands over few users, logs and names, so that they meet.
 
 use gogochat_proto::ids::{ClientMsgId, LogId, UserId};
-use gogochat_storage::store::{Command, Origin};
+use gogochat_storage::store::{Command, GroupAct, GroupChange, Origin, Posting, Role};
 use proptest::{prelude::*, sample::Index};
 use uuid::Uuid;
 
@@ -70,6 +70,22 @@ fn command() -> impl Strategy<Value = Command> {
             Command::AddMembers { log, origin, users }
         }),
         2 => (any_log(), origin(3)).prop_map(|(log, origin)| Command::LeaveGroup { log, origin }),
+        2 => (any_log(), origin(4), some_users()).prop_map(|(log, origin, users): (_, _, Vec<_>)| {
+            Command::RemoveMembers { log, origin, users }
+        }),
+        5 => (any_log(), origin(5), act()).prop_map(|(log, origin, act)| Command::Group { log, origin, act }),
+    ]
+}
+
+fn act() -> impl Strategy<Value = GroupAct> {
+    let change = |posting| GroupChange { title: Some("u".into()), posting: Some(posting), ..Default::default() };
+    let roles = proptest::sample::select(vec![Role::Member, Role::Admin, Role::Admin, Role::Owner]);
+    prop_oneof![
+        6 => (0..USERS, roles).prop_map(|(who, role)| GroupAct::SetRole { user: user(who), role }),
+        3 => (0..USERS, 0..2_i64).prop_map(|(who, on)| GroupAct::Mute { user: user(who), until_ms: on * (NOW + 1) }),
+        1 => Just(GroupAct::Change(change(Posting::Members))),
+        1 => Just(GroupAct::Change(change(Posting::Admins))),
+        1 => Just(GroupAct::Dismiss),
     ]
 }
 

@@ -60,6 +60,7 @@ pub(crate) async fn agrees_with_the_model<O: Opened>(open: impl AsyncFn() -> O) 
 fn label(expected: &rules::Expected) -> &'static str {
     match expected {
         Ok((Done::Nothing, events, _)) if events.is_empty() => "left again",
+        Ok((Done::Nothing, events, _)) if events.len() == 1 => "governed",
         Ok((Done::Nothing, ..)) => "left or removed",
         Ok((Done::Appended { duplicate: false, .. }, ..)) => "appended",
         Ok((Done::Appended { duplicate: true, .. }, ..)) => "appended again",
@@ -72,8 +73,14 @@ fn label(expected: &rules::Expected) -> &'static str {
         Ok((Done::Accepted { .. }, ..)) => "contacts",
         Ok((Done::Created { .. }, events, _)) if events.is_empty() => "created again",
         Ok((Done::Created { .. }, ..)) => "created",
+        Ok((Done::Removed { .. }, events, _)) if events.is_empty() => "removed nobody",
+        Ok((Done::Removed { .. }, ..)) => "removed from a group",
         Ok((Done::Added { .. }, events, _)) if events.is_empty() => "added nobody",
         Ok((Done::Added { .. }, ..)) => "added",
+        Err(Refusal::NotPermitted) => "not permitted",
+        Err(Refusal::Muted { .. }) => "muted",
+        Err(Refusal::Dismissed) => "dismissed",
+        Err(Refusal::SlowMode { .. }) => "slow mode",
         Err(Refusal::NotAMember) => "not a member",
         Err(Refusal::NotAGroup) => "not a group",
         Err(Refusal::NotAContact(_)) => "not a contact",
@@ -85,8 +92,14 @@ fn label(expected: &rules::Expected) -> &'static str {
     }
 }
 
-/// All of these but "too many members".
-const LABELS: [&str; 22] = [
+/// All of these but "too many members" and "slow mode".
+const LABELS: [&str; 28] = [
+    "governed",
+    "removed nobody",
+    "removed from a group",
+    "not permitted",
+    "muted",
+    "dismissed",
     "left again",
     "left or removed",
     "appended",

@@ -1,10 +1,14 @@
 //! What each command does to the model.
 
+use std::cmp::Reverse;
+
 use gogochat_proto::{
     ids::{LogId, UserId},
     v1::event::Body,
 };
-use gogochat_storage::store::{Command, ContactState, Done, Origin, Refusal, SubscriptionChange};
+use gogochat_storage::store::{
+    Command, ContactState, Done, GroupAct, Origin, Posting, Refusal, Role, SubscriptionChange,
+};
 
 use super::{
     NOW,
@@ -20,7 +24,16 @@ impl Model {
     pub(super) fn apply(&mut self, command: &Command) -> Expected {
         match command {
             Command::Append { log, origin, .. } => self.once(*log, origin, |model| {
-                model.member(*log, origin.sender)?;
+                let member = model.member(*log, origin.sender)?;
+                if model.dismissed.contains(log) {
+                    return Err(Refusal::Dismissed);
+                }
+                if member.muted {
+                    return Err(Refusal::Muted { until_ms: NOW + 1 });
+                }
+                if model.quiet.contains(log) && member.role == Role::Member {
+                    return Err(Refusal::Muted { until_ms: 0 });
+                }
                 let pair = model.directs.iter().find(|(_, direct)| *direct == log).map(|(pair, _)| *pair);
                 if let Some((one, other)) = pair
                     && !model.are_contacts(one, other)
@@ -62,14 +75,29 @@ impl Model {
                 self.once(*log, origin, |model| model.bring_in(*log, origin, users))
             }
             // A slice is what a core makes of an AddMembers: `groups` has its tests.
-            Command::AddSlice { .. } => panic!("no part of the model"),
+            Command::AddSlice { .. } | Command::RemoveSlice { .. } => panic!("no part of the model"),
+            Command::RemoveMembers { log, origin, users } => {
+                self.once(*log, origin, |model| model.remove(*log, origin, users))
+            }
+            Command::Group { log, origin, act } => self.once(*log, origin, |model| {
+                let added = model.govern(*log, origin.sender, act)?;
+                let added = added.map(|kind| model.add(*log, kind, origin.sender, Some(origin), None));
+                Ok((Done::Nothing, added.into_iter().collect(), None))
+            }),
             Command::LeaveGroup { log, origin } => self.once(*log, origin, |model| {
                 model.group_member(*log, origin.sender)?;
-                model.members.remove(&(*log, origin.sender));
-                let left = model.add(*log, "left", origin.sender, Some(origin), None);
-                let change = Some(SubscriptionChange::Unsubscribe { log: *log });
-                let own = model.add(origin.sender.into(), "own left", origin.sender, None, change);
-                Ok((Done::Nothing, vec![left, own], None))
+                let left = model.members.remove(&(*log, origin.sender)).unwrap();
+                let mut added = vec![model.add(*log, "left", origin.sender, Some(origin), None)];
+                added.push(model.gone(*log, origin.sender, origin.sender));
+                // All have joined at the same time.
+                let heir = model.members_of(*log).into_iter().max_by_key(|(user, one)| (one.role, Reverse(*user)));
+                if left.role == Role::Owner
+                    && let Some((heir, _)) = heir
+                {
+                    model.members.get_mut(&(*log, heir)).unwrap().role = Role::Owner;
+                    added.push(model.add(*log, "role", origin.sender, None, None));
+                }
+                Ok((Done::Nothing, added, None))
             }),
         }
     }
@@ -104,6 +132,7 @@ impl Model {
     fn repeat(&self, log: LogId, first: Done) -> Expected {
         let done = match first {
             Done::Appended { seq, time_ms, .. } => Done::Appended { seq, time_ms, duplicate: true },
+            Done::Removed { removed, .. } => Done::Removed { removed, member_count: self.members_of(log).len() },
             Done::Added { added, .. } => Done::Added { added, member_count: self.members_of(log).len() },
             other => other,
         };
@@ -125,7 +154,8 @@ impl Model {
     }
 
     fn join(&mut self, log: LogId, user: UserId, from_seq: i64, sender: UserId) -> Added {
-        self.members.insert((log, user), Member { from_seq, delivered: from_seq - 1, read: from_seq - 1 });
+        let (delivered, read) = (from_seq - 1, from_seq - 1);
+        self.members.insert((log, user), Member { from_seq, delivered, read, role: Role::Member, muted: false });
         let change = Some(SubscriptionChange::Subscribe { log, from_seq: from_seq - 1 });
         self.add(user.into(), "joined", sender, None, change)
     }
@@ -200,15 +230,20 @@ impl Model {
             }
         }
         self.groups.insert(log);
+        let founder = origin.sender;
         let mut added = vec![self.add(log, "created", origin.sender, Some(origin), None)];
         for user in all {
             added.push(self.join(log, user, 1, origin.sender));
         }
+        self.members.get_mut(&(log, founder)).unwrap().role = Role::Owner;
         Ok((Done::Created { conversation: log }, added, None))
     }
 
     fn bring_in(&mut self, log: LogId, origin: &Origin, users: &[UserId]) -> Expected {
         self.group_member(log, origin.sender)?;
+        if self.dismissed.contains(&log) {
+            return Err(Refusal::Dismissed);
+        }
         let mut new = Vec::new();
         for user in users {
             if !new.contains(user) && self.member(log, *user).is_err() {
@@ -227,6 +262,91 @@ impl Model {
         Ok((Done::Added { added: new.len(), member_count: self.members_of(log).len() }, added, None))
     }
 
+    fn gone(&mut self, log: LogId, user: UserId, by: UserId) -> Added {
+        let change = Some(SubscriptionChange::Unsubscribe { log });
+        self.add(user.into(), "own left", by, None, change)
+    }
+
+    fn ruler(&self, log: LogId, user: UserId) -> Result<Role, Refusal> {
+        self.group_member(log, user)?;
+        if self.dismissed.contains(&log) {
+            return Err(Refusal::Dismissed);
+        }
+        let role = self.member(log, user)?.role;
+        if role == Role::Member { Err(Refusal::NotPermitted) } else { Ok(role) }
+    }
+
+    fn remove(&mut self, log: LogId, origin: &Origin, users: &[UserId]) -> Expected {
+        let role = self.ruler(log, origin.sender)?;
+        let mut gone = Vec::new();
+        for user in users {
+            if let Ok(member) = self.member(log, *user)
+                && !gone.contains(user)
+            {
+                if member.role >= role {
+                    return Err(Refusal::NotPermitted);
+                }
+                gone.push(*user);
+            }
+        }
+        let mut added = Vec::new();
+        if !gone.is_empty() {
+            added.push(self.add(log, "members removed", origin.sender, Some(origin), None));
+        }
+        for user in &gone {
+            self.members.remove(&(log, *user));
+            added.push(self.gone(log, *user, origin.sender));
+        }
+        Ok((Done::Removed { removed: gone.len(), member_count: self.members_of(log).len() }, added, None))
+    }
+
+    /// What it adds to the log, if anything.
+    fn govern(&mut self, log: LogId, sender: UserId, act: &GroupAct) -> Result<Option<&'static str>, Refusal> {
+        if *act == GroupAct::Dismiss {
+            self.group_member(log, sender)?;
+            if self.member(log, sender)?.role != Role::Owner {
+                return Err(Refusal::NotPermitted);
+            }
+            return Ok(self.dismissed.insert(log).then_some("dismissed"));
+        }
+        let role = self.ruler(log, sender)?;
+        match act {
+            GroupAct::Change(change) => {
+                match change.posting {
+                    Some(Posting::Admins) => drop(self.quiet.insert(log)),
+                    _ => drop(self.quiet.remove(&log)),
+                }
+                Ok(Some("changed"))
+            }
+            GroupAct::SetRole { user, role: given } => {
+                if role != Role::Owner {
+                    return Err(Refusal::NotPermitted);
+                }
+                let before = self.member(log, *user).map_err(|_| Refusal::NotFound)?.role;
+                if before == *given {
+                    return Ok(None);
+                }
+                if *user == sender {
+                    return Err(Refusal::NotPermitted);
+                }
+                if *given == Role::Owner {
+                    self.members.get_mut(&(log, sender)).unwrap().role = Role::Admin;
+                }
+                self.members.get_mut(&(log, *user)).unwrap().role = *given;
+                Ok(Some("role"))
+            }
+            GroupAct::Mute { user, until_ms } => {
+                let member = self.members.get_mut(&(log, *user)).ok_or(Refusal::NotFound)?;
+                if member.role >= role {
+                    return Err(Refusal::NotPermitted);
+                }
+                let before = std::mem::replace(&mut member.muted, *until_ms > NOW);
+                Ok((before || member.muted).then_some("muted"))
+            }
+            GroupAct::Dismiss => unreachable!(),
+        }
+    }
+
     fn need_contact(&self, user: UserId, other: UserId) -> Result<(), Refusal> {
         if self.are_contacts(user, other) { Ok(()) } else { Err(Refusal::NotAContact(other)) }
     }
@@ -239,6 +359,11 @@ pub(super) fn kind(body: &Body) -> &'static str {
         Body::ConversationCreated(_) => "created",
         Body::MembersAdded(_) => "added",
         Body::MemberLeft(_) => "left",
+        Body::MembersRemoved(_) => "members removed",
+        Body::GroupChanged(_) => "changed",
+        Body::RoleChanged(_) => "role",
+        Body::MemberMuted(_) => "muted",
+        Body::GroupDismissed(_) => "dismissed",
         Body::ContactRequested(_) => "requested",
         Body::ContactAccepted(_) => "accepted",
         Body::ContactRemoved(_) => "removed",

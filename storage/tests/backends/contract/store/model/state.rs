@@ -6,9 +6,9 @@ use std::{
 };
 
 use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
-use gogochat_storage::store::{ContactState, Done, Hash, Refusal, Store};
+use gogochat_storage::store::{ContactState, Done, Hash, Refusal, Role, Store};
 
-use super::{LOGS, USERS, all, log, rules::kind, user};
+use super::{LOGS, NOW, USERS, all, log, rules::kind, user};
 use crate::contract::store::{body, list};
 
 /// Everything there is, in the plainest form.
@@ -17,6 +17,9 @@ pub(super) struct Model {
     /// Each log's entries, in order.
     pub(super) logs: BTreeMap<LogId, Vec<Entry>>,
     pub(super) groups: BTreeSet<LogId>,
+    pub(super) dismissed: BTreeSet<LogId>,
+    /// Groups in which admins alone write.
+    pub(super) quiet: BTreeSet<LogId>,
     /// By the two users, the lower id first.
     pub(super) directs: BTreeMap<(UserId, UserId), LogId>,
     pub(super) members: BTreeMap<(LogId, UserId), Member>,
@@ -38,6 +41,8 @@ pub(super) struct Member {
     pub(super) from_seq: i64,
     pub(super) delivered: i64,
     pub(super) read: i64,
+    pub(super) role: Role,
+    pub(super) muted: bool,
 }
 
 impl Model {
@@ -122,7 +127,11 @@ impl Model {
                 assert_eq!(seen.writable, self.are_contacts(one, peer.id));
                 assert_eq!(self.directs[&(one.min(peer.id), one.max(peer.id))], seen.log);
             } else {
-                assert!(seen.writable && self.groups.contains(&seen.log));
+                assert!(self.groups.contains(&seen.log));
+                assert_eq!(seen.writable, !self.dismissed.contains(&seen.log));
+                assert_eq!((seen.role, seen.muted_ms > NOW), (member.role, member.muted));
+                let owners = self.members_of(seen.log).into_iter().filter(|(_, other)| other.role == Role::Owner);
+                assert_eq!(owners.count(), 1);
             }
         }
     }
