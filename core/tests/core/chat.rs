@@ -231,7 +231,7 @@ async fn groups_are_made_grow_and_are_left() {
         .call(
             "ChatService/ListMembers",
             Some(&carol.token),
-            &v1::ListMembersRequest { conversation_id: log.to_string(), limit: 2, page_token: String::new() },
+            &v1::ListMembersRequest { conversation_id: log.to_string(), limit: 2, ..Default::default() },
         )
         .await
         .unwrap();
@@ -240,7 +240,12 @@ async fn groups_are_made_grow_and_are_left() {
         .call(
             "ChatService/ListMembers",
             Some(&carol.token),
-            &v1::ListMembersRequest { conversation_id: log.to_string(), limit: 2, page_token: members.next_page_token },
+            &v1::ListMembersRequest {
+                conversation_id: log.to_string(),
+                limit: 2,
+                page_token: members.next_page_token,
+                ..Default::default()
+            },
         )
         .await
         .unwrap();

@@ -15,6 +15,7 @@ mod chat;
 mod drain;
 mod fair;
 mod faulty;
+mod governing;
 mod profile;
 mod public;
 mod replay;

@@ -97,8 +97,8 @@ async fn a_newer_schema_is_refused() {
     raw.execute_unprepared("UPDATE schema_version SET version = 99").await.unwrap();
     raw.close().await.unwrap();
     let error = sqlite::open(&opened.path()).await.unwrap_err();
-    assert!(matches!(error, MigrateError::Newer { found: 99, known: 7 }), "{error:?}");
-    assert!(error.to_string().contains("version 99, newer than version 7"), "{error}");
+    assert!(matches!(error, MigrateError::Newer { found: 99, known: 8 }), "{error:?}");
+    assert!(error.to_string().contains("version 99, newer than version 8"), "{error}");
 }
 
 /// What an earlier program has written is there still, and what is new works.

@@ -20,8 +20,12 @@ pub(super) enum Who {
     Contact,
     /// Is a contact, and in Ann's group.
     Member,
-    /// Is a contact, and has left Ann's group.
-    FormerMember,
+    /// The same, and muted there.
+    MutedMember,
+    /// The same, and an admin there.
+    Admin,
+    /// Is a contact, and was removed from Ann's group.
+    RemovedMember,
     /// Ann.
     Creator,
     /// Was a contact and a member as [`Who::Member`], until an administrator disabled the account.
@@ -31,14 +35,16 @@ pub(super) enum Who {
 }
 
 impl Who {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Anonymous,
         Self::SignedOut,
         Self::Stranger,
         Self::FormerContact,
         Self::Contact,
         Self::Member,
-        Self::FormerMember,
+        Self::MutedMember,
+        Self::Admin,
+        Self::RemovedMember,
         Self::Creator,
         Self::Disabled,
         Self::Administrator,
@@ -53,7 +59,9 @@ impl Who {
             Self::FormerContact => "former contact",
             Self::Contact => "contact",
             Self::Member => "member",
-            Self::FormerMember => "former member",
+            Self::MutedMember => "muted member",
+            Self::Admin => "admin",
+            Self::RemovedMember => "removed member",
             Self::Creator => "Ann",
             Self::Disabled => "disabled",
             Self::Administrator => "administrator",
@@ -81,14 +89,12 @@ impl Place {
         }
         let mut place = Self { people, directs: vec![None; Who::ALL.len()], group: LogId::new_v7() };
         let ann = place.user(Who::Creator).clone();
-        for who in [Who::FormerContact, Who::Contact, Who::Member, Who::FormerMember, Who::Disabled] {
+        for who in [Who::FormerContact, Who::Contact, Who::Disabled].into_iter().chain(IN_GROUP) {
             let direct = node.befriend(place.user(who), &ann).await;
             place.directs[who as usize] = Some(direct);
         }
         place.group = place.group(node, &ann).await;
-        let leave = v1::LeaveGroupRequest { conversation_id: place.group.to_string(), client_msg_id: new_id() };
-        let left = &place.user(Who::FormerMember).token;
-        let _: v1::LeaveGroupResponse = node.call("ChatService/LeaveGroup", Some(left), &leave).await.unwrap();
+        place.govern(node, &ann).await;
         let remove = v1::RemoveContactRequest { user_id: ann.id.to_string() };
         let former = &place.user(Who::FormerContact).token;
         let _: v1::RemoveContactResponse =
@@ -103,12 +109,33 @@ impl Place {
     }
 
     async fn group(&self, node: &Node, ann: &User) -> LogId {
-        let members = [Who::Member, Who::FormerMember, Who::Disabled].map(|who| self.user(who).id.to_string());
+        let members = IN_GROUP.into_iter().chain([Who::Disabled]).map(|who| self.user(who).id.to_string());
         let request =
-            v1::CreateGroupRequest { client_msg_id: new_id(), title: "Group".into(), member_ids: members.into() };
+            v1::CreateGroupRequest { client_msg_id: new_id(), title: "Group".into(), member_ids: members.collect() };
         let made: v1::CreateGroupResponse =
             node.call("ChatService/CreateGroup", Some(&ann.token), &request).await.unwrap();
         made.conversation_id.parse().unwrap()
+    }
+
+    /// Gives the members of the group their roles.
+    async fn govern(&self, node: &Node, ann: &User) {
+        let conversation_id = self.group.to_string();
+        let id = |who: Who| self.user(who).id.to_string();
+        let token = Some(ann.token.as_str());
+        let set = v1::SetMemberRoleRequest {
+            conversation_id: conversation_id.clone(),
+            user_id: id(Who::Admin),
+            role: v1::MemberRole::Admin.into(),
+            ..Default::default()
+        };
+        let _: v1::SetMemberRoleResponse = node.call("ChatService/SetMemberRole", token, &set).await.unwrap();
+        let (user_id, for_ms) = (id(Who::MutedMember), 3_600_000);
+        let mute =
+            v1::MuteMemberRequest { conversation_id: conversation_id.clone(), user_id, for_ms, ..Default::default() };
+        let _: v1::MuteMemberResponse = node.call("ChatService/MuteMember", token, &mute).await.unwrap();
+        let user_ids = vec![id(Who::RemovedMember)];
+        let remove = v1::RemoveMembersRequest { conversation_id, user_ids, ..Default::default() };
+        let _: v1::RemoveMembersResponse = node.call("ChatService/RemoveMembers", token, &remove).await.unwrap();
     }
 
     /// The user; for the anonymous one who has nothing to do with it.
@@ -136,9 +163,18 @@ impl Place {
         self.user(friend).id.to_string()
     }
 
+    /// A member of the group who is no more than that, and another than the caller.
+    pub(super) fn another_member(&self, who: Who) -> String {
+        let other = if who == Who::Member { Who::MutedMember } else { Who::Member };
+        self.user(other).id.to_string()
+    }
+
     /// The caller's direct conversation with Ann. For who has none, the contact's, and so for Ann.
     pub(super) fn direct(&self, who: Who) -> String {
         let log = self.directs[who as usize].or(self.directs[Who::Contact as usize]);
         log.unwrap().to_string()
     }
 }
+
+/// Who is in Ann's group, or was.
+const IN_GROUP: [Who; 4] = [Who::Member, Who::MutedMember, Who::Admin, Who::RemovedMember];

@@ -45,13 +45,43 @@ fn row(
 }
 
 /// The answers of a method that takes a token: to the stranger, the former contact, the contact, the
-/// member, the former member, and Ann.
+/// member, who is muted or an admin or not, the removed member, and Ann.
 fn signed_in(answers: [&'static str; 6]) -> [&'static str; Who::ALL.len()] {
-    let [stranger, former_contact, contact, member, former_member, ann] = answers;
+    let [stranger, former_contact, contact, member, removed_member, ann] = answers;
     // The devices of who is disabled are signed out, and an administrator is a stranger as others are.
     let [signed_out, disabled, administrator] = ["token_invalid", "token_invalid", stranger];
     let anonymous = "unauthenticated";
-    [anonymous, signed_out, stranger, former_contact, contact, member, former_member, ann, disabled, administrator]
+    let [muted, admin] = [member, member];
+    [
+        anonymous,
+        signed_out,
+        stranger,
+        former_contact,
+        contact,
+        member,
+        muted,
+        admin,
+        removed_member,
+        ann,
+        disabled,
+        administrator,
+    ]
+}
+
+/// The same with another answer to one.
+fn but(mut answers: [&'static str; Who::ALL.len()], who: Who, answer: &'static str) -> [&'static str; Who::ALL.len()] {
+    answers[who as usize] = answer;
+    answers
+}
+
+/// What members of the group may do who are its admins.
+fn of_admins() -> [&'static str; Who::ALL.len()] {
+    but(of_owner(), Who::Admin, YES)
+}
+
+/// What its owner may do.
+fn of_owner() -> [&'static str; Who::ALL.len()] {
+    signed_in([NOT_A_MEMBER, NOT_A_MEMBER, NOT_A_MEMBER, "permission_denied", NOT_A_MEMBER, YES])
 }
 
 /// What concerns the caller alone.
@@ -97,7 +127,7 @@ fn account() -> Vec<Row> {
         row(
             "AccountService/Refresh",
             "the caller's device",
-            ["token_invalid", "token_invalid", YES, YES, YES, YES, YES, YES, "token_invalid", YES],
+            but(own(), Who::Anonymous, "token_invalid"),
             |place, who| {
                 let token = if who == Who::Anonymous { "" } else { &place.user(who).refresh };
                 json!({ "refreshToken": token })
@@ -228,9 +258,44 @@ fn group() -> Vec<Row> {
         row(
             "ChatService/SendMessage",
             about,
-            of_group(),
+            but(of_group(), Who::MutedMember, "muted"),
             |place, _| json!({ "conversationId": place.group.to_string(), "clientMsgId": new_id(), "text": "x" }),
         ),
+        row(
+            "ChatService/UpdateConversation",
+            about,
+            of_admins(),
+            |place, _| json!({ "conversationId": place.group.to_string(), "notice": "x" }),
+        ),
+        row("ChatService/RemoveMembers", "the disabled member", of_admins(), |place, _| {
+            let gone = place.user(Who::Disabled).id.to_string();
+            json!({ "conversationId": place.group.to_string(), "userIds": [gone] })
+        }),
+        row(
+            "ChatService/RemoveMembers",
+            "Ann",
+            but(of_owner(), Who::Creator, "yourself"),
+            |place, _| json!({ "conversationId": place.group.to_string(), "userIds": [place.ann()] }),
+        ),
+        row("ChatService/SetMemberRole", "a member", of_owner(), |place, who| {
+            json!({
+                "conversationId": place.group.to_string(),
+                "userId": place.another_member(who),
+                "role": "MEMBER_ROLE_ADMIN"
+            })
+        }),
+        row(
+            "ChatService/TransferGroup",
+            about,
+            of_owner(),
+            |place, who| json!({ "conversationId": place.group.to_string(), "userId": place.another_member(who) }),
+        ),
+        row("ChatService/MuteMember", "a member", of_admins(), |place, who| {
+            json!({
+                "conversationId": place.group.to_string(), "userId": place.another_member(who), "forMs": "1000"
+            })
+        }),
+        row("ChatService/DismissGroup", about, of_owner(), of),
         row("ChatService/AddMembers", about, of_group(), |place, who| {
             json!({
                 "conversationId": place.group.to_string(), "clientMsgId": new_id(), "userIds": [place.friend(who)]

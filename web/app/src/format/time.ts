@@ -31,6 +31,13 @@ export function listTime(ms: number): string {
   return format({ year: "2-digit", month: "numeric", day: "numeric" }).format(ms);
 }
 
+/** How long, in the largest unit that it is whole in. */
+export function duration(ms: number): string {
+  const seconds = Math.max(1, Math.round(ms / 1_000));
+  if (seconds % 3_600 === 0) return t().hours(seconds / 3_600);
+  return seconds % 60 === 0 ? t().minutes(seconds / 60) : t().seconds(seconds);
+}
+
 /** Day and time in one. */
 export function moment(ms: number): string {
   return daysAgo(ms) === 0 ? clockTime(ms) : `${dayName(ms)} ${clockTime(ms)}`;

@@ -1,19 +1,7 @@
 // 会话页面的中文文字。
 
 import type { ChatMessages } from "./en-chat.ts";
-
-/** 中文与拉丁字母、数字之间留一个空格。 */
-function spaced(parts: TemplateStringsArray, ...values: readonly (string | number)[]): string {
-  return parts.reduce((text, part, i) => {
-    const value = String(values[i - 1]);
-    const before = HAN.test(text.slice(-1)) && LATIN.test(value.slice(0, 1)) ? " " : "";
-    const after = LATIN.test(value.slice(-1)) && HAN.test(part.slice(0, 1)) ? " " : "";
-    return text + before + value + after + part;
-  });
-}
-
-const HAN = /\p{Script=Han}/u;
-const LATIN = /[\p{Script=Latin}\d]/u;
+import { spaced } from "./spaced.ts";
 
 export const zhChat: ChatMessages = {
   logOut: "退出登录",
@@ -60,6 +48,11 @@ export const zhChat: ChatMessages = {
   emptyChatHint: "打个招呼吧。你发出的内容会一直保留，直到送达。",
   beginning: "会话从这里开始",
   loadFailed: "消息没有加载出来。",
+  dismissed: "群聊已解散，可以查看记录，但不能发消息。",
+  mutedUntil: (when) => spaced`你已被禁言，${when}恢复。`,
+  mutedAlways: "你已被禁言。",
+  adminsWrite: "仅管理员可以发言。",
+  slowMode: (time) => spaced`慢速模式：每${time}可发一条`,
   notWritable: "你们已不是联系人，可以查看记录，但不能发消息。",
   tooLong: (over) => `超出 ${over} 字节，请分几条发送。`,
   keepsUnsent: (n) => (n === 0 ? "网络已断开。写下的内容会保留，恢复后自动发出。" : `网络已断开。${n} 条消息已保留，恢复后自动发出。`),
@@ -79,6 +72,25 @@ export const zhChat: ChatMessages = {
   sysContact: "你们已成为联系人",
   sysAdded: (who, whom) => spaced`${who}邀请${whom}加入群聊`,
   sysLeft: (who) => spaced`${who}退出了群聊`,
+  sysRemoved: (who, whom) => spaced`${who}将${whom}移出了群聊`,
+  sysTitle: (who, title) => spaced`${who}将群名称改为“${title}”`,
+  sysNotice: (who, notice) => spaced`${who}发布了群公告：“${notice}”`,
+  sysNoNotice: (who) => spaced`${who}撤下了群公告`,
+  sysQuiet: (who) => spaced`${who}设置为仅管理员可发言`,
+  sysLoud: (who) => spaced`${who}允许所有成员发言`,
+  sysHistory: (who) => spaced`${who}允许新成员查看以前的消息`,
+  sysNoHistory: (who) => spaced`${who}设置为新成员只能查看之后的消息`,
+  sysSlow: (who, time) => spaced`${who}开启了慢速模式，每条消息间隔${time}`,
+  sysNotSlow: (who) => spaced`${who}关闭了慢速模式`,
+  sysOwner: (whom) => spaced`${whom}成为群主`,
+  sysAdmin: (who, whom) => spaced`${who}将${whom}设为管理员`,
+  sysMember: (who, whom) => spaced`${who}取消了${whom}的管理员身份`,
+  sysMuted: (who, whom) => spaced`${who}将${whom}禁言`,
+  sysUnmuted: (who, whom) => spaced`${who}解除了${whom}的禁言`,
+  sysDismissed: (who) => spaced`${who}解散了群聊`,
+  seconds: (n) => `${n} 秒`,
+  minutes: (n) => `${n} 分钟`,
+  hours: (n) => `${n} 小时`,
   andMore: (n) => `另外 ${n} 人`,
   somebody: "有人",
 
@@ -99,6 +111,7 @@ export const zhChat: ChatMessages = {
   arrivedRequest: (who) => spaced`${who}想加你为联系人。`,
   arrivedAccept: (who) => spaced`${who}已成为你的联系人。`,
   arrivedGroup: (who, group) => spaced`${who}邀请你加入了“${group}”。`,
+  arrivedRemoval: (who, group) => spaced`${who}将你移出了“${group}”。`,
   show: "查看",
   nothingLost: "网络已切换，没有丢失消息。",
 

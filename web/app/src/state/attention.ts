@@ -70,6 +70,8 @@ async function announce(app: AppState, news: News): Promise<void> {
     text = t().arrivedRequest(news.person.displayName);
     body = news.note;
     lead = () => go("contacts");
+  } else if (news.kind === "removed") {
+    return app.showToast(t().arrivedRemoval(app.nameOf(news.byId), news.title));
   } else if (news.kind === "accepted") {
     conversation = news.conversationId;
     text = t().arrivedAccept(news.person.displayName);

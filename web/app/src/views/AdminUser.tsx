@@ -13,7 +13,7 @@ import { Field } from "../ui/Field.tsx";
 import { Secret } from "../ui/Secret.tsx";
 import { useLoad } from "../ui/load.ts";
 import { AdminAudit } from "./AdminAudit.tsx";
-import { PersonLine } from "./Panel.tsx";
+import { PersonLine } from "./PersonLine.tsx";
 
 /** What is not as of others: in words, not by colour alone. */
 export function Marks(props: { user: User }) {

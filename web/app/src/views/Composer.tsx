@@ -7,6 +7,7 @@ import { useApp } from "../state/app.ts";
 import { use } from "../state/bind.ts";
 import { drafts, setDraft } from "../state/drafts.ts";
 import { narrow } from "../state/route.ts";
+import { duration, moment } from "../format/time.ts";
 import { Icon } from "../ui/Icon.tsx";
 
 export function Composer(props: { conversation: Conversation }) {
@@ -20,6 +21,26 @@ export function Composer(props: { conversation: Conversation }) {
   let area: HTMLTextAreaElement | undefined;
   const over = () => (text().length * 3 > MAX_TEXT ? new TextEncoder().encode(trim(text())).length - MAX_TEXT : 0);
   const sendable = () => isVisible(text()) && over() <= 0;
+
+  /** Until a mute is over: then it is looked at again. */
+  const [now, setNow] = createSignal(Date.now());
+  createEffect(() => {
+    const left = (props.conversation.mutedUntilMs ?? 0) - now();
+    if (left <= 0) return;
+    const timer = setTimeout(() => setNow(Date.now()), Math.min(left + 50, LONGEST_TIMER_MS));
+    onCleanup(() => clearTimeout(timer));
+  });
+  /** Why nothing can be written here; undefined: it can. */
+  const silenced = () => {
+    const { writable, group, role, settings, mutedUntilMs = 0 } = props.conversation;
+    if (!writable) return group ? t().dismissed : t().notWritable;
+    if (mutedUntilMs > now()) return mutedUntilMs - now() > ALWAYS_MS ? t().mutedAlways : t().mutedUntil(moment(mutedUntilMs));
+    return role === "member" && settings?.posting === "admins" ? t().adminsWrite : undefined;
+  };
+  const slow = () => {
+    const { role, settings } = props.conversation;
+    return role === "member" && settings && settings.slowModeMs > 0 && !silenced() ? duration(settings.slowModeMs) : undefined;
+  };
 
   const send = () => {
     if (!sendable()) return;
@@ -70,7 +91,10 @@ export function Composer(props: { conversation: Conversation }) {
           {t().tooLong(over())}
         </p>
       </Show>
-      <Show when={props.conversation.writable} fallback={<p class="offline" data-testid="not-writable">{t().notWritable}</p>}>
+      <Show when={slow()}>
+        {(time) => <p class="offline">{t().slowMode(time())}</p>}
+      </Show>
+      <Show when={!silenced()} fallback={<p class="offline" data-testid="not-writable">{silenced()}</p>}>
         <form
           class="box"
           onSubmit={(event) => {
@@ -102,3 +126,7 @@ export function Composer(props: { conversation: Conversation }) {
 /** A message's text in bytes of UTF-8. */
 const MAX_TEXT = 16_384;
 const MAX_HEIGHT_PX = 168;
+/** A browser's timers take no more. */
+const LONGEST_TIMER_MS = 2_000_000_000;
+/** A mute that is longer has no end that anybody waits for. */
+const ALWAYS_MS = 365 * 24 * 3_600_000;

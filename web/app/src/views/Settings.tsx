@@ -14,7 +14,7 @@ import { Fault } from "../ui/Fault.tsx";
 import { useLoad } from "../ui/load.ts";
 import { Field } from "../ui/Field.tsx";
 import { moment } from "../format/time.ts";
-import { PersonLine } from "./Panel.tsx";
+import { PersonLine } from "./PersonLine.tsx";
 import { ProfileForm } from "./ProfileForm.tsx";
 
 export function Settings() {

@@ -277,6 +277,11 @@ export class Client {
     return this.#replica.members(id);
   }
 
+  /** Reads a conversation anew, with what lists leave out: a group's notice. */
+  details(id: string): void {
+    this.#loader.refresh(id);
+  }
+
   /** Sends a text: kept at once, sent when there is a connection. All before it is read. */
   send(conversationId: string, text: string): void {
     this.#outbox.add(conversationId, text);
@@ -500,7 +505,7 @@ export class Client {
       this.#marks.delivered(conversation.id, others);
       this.#replica.change(conversation.id, { deliveredSeq: others });
     }
-    const moved = events.some(({ body }) => body.kind === "added" || body.kind === "left");
+    const moved = events.some(({ body }) => MOVING.has(body.kind));
     if (moved && this.#replica.members(conversation.id).get().length > 0) {
       void this.#loader.members(conversation.id).catch(() => {});
     }
@@ -556,6 +561,8 @@ function safely(work: () => void): void {
   }
 }
 
+/** What changes the list of members. */
+const MOVING: ReadonlySet<string> = new Set(["added", "left", "removed", "role", "muted"]);
 /** What was missed in a break that was not longer is announced as if there had been none. */
 const BRIEF_MS = 60_000;
 const KNOWN_MS = 10_000;

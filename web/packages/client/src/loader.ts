@@ -86,7 +86,7 @@ export class Loader {
 
   /** Reads a conversation anew. Rejects when it cannot. */
   async load(conversationId: string): Promise<void> {
-    this.#replica.merge(toConversation(await this.#o.calls.call(methods.GetConversation, { conversationId })));
+    this.#replica.merge(toConversation(await this.#o.calls.call(methods.GetConversation, { conversationId }), true));
     await this.catchUp(conversationId);
   }
 

@@ -8,7 +8,13 @@ import {
   HeadSchema,
   type Member as PbMember,
 } from "./gen/gogochat/v1/chat_pb.ts";
-import { type Event as PbEvent, ConversationKind as PbKind } from "./gen/gogochat/v1/event_pb.ts";
+import {
+  type Event as PbEvent,
+  GroupHistory as PbHistory,
+  ConversationKind as PbKind,
+  GroupPosting as PbPosting,
+  MemberRole as PbRole,
+} from "./gen/gogochat/v1/event_pb.ts";
 import type { Person as PbPerson } from "./gen/gogochat/v1/person_pb.ts";
 import { ContactState as PbContactState, type Contact as PbContact } from "./gen/gogochat/v1/social_pb.ts";
 
@@ -28,7 +34,28 @@ export type EventBody =
   | { readonly kind: "created"; readonly group: boolean; readonly title: string; readonly memberIds: readonly string[] }
   | { readonly kind: "added"; readonly memberIds: readonly string[]; readonly count: number }
   | { readonly kind: "left"; readonly userId: string }
+  | { readonly kind: "removed"; readonly memberIds: readonly string[]; readonly count: number }
+  | ({ readonly kind: "changed" } & GroupChange)
+  | { readonly kind: "role"; readonly userId: string; readonly role: Role }
+  | { readonly kind: "muted"; readonly userId: string; readonly untilMs: number }
+  | { readonly kind: "dismissed" }
   | { readonly kind: "unknown" };
+
+/** What a member may do in a group. */
+export type Role = "member" | "admin" | "owner";
+
+/** How a group is: who may write, what new members may read, and the least time between two messages of a member. */
+export interface GroupSettings {
+  readonly posting: "members" | "admins";
+  readonly history: "from_join" | "all";
+  readonly slowModeMs: number;
+}
+
+/** A change of a group: what is left out stays, an empty notice is none. */
+export interface GroupChange extends Partial<GroupSettings> {
+  readonly title?: string;
+  readonly notice?: string;
+}
 
 /** One entry of a conversation's log. (logId, seq) names it for ever. */
 export interface LogEvent {
@@ -69,13 +96,22 @@ export interface Conversation {
    * tells it; what came live is above all that was told. No clock is in it.
    */
   readonly order: number;
+  /** Of a group: what this user may do; undefined where an older server, or version of this, has told it. */
+  readonly role?: Role | undefined;
+  /** Of a group, once its details were asked for. */
+  readonly notice?: string | undefined;
+  /** Of a group. */
+  readonly settings?: GroupSettings | undefined;
+  /** Until when this user may not write; 0: they may. */
+  readonly mutedUntilMs?: number;
 }
 
 /** Something that somebody did with this user, as it came in. */
 export type News =
   | { readonly kind: "requested"; readonly person: Person; readonly note: string }
   | { readonly kind: "accepted"; readonly person: Person; readonly conversationId: string }
-  | { readonly kind: "joined"; readonly conversationId: string };
+  | { readonly kind: "joined"; readonly conversationId: string }
+  | { readonly kind: "removed"; readonly title: string; readonly byId: string };
 
 /** How this user and another stand. */
 export type ContactState = "requested" | "incoming" | "accepted";
@@ -95,6 +131,9 @@ export interface Member {
   readonly joinedMs: number;
   readonly deliveredSeq: number;
   readonly readSeq: number;
+  readonly role: Role;
+  /** Until when they may not write; 0: they may. */
+  readonly mutedUntilMs: number;
 }
 
 /** Whether somebody is connected. */
@@ -143,12 +182,44 @@ function toBody(body: PbEvent["body"]): EventBody {
       return { kind: "added", memberIds: body.value.memberIds, count: body.value.count };
     case "memberLeft":
       return { kind: "left", userId: body.value.userId };
+    case "membersRemoved":
+      return { kind: "removed", memberIds: body.value.memberIds, count: body.value.count };
+    case "groupChanged": {
+      const { title, notice, posting, history, slowModeMs } = body.value;
+      return {
+        kind: "changed",
+        ...(title !== undefined && { title }),
+        ...(notice !== undefined && { notice }),
+        ...(posting !== undefined && { posting: toPosting(posting) }),
+        ...(history !== undefined && { history: toHistory(history) }),
+        ...(slowModeMs !== undefined && { slowModeMs: Number(slowModeMs) }),
+      };
+    }
+    case "roleChanged":
+      return { kind: "role", userId: body.value.userId, role: toRole(body.value.role) };
+    case "memberMuted":
+      return { kind: "muted", userId: body.value.userId, untilMs: Number(body.value.untilMs) };
+    case "groupDismissed":
+      return { kind: "dismissed" };
     default:
       return { kind: "unknown" };
   }
 }
 
-export function toConversation(c: PbConversation): Conversation {
+function toRole(role: PbRole): Role {
+  return role === PbRole.OWNER ? "owner" : role === PbRole.ADMIN ? "admin" : "member";
+}
+
+function toPosting(posting: PbPosting): GroupSettings["posting"] {
+  return posting === PbPosting.ADMINS ? "admins" : "members";
+}
+
+function toHistory(history: PbHistory): GroupSettings["history"] {
+  return history === PbHistory.ALL ? "all" : "from_join";
+}
+
+/** `whole`: it was asked for alone, and has what lists leave out. */
+export function toConversation(c: PbConversation, whole = false): Conversation {
   const head = c.head ?? create(HeadSchema);
   const lastEvent = c.lastEvent && toEvent(c.lastEvent);
   return {
@@ -168,6 +239,12 @@ export function toConversation(c: PbConversation): Conversation {
     lastEvent,
     activeMs: lastEvent?.timeMs ?? 0,
     order: Number(c.order),
+    ...(c.role && {
+      role: toRole(c.role),
+      settings: { posting: toPosting(c.posting), history: toHistory(c.history), slowModeMs: Number(c.slowModeMs) },
+      mutedUntilMs: Number(c.mutedUntilMs),
+    }),
+    ...(whole && { notice: c.notice }),
   };
 }
 
@@ -206,5 +283,7 @@ export function toMember(m: PbMember): Member | undefined {
     joinedMs: Number(m.joinedMs),
     deliveredSeq: Number(m.deliveredSeq),
     readSeq: Number(m.readSeq),
+    role: toRole(m.role),
+    mutedUntilMs: Number(m.mutedUntilMs),
   };
 }

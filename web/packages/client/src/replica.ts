@@ -3,7 +3,7 @@
 
 import type { Clock } from "./clock.ts";
 import { type FetchPage, Log } from "./log.ts";
-import type { Contact, Conversation, LogEvent, Member, Person } from "./model.ts";
+import type { Contact, Conversation, EventBody, LogEvent, Member, Person } from "./model.ts";
 import { Cell, Lazy, type Observable } from "./observable.ts";
 import { Ordered } from "./ordered.ts";
 import { EPOCH, type OutboxEntry, OWN_SEQ, POSITION, type Snapshot, type Storage } from "./storage/storage.ts";
@@ -175,6 +175,8 @@ export class Replica {
       deliveredSeq: Math.max(old.deliveredSeq, server.deliveredSeq),
       othersDeliveredSeq: Math.max(old.othersDeliveredSeq, server.othersDeliveredSeq),
       othersReadSeq: Math.max(old.othersReadSeq, server.othersReadSeq),
+      // Lists leave it out.
+      notice: server.notice ?? old.notice,
     });
   }
 
@@ -380,8 +382,8 @@ export class Replica {
     const ids = new Set<string>();
     for (const { senderId, body } of events) {
       ids.add(senderId);
-      if (body.kind === "left") ids.add(body.userId);
-      if (body.kind === "created" || body.kind === "added") for (const user of body.memberIds.slice(0, NAMED)) ids.add(user);
+      if ("userId" in body) ids.add(body.userId);
+      if ("memberIds" in body) for (const user of body.memberIds.slice(0, NAMED)) ids.add(user);
     }
     const strangers = [...ids].filter((user) => user !== "" && !this.#people.has(user));
     if (strangers.length > 0) this.#options.strangers(strangers);
@@ -402,7 +404,9 @@ function grow(old: Conversation, events: readonly LogEvent[], me: string): Conve
       else if (event.seq > readSeq) unread++;
     }
     if (event.body.kind === "added") memberCount += event.body.count;
+    if (event.body.kind === "removed") memberCount -= event.body.count;
     if (event.body.kind === "left") memberCount--;
+    old = govern(old, event.body, event.senderId, me);
   }
   const last = events.at(-1);
   if (last && last.seq >= (lastEvent?.seq ?? 0)) lastEvent = last;
@@ -417,6 +421,26 @@ function grow(old: Conversation, events: readonly LogEvent[], me: string): Conve
 function unreadAfter(old: Conversation, server: Conversation): number {
   if (server.lastSeq <= old.lastSeq) return old.unread;
   return Math.max(old.unread, server.unread - (old.readSeq - server.readSeq));
+}
+
+/** A group after what its owner or an admin did. */
+function govern(old: Conversation, body: EventBody, by: string, me: string): Conversation {
+  switch (body.kind) {
+    case "changed": {
+      const { kind: _, title = old.title, notice = old.notice, ...settings } = body;
+      return { ...old, title, notice, ...(old.settings && { settings: { ...old.settings, ...settings } }) };
+    }
+    case "role":
+      if (body.userId === me) return { ...old, role: body.role };
+      // Who gives the group away is an admin from then on.
+      return body.role === "owner" && by === me && old.role === "owner" ? { ...old, role: "admin" } : old;
+    case "muted":
+      return body.userId === me ? { ...old, mutedUntilMs: body.untilMs } : old;
+    case "dismissed":
+      return { ...old, writable: false };
+    default:
+      return old;
+  }
 }
 
 /** More conversations than a list has. */

@@ -67,7 +67,7 @@ export class OwnLog {
     return Number(page.lastSeq);
   }
 
-  #apply({ body, timeMs }: Event): void {
+  #apply({ body, timeMs, senderId }: Event): void {
     const sinceMs = Number(timeMs);
     switch (body.case) {
       case "contactRequested": {
@@ -107,8 +107,12 @@ export class OwnLog {
       case "conversationJoined":
         this.#events.refresh(body.value.conversationId);
         return this.#events.news({ kind: "joined", conversationId: body.value.conversationId });
-      case "conversationLeft":
-        return this.#replica.removeConversation(body.value.conversationId);
+      case "conversationLeft": {
+        const { conversationId } = body.value;
+        const title = this.#replica.conversation(conversationId)?.title;
+        if (senderId !== this.#me && title) this.#events.news({ kind: "removed", title, byId: senderId });
+        return this.#replica.removeConversation(conversationId);
+      }
       default:
         return;
     }

@@ -5,7 +5,7 @@
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../descriptor.ts";
-import type { ConversationKind, Event } from "./event_pb.ts";
+import type { ConversationKind, Event, GroupHistory, GroupPosting, MemberRole } from "./event_pb.ts";
 import { file_gogochat_v1_event } from "./event_pb.ts";
 import type { Person } from "./person_pb.ts";
 import { file_gogochat_v1_person } from "./person_pb.ts";
@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gogochat/v1/chat.proto.
  */
 export const file_gogochat_v1_chat: GenFile = /*@__PURE__*/
-  fileDesc({"name":"gogochat/v1/chat.proto","messages":[["SendMessageRequest",[["conversation_id",1,9],["client_msg_id",2,9],["text",3,9]]],["SendMessageResponse",[["seq",1,3],["time_ms",2,3],["duplicate",3,8]]],["CreateGroupRequest",[["client_msg_id",1,9],["title",2,9],["member_ids",3,9,0,1]]],["CreateGroupResponse",[["conversation_id",1,9]]],["AddMembersRequest",[["conversation_id",1,9],["client_msg_id",2,9],["user_ids",3,9,0,1]]],["AddMembersResponse",[["added",1,5],["member_count",2,5]]],["LeaveGroupRequest",[["conversation_id",1,9],["client_msg_id",2,9]]],["LeaveGroupResponse",[]],["MarkRequest",[["conversation_id",1,9],["delivered_seq",2,3],["read_seq",3,3]]],["MarkResponse",[["delivered_seq",1,3],["read_seq",2,3]]],["Conversation",[["id",1,9],["kind",2,14,"ConversationKind"],["title",3,9],["peer",4,11,"Person"],["member_count",5,5],["head",6,11,"Head"],["last_event",7,11,"Event"],["from_seq",8,3],["writable",9,8],["order",10,3]]],["Head",[["conversation_id",1,9],["last_seq",2,3],["delivered_seq",3,3],["read_seq",4,3],["others_delivered_seq",5,3],["others_read_seq",6,3],["unread",7,5]]],["ListConversationsRequest",[["limit",1,5],["page_token",2,9]]],["ListConversationsResponse",[["conversations",1,11,"Conversation",1],["next_page_token",2,9]]],["GetConversationRequest",[["conversation_id",1,9]]],["ListMembersRequest",[["conversation_id",1,9],["limit",2,5],["page_token",3,9]]],["ListMembersResponse",[["members",1,11,"Member",1],["next_page_token",2,9]]],["Member",[["person",1,11,"Person"],["joined_ms",2,3],["delivered_seq",3,3],["read_seq",4,3]]],["ListEventsRequest",[["conversation_id",1,9],["after_seq",2,3,0,0,0],["before_seq",3,3,0,0,0],["limit",4,5]],["from"]],["ListEventsResponse",[["events",1,11,"Event",1],["more",2,8],["last_seq",3,3]]]]}, [file_gogochat_v1_event, file_gogochat_v1_person]);
+  fileDesc({"name":"gogochat/v1/chat.proto","messages":[["SendMessageRequest",[["conversation_id",1,9],["client_msg_id",2,9],["text",3,9]]],["SendMessageResponse",[["seq",1,3],["time_ms",2,3],["duplicate",3,8]]],["CreateGroupRequest",[["client_msg_id",1,9],["title",2,9],["member_ids",3,9,0,1]]],["CreateGroupResponse",[["conversation_id",1,9]]],["AddMembersRequest",[["conversation_id",1,9],["client_msg_id",2,9],["user_ids",3,9,0,1]]],["AddMembersResponse",[["added",1,5],["member_count",2,5]]],["LeaveGroupRequest",[["conversation_id",1,9],["client_msg_id",2,9]]],["LeaveGroupResponse",[]],["UpdateConversationRequest",[["conversation_id",1,9],["client_msg_id",2,9],["title",3,9,0,0,0,1],["notice",4,9,0,0,1,1],["history",5,14,"GroupHistory",0,2,1],["posting",6,14,"GroupPosting",0,3,1],["slow_mode_ms",7,3,0,0,4,1]],["_title","_notice","_history","_posting","_slow_mode_ms"]],["UpdateConversationResponse",[]],["RemoveMembersRequest",[["conversation_id",1,9],["client_msg_id",2,9],["user_ids",3,9,0,1]]],["RemoveMembersResponse",[["removed",1,5],["member_count",2,5]]],["SetMemberRoleRequest",[["conversation_id",1,9],["user_id",2,9],["role",3,14,"MemberRole"],["client_msg_id",4,9]]],["SetMemberRoleResponse",[]],["TransferGroupRequest",[["conversation_id",1,9],["user_id",2,9],["client_msg_id",3,9]]],["TransferGroupResponse",[]],["MuteMemberRequest",[["conversation_id",1,9],["user_id",2,9],["for_ms",3,3],["client_msg_id",4,9]]],["MuteMemberResponse",[]],["DismissGroupRequest",[["conversation_id",1,9],["client_msg_id",2,9]]],["DismissGroupResponse",[]],["MarkRequest",[["conversation_id",1,9],["delivered_seq",2,3],["read_seq",3,3]]],["MarkResponse",[["delivered_seq",1,3],["read_seq",2,3]]],["Conversation",[["id",1,9],["kind",2,14,"ConversationKind"],["title",3,9],["peer",4,11,"Person"],["member_count",5,5],["head",6,11,"Head"],["last_event",7,11,"Event"],["from_seq",8,3],["writable",9,8],["order",10,3],["role",11,14,"MemberRole"],["notice",12,9],["history",13,14,"GroupHistory"],["posting",14,14,"GroupPosting"],["slow_mode_ms",15,3],["muted_until_ms",16,3]]],["Head",[["conversation_id",1,9],["last_seq",2,3],["delivered_seq",3,3],["read_seq",4,3],["others_delivered_seq",5,3],["others_read_seq",6,3],["unread",7,5]]],["ListConversationsRequest",[["limit",1,5],["page_token",2,9]]],["ListConversationsResponse",[["conversations",1,11,"Conversation",1],["next_page_token",2,9]]],["GetConversationRequest",[["conversation_id",1,9]]],["ListMembersRequest",[["conversation_id",1,9],["limit",2,5],["page_token",3,9],["role",4,14,"MemberRole"]]],["ListMembersResponse",[["members",1,11,"Member",1],["next_page_token",2,9]]],["Member",[["person",1,11,"Person"],["joined_ms",2,3],["delivered_seq",3,3],["read_seq",4,3],["role",5,14,"MemberRole"],["muted_until_ms",6,3]]],["ListEventsRequest",[["conversation_id",1,9],["after_seq",2,3,0,0,0],["before_seq",3,3,0,0,0],["limit",4,5]],["from"]],["ListEventsResponse",[["events",1,11,"Event",1],["more",2,8],["last_seq",3,3]]]]}, [file_gogochat_v1_event, file_gogochat_v1_person]);
 
 /**
  * @generated from message gogochat.v1.SendMessageRequest
@@ -214,6 +214,306 @@ export const LeaveGroupResponseSchema: GenMessage<LeaveGroupResponse> = /*@__PUR
   messageDesc(file_gogochat_v1_chat, 7);
 
 /**
+ * A field that is left out stays as it is.
+ *
+ * @generated from message gogochat.v1.UpdateConversationRequest
+ */
+export type UpdateConversationRequest = Message<"gogochat.v1.UpdateConversationRequest"> & {
+  /**
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * May be empty: the call names the state in which it ends. A repeat under the same id is answered as the first.
+   *
+   * @generated from field: string client_msg_id = 2;
+   */
+  clientMsgId: string;
+
+  /**
+   * 1 to 64 characters.
+   *
+   * @generated from field: optional string title = 3;
+   */
+  title?: string | undefined;
+
+  /**
+   * At most 2,000 characters, in one line or several. Empty: none.
+   *
+   * @generated from field: optional string notice = 4;
+   */
+  notice?: string | undefined;
+
+  /**
+   * @generated from field: optional gogochat.v1.GroupHistory history = 5;
+   */
+  history?: GroupHistory | undefined;
+
+  /**
+   * @generated from field: optional gogochat.v1.GroupPosting posting = 6;
+   */
+  posting?: GroupPosting | undefined;
+
+  /**
+   * The least time between two messages of a member who is neither owner nor admin: up to an hour. 0: none.
+   *
+   * @generated from field: optional int64 slow_mode_ms = 7;
+   */
+  slowModeMs?: bigint | undefined;
+};
+
+/**
+ * Describes the message gogochat.v1.UpdateConversationRequest.
+ * Use `create(UpdateConversationRequestSchema)` to create a new message.
+ */
+export const UpdateConversationRequestSchema: GenMessage<UpdateConversationRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 8);
+
+/**
+ * @generated from message gogochat.v1.UpdateConversationResponse
+ */
+export type UpdateConversationResponse = Message<"gogochat.v1.UpdateConversationResponse"> & {
+};
+
+/**
+ * Describes the message gogochat.v1.UpdateConversationResponse.
+ * Use `create(UpdateConversationResponseSchema)` to create a new message.
+ */
+export const UpdateConversationResponseSchema: GenMessage<UpdateConversationResponse> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 9);
+
+/**
+ * @generated from message gogochat.v1.RemoveMembersRequest
+ */
+export type RemoveMembersRequest = Message<"gogochat.v1.RemoveMembersRequest"> & {
+  /**
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * May be empty.
+   *
+   * @generated from field: string client_msg_id = 2;
+   */
+  clientMsgId: string;
+
+  /**
+   * At most 1,000 in one call.
+   *
+   * @generated from field: repeated string user_ids = 3;
+   */
+  userIds: string[];
+};
+
+/**
+ * Describes the message gogochat.v1.RemoveMembersRequest.
+ * Use `create(RemoveMembersRequestSchema)` to create a new message.
+ */
+export const RemoveMembersRequestSchema: GenMessage<RemoveMembersRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 10);
+
+/**
+ * @generated from message gogochat.v1.RemoveMembersResponse
+ */
+export type RemoveMembersResponse = Message<"gogochat.v1.RemoveMembersResponse"> & {
+  /**
+   * How many were members.
+   *
+   * @generated from field: int32 removed = 1;
+   */
+  removed: number;
+
+  /**
+   * @generated from field: int32 member_count = 2;
+   */
+  memberCount: number;
+};
+
+/**
+ * Describes the message gogochat.v1.RemoveMembersResponse.
+ * Use `create(RemoveMembersResponseSchema)` to create a new message.
+ */
+export const RemoveMembersResponseSchema: GenMessage<RemoveMembersResponse> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 11);
+
+/**
+ * @generated from message gogochat.v1.SetMemberRoleRequest
+ */
+export type SetMemberRoleRequest = Message<"gogochat.v1.SetMemberRoleRequest"> & {
+  /**
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * @generated from field: gogochat.v1.MemberRole role = 3;
+   */
+  role: MemberRole;
+
+  /**
+   * May be empty.
+   *
+   * @generated from field: string client_msg_id = 4;
+   */
+  clientMsgId: string;
+};
+
+/**
+ * Describes the message gogochat.v1.SetMemberRoleRequest.
+ * Use `create(SetMemberRoleRequestSchema)` to create a new message.
+ */
+export const SetMemberRoleRequestSchema: GenMessage<SetMemberRoleRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 12);
+
+/**
+ * @generated from message gogochat.v1.SetMemberRoleResponse
+ */
+export type SetMemberRoleResponse = Message<"gogochat.v1.SetMemberRoleResponse"> & {
+};
+
+/**
+ * Describes the message gogochat.v1.SetMemberRoleResponse.
+ * Use `create(SetMemberRoleResponseSchema)` to create a new message.
+ */
+export const SetMemberRoleResponseSchema: GenMessage<SetMemberRoleResponse> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 13);
+
+/**
+ * @generated from message gogochat.v1.TransferGroupRequest
+ */
+export type TransferGroupRequest = Message<"gogochat.v1.TransferGroupRequest"> & {
+  /**
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * May be empty.
+   *
+   * @generated from field: string client_msg_id = 3;
+   */
+  clientMsgId: string;
+};
+
+/**
+ * Describes the message gogochat.v1.TransferGroupRequest.
+ * Use `create(TransferGroupRequestSchema)` to create a new message.
+ */
+export const TransferGroupRequestSchema: GenMessage<TransferGroupRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 14);
+
+/**
+ * @generated from message gogochat.v1.TransferGroupResponse
+ */
+export type TransferGroupResponse = Message<"gogochat.v1.TransferGroupResponse"> & {
+};
+
+/**
+ * Describes the message gogochat.v1.TransferGroupResponse.
+ * Use `create(TransferGroupResponseSchema)` to create a new message.
+ */
+export const TransferGroupResponseSchema: GenMessage<TransferGroupResponse> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 15);
+
+/**
+ * @generated from message gogochat.v1.MuteMemberRequest
+ */
+export type MuteMemberRequest = Message<"gogochat.v1.MuteMemberRequest"> & {
+  /**
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * How long from now on, up to ten years. 0: they may write again.
+   *
+   * @generated from field: int64 for_ms = 3;
+   */
+  forMs: bigint;
+
+  /**
+   * May be empty.
+   *
+   * @generated from field: string client_msg_id = 4;
+   */
+  clientMsgId: string;
+};
+
+/**
+ * Describes the message gogochat.v1.MuteMemberRequest.
+ * Use `create(MuteMemberRequestSchema)` to create a new message.
+ */
+export const MuteMemberRequestSchema: GenMessage<MuteMemberRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 16);
+
+/**
+ * @generated from message gogochat.v1.MuteMemberResponse
+ */
+export type MuteMemberResponse = Message<"gogochat.v1.MuteMemberResponse"> & {
+};
+
+/**
+ * Describes the message gogochat.v1.MuteMemberResponse.
+ * Use `create(MuteMemberResponseSchema)` to create a new message.
+ */
+export const MuteMemberResponseSchema: GenMessage<MuteMemberResponse> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 17);
+
+/**
+ * @generated from message gogochat.v1.DismissGroupRequest
+ */
+export type DismissGroupRequest = Message<"gogochat.v1.DismissGroupRequest"> & {
+  /**
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * May be empty.
+   *
+   * @generated from field: string client_msg_id = 2;
+   */
+  clientMsgId: string;
+};
+
+/**
+ * Describes the message gogochat.v1.DismissGroupRequest.
+ * Use `create(DismissGroupRequestSchema)` to create a new message.
+ */
+export const DismissGroupRequestSchema: GenMessage<DismissGroupRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 18);
+
+/**
+ * @generated from message gogochat.v1.DismissGroupResponse
+ */
+export type DismissGroupResponse = Message<"gogochat.v1.DismissGroupResponse"> & {
+};
+
+/**
+ * Describes the message gogochat.v1.DismissGroupResponse.
+ * Use `create(DismissGroupResponseSchema)` to create a new message.
+ */
+export const DismissGroupResponseSchema: GenMessage<DismissGroupResponse> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 19);
+
+/**
  * @generated from message gogochat.v1.MarkRequest
  */
 export type MarkRequest = Message<"gogochat.v1.MarkRequest"> & {
@@ -238,7 +538,7 @@ export type MarkRequest = Message<"gogochat.v1.MarkRequest"> & {
  * Use `create(MarkRequestSchema)` to create a new message.
  */
 export const MarkRequestSchema: GenMessage<MarkRequest> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 8);
+  messageDesc(file_gogochat_v1_chat, 20);
 
 /**
  * @generated from message gogochat.v1.MarkResponse
@@ -260,7 +560,7 @@ export type MarkResponse = Message<"gogochat.v1.MarkResponse"> & {
  * Use `create(MarkResponseSchema)` to create a new message.
  */
 export const MarkResponseSchema: GenMessage<MarkResponse> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 9);
+  messageDesc(file_gogochat_v1_chat, 21);
 
 /**
  * A conversation as one of its members sees it.
@@ -319,7 +619,7 @@ export type Conversation = Message<"gogochat.v1.Conversation"> & {
   fromSeq: bigint;
 
   /**
-   * False when a direct conversation takes no messages because the two are no longer contacts.
+   * False when a direct conversation takes no messages because the two are no longer contacts, or a group because it was dismissed.
    *
    * @generated from field: bool writable = 9;
    */
@@ -332,6 +632,48 @@ export type Conversation = Message<"gogochat.v1.Conversation"> & {
    * @generated from field: int64 order = 10;
    */
   order: bigint;
+
+  /**
+   * Of a group: your role in it.
+   *
+   * @generated from field: gogochat.v1.MemberRole role = 11;
+   */
+  role: MemberRole;
+
+  /**
+   * Of a group. Only GetConversation tells it; lists leave it empty.
+   *
+   * @generated from field: string notice = 12;
+   */
+  notice: string;
+
+  /**
+   * Of a group.
+   *
+   * @generated from field: gogochat.v1.GroupHistory history = 13;
+   */
+  history: GroupHistory;
+
+  /**
+   * Of a group.
+   *
+   * @generated from field: gogochat.v1.GroupPosting posting = 14;
+   */
+  posting: GroupPosting;
+
+  /**
+   * Of a group: the least time between two messages of a member. 0: none.
+   *
+   * @generated from field: int64 slow_mode_ms = 15;
+   */
+  slowModeMs: bigint;
+
+  /**
+   * Until when you are muted; 0: you are not.
+   *
+   * @generated from field: int64 muted_until_ms = 16;
+   */
+  mutedUntilMs: bigint;
 };
 
 /**
@@ -339,7 +681,7 @@ export type Conversation = Message<"gogochat.v1.Conversation"> & {
  * Use `create(ConversationSchema)` to create a new message.
  */
 export const ConversationSchema: GenMessage<Conversation> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 10);
+  messageDesc(file_gogochat_v1_chat, 22);
 
 /**
  * What moves in a conversation. read <= delivered <= last_seq; none ever decreases.
@@ -394,7 +736,7 @@ export type Head = Message<"gogochat.v1.Head"> & {
  * Use `create(HeadSchema)` to create a new message.
  */
 export const HeadSchema: GenMessage<Head> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 11);
+  messageDesc(file_gogochat_v1_chat, 23);
 
 /**
  * @generated from message gogochat.v1.ListConversationsRequest
@@ -418,7 +760,7 @@ export type ListConversationsRequest = Message<"gogochat.v1.ListConversationsReq
  * Use `create(ListConversationsRequestSchema)` to create a new message.
  */
 export const ListConversationsRequestSchema: GenMessage<ListConversationsRequest> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 12);
+  messageDesc(file_gogochat_v1_chat, 24);
 
 /**
  * @generated from message gogochat.v1.ListConversationsResponse
@@ -440,7 +782,7 @@ export type ListConversationsResponse = Message<"gogochat.v1.ListConversationsRe
  * Use `create(ListConversationsResponseSchema)` to create a new message.
  */
 export const ListConversationsResponseSchema: GenMessage<ListConversationsResponse> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 13);
+  messageDesc(file_gogochat_v1_chat, 25);
 
 /**
  * @generated from message gogochat.v1.GetConversationRequest
@@ -457,7 +799,7 @@ export type GetConversationRequest = Message<"gogochat.v1.GetConversationRequest
  * Use `create(GetConversationRequestSchema)` to create a new message.
  */
 export const GetConversationRequestSchema: GenMessage<GetConversationRequest> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 14);
+  messageDesc(file_gogochat_v1_chat, 26);
 
 /**
  * @generated from message gogochat.v1.ListMembersRequest
@@ -479,6 +821,13 @@ export type ListMembersRequest = Message<"gogochat.v1.ListMembersRequest"> & {
    * @generated from field: string page_token = 3;
    */
   pageToken: string;
+
+  /**
+   * MEMBER_ROLE_ADMIN: the owner and the admins alone. Else all.
+   *
+   * @generated from field: gogochat.v1.MemberRole role = 4;
+   */
+  role: MemberRole;
 };
 
 /**
@@ -486,7 +835,7 @@ export type ListMembersRequest = Message<"gogochat.v1.ListMembersRequest"> & {
  * Use `create(ListMembersRequestSchema)` to create a new message.
  */
 export const ListMembersRequestSchema: GenMessage<ListMembersRequest> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 15);
+  messageDesc(file_gogochat_v1_chat, 27);
 
 /**
  * @generated from message gogochat.v1.ListMembersResponse
@@ -508,7 +857,7 @@ export type ListMembersResponse = Message<"gogochat.v1.ListMembersResponse"> & {
  * Use `create(ListMembersResponseSchema)` to create a new message.
  */
 export const ListMembersResponseSchema: GenMessage<ListMembersResponse> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 16);
+  messageDesc(file_gogochat_v1_chat, 28);
 
 /**
  * @generated from message gogochat.v1.Member
@@ -535,6 +884,20 @@ export type Member = Message<"gogochat.v1.Member"> & {
    * @generated from field: int64 read_seq = 4;
    */
   readSeq: bigint;
+
+  /**
+   * In a group.
+   *
+   * @generated from field: gogochat.v1.MemberRole role = 5;
+   */
+  role: MemberRole;
+
+  /**
+   * Until when they are muted; 0: they are not.
+   *
+   * @generated from field: int64 muted_until_ms = 6;
+   */
+  mutedUntilMs: bigint;
 };
 
 /**
@@ -542,7 +905,7 @@ export type Member = Message<"gogochat.v1.Member"> & {
  * Use `create(MemberSchema)` to create a new message.
  */
 export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 17);
+  messageDesc(file_gogochat_v1_chat, 29);
 
 /**
  * @generated from message gogochat.v1.ListEventsRequest
@@ -585,7 +948,7 @@ export type ListEventsRequest = Message<"gogochat.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 18);
+  messageDesc(file_gogochat_v1_chat, 30);
 
 /**
  * @generated from message gogochat.v1.ListEventsResponse
@@ -614,5 +977,5 @@ export type ListEventsResponse = Message<"gogochat.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 19);
+  messageDesc(file_gogochat_v1_chat, 31);
 

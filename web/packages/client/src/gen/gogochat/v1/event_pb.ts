@@ -13,7 +13,7 @@ import type { Message as Message$1 } from "@bufbuild/protobuf";
  * Describes the file gogochat/v1/event.proto.
  */
 export const file_gogochat_v1_event: GenFile = /*@__PURE__*/
-  fileDesc({"name":"gogochat/v1/event.proto","messages":[["Event",[["log_id",1,9],["seq",2,3],["time_ms",3,3],["sender_id",4,9],["device_id",5,9],["client_msg_id",6,9],["message",10,11,"Message",0,0],["conversation_created",11,11,"ConversationCreated",0,0],["members_added",12,11,"MembersAdded",0,0],["member_left",13,11,"MemberLeft",0,0],["contact_requested",30,11,"ContactRequested",0,0],["contact_accepted",31,11,"ContactAccepted",0,0],["contact_removed",32,11,"ContactRemoved",0,0],["conversation_joined",33,11,"ConversationJoined",0,0],["conversation_left",34,11,"ConversationLeft",0,0]],["body"]],["Message",[["text",1,9]]],["ConversationCreated",[["kind",1,14,"ConversationKind"],["title",2,9],["member_ids",3,9,0,1],["member_count",4,5]]],["MembersAdded",[["member_ids",1,9,0,1],["count",2,5]]],["MemberLeft",[["user_id",1,9]]],["ContactRequested",[["from",1,11,"Person"],["to",2,11,"Person"],["note",3,9]]],["ContactAccepted",[["peer",1,11,"Person"],["conversation_id",2,9]]],["ContactRemoved",[["peer_id",1,9]]],["ConversationJoined",[["conversation_id",1,9],["from_seq",2,3]]],["ConversationLeft",[["conversation_id",1,9]]]],"enums":[["ConversationKind",[["CONVERSATION_KIND_UNSPECIFIED",0],["CONVERSATION_KIND_DIRECT",1],["CONVERSATION_KIND_GROUP",2]]]]}, [file_gogochat_v1_person]);
+  fileDesc({"name":"gogochat/v1/event.proto","messages":[["Event",[["log_id",1,9],["seq",2,3],["time_ms",3,3],["sender_id",4,9],["device_id",5,9],["client_msg_id",6,9],["message",10,11,"Message",0,0],["conversation_created",11,11,"ConversationCreated",0,0],["members_added",12,11,"MembersAdded",0,0],["member_left",13,11,"MemberLeft",0,0],["members_removed",14,11,"MembersRemoved",0,0],["group_changed",15,11,"GroupChanged",0,0],["role_changed",16,11,"RoleChanged",0,0],["member_muted",17,11,"MemberMuted",0,0],["group_dismissed",18,11,"GroupDismissed",0,0],["contact_requested",30,11,"ContactRequested",0,0],["contact_accepted",31,11,"ContactAccepted",0,0],["contact_removed",32,11,"ContactRemoved",0,0],["conversation_joined",33,11,"ConversationJoined",0,0],["conversation_left",34,11,"ConversationLeft",0,0]],["body"]],["Message",[["text",1,9]]],["ConversationCreated",[["kind",1,14,"ConversationKind"],["title",2,9],["member_ids",3,9,0,1],["member_count",4,5]]],["MembersAdded",[["member_ids",1,9,0,1],["count",2,5]]],["MemberLeft",[["user_id",1,9]]],["MembersRemoved",[["member_ids",1,9,0,1],["count",2,5]]],["GroupChanged",[["title",1,9,0,0,0,1],["notice",2,9,0,0,1,1],["history",3,14,"GroupHistory",0,2,1],["posting",4,14,"GroupPosting",0,3,1],["slow_mode_ms",5,3,0,0,4,1]],["_title","_notice","_history","_posting","_slow_mode_ms"]],["RoleChanged",[["user_id",1,9],["role",2,14,"MemberRole"]]],["MemberMuted",[["user_id",1,9],["until_ms",2,3]]],["GroupDismissed",[]],["ContactRequested",[["from",1,11,"Person"],["to",2,11,"Person"],["note",3,9]]],["ContactAccepted",[["peer",1,11,"Person"],["conversation_id",2,9]]],["ContactRemoved",[["peer_id",1,9]]],["ConversationJoined",[["conversation_id",1,9],["from_seq",2,3]]],["ConversationLeft",[["conversation_id",1,9]]]],"enums":[["ConversationKind",[["CONVERSATION_KIND_UNSPECIFIED",0],["CONVERSATION_KIND_DIRECT",1],["CONVERSATION_KIND_GROUP",2]]],["MemberRole",[["MEMBER_ROLE_UNSPECIFIED",0],["MEMBER_ROLE_MEMBER",1],["MEMBER_ROLE_ADMIN",2],["MEMBER_ROLE_OWNER",3]]],["GroupHistory",[["GROUP_HISTORY_UNSPECIFIED",0],["GROUP_HISTORY_FROM_JOIN",1],["GROUP_HISTORY_ALL",2]]],["GroupPosting",[["GROUP_POSTING_UNSPECIFIED",0],["GROUP_POSTING_MEMBERS",1],["GROUP_POSTING_ADMINS",2]]]]}, [file_gogochat_v1_person]);
 
 /**
  * One entry of a log. A conversation is a log; each user has a log of their own, whose id is the user's id.
@@ -89,6 +89,36 @@ export type Event = Message$1<"gogochat.v1.Event"> & {
      */
     value: MemberLeft;
     case: "memberLeft";
+  } | {
+    /**
+     * @generated from field: gogochat.v1.MembersRemoved members_removed = 14;
+     */
+    value: MembersRemoved;
+    case: "membersRemoved";
+  } | {
+    /**
+     * @generated from field: gogochat.v1.GroupChanged group_changed = 15;
+     */
+    value: GroupChanged;
+    case: "groupChanged";
+  } | {
+    /**
+     * @generated from field: gogochat.v1.RoleChanged role_changed = 16;
+     */
+    value: RoleChanged;
+    case: "roleChanged";
+  } | {
+    /**
+     * @generated from field: gogochat.v1.MemberMuted member_muted = 17;
+     */
+    value: MemberMuted;
+    case: "memberMuted";
+  } | {
+    /**
+     * @generated from field: gogochat.v1.GroupDismissed group_dismissed = 18;
+     */
+    value: GroupDismissed;
+    case: "groupDismissed";
   } | {
     /**
      * In a user's own log.
@@ -230,6 +260,138 @@ export const MemberLeftSchema: GenMessage<MemberLeft> = /*@__PURE__*/
   messageDesc(file_gogochat_v1_event, 4);
 
 /**
+ * By the event's sender. They hear nothing of the conversation after this event.
+ *
+ * @generated from message gogochat.v1.MembersRemoved
+ */
+export type MembersRemoved = Message$1<"gogochat.v1.MembersRemoved"> & {
+  /**
+   * At most 100 of them are named; `count` says how many there were.
+   *
+   * @generated from field: repeated string member_ids = 1;
+   */
+  memberIds: string[];
+
+  /**
+   * @generated from field: int32 count = 2;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message gogochat.v1.MembersRemoved.
+ * Use `create(MembersRemovedSchema)` to create a new message.
+ */
+export const MembersRemovedSchema: GenMessage<MembersRemoved> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_event, 5);
+
+/**
+ * The sender changed how the group is: what is set is so from now on.
+ *
+ * @generated from message gogochat.v1.GroupChanged
+ */
+export type GroupChanged = Message$1<"gogochat.v1.GroupChanged"> & {
+  /**
+   * @generated from field: optional string title = 1;
+   */
+  title?: string | undefined;
+
+  /**
+   * Empty: there is none any more.
+   *
+   * @generated from field: optional string notice = 2;
+   */
+  notice?: string | undefined;
+
+  /**
+   * @generated from field: optional gogochat.v1.GroupHistory history = 3;
+   */
+  history?: GroupHistory | undefined;
+
+  /**
+   * @generated from field: optional gogochat.v1.GroupPosting posting = 4;
+   */
+  posting?: GroupPosting | undefined;
+
+  /**
+   * 0: no slow mode.
+   *
+   * @generated from field: optional int64 slow_mode_ms = 5;
+   */
+  slowModeMs?: bigint | undefined;
+};
+
+/**
+ * Describes the message gogochat.v1.GroupChanged.
+ * Use `create(GroupChangedSchema)` to create a new message.
+ */
+export const GroupChangedSchema: GenMessage<GroupChanged> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_event, 6);
+
+/**
+ * A member has this role from now on. Of MEMBER_ROLE_OWNER there is one: who was it before is an admin, or has left.
+ *
+ * @generated from message gogochat.v1.RoleChanged
+ */
+export type RoleChanged = Message$1<"gogochat.v1.RoleChanged"> & {
+  /**
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * @generated from field: gogochat.v1.MemberRole role = 2;
+   */
+  role: MemberRole;
+};
+
+/**
+ * Describes the message gogochat.v1.RoleChanged.
+ * Use `create(RoleChangedSchema)` to create a new message.
+ */
+export const RoleChangedSchema: GenMessage<RoleChanged> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_event, 7);
+
+/**
+ * @generated from message gogochat.v1.MemberMuted
+ */
+export type MemberMuted = Message$1<"gogochat.v1.MemberMuted"> & {
+  /**
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * 0: they may speak again.
+   *
+   * @generated from field: int64 until_ms = 2;
+   */
+  untilMs: bigint;
+};
+
+/**
+ * Describes the message gogochat.v1.MemberMuted.
+ * Use `create(MemberMutedSchema)` to create a new message.
+ */
+export const MemberMutedSchema: GenMessage<MemberMuted> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_event, 8);
+
+/**
+ * The group takes nothing any more but that members leave it. What was said stays readable for them.
+ *
+ * @generated from message gogochat.v1.GroupDismissed
+ */
+export type GroupDismissed = Message$1<"gogochat.v1.GroupDismissed"> & {
+};
+
+/**
+ * Describes the message gogochat.v1.GroupDismissed.
+ * Use `create(GroupDismissedSchema)` to create a new message.
+ */
+export const GroupDismissedSchema: GenMessage<GroupDismissed> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_event, 9);
+
+/**
  * Somebody asks the owner of this log, or the owner asked somebody (a copy, for the owner's other devices).
  *
  * @generated from message gogochat.v1.ContactRequested
@@ -256,7 +418,7 @@ export type ContactRequested = Message$1<"gogochat.v1.ContactRequested"> & {
  * Use `create(ContactRequestedSchema)` to create a new message.
  */
 export const ContactRequestedSchema: GenMessage<ContactRequested> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_event, 5);
+  messageDesc(file_gogochat_v1_event, 10);
 
 /**
  * Both sides get this; the direct conversation stands ready.
@@ -280,7 +442,7 @@ export type ContactAccepted = Message$1<"gogochat.v1.ContactAccepted"> & {
  * Use `create(ContactAcceptedSchema)` to create a new message.
  */
 export const ContactAcceptedSchema: GenMessage<ContactAccepted> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_event, 6);
+  messageDesc(file_gogochat_v1_event, 11);
 
 /**
  * A contact was removed, or a request refused or withdrawn.
@@ -299,7 +461,7 @@ export type ContactRemoved = Message$1<"gogochat.v1.ContactRemoved"> & {
  * Use `create(ContactRemovedSchema)` to create a new message.
  */
 export const ContactRemovedSchema: GenMessage<ContactRemoved> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_event, 7);
+  messageDesc(file_gogochat_v1_event, 12);
 
 /**
  * The owner of this log is a member from now on.
@@ -325,10 +487,10 @@ export type ConversationJoined = Message$1<"gogochat.v1.ConversationJoined"> & {
  * Use `create(ConversationJoinedSchema)` to create a new message.
  */
 export const ConversationJoinedSchema: GenMessage<ConversationJoined> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_event, 8);
+  messageDesc(file_gogochat_v1_event, 13);
 
 /**
- * The owner of this log is a member no longer.
+ * The owner of this log is a member no longer: by themselves, or by the event's sender.
  *
  * @generated from message gogochat.v1.ConversationLeft
  */
@@ -344,7 +506,7 @@ export type ConversationLeft = Message$1<"gogochat.v1.ConversationLeft"> & {
  * Use `create(ConversationLeftSchema)` to create a new message.
  */
 export const ConversationLeftSchema: GenMessage<ConversationLeft> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_event, 9);
+  messageDesc(file_gogochat_v1_event, 14);
 
 /**
  * @generated from enum gogochat.v1.ConversationKind
@@ -371,4 +533,95 @@ export enum ConversationKind {
  */
 export const ConversationKindSchema: GenEnum<ConversationKind> = /*@__PURE__*/
   enumDesc(file_gogochat_v1_event, 0);
+
+/**
+ * @generated from enum gogochat.v1.MemberRole
+ */
+export enum MemberRole {
+  /**
+   * @generated from enum value: MEMBER_ROLE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: MEMBER_ROLE_MEMBER = 1;
+   */
+  MEMBER = 1,
+
+  /**
+   * @generated from enum value: MEMBER_ROLE_ADMIN = 2;
+   */
+  ADMIN = 2,
+
+  /**
+   * @generated from enum value: MEMBER_ROLE_OWNER = 3;
+   */
+  OWNER = 3,
+}
+
+/**
+ * Describes the enum gogochat.v1.MemberRole.
+ */
+export const MemberRoleSchema: GenEnum<MemberRole> = /*@__PURE__*/
+  enumDesc(file_gogochat_v1_event, 1);
+
+/**
+ * What new members of a group may read of what was said before they joined.
+ *
+ * @generated from enum gogochat.v1.GroupHistory
+ */
+export enum GroupHistory {
+  /**
+   * @generated from enum value: GROUP_HISTORY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Nothing.
+   *
+   * @generated from enum value: GROUP_HISTORY_FROM_JOIN = 1;
+   */
+  FROM_JOIN = 1,
+
+  /**
+   * @generated from enum value: GROUP_HISTORY_ALL = 2;
+   */
+  ALL = 2,
+}
+
+/**
+ * Describes the enum gogochat.v1.GroupHistory.
+ */
+export const GroupHistorySchema: GenEnum<GroupHistory> = /*@__PURE__*/
+  enumDesc(file_gogochat_v1_event, 2);
+
+/**
+ * Who may write in a group.
+ *
+ * @generated from enum gogochat.v1.GroupPosting
+ */
+export enum GroupPosting {
+  /**
+   * @generated from enum value: GROUP_POSTING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: GROUP_POSTING_MEMBERS = 1;
+   */
+  MEMBERS = 1,
+
+  /**
+   * All others are muted.
+   *
+   * @generated from enum value: GROUP_POSTING_ADMINS = 2;
+   */
+  ADMINS = 2,
+}
+
+/**
+ * Describes the enum gogochat.v1.GroupPosting.
+ */
+export const GroupPostingSchema: GenEnum<GroupPosting> = /*@__PURE__*/
+  enumDesc(file_gogochat_v1_event, 3);
 

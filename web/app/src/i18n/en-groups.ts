@@ -1,0 +1,41 @@
+// The words of a group's details in English.
+
+export const enGroups = {
+  editGroup: "Edit group",
+  notice: "Notice",
+  noticeHint: "Every member can read it here.",
+  posting: "Who may write",
+  postingMembers: "All members",
+  postingAdmins: "Admins",
+  history: "New members may read",
+  historyFromJoin: "What comes",
+  historyAll: "Everything",
+  slowMode: "Time between two messages of a member",
+  slowOff: "None",
+  save: "Save",
+  saved: "Saved.",
+  owner: "Owner",
+  admin: "Admin",
+  muted: "Muted",
+  rulers: "Owner and admins",
+  manage: (name: string) => `Manage ${name}`,
+  makeAdmin: "Make admin",
+  endAdmin: "End admin",
+  transfer: "Make owner",
+  transferAsk: (name: string) => `${name} will own the group, and you will be an admin.`,
+  mute: "Mute",
+  muteFor: "Mute for",
+  hour: "1 hour",
+  day: "1 day",
+  week: "1 week",
+  always: "Always",
+  unmute: "Let write again",
+  remove: "Remove from group",
+  removeAsk: (name: string) => `${name} will not get its messages any more.`,
+  dismiss: "Dismiss group",
+  dismissAsk: "Nobody can write in it any more, for ever. What was said stays readable for its members.",
+  leaveOwnerAsk: "Another member will own the group: the first of its admins, or else of its members.",
+};
+
+/** The words of a group's details, in any language. */
+export type GroupMessages = typeof enGroups;

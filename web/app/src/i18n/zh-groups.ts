@@ -1,0 +1,41 @@
+// 群聊详情的中文文字。
+
+import type { GroupMessages } from "./en-groups.ts";
+import { spaced } from "./spaced.ts";
+
+export const zhGroups: GroupMessages = {
+  editGroup: "编辑群资料",
+  notice: "群公告",
+  noticeHint: "所有成员都能在这里看到。",
+  posting: "谁可以发言",
+  postingMembers: "所有成员",
+  postingAdmins: "管理员",
+  history: "新成员可以查看",
+  historyFromJoin: "加入后的消息",
+  historyAll: "全部消息",
+  slowMode: "成员两条消息的间隔",
+  slowOff: "不限",
+  save: "保存",
+  saved: "已保存。",
+  owner: "群主",
+  admin: "管理员",
+  muted: "已禁言",
+  rulers: "群主和管理员",
+  manage: (name) => spaced`管理${name}`,
+  makeAdmin: "设为管理员",
+  endAdmin: "取消管理员",
+  transfer: "转让群主",
+  transferAsk: (name) => spaced`${name}将成为群主，你将成为管理员。`,
+  mute: "禁言",
+  muteFor: "禁言时长",
+  hour: "1 小时",
+  day: "1 天",
+  week: "1 周",
+  always: "一直",
+  unmute: "解除禁言",
+  remove: "移出群聊",
+  removeAsk: (name) => spaced`${name}将不再收到群消息。`,
+  dismiss: "解散群聊",
+  dismissAsk: "解散后任何人都不能再发言，无法恢复。以前的消息成员仍可查看。",
+  leaveOwnerAsk: "退出后由最早的管理员接任群主；没有管理员时由最早的成员接任。",
+};
