@@ -314,3 +314,35 @@ async fn a_token_is_renewed_inside_the_session() {
     }
     assert_eq!(tokens, ["first", "second"]);
 }
+
+/// Each call says which group, in its request and as its key, and has an id of its own.
+#[tokio::test]
+async fn groups_are_changed_by_calls_of_their_own() {
+    let mut peer = Peer::start().await;
+    let path = PATHS[0];
+    let (group, user) = (LogId::new_v7(), UserId::new_v7());
+    let (client, mut updates) = Client::start(&peer.dialer(), account(&peer), options(peer.target(path), path.0));
+    tokio::spawn(async move { while updates.recv().await.is_some() {} });
+    let mut serving = sign_in(&mut peer, UserId::new_v7()).await;
+    let acts = tokio::spawn(async move {
+        let change = v1::UpdateConversationRequest { title: Some("Tea".into()), ..Default::default() };
+        client.update_group(group, change).await.unwrap();
+        client.set_member_role(group, user, v1::MemberRole::Admin).await.unwrap();
+        client.mute_member(group, user, 5).await.unwrap();
+        assert_eq!(client.remove_members(group, &[user]).await.unwrap().removed, 1);
+        client.dismiss_group(group).await.unwrap();
+    });
+    let mut methods = Vec::new();
+    while methods.len() < 5 {
+        let call = serving.call().await;
+        if !call.method.starts_with("gogochat.v1.ChatService/") {
+            continue;
+        }
+        assert_eq!(call.key, group.to_string());
+        // The others' replies are empty: they know no field of it.
+        serving.reply(call.id, &v1::RemoveMembersResponse { removed: 1, member_count: 1 }).await;
+        methods.push(call.method.rsplit('/').next().unwrap().to_owned());
+    }
+    within(acts).await.unwrap();
+    assert_eq!(methods, ["UpdateConversation", "SetMemberRole", "MuteMember", "RemoveMembers", "DismissGroup"]);
+}

@@ -4,6 +4,7 @@
 mod actor;
 mod backoff;
 mod calls;
+mod groups;
 mod log;
 mod marks;
 mod moving;

@@ -10,11 +10,12 @@ use sea_orm::{ConnectionTrait, Value};
 
 use super::{
     keys::{Keys, Pair},
+    member_row::{MEMBER, read_member},
     roles,
-    state::{Cell, Contact, FeedEnd, Log, Member, Sent, State, refusal},
+    state::{Cell, Contact, FeedEnd, Log, Sent, State, refusal},
 };
 use crate::store::{
-    History, Posting, Role, Settings, StoreError,
+    History, Posting, Settings, StoreError,
     entity::{FixedBytes, contact, history::ROW},
     sql::{Db, Row},
 };
@@ -147,22 +148,6 @@ fn read_log(row: &Row) -> Result<Log, StoreError> {
     })
 }
 
-pub(super) fn read_member(row: &Row) -> Result<Member, StoreError> {
-    Ok(Member {
-        joined_ms: row.int(2)?,
-        from_seq: row.int(3)?,
-        delivered: row.int(4)?,
-        read: row.int(5)?,
-        moved: row.int(6)?,
-        large: false,
-        fresh: false,
-        role: Role::numbered(row.get(7)?),
-        muted_ms: row.int(8)?,
-        said_ms: row.int(9)?,
-        standing_changed: false,
-    })
-}
-
 fn read_sent(row: &Row) -> Result<Sent, StoreError> {
     Ok(Sent {
         request_hash: row.hash(4)?,
@@ -185,7 +170,5 @@ fn read_contact(row: &Row) -> Result<Contact, StoreError> {
 
 const LOG: &str = "log.id, kind, last_seq, last_ms, member_count, writable, title, user_a, user_b, silent_events, \
                    counted_seq, moved, marked, fed_seq, history, posting, slow_ms";
-pub(super) const MEMBER: &str =
-    "log_id, user_id, joined_ms, from_seq, delivered_seq, read_seq, moved, role, muted_ms, said_ms";
 const SENT: &str = "log_id, sender_id, device_id, client_msg_id, request_hash, seq, time_ms, added, target, refused";
 const CONTACT: &str = "user_id, peer_id, state, note, since_ms, log_id";

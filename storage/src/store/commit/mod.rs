@@ -13,6 +13,7 @@ mod group;
 mod keys;
 mod load;
 mod mark;
+mod member_row;
 mod payload;
 mod removal;
 mod roles;

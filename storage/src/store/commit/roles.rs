@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, Value};
 
 use super::{
     keys::Keys,
-    load::{MEMBER, read_member},
+    member_row::{MEMBER, read_member},
     state::{Cell, Kind, State},
 };
 use crate::store::{
@@ -69,10 +69,8 @@ async fn add<C: ConnectionTrait>(
     loaded: &mut State,
 ) -> Result<(), StoreError> {
     for row in db.rows(format!("SELECT {MEMBER} FROM member WHERE {which}"), values).await? {
-        let key = (row.id(0)?, row.id(1)?);
-        if !loaded.members.contains_key(&key) {
-            loaded.members.insert(key, Cell::stored(read_member(&row)?));
-        }
+        let (key, member) = ((row.id(0)?, row.id(1)?), read_member(&row)?);
+        loaded.members.entry(key).or_insert_with(|| Cell::stored(member));
     }
     Ok(())
 }
