@@ -89,6 +89,14 @@ export function TimelineView(props: { conversation: Conversation }) {
     if (!newest && !loadingNewer && !error && below < list.viewportSize) void timeline.loadNewer();
     markSeen();
   };
+  /** Once a frame, as the browser lays out what is measured: asked in between, it would do so each time. */
+  let frame = 0;
+  const measureSoon = () => {
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      measure();
+    });
+  };
   /** What is on the screen down to its lower edge has been seen. */
   const markSeen = () => {
     if (!attentive() || !settled || !list || rows().length === 0) return;
@@ -165,7 +173,7 @@ export function TimelineView(props: { conversation: Conversation }) {
       } else if (live) {
         stay();
       }
-      queueMicrotask(measure);
+      measureSoon();
     }),
   );
   // While nobody looks, it counts.
@@ -188,7 +196,7 @@ export function TimelineView(props: { conversation: Conversation }) {
     on(attentive, () => {
       // What was held on the screen for the one who comes back is theirs to leave.
       moved = true;
-      measure();
+      measureSoon();
     }),
   );
   onMount(() => {
@@ -206,7 +214,10 @@ export function TimelineView(props: { conversation: Conversation }) {
       moved = true;
     };
     for (const event of HANDS) scroller.addEventListener(event, onMove, { passive: true });
-    onCleanup(() => observer.disconnect());
+    onCleanup(() => {
+      observer.disconnect();
+      cancelAnimationFrame(frame);
+    });
   });
   return (
     <div class="tl-frame">
@@ -224,10 +235,10 @@ export function TimelineView(props: { conversation: Conversation }) {
           data={rows()}
           shift={model().shift}
           scrollRef={scroller}
-          onScroll={measure}
+          onScroll={measureSoon}
           onResize={() => {
             stay();
-            measure();
+            measureSoon();
           }}
         >
           {(row) => <Bubble row={row} conversation={props.conversation} unreadCount={unread()?.count ?? 0} />}

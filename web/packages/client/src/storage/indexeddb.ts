@@ -56,7 +56,7 @@ class IndexedDbStorage implements Storage {
     this.#retry = new Timer(clock);
     this.kept = this.#kept;
     const database = () => this.#db;
-    this.#cache = new Lane(CACHE, "relaxed", database, () => this.#failed());
+    this.#cache = new Lane(CACHE, "relaxed", database, () => this.#failed(), (commit) => void clock.after(CACHE_MS, commit));
     this.#outbox = new Lane(["outbox"], "strict", database, () => this.#failed());
   }
 
@@ -242,6 +242,8 @@ function done<T>(request: IDBRequest): Promise<T> {
   });
 }
 
+/** A message changes some records one after the other: they are written at once. */
+const CACHE_MS = 50;
 /** An opening that takes longer is not waited for: the page begins in memory. */
 const PATIENCE_MS = 4_000;
 /** Long enough for a sign-out in another tab to be known here, so that its database is not made anew. */

@@ -12,12 +12,13 @@ export interface Write {
   readonly value: unknown;
 }
 
-/** The writes of some kinds. Those of one turn of the event loop are one transaction. */
+/** The writes of some kinds. Those that come until `soon` calls back are one transaction. */
 export class Lane {
   readonly #kinds: readonly (keyof Records)[];
   readonly #durability: IDBTransactionDurability;
   readonly #database: () => IDBDatabase | undefined;
   readonly #failed: () => void;
+  readonly #soon: (commit: () => void) => void;
   #turn: Write[] = [];
   /** The newest write of each record that a transaction carries at the moment. */
   readonly #carried = new Map<string, Write>();
@@ -31,11 +32,13 @@ export class Lane {
     durability: IDBTransactionDurability,
     database: () => IDBDatabase | undefined,
     failed: () => void,
+    soon: (commit: () => void) => void = (commit) => queueMicrotask(commit),
   ) {
     this.#kinds = kinds;
     this.#durability = durability;
     this.#database = database;
     this.#failed = failed;
+    this.#soon = soon;
   }
 
   /** Whether all that was written is in the database, or on its way there for the first time. */
@@ -44,11 +47,11 @@ export class Lane {
   }
 
   write(write: Write): void {
-    if (this.#turn.length === 0) queueMicrotask(() => this.commit());
     this.#turn.push(write);
+    if (this.#turn.length === 1) this.#soon(() => this.commit());
   }
 
-  /** Hands what was written in this turn to the database. */
+  /** Hands what was written meanwhile to the database. */
   commit(): void {
     const writes = this.#turn;
     if (writes.length === 0) return;
