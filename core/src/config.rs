@@ -40,7 +40,7 @@ pub struct CoreConfig {
     pub edge_queue_bytes: usize,
     /// Ordered calls by REST or gRPC that may wait for their commit at once.
     pub waiting_calls: usize,
-    /// How long such a call waits.
+    /// How long a call waits for its answer, by whatever way it came.
     pub call_deadline: Duration,
     /// How long a core that goes away takes commands still, so that sessions move to other cores
     /// without a refusal; at most half of its deadline.

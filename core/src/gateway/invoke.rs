@@ -30,6 +30,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `unknown_method`, `body_too_large`, `unauthenticated` and the like, and the method's own.
+    /// `deadline_exceeded`: whether it took effect is unknown.
     pub(crate) async fn call(
         &self,
         method: &str,
@@ -54,7 +55,10 @@ impl Gateway {
         let entry = dispatch::find(method)?;
         self.metrics.call(entry.name);
         let begin = Instant::now();
-        let answer = self.carry_out(entry, body, credentials, address).await;
+        // Whatever it waits for, a connection to the store or its commit, it does no longer than this.
+        let carried_out = self.carry_out(entry, body, credentials, address);
+        let late = |_| Err(ErrorCode::DeadlineExceeded.with("it takes too long; repeat the call"));
+        let answer = tokio::time::timeout(self.call_deadline, carried_out).await.unwrap_or_else(late);
         self.metrics.answered(entry.name, begin.elapsed());
         answer
     }

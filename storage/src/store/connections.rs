@@ -17,7 +17,7 @@ pub struct Connections {
     /// For reading what may take long: searches, looks at very many rows.
     pub heavy: u32,
     /// How long a statement that reads may take before it is stopped. One waits six times as long for a
-    /// connection.
+    /// connection, unless its caller gives up before.
     pub read_limit: Duration,
 }
 
