@@ -138,7 +138,7 @@ async fn devs_certificate_is_renewed_while_it_runs() {
         if hash(&shown) != first && shown != short.der().to_vec() {
             break shown;
         }
-        assert!(begin.elapsed() < Duration::from_secs(20), "it was not renewed");
+        assert!(begin.elapsed() < Duration::from_secs(90), "it was not renewed");
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     assert_eq!(told().await, hash(&renewed));
@@ -242,7 +242,7 @@ async fn other_than(address: SocketAddr, old: &[u8]) -> Vec<u8> {
 async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     let begin = Instant::now();
     while !condition().await {
-        assert!(begin.elapsed() < Duration::from_secs(30), "{what}: not after 30 s");
+        assert!(begin.elapsed() < Duration::from_secs(90), "{what}: not after 90 s");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

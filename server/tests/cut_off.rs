@@ -135,7 +135,7 @@ async fn metric(address: SocketAddr, name: &str) -> f64 {
 }
 
 async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(90);
     while !condition().await {
         assert!(Instant::now() < deadline, "never: {what}");
         sleep(Duration::from_millis(20)).await;

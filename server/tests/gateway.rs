@@ -78,14 +78,14 @@ async fn what_is_no_header_is_refused_and_counted() {
         }
         let mut answer = Vec::new();
         // What was not read there makes the end a reset.
-        let _ = timeout(Duration::from_secs(10), tcp.read_to_end(&mut answer)).await.unwrap();
+        let _ = timeout(Duration::from_secs(60), tcp.read_to_end(&mut answer)).await.unwrap();
         assert!(answer.is_empty(), "{reason}: {answer:?}");
         let counted = async {
             while refused(server.http, reason).await != 1 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(Duration::from_secs(10), counted).await.unwrap();
+        timeout(Duration::from_secs(60), counted).await.unwrap();
     }
     // Who comes to the clear listener comes as before.
     process::ready(server.http, &server.dir.path().join("log")).await.unwrap();

@@ -97,7 +97,7 @@ async fn until(stream: &mut TcpStream, end: &[u8]) {
     let mut seen = Vec::new();
     while !seen.windows(end.len()).any(|window| window == end) {
         let mut chunk = [0; 1024];
-        let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut chunk)).await.unwrap().unwrap();
+        let read = tokio::time::timeout(Duration::from_secs(60), stream.read(&mut chunk)).await.unwrap().unwrap();
         assert_ne!(read, 0, "closed after {:?}", String::from_utf8_lossy(&seen));
         seen.extend_from_slice(&chunk[..read]);
     }

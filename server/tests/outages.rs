@@ -91,7 +91,7 @@ impl Core {
             if text.lines().any(|line| line == wanted) {
                 return;
             }
-            assert!(begin.elapsed() < Duration::from_secs(30), "no {wanted} after 30 s in {text}");
+            assert!(begin.elapsed() < Duration::from_secs(90), "no {wanted} after 90 s in {text}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

@@ -151,8 +151,9 @@ async fn s3() {
     refused(s3(&url, "/no-such.pem"), &["core.s3_ca", "/no-such.pem"]).await;
 }
 
-/// A core with these settings starts.
-async fn starts(settings: Settings) {
+/// A core with these settings starts, however long services take on a machine that has much else to do.
+async fn starts(mut settings: Settings) {
+    settings.push(("wait_ms", "60000".into()));
     let core = LoneCore::new(GOGOCHAT, &settings).unwrap();
     let _running = core.start().unwrap();
     process::ready(core.http, &core.log()).await.unwrap();

@@ -87,7 +87,7 @@ pub async fn refuses(
     secret: &str,
 ) -> anyhow::Result<()> {
     let core = LoneCore::new(binary, settings)?;
-    let ended = core.start()?.ended(Duration::from_secs(60)).await;
+    let ended = core.start()?.ended(Duration::from_secs(120)).await;
     let said = std::fs::read_to_string(core.log())?;
     let status = ended.with_context(|| format!("{settings:?}: {said}"))?;
     ensure!(status.code() == Some(1), "{settings:?}: {said}");

@@ -130,7 +130,7 @@ impl Dev {
     /// Starts it and waits until it is ready.
     ///
     /// # Errors
-    /// It is not ready after 30 s; the message has its log.
+    /// It is not ready after 90 s; the message has its log.
     pub async fn start(binary: impl Into<PathBuf>) -> anyhow::Result<Self> {
         let [http, edge, grpc] = ports::free()?;
         let mut dev = Self { http, edge, grpc, binary: binary.into(), data: tempfile::tempdir()?, process: None };
@@ -149,7 +149,7 @@ impl Dev {
     /// Starts it on the ports and the data it had, and waits until it is ready.
     ///
     /// # Errors
-    /// It is not ready after 30 s; the message has its log.
+    /// It is not ready after 90 s; the message has its log.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.kill()?;
         let args = [
@@ -213,20 +213,22 @@ pub fn resident_kib(pid: u32) -> anyhow::Result<usize> {
 /// Waits until `/readyz` on `address` answers 200.
 ///
 /// # Errors
-/// It does not within 30 s; the message has the end of the log.
+/// It does not within 90 s; the message has the end of the log.
 pub async fn ready(address: SocketAddr, log: &Path) -> anyhow::Result<()> {
     let begin = Instant::now();
     loop {
         if http::get(address, "/readyz").await.is_ok_and(|answer| answer.status == 200) {
             return Ok(());
         }
-        if begin.elapsed() > Duration::from_secs(30) {
+        if begin.elapsed() > READY {
             let log = std::fs::read_to_string(log).unwrap_or_default();
             let from = log.char_indices().rev().nth(4_000).map_or(0, |(at, _)| at);
-            bail!("not ready after 30 s:\n{}", log.get(from..).unwrap_or_default());
+            bail!("not ready after {READY:?}:\n{}", log.get(from..).unwrap_or_default());
         }
         tokio::time::sleep(POLL).await;
     }
 }
 
 const POLL: Duration = Duration::from_millis(20);
+/// As long as a machine takes that has much else to do.
+const READY: Duration = Duration::from_secs(90);

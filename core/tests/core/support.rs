@@ -488,4 +488,4 @@ pub(crate) fn config() -> CoreConfig {
 }
 
 pub(crate) const PASSWORD: &str = "correct horse";
-pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);

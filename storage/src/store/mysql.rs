@@ -137,6 +137,7 @@ async fn connect(url: &str, dialects: [&'static Dialect; 2], connections: Connec
     };
     let writers = Writers {
         commits: pool(connections.commits, Use::Writing),
+        turns: Semaphore::new(connections.commits as usize),
         others: pool(connections.writes, Use::Writing),
         places: Semaphore::new(connections.writes as usize),
     };

@@ -89,7 +89,8 @@ async fn readers(path: &Path, count: u32, cache_kib: i32) -> Result<Vec<Lane>, S
 /// SQLite has one writer. Of all else that is written, one waits for it at a time: so a commit waits for
 /// two of these at most.
 fn writers(only: DatabaseConnection) -> Writers {
-    Writers { commits: only.clone(), others: only, places: Semaphore::new(1) }
+    let (turns, places) = (Semaphore::new(1), Semaphore::new(1));
+    Writers { commits: only.clone(), turns, others: only, places }
 }
 
 /// Opens the store in a file that is there, for one connection, with nobody else having it open.

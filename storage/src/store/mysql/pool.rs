@@ -28,12 +28,8 @@ pub(super) enum Use {
 }
 
 /// Connections that are made when they are needed, each set up alike, and used until they are retired.
-pub(super) fn pool(
-    connections: u32,
-    use_: Use,
-    options: MySqlConnectOptions,
-    retirement: &'static Retirement,
-) -> MySqlPool {
+/// `users`: how many use one at once.
+pub(super) fn pool(users: u32, use_: Use, options: MySqlConnectOptions, retirement: &'static Retirement) -> MySqlPool {
     let (isolation, limit) = match use_ {
         Use::Writing => ("READ-COMMITTED", 0),
         Use::Reading(limit) => ("REPEATABLE-READ", limit.as_millis()),
@@ -43,7 +39,9 @@ pub(super) fn pool(
          max_execution_time = {limit}, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
     );
     PoolOptions::<MySql>::new()
-        .max_connections(connections)
+        // One that goes back to the pool is asked by that whether it lives, without an end to the wait: where
+        // its machine has fallen silent at this moment, it keeps its place.
+        .max_connections(users.saturating_mul(2))
         .min_connections(0)
         .acquire_timeout(ACQUIRE)
         .idle_timeout(None)
@@ -61,8 +59,7 @@ pub(super) fn pool(
                 Ok(true)
             })
         })
-        // The pool itself asks each connection that comes back, and waits for its answer without an end:
-        // all its places could wait for a machine that is gone.
+        // Of those that have no answer to what they were last asked, none keeps a place.
         .after_release(move |connection, seen| {
             Box::pin(async move {
                 if retirement.is_of(seen.age) {
@@ -120,10 +117,11 @@ const SNAPSHOT_LOST: &str = "the connection broke, and what it saw is gone with 
 
 /// Seconds that a statement waits for another transaction's lock.
 const LOCK_WAIT: u32 = 2;
-/// How long a caller waits for a connection, which includes making one. While the server is away the
-/// pool tries at longer and longer intervals, and begins anew for the next caller: so this is also how
-/// late it may notice that the server is back.
-const ACQUIRE: Duration = Duration::from_secs(1);
+/// How long a caller waits for a connection, which is to say for one to be made: whoever would wait for
+/// another's stands in line before that. While the server is away the pool tries at longer and longer
+/// intervals, and begins anew for the next caller: so this is also how late it may notice that the
+/// server is back.
+const ACQUIRE: Duration = Duration::from_secs(3);
 /// How long a connection may take to say that it lives.
 const ANSWER: Duration = Duration::from_secs(1);
 /// A connection that was used this long ago is asked whether it still lives.

@@ -1,6 +1,7 @@
 //! A connection or a transaction, and what databases do differently.
 
 use std::{
+    pin::pin,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -78,18 +79,41 @@ impl Dialect {
         meaning: impl FnOnce(DbErr) -> StoreError,
     ) -> Result<T, StoreError> {
         let Some(patience) = self.patience else { return answer.await.map_err(meaning) };
-        match tokio::time::timeout(patience, answer).await {
-            Ok(answer) => answer.map_err(meaning),
-            Err(_) => {
-                LAST_SILENCE.store(seconds_now(), Ordering::Relaxed);
-                Err(StoreError::Unavailable(format!("no answer within {} s", patience.as_secs())))
+        let mut answer = pin!(answer);
+        // Dropped before the answer is, with which a connection may go back to its pool.
+        let awaited = Awaited { answered: false };
+        match tokio::time::timeout(patience, answer.as_mut()).await {
+            Ok(answer) => {
+                awaited.has_come();
+                answer.map_err(meaning)
             }
+            Err(_) => Err(StoreError::Unavailable(format!("no answer within {} s", patience.as_secs()))),
         }
     }
 
     /// What a transaction is run with: it has to be there still where the transaction may be run again.
     pub(in crate::store) fn lend<T: Clone + Default>(&self, value: &mut T) -> T {
         if self.attempts > 1 { value.clone() } else { std::mem::take(value) }
+    }
+}
+
+/// An answer that is waited for. Where it has not come, because it took too long or its caller has gone,
+/// that is remembered.
+struct Awaited {
+    answered: bool,
+}
+
+impl Awaited {
+    fn has_come(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        if !self.answered {
+            LAST_SILENCE.store(seconds_now(), Ordering::Relaxed);
+        }
     }
 }
 

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use gogochat_proto::ids::{DeviceId, LogId, UserId};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
-use tokio::{sync::Semaphore, task::AbortHandle};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    task::AbortHandle,
+};
 use uuid::Uuid;
 
 use super::{
@@ -37,6 +40,8 @@ pub struct SqlStore {
 pub(in crate::store) struct Writers {
     /// For [`Logs::commit`].
     pub(in crate::store) commits: DatabaseConnection,
+    /// How many commit at once: who comes later stands in line.
+    pub(in crate::store) turns: Semaphore,
     /// For accounts and devices. The same as for commits where a database has one writer.
     pub(in crate::store) others: DatabaseConnection,
     /// How many of the others write, or wait for the one writer, at once: a commit waits for no more.
@@ -59,7 +64,8 @@ impl SqlStore {
         let limit = Connections::default().read_limit;
         let reader = || ReadPool::new("all", vec![Lane { connection: only.clone(), stops: None }], limit);
         let readers = Readers { sessions: reader(), pages: reader(), heavy: reader() };
-        let writers = Writers { commits: only.clone(), others: only, places: Semaphore::new(1) };
+        let (turns, places) = (Semaphore::new(1), Semaphore::new(1));
+        let writers = Writers { commits: only.clone(), turns, others: only, places };
         Self::new(writers, readers, dialect, None)
     }
 
@@ -189,8 +195,7 @@ macro_rules! transact {
 /// The same beside the commits, when it has a place.
 macro_rules! beside {
     ($store:expr, |$db:ident| $work:expr) => {{
-        let place = tokio::time::timeout(PATIENCE, $store.writers.places.acquire()).await;
-        let _place = place.map_err(|_| busy())?.map_err(|_| busy())?;
+        let _place = turn(&$store.writers.places, PATIENCE, "too many write beside the commits").await?;
         transact!($store, others, |$db| $work)
     }};
 }
@@ -229,6 +234,7 @@ impl Logs for SqlStore {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
+        let _turn = turn(&self.writers.turns, TURN, "too many commit at once").await?;
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -540,15 +546,21 @@ impl Store for SqlStore {
     }
 }
 
-fn busy() -> StoreError {
-    StoreError::Unavailable("too many write beside the commits".into())
+/// Stands in line for a place to write.
+async fn turn<'s>(places: &'s Semaphore, patience: Duration, many: &str) -> Result<SemaphorePermit<'s>, StoreError> {
+    match tokio::time::timeout(patience, places.acquire()).await {
+        Ok(Ok(place)) => Ok(place),
+        _ => Err(StoreError::Unavailable(many.into())),
+    }
 }
 
 /// A transaction that waited this long for others' locks is not run again at once.
 const LONG_WAIT: Duration = Duration::from_millis(1_900);
 /// Devices that one transaction notes as seen.
 const TOUCHED: usize = 1_024;
-/// How long a caller waits for a place to write.
+/// How long a commit stands in line: as long as anybody waits for its answer.
+const TURN: Duration = Duration::from_secs(10);
+/// How long a caller waits for a place to write beside the commits.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Logs that are brought into the feed at once.
 const UNFED: u64 = 100;

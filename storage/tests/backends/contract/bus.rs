@@ -246,4 +246,4 @@ pub(crate) async fn nothing_is_lost_or_turned_about(bus: Arc<dyn Bus>) {
     }
 }
 
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(90);

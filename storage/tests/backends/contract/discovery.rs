@@ -97,4 +97,4 @@ pub(crate) async fn all_say_the_same_for_ever(here: Arc<dyn Discovery>, there: A
     assert!(there.cores().borrow().is_empty(), "it is no node");
 }
 
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);

@@ -3,9 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use gogochat_proto::ids::{LogId, UserId};
-use gogochat_storage::store::{
-    Command, Connections, Conversations, Done, Feed, Logs, Outcome, Range, Store, StoreError, mysql,
-};
+use gogochat_storage::store::{Command, Connections, Conversations, Done, Feed, Logs, Range, StoreError, mysql};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionTrait, Value};
 use tokio::{
     io::copy_bidirectional,
@@ -18,7 +16,8 @@ use tokio::{
 use super::database::{self, Database, Opened, open};
 use crate::contract::store::{NOW, World, appended, model::Opened as _, unnamed};
 
-/// Two cores commit to the same conversations at once, some messages both, as after partitions moved.
+/// Two cores commit to the same conversations at once, some messages both, as after partitions moved. What
+/// others stood in the way of for too long is repeated, as cores do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_nodes_commit_to_the_same_conversations() {
     const BATCHES: usize = 40;
@@ -28,6 +27,7 @@ async fn two_nodes_commit_to_the_same_conversations() {
     let [one, other, third] = world.users().await;
     let logs = [world.befriend(one, other).await, world.befriend(one, third).await];
 
+    let deadline = Instant::now() + Duration::from_secs(120);
     let mut tasks = Vec::new();
     for n in 0..BATCHES {
         let mark = Command::Mark { log: logs[0], user: other, delivered: 1, read: 1 };
@@ -36,7 +36,12 @@ async fn two_nodes_commit_to_the_same_conversations() {
         for (node, batch, place) in [(&one_node, batch, 0), (&other_node, turned, 2)] {
             let node = Arc::clone(node);
             tasks.push(tokio::spawn(async move {
-                let outcomes = node.commit(batch).await.unwrap();
+                let outcomes = loop {
+                    match node.commit(batch.clone()).await {
+                        Err(StoreError::Contended(_) | StoreError::Unavailable(_)) if Instant::now() < deadline => {}
+                        outcomes => break outcomes.unwrap(),
+                    }
+                };
                 (n, appended(outcomes[place].as_ref().unwrap()))
             }));
         }
@@ -203,7 +208,8 @@ async fn a_batch_is_told_which_of_its_commands_are_held_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_statement_that_takes_too_long_is_stopped_and_keeps_nobody_else() {
     let stage = Stage::set().await;
-    let limit = Duration::from_millis(500);
+    // Far below what the store itself waits for an answer.
+    let limit = Duration::from_secs(1);
     let connections = Connections { heavy: 1, read_limit: limit, ..Connections::default() };
     let store = Arc::new(mysql::open_with(&stage.opened.database.url(), connections).await.unwrap());
     let create = Command::CreateGroup {
@@ -216,7 +222,6 @@ async fn a_statement_that_takes_too_long_is_stopped_and_keeps_nobody_else() {
 
     let mine = stage.opened.database.raw().await;
     mine.execute_unprepared("LOCK TABLES contact WRITE").await.unwrap();
-    let begin = Instant::now();
     let look = {
         let (store, create) = (Arc::clone(&store), create.clone());
         tokio::spawn(async move { store.foresee(&create).await })
@@ -224,8 +229,7 @@ async fn a_statement_that_takes_too_long_is_stopped_and_keeps_nobody_else() {
     assert_eq!(store.last_seq(stage.logs[0]).await.unwrap(), Some(1));
     assert!(store.commit(vec![stage.append(stage.logs[0])]).await.unwrap()[0].is_ok());
     let stopped = look.await.unwrap().unwrap_err();
-    assert!(matches!(stopped, StoreError::Unavailable(_)), "{stopped:?}");
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(matches!(&stopped, StoreError::Unavailable(by) if by.contains("execution time")), "{stopped:?}");
     let waiting = "SELECT processlist_id FROM performance_schema.threads WHERE processlist_db = DATABASE() \
          AND processlist_state LIKE 'Waiting for table%'";
     assert_eq!(stage.numbers(waiting).await, [0_i64; 0], "the statement goes on at the server");
@@ -271,7 +275,7 @@ async fn lost_connections_are_made_anew() {
         // One of them may have gone by itself.
         let _ = stage.raw.execute_unprepared(&format!("KILL {id}")).await;
     }
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     let (mut seq, mut seen) = (0, 0);
     while seq < 21 || seen < seq {
         assert!(Instant::now() < deadline, "the store does not come back");
@@ -293,39 +297,44 @@ async fn lost_connections_are_made_anew() {
 async fn a_silent_machine_holds_no_place_of_the_pool() {
     let database = Database::create().await;
     let door = Door::open().await;
-    let store = mysql::open(&database.url().replace(&database::address(), &door.address)).await.unwrap();
+    let url = database.url().replace(&database::address(), &door.address);
+    // One place to commit in: the connection that falls silent has it.
+    let store = mysql::open_with(&url, Connections { commits: 1, ..Connections::default() }).await.unwrap();
     let mut world = World::new(Arc::new(store));
     let [one, other, third] = world.users().await;
     let (log, elsewhere) = (world.befriend(one, other).await, world.befriend(one, third).await);
-    // As many at once as there may be connections, so that there are.
-    let batch = |world: &mut World| -> Vec<_> { (0..16).map(|_| vec![world.append(one, log, "x")]).collect() };
-    let (busy, lost) = (batch(&mut world), batch(&mut world));
-    for outcome in at_once(&world.store, busy).await {
-        outcome.unwrap();
-    }
+    world.say(one, log, "x").await;
 
     door.silent.send_modify(|times| *times += 1);
-    for outcome in at_once(&world.store, lost).await {
-        assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
-    }
-    let (commands, deadline) = (vec![world.append(one, elsewhere, "y")], Instant::now() + Duration::from_secs(15));
+    let lost = world.store.commit(vec![world.append(one, log, "lost")]).await;
+    assert!(matches!(lost, Err(StoreError::Unavailable(_))), "{lost:?}");
+    let (commands, deadline) = (vec![world.append(one, elsewhere, "y")], Instant::now() + Duration::from_secs(60));
     while let Err(error) = world.store.commit(commands.clone()).await {
         assert!(Instant::now() < deadline, "{error}");
         sleep(Duration::from_millis(50)).await;
     }
 }
 
-async fn at_once(store: &Arc<dyn Store>, batches: Vec<Vec<Command>>) -> Vec<Result<Vec<Outcome>, StoreError>> {
-    let commit = |commands| {
-        let store = Arc::clone(store);
-        tokio::spawn(async move { store.commit(commands).await })
+/// More who commit than there are connections stand in line; nobody is refused for want of one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_finds_all_connections_taken_waits_for_one() {
+    let stage = Stage::set().await;
+    let connections = Connections { commits: 1, ..Connections::default() };
+    let store = Arc::new(mysql::open_with(&stage.opened.database.url(), connections).await.unwrap());
+    let mine = stage.transaction().await;
+    lock(&mine, stage.logs[0]).await;
+    let commit = |log| {
+        let (store, append) = (Arc::clone(&store), stage.append(log));
+        tokio::spawn(async move { store.commit(vec![append]).await })
     };
-    let committing: Vec<_> = batches.into_iter().map(commit).collect();
-    let mut outcomes = Vec::new();
-    for one in committing {
-        outcomes.push(one.await.unwrap());
+    let first = commit(stage.logs[0]);
+    stage.until_one_waits().await;
+    let others: Vec<_> = (0..5).map(|_| commit(stage.logs[1])).collect();
+    // It holds the one connection until the server lets it wait no longer.
+    assert!(matches!(first.await.unwrap(), Err(StoreError::Unavailable(_))));
+    for other in others {
+        appended(&other.await.unwrap().unwrap().remove(0).unwrap());
     }
-    outcomes
 }
 
 /// A way to the server that can fall silent: connections that are open then stay so and carry nothing, new ones work.
@@ -404,7 +413,7 @@ impl Stage {
         let sql = "SELECT t.processlist_id FROM performance_schema.data_lock_waits w \
                    JOIN performance_schema.threads t ON t.thread_id = w.requesting_thread_id \
                    WHERE t.processlist_db = DATABASE()";
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(connection) = self.numbers(sql).await.first() {
                 return *connection;
