@@ -85,6 +85,8 @@ pub struct Rates {
     pub failed_log_ins: Rate,
     /// Refresh tokens that nobody has, from one address.
     pub unknown_refreshes: Rate,
+    /// Codes of one user's authenticator that were wrong. By user, as who tries them has the password.
+    pub wrong_factors: Rate,
     /// Changes of the password by one user, and attempts at it.
     pub password_changes: Rate,
     /// Contact requests by one user.
@@ -137,6 +139,7 @@ impl Default for Rates {
             log_in_by_address: Rate { burst: 30, per_minute: 30 },
             failed_log_ins: Rate { burst: 10, per_minute: 10 },
             unknown_refreshes: Rate { burst: 300, per_minute: 300 },
+            wrong_factors: Rate { burst: 10, per_minute: 1 },
             password_changes: Rate { burst: 10, per_minute: 10 },
             contact_requests: Rate { burst: 200, per_minute: 20 },
             rows: Rate { burst: 120_000, per_minute: 300_000 },

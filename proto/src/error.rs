@@ -72,6 +72,14 @@ codes! {
     AccountDisabled = "account_disabled", Code::PermissionDenied, 0;
     /// The password is a one-time one: log in with a new one beside it.
     PasswordChangeRequired = "password_change_required", Code::FailedPrecondition, 0;
+    /// The password is right, and the account has a second factor: log in with a code of the authenticator, or a recovery code, beside it.
+    SecondFactorRequired = "second_factor_required", Code::Unauthenticated, 0;
+    /// The code of the second factor is wrong, was used before or has lapsed.
+    SecondFactorWrong = "second_factor_wrong", Code::Unauthenticated, 0;
+    /// The account has a second factor already: remove it first.
+    SecondFactorOn = "second_factor_on", Code::FailedPrecondition, 0;
+    /// No second factor was begun.
+    SecondFactorOff = "second_factor_off", Code::FailedPrecondition, 0;
     /// Nobody can register here.
     RegistrationClosed = "registration_closed", Code::PermissionDenied, 0;
     /// Accounts are made by invitation, and the code is missing, unknown, used up or has lapsed.

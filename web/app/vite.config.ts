@@ -14,6 +14,7 @@ export default defineConfig({
       { find: /^@gogochat\/client\/admin$/, replacement: `${client}/admin.ts` },
       { find: /^@gogochat\/client\/groups$/, replacement: `${client}/groups.ts` },
       { find: /^@gogochat\/client\/profile$/, replacement: `${client}/profile.ts` },
+      { find: /^@gogochat\/client\/second-factor$/, replacement: `${client}/second-factor.ts` },
       { find: /^@gogochat\/client\/auth$/, replacement: `${client}/auth.ts` },
     ],
   },

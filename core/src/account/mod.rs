@@ -4,6 +4,7 @@ pub(crate) mod admin;
 mod failed;
 pub(crate) mod follow;
 mod profile;
+mod second_factor;
 pub(crate) mod shown;
 pub(crate) mod sign_out;
 
@@ -15,9 +16,9 @@ use gogochat_proto::{
     limits::MAX_TITLE,
     v1,
 };
-use gogochat_storage::store::{Invited, NewDevice, NewUser, Rotation, Store, User};
+use gogochat_storage::store::{Hash, Invited, NewDevice, NewUser, Rotation, Store, User};
 
-use self::{failed::FailedLogIns, profile::Profiles, sign_out::SignOuts};
+use self::{failed::FailedLogIns, profile::Profiles, second_factor::SecondFactors, sign_out::SignOuts};
 use crate::{
     auth::{Auth, Issued},
     authorize::Caller,
@@ -35,6 +36,7 @@ pub(crate) struct Account {
     auth: Arc<Auth>,
     sign_outs: Arc<SignOuts>,
     profiles: Profiles,
+    second_factors: SecondFactors,
     registration: Registration,
     refresh_grace: Duration,
     failed: FailedLogIns,
@@ -50,7 +52,9 @@ impl Account {
     ) -> Self {
         let CoreConfig { registration, refresh_grace, .. } = *config;
         let profiles = Profiles::new(store.clone(), auth.clone(), fanout);
-        Self { store, auth, sign_outs, profiles, registration, refresh_grace, failed: FailedLogIns::default() }
+        let second_factors = SecondFactors::new(store.clone(), auth.clone());
+        let failed = FailedLogIns::default();
+        Self { store, auth, sign_outs, profiles, second_factors, registration, refresh_grace, failed }
     }
 
     pub(crate) async fn register(
@@ -66,23 +70,24 @@ impl Account {
         let display_name = profile::display_name(&request.display_name, &name)?;
         let device_name = device_name(&request.device_name)?;
         self.auth.limits.register(address)?;
+        let now = now_ms();
+        let invitation = match self.registration {
+            Registration::Invitation => Some(self.invitation(&request.invitation, now).await?),
+            _ => None,
+        };
         let taken = || ErrorCode::NameTaken.with("the name belongs to somebody else");
         if self.store.user_by_name(&name).await.map_err(failure::store)?.is_some() {
             return Err(taken());
         }
         let password_hash = self.auth.passwords.hash(password).await?;
-        let now = now_ms();
         let user = NewUser::new(UserId::new_v7(), name, display_name, password_hash, now);
         let issued = self.auth.issue(now);
         let device = new_device(user.id, device_name, &issued, now, address);
         let id = device.id;
-        let created = match self.registration {
-            Registration::Invitation => {
-                let code = self.auth.invitation_hash(&request.invitation).ok_or_else(not_invited)?;
-                self.store.create_invited_user(user.clone(), device, &code).await.map_err(failure::store)?
-            }
-            _ if self.store.create_user(user.clone(), device).await.map_err(failure::store)? => Invited::Created,
-            _ => Invited::NameTaken,
+        let created = match &invitation {
+            Some(code) => self.store.create_invited_user(user.clone(), device, code).await.map_err(failure::store)?,
+            None if self.store.create_user(user.clone(), device).await.map_err(failure::store)? => Invited::Created,
+            None => Invited::NameTaken,
         };
         match created {
             Invited::Created => Ok(session(&user, id, issued)),
@@ -109,13 +114,16 @@ impl Account {
         // What can be no name is nobody's, and costs as much.
         let name = text::user_name(&request.name).unwrap_or_default();
         let attempt = self.auth.limits.log_in(address, &name)?;
-        let user = if name.is_empty() { None } else { self.store.user_by_name(&name).await.map_err(failure::store)? };
-        let password = text::given_password(&request.password);
-        let right = self.auth.passwords.verify(password, user.as_ref().map(|u| u.password_hash.as_str())).await?;
-        let user = user.filter(|_| right).ok_or_else(wrong_credentials)?;
+        let known = self.by_password(&name, &request.password).await;
+        if !matches!(known, Ok(None)) {
+            // It is right, or nobody could tell.
+            attempt.did_not_fail();
+        }
+        let user = known?.ok_or_else(wrong_credentials)?;
         if user.disabled_ms.is_some() {
             return Err(ErrorCode::AccountDisabled.with("an administrator has disabled this account"));
         }
+        self.second_factors.pass(&user, &request.second_factor).await?;
         let now = now_ms();
         let issued = self.auth.issue(now);
         let device = new_device(user.id, device_name, &issued, now, address);
@@ -133,8 +141,26 @@ impl Account {
             // It was the right one as this began.
             return Err(wrong_credentials());
         }
-        attempt.succeeded();
         Ok(session(&user, id, issued))
+    }
+
+    /// The user of this name, when the password is theirs.
+    async fn by_password(&self, name: &str, password: &str) -> Result<Option<User>, v1::Error> {
+        let user = if name.is_empty() { None } else { self.store.user_by_name(name).await.map_err(failure::store)? };
+        let hash = user.as_ref().map(|user| user.password_hash.as_str());
+        let is_right = self.auth.passwords.verify(text::given_password(password), hash).await?;
+        Ok(user.filter(|_| is_right))
+    }
+
+    /// An invitation that is good at this moment: nobody without one learns whose a name is, or has a password
+    /// hashed.
+    async fn invitation(&self, given: &str, now: i64) -> Result<Hash, v1::Error> {
+        let code = self.auth.invitation_hash(given).ok_or_else(not_invited)?;
+        if self.store.knows_invitation(&code, now).await.map_err(failure::store)? {
+            Ok(code)
+        } else {
+            Err(not_invited())
+        }
     }
 
     pub(crate) async fn refresh(
@@ -210,6 +236,36 @@ impl Account {
             self.sign_outs.sign_out(user.id, *device).await;
         }
         Ok(v1::ChangePasswordResponse { devices_signed_out: i32::try_from(revoked.len()).unwrap_or(i32::MAX) })
+    }
+
+    pub(crate) async fn second_factor(&self, caller: Caller) -> Result<v1::SecondFactor, v1::Error> {
+        self.second_factors.get(caller).await
+    }
+
+    pub(crate) async fn begin_second_factor(
+        &self,
+        caller: Caller,
+        request: v1::BeginSecondFactorRequest,
+    ) -> Result<v1::BeginSecondFactorResponse, v1::Error> {
+        self.second_factors.begin(self.user(caller.user).await?, request).await
+    }
+
+    pub(crate) async fn confirm_second_factor(
+        &self,
+        caller: Caller,
+        request: v1::ConfirmSecondFactorRequest,
+        address: Option<IpAddr>,
+    ) -> Result<v1::ConfirmSecondFactorResponse, v1::Error> {
+        self.second_factors.confirm(caller, request, address).await
+    }
+
+    pub(crate) async fn remove_second_factor(
+        &self,
+        caller: Caller,
+        request: v1::RemoveSecondFactorRequest,
+        address: Option<IpAddr>,
+    ) -> Result<v1::SecondFactor, v1::Error> {
+        self.second_factors.remove(self.user(caller.user).await?, caller, request, address).await
     }
 
     pub(crate) async fn list_devices(&self, caller: Caller) -> Result<v1::ListDevicesResponse, v1::Error> {

@@ -1,5 +1,6 @@
 //! Authentication: tokens, passwords, and limits on how often one may try them.
 
+pub(crate) mod factor;
 mod failures;
 pub(crate) mod one_time;
 mod password;

@@ -20,13 +20,14 @@ pub(crate) struct Limits {
     log_in: Buckets<IpAddr>,
     failed_log_ins: Failures<(String, IpAddr)>,
     unknown_refreshes: Failures<IpAddr>,
+    wrong_factors: Failures<UserId>,
     password_changes: Buckets<UserId>,
     contacts: Buckets<UserId>,
     profiles: Buckets<UserId>,
     rows: Buckets<UserId>,
 }
 
-/// An attempt to log in that has not failed yet.
+/// An attempt to log in, of which nobody knows yet whether it fails.
 pub(crate) struct Attempt<'l> {
     limits: &'l Limits,
     key: (String, IpAddr),
@@ -40,6 +41,7 @@ impl Limits {
             log_in: Buckets::new(rates.log_in_by_address),
             failed_log_ins: Failures::new(rates.failed_log_ins),
             unknown_refreshes: Failures::new(rates.unknown_refreshes),
+            wrong_factors: Failures::new(rates.wrong_factors),
             password_changes: Buckets::new(rates.password_changes),
             contacts: Buckets::new(rates.contact_requests),
             profiles: Buckets::new(rates.profile_changes),
@@ -81,6 +83,16 @@ impl Limits {
         }
     }
 
+    /// A code of an authenticator, which counts as wrong until it is said to be right.
+    pub(crate) fn factor(&self, user: UserId) -> Result<(), v1::Error> {
+        self.wrong_factors.take(user, Instant::now()).map_err(limited)
+    }
+
+    /// The code was right.
+    pub(crate) fn right_factor(&self, user: UserId) {
+        self.wrong_factors.give_back(&user);
+    }
+
     /// A change of the password, or an attempt at it.
     pub(crate) fn password_change(&self, user: UserId) -> Result<(), v1::Error> {
         self.password_changes.take(user)
@@ -107,6 +119,7 @@ impl Limits {
         self.log_in.limiter.retain_recent();
         self.failed_log_ins.sweep(Instant::now());
         self.unknown_refreshes.sweep(Instant::now());
+        self.wrong_factors.sweep(Instant::now());
         self.password_changes.limiter.retain_recent();
         self.contacts.limiter.retain_recent();
         self.profiles.limiter.retain_recent();
@@ -119,8 +132,8 @@ impl Limits {
 }
 
 impl Attempt<'_> {
-    /// It was right.
-    pub(crate) fn succeeded(self) {
+    /// It was right, or the server could not tell.
+    pub(crate) fn did_not_fail(self) {
         self.limits.failed_log_ins.give_back(&self.key);
     }
 }
@@ -185,6 +198,7 @@ mod tests {
             log_in_by_address: Rate { burst: 100, per_minute: 1 },
             failed_log_ins: rate,
             unknown_refreshes: rate,
+            wrong_factors: rate,
             password_changes: rate,
             contact_requests: rate,
             profile_changes: rate,
@@ -230,10 +244,10 @@ mod tests {
     }
 
     #[test]
-    fn a_log_in_that_succeeds_is_no_failure() {
+    fn a_log_in_that_did_not_fail_is_no_failure() {
         let limits = limits(false);
         for _ in 0..20 {
-            limits.log_in(at("192.0.2.1"), "alice").unwrap().succeeded();
+            limits.log_in(at("192.0.2.1"), "alice").unwrap().did_not_fail();
         }
         for _ in 0..3 {
             assert!(limits.log_in(at("192.0.2.1"), "alice").is_ok());

@@ -42,7 +42,8 @@ pub(crate) fn hash(kind: Kind, token: &str) -> Option<Hash> {
     (length == SECRET).then(|| digest(token))
 }
 
-fn digest(token: &str) -> Hash {
+/// What is kept of a token.
+pub(super) fn digest(token: &str) -> Hash {
     Sha256::digest(token.as_bytes()).into()
 }
 

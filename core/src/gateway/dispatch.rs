@@ -70,6 +70,10 @@ unary! {
     GetAccount = "gogochat.v1.AccountService/GetAccount";
     UpdateAccount = "gogochat.v1.AccountService/UpdateAccount";
     ChangePassword = "gogochat.v1.AccountService/ChangePassword";
+    GetSecondFactor = "gogochat.v1.AccountService/GetSecondFactor";
+    BeginSecondFactor = "gogochat.v1.AccountService/BeginSecondFactor";
+    ConfirmSecondFactor = "gogochat.v1.AccountService/ConfirmSecondFactor";
+    RemoveSecondFactor = "gogochat.v1.AccountService/RemoveSecondFactor";
     ListDevices = "gogochat.v1.AccountService/ListDevices";
     RevokeDevice = "gogochat.v1.AccountService/RevokeDevice";
     FindPeople = "gogochat.v1.SocialService/FindPeople";
@@ -145,6 +149,10 @@ pub(crate) async fn call(
         }
         Unary::UpdateAccount => reply(account.update(signed_in()?, decode(body)?).await),
         Unary::ChangePassword => reply(account.change_password(signed_in()?, decode(body)?, address).await),
+        Unary::GetSecondFactor => reply(account.second_factor(signed_in()?).await),
+        Unary::BeginSecondFactor => reply(account.begin_second_factor(signed_in()?, decode(body)?).await),
+        Unary::ConfirmSecondFactor => reply(account.confirm_second_factor(signed_in()?, decode(body)?, address).await),
+        Unary::RemoveSecondFactor => reply(account.remove_second_factor(signed_in()?, decode(body)?, address).await),
         Unary::ListDevices => {
             decode::<v1::ListDevicesRequest>(body)?;
             reply(account.list_devices(signed_in()?).await)

@@ -10,9 +10,9 @@ use gogochat_storage::{
     open::Storage,
     store::{
         Administration, Arrival, AuditFilter, AuditPage, By, Command, Contact, Contacts, Conversation, Conversations,
-        Device, DeviceKey, Devices, Event, Feed, FeedCommit, Hash, Invitation, Invited, Logs, Member, Membership,
-        Millis, NewDevice, NewUser, Outcome, ProfileChange, Range, Refusal, Rotation, SignOut, Store, StoreError,
-        Tokens, User, Users, Walk, Walked,
+        Device, DeviceKey, Devices, Event, FactorProof, FactorSecret, Feed, FeedCommit, Hash, Invitation, Invited,
+        Logs, Member, Membership, Millis, NewDevice, NewUser, Outcome, ProfileChange, Range, Refusal, Rotation,
+        SecondFactor, SecondFactors, SignOut, Store, StoreError, Tokens, User, Users, Walk, Walked,
     },
 };
 use parking_lot::Mutex;
@@ -329,12 +329,50 @@ impl Administration for Faulty {
         self.store.create_invitation(invitation, by).await
     }
 
+    async fn knows_invitation(&self, code: &Hash, now: i64) -> Result<bool, StoreError> {
+        self.store.knows_invitation(code, now).await
+    }
+
     async fn create_invited_user(&self, user: NewUser, device: NewDevice, code: &Hash) -> Result<Invited, StoreError> {
         self.store.create_invited_user(user, device, code).await
     }
 
     async fn audit(&self, which: AuditFilter, before: Option<uuid::Uuid>, limit: u32) -> Result<AuditPage, StoreError> {
         self.store.audit(which, before, limit).await
+    }
+}
+
+#[tonic::async_trait]
+impl SecondFactors for Faulty {
+    async fn second_factor(&self, user: UserId) -> Result<Option<SecondFactor>, StoreError> {
+        self.store.second_factor(user).await
+    }
+
+    async fn recovery_codes_left(&self, user: UserId) -> Result<u64, StoreError> {
+        self.store.recovery_codes_left(user).await
+    }
+
+    async fn begin_second_factor(&self, user: UserId, secret: FactorSecret) -> Result<bool, StoreError> {
+        self.store.begin_second_factor(user, secret).await
+    }
+
+    async fn turn_second_factor_on(
+        &self,
+        user: UserId,
+        secret: FactorSecret,
+        step: i64,
+        recovery_codes: &[Hash],
+        by: &By,
+    ) -> Result<bool, StoreError> {
+        self.store.turn_second_factor_on(user, secret, step, recovery_codes, by).await
+    }
+
+    async fn use_second_factor(&self, user: UserId, proof: FactorProof) -> Result<bool, StoreError> {
+        self.store.use_second_factor(user, proof).await
+    }
+
+    async fn remove_second_factor(&self, user: UserId, by: &By) -> Result<bool, StoreError> {
+        self.store.remove_second_factor(user, by).await
     }
 }
 

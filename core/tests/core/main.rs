@@ -20,6 +20,7 @@ mod profile;
 mod public;
 mod replay;
 mod rules;
+mod second_factor;
 mod session;
 mod sign_out;
 mod social;

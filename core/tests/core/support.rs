@@ -479,6 +479,7 @@ pub(crate) fn config() -> CoreConfig {
     config.rates.log_in_by_address = plenty;
     config.rates.failed_log_ins = plenty;
     config.rates.unknown_refreshes = plenty;
+    config.rates.wrong_factors = plenty;
     config.rates.password_changes = plenty;
     config.rates.contact_requests = plenty;
     config.rates.rows = gogochat_core::Rate { burst: u32::MAX, per_minute: u32::MAX };

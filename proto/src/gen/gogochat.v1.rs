@@ -71,6 +71,9 @@ pub struct LogInRequest {
     /// With a one-time password, which logs in but once: the password from now on, as in Register. Else it is ignored.
     #[prost(string, tag = "4")]
     pub new_password: ::prost::alloc::string::String,
+    /// Where a second factor is on: six digits of the authenticator, or a recovery code. Else it is ignored.
+    #[prost(string, tag = "5")]
+    pub second_factor: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RefreshRequest {
@@ -150,6 +153,54 @@ pub struct ChangePasswordResponse {
     /// How many other devices were signed out.
     #[prost(int32, tag = "1")]
     pub devices_signed_out: i32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetSecondFactorRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecondFactor {
+    /// Each log-in asks for it.
+    #[prost(bool, tag = "1")]
+    pub on: bool,
+    /// Since when; 0: it is off.
+    #[prost(int64, tag = "2")]
+    pub since_ms: i64,
+    /// How many recovery codes have not been used yet.
+    #[prost(int32, tag = "3")]
+    pub recovery_codes_left: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BeginSecondFactorRequest {
+    #[prost(string, tag = "1")]
+    pub current_password: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BeginSecondFactorResponse {
+    /// Base32, as authenticators take it where no picture can be read.
+    #[prost(string, tag = "1")]
+    pub secret: ::prost::alloc::string::String,
+    /// "otpauth://totp/...": what a QR code for authenticators holds.
+    #[prost(string, tag = "2")]
+    pub uri: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfirmSecondFactorRequest {
+    /// Six digits of the authenticator.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfirmSecondFactorResponse {
+    /// Each logs in once, in place of a code of the authenticator. They are not shown again.
+    #[prost(string, repeated, tag = "1")]
+    pub recovery_codes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveSecondFactorRequest {
+    #[prost(string, tag = "1")]
+    pub current_password: ::prost::alloc::string::String,
+    /// Six digits of the authenticator, or a recovery code.
+    #[prost(string, tag = "2")]
+    pub second_factor: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListDevicesRequest {}
@@ -331,7 +382,7 @@ pub mod account_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Signs a device in. Errors: wrong_credentials (the same for an unknown name), account_disabled and password_change_required (both
-        /// for the right password alone), rate_limited.
+        /// for the right password alone), second_factor_required and second_factor_wrong (the same), rate_limited.
         pub async fn log_in(
             &mut self,
             request: impl tonic::IntoRequest<super::LogInRequest>,
@@ -466,6 +517,111 @@ pub mod account_service_client {
                 .insert(GrpcMethod::new("gogochat.v1.AccountService", "ChangePassword"));
             self.inner.unary(req, path, codec).await
         }
+        /// Whether log-ins ask for a second factor.
+        pub async fn get_second_factor(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetSecondFactorRequest>,
+        ) -> std::result::Result<tonic::Response<super::SecondFactor>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.AccountService/GetSecondFactor",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("gogochat.v1.AccountService", "GetSecondFactor"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Draws a secret for an authenticator (TOTP, RFC 6238: SHA-1, six digits, 30 s). Nothing asks for it until it is confirmed; drawn
+        /// again, the one before is void. Errors: wrong_credentials, second_factor_on, rate_limited.
+        pub async fn begin_second_factor(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BeginSecondFactorRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BeginSecondFactorResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.AccountService/BeginSecondFactor",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("gogochat.v1.AccountService", "BeginSecondFactor"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Shows that the authenticator has the secret: from now on each log-in asks for a code of it. Errors: second_factor_wrong,
+        /// second_factor_on, second_factor_off (none was begun), rate_limited.
+        pub async fn confirm_second_factor(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ConfirmSecondFactorRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ConfirmSecondFactorResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.AccountService/ConfirmSecondFactor",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("gogochat.v1.AccountService", "ConfirmSecondFactor"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Log-ins ask for the password alone again. Without a second factor nothing changes. Errors: wrong_credentials,
+        /// second_factor_wrong, rate_limited.
+        pub async fn remove_second_factor(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveSecondFactorRequest>,
+        ) -> std::result::Result<tonic::Response<super::SecondFactor>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.AccountService/RemoveSecondFactor",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("gogochat.v1.AccountService", "RemoveSecondFactor"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn list_devices(
             &mut self,
             request: impl tonic::IntoRequest<super::ListDevicesRequest>,
@@ -537,7 +693,7 @@ pub mod account_service_server {
             request: tonic::Request<super::RegisterRequest>,
         ) -> std::result::Result<tonic::Response<super::Session>, tonic::Status>;
         /// Signs a device in. Errors: wrong_credentials (the same for an unknown name), account_disabled and password_change_required (both
-        /// for the right password alone), rate_limited.
+        /// for the right password alone), second_factor_required and second_factor_wrong (the same), rate_limited.
         async fn log_in(
             &self,
             request: tonic::Request<super::LogInRequest>,
@@ -570,6 +726,35 @@ pub mod account_service_server {
             tonic::Response<super::ChangePasswordResponse>,
             tonic::Status,
         >;
+        /// Whether log-ins ask for a second factor.
+        async fn get_second_factor(
+            &self,
+            request: tonic::Request<super::GetSecondFactorRequest>,
+        ) -> std::result::Result<tonic::Response<super::SecondFactor>, tonic::Status>;
+        /// Draws a secret for an authenticator (TOTP, RFC 6238: SHA-1, six digits, 30 s). Nothing asks for it until it is confirmed; drawn
+        /// again, the one before is void. Errors: wrong_credentials, second_factor_on, rate_limited.
+        async fn begin_second_factor(
+            &self,
+            request: tonic::Request<super::BeginSecondFactorRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BeginSecondFactorResponse>,
+            tonic::Status,
+        >;
+        /// Shows that the authenticator has the secret: from now on each log-in asks for a code of it. Errors: second_factor_wrong,
+        /// second_factor_on, second_factor_off (none was begun), rate_limited.
+        async fn confirm_second_factor(
+            &self,
+            request: tonic::Request<super::ConfirmSecondFactorRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ConfirmSecondFactorResponse>,
+            tonic::Status,
+        >;
+        /// Log-ins ask for the password alone again. Without a second factor nothing changes. Errors: wrong_credentials,
+        /// second_factor_wrong, rate_limited.
+        async fn remove_second_factor(
+            &self,
+            request: tonic::Request<super::RemoveSecondFactorRequest>,
+        ) -> std::result::Result<tonic::Response<super::SecondFactor>, tonic::Status>;
         async fn list_devices(
             &self,
             request: tonic::Request<super::ListDevicesRequest>,
@@ -978,6 +1163,193 @@ pub mod account_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/gogochat.v1.AccountService/GetSecondFactor" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetSecondFactorSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::GetSecondFactorRequest>
+                    for GetSecondFactorSvc<T> {
+                        type Response = super::SecondFactor;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetSecondFactorRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::get_second_factor(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetSecondFactorSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.AccountService/BeginSecondFactor" => {
+                    #[allow(non_camel_case_types)]
+                    struct BeginSecondFactorSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::BeginSecondFactorRequest>
+                    for BeginSecondFactorSvc<T> {
+                        type Response = super::BeginSecondFactorResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BeginSecondFactorRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::begin_second_factor(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BeginSecondFactorSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.AccountService/ConfirmSecondFactor" => {
+                    #[allow(non_camel_case_types)]
+                    struct ConfirmSecondFactorSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::ConfirmSecondFactorRequest>
+                    for ConfirmSecondFactorSvc<T> {
+                        type Response = super::ConfirmSecondFactorResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ConfirmSecondFactorRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::confirm_second_factor(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ConfirmSecondFactorSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.AccountService/RemoveSecondFactor" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveSecondFactorSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::RemoveSecondFactorRequest>
+                    for RemoveSecondFactorSvc<T> {
+                        type Response = super::SecondFactor;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveSecondFactorRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::remove_second_factor(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveSecondFactorSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/gogochat.v1.AccountService/ListDevices" => {
                     #[allow(non_camel_case_types)]
                     struct ListDevicesSvc<T: AccountService>(pub Arc<T>);
@@ -1277,6 +1649,8 @@ pub enum Act {
     AccessReset = 8,
     SignedOut = 9,
     Invited = 10,
+    SecondFactorOn = 11,
+    SecondFactorOff = 12,
 }
 impl Act {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1296,6 +1670,8 @@ impl Act {
             Self::AccessReset => "ACT_ACCESS_RESET",
             Self::SignedOut => "ACT_SIGNED_OUT",
             Self::Invited => "ACT_INVITED",
+            Self::SecondFactorOn => "ACT_SECOND_FACTOR_ON",
+            Self::SecondFactorOff => "ACT_SECOND_FACTOR_OFF",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1312,6 +1688,8 @@ impl Act {
             "ACT_ACCESS_RESET" => Some(Self::AccessReset),
             "ACT_SIGNED_OUT" => Some(Self::SignedOut),
             "ACT_INVITED" => Some(Self::Invited),
+            "ACT_SECOND_FACTOR_ON" => Some(Self::SecondFactorOn),
+            "ACT_SECOND_FACTOR_OFF" => Some(Self::SecondFactorOff),
             _ => None,
         }
     }

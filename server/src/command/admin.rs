@@ -40,6 +40,9 @@ struct Place {
     /// The server's TOML file, whose core.store is the store.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// With --config: a file of variables, as the EnvironmentFile= of a systemd unit.
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    env_file: Option<PathBuf>,
 }
 
 /// Whom it concerns.
@@ -77,7 +80,8 @@ enum Deed {
     },
     /// Enables a user.
     Enable(Named),
-    /// Prints a one-time password that takes the place of a user's, and signs their devices out.
+    /// Prints a one-time password that takes the place of a user's, forgets their second factor, and signs
+    /// their devices out.
     Reset(Named),
     /// Lists the devices on which a user is signed in.
     Devices(Named),
@@ -100,7 +104,7 @@ impl Admin {
     pub(super) fn run(self) -> anyhow::Result<()> {
         telemetry::start_logs(&Log { format: LogFormat::Text, level: "warn".into() })?;
         tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-            let store = self.act.place().open().await?;
+            let store = self.act.place().open(matches!(self.act, Deed::Create(_))).await?;
             let done = self.act.run(store.as_ref()).await;
             store.close().await;
             done
@@ -109,24 +113,32 @@ impl Admin {
 }
 
 impl Place {
-    async fn open(&self) -> anyhow::Result<Arc<dyn Store>> {
-        let url = match (&self.data, &self.config) {
-            (Some(data), _) => {
+    /// `may_be_new`: the first administrator may come before the first start of the server.
+    async fn open(&self, may_be_new: bool) -> anyhow::Result<Arc<dyn Store>> {
+        let url = match &self.data {
+            Some(data) => {
                 if !data.is_dir() {
                     bail!("--data: there is no folder {}", data.display());
                 }
                 format!("sqlite:{}", data.join("gogochat.db").display())
             }
-            (None, config) => store_of(config.as_deref())?,
+            None => self.configured()?,
         };
+        if let Some(file) = url.strip_prefix("sqlite:")
+            && !may_be_new
+            && !Path::new(file).exists()
+        {
+            bail!("there is no store at {file}: name the data folder, or the configuration, of the server");
+        }
         Ok(Arc::new(open::open_store(&url).await?))
     }
-}
 
-fn store_of(config: Option<&Path>) -> anyhow::Result<String> {
-    let sources = Sources { file: config, env_file: None, roles: Vec::new(), services: Vec::new() };
-    let Accepted { config, .. } = check_config::load(&sources, None)?;
-    Ok(config.store_url())
+    fn configured(&self) -> anyhow::Result<String> {
+        let (file, env_file) = (self.config.as_deref(), self.env_file.as_deref());
+        let sources = Sources { file, env_file, roles: Vec::new(), services: Vec::new() };
+        let Accepted { config, .. } = check_config::load(&sources, None)?;
+        Ok(config.store_url())
+    }
 }
 
 impl Deed {
@@ -280,6 +292,8 @@ fn word(act: Act) -> &'static str {
         Act::AccessReset => "gave a one-time password to",
         Act::SignedOut => "signed out",
         Act::Invited => "made an invitation",
+        Act::SecondFactorOn => "turned a second factor on",
+        Act::SecondFactorOff => "turned the second factor off of",
     }
 }
 

@@ -25,8 +25,8 @@ pub trait Administration: Send + Sync + 'static {
     ) -> Result<Option<Vec<DeviceId>>, StoreError>;
     /// Makes a user an administrator, or not any more. `false`: there is no such user.
     async fn set_administrator(&self, user: UserId, administrator: bool, by: &By) -> Result<bool, StoreError>;
-    /// Puts a one-time password, good until then, in place of the user's: the devices that were
-    /// signed out. `None`: there is no such user.
+    /// Puts a one-time password, good until then, in place of the user's, and forgets their second
+    /// factor: the devices that were signed out. `None`: there is no such user.
     async fn reset_access(
         &self,
         user: UserId,
@@ -42,6 +42,8 @@ pub trait Administration: Send + Sync + 'static {
     async fn redeem_one_time_password(&self, device: NewDevice, expected: &str, new: &str) -> Result<bool, StoreError>;
     /// Keeps an invitation.
     async fn create_invitation(&self, invitation: Invitation, by: &By) -> Result<(), StoreError>;
+    /// Whether an invitation has a use left then.
+    async fn knows_invitation(&self, code: &Hash, now: Millis) -> Result<bool, StoreError>;
     /// Creates a user with a first device by an invitation, which has one use less then.
     async fn create_invited_user(&self, user: NewUser, device: NewDevice, code: &Hash) -> Result<Invited, StoreError>;
     /// Entries of the audit log, the latest first, before `before`. With a filter by both a user
@@ -106,11 +108,15 @@ pub enum Act {
     SignedOut,
     /// An invitation was made.
     Invited,
+    /// A user's log-ins ask for a second factor.
+    SecondFactorOn,
+    /// They ask for the password alone again.
+    SecondFactorOff,
 }
 
 impl Act {
     /// All, as the contract numbers them from 1 on.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Registered,
         Self::LoggedIn,
         Self::PasswordChanged,
@@ -121,6 +127,8 @@ impl Act {
         Self::AccessReset,
         Self::SignedOut,
         Self::Invited,
+        Self::SecondFactorOn,
+        Self::SecondFactorOff,
     ];
 
     /// Its number.

@@ -25,6 +25,7 @@ mod hold;
 mod logs;
 #[cfg(feature = "cluster")]
 pub mod mysql;
+mod second_factors;
 mod sql;
 pub mod sqlite;
 pub mod transfer;
@@ -48,15 +49,16 @@ pub use self::{
     group::{GroupAct, GroupChange, History, Posting, Role, Settings},
     hold::Hold,
     logs::Logs,
+    second_factors::{FactorProof, SecondFactor, SecondFactors},
     sql::SqlStore,
-    units::{Hash, Millis},
+    units::{FactorSecret, Hash, Millis},
     users::{NewUser, ProfileChange, User},
 };
 
 /// What accounts are made of.
-pub trait AccountStore: Users + Devices + Administration {}
+pub trait AccountStore: Users + Devices + SecondFactors + Administration {}
 
-impl<T: Users + Devices + Administration + ?Sized> AccountStore for T {}
+impl<T: Users + Devices + SecondFactors + Administration + ?Sized> AccountStore for T {}
 
 /// Who there is, and who knows whom.
 pub trait SocialStore: Users + Contacts {}

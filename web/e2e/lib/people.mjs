@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 
-const PASSWORD = "correct horse battery";
+/** Of everybody who registers through the page. */
+export const PASSWORD = "correct horse battery";
 let nth = 0;
 
 /** A name that nobody has. */

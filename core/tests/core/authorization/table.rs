@@ -143,6 +143,15 @@ fn account() -> Vec<Row> {
             own(),
             |_, _| json!({ "currentPassword": PASSWORD, "newPassword": "another horse" }),
         ),
+        row("AccountService/GetSecondFactor", "the caller", own(), |_, _| json!({})),
+        row("AccountService/BeginSecondFactor", "the caller", own(), |_, _| json!({ "currentPassword": PASSWORD })),
+        row(
+            "AccountService/ConfirmSecondFactor",
+            "the caller, who has begun none",
+            signed_in(["second_factor_off"; 6]),
+            |_, _| json!({ "code": "123456" }),
+        ),
+        row("AccountService/RemoveSecondFactor", "the caller", own(), |_, _| json!({ "currentPassword": PASSWORD })),
         row("AccountService/ListDevices", "the caller", own(), |_, _| json!({}))
             .shows(|place, who| place.user(who).device.to_string()),
         row(

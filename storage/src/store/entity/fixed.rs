@@ -7,7 +7,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::store::Hash;
+use crate::store::{FactorSecret, Hash};
 
 /// A value of a column `BINARY(n)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,17 +53,23 @@ impl FixedBytes for Uuid {
     }
 }
 
-impl FixedBytes for Hash {
-    const LENGTH: u32 = 32;
+macro_rules! bytes {
+    ($($bytes:ty = $length:literal),*) => {$(
+        impl FixedBytes for $bytes {
+            const LENGTH: u32 = $length;
 
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok()
-    }
+            fn from_bytes(bytes: &[u8]) -> Option<Self> {
+                bytes.try_into().ok()
+            }
 
-    fn value(self) -> Value {
-        Value::Bytes(Some(self.to_vec()))
-    }
+            fn value(self) -> Value {
+                Value::Bytes(Some(self.to_vec()))
+            }
+        }
+    )*};
 }
+
+bytes!(Hash = 32, FactorSecret = 20);
 
 impl<T: FixedBytes> FixedBytes for Option<T> {
     const LENGTH: u32 = T::LENGTH;

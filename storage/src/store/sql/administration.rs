@@ -2,11 +2,11 @@
 
 use gogochat_proto::ids::{DeviceId, UserId};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Expr, ExprTrait as _},
 };
 
-use super::{Db, accounts, audit::note, devices, name_words, sign_outs::sign_out};
+use super::{Db, accounts, audit::note, devices, name_words, second_factors, sign_outs::sign_out};
 use crate::store::{
     Act, By, Hash, Invitation, Invited, Millis, NewDevice, NewUser, StoreError, User,
     entity::{Fixed, account, device, invitation, log},
@@ -116,6 +116,8 @@ pub(super) async fn reset_access<C: ConnectionTrait>(
         (account::Column::OneTimeUntilMs, Expr::value(Some(until_ms))),
     ];
     update(db, user, &values).await?;
+    // Who lost the password may have lost the authenticator with it.
+    second_factors::remove(db, user, by).await?;
     note(db, Act::AccessReset, Some(user), "", by).await?;
     sign_out(db, of_user(user), by.now).await.map(Some)
 }
@@ -172,16 +174,28 @@ pub(super) async fn invite<C: ConnectionTrait>(db: &Db<'_, C>, new: Invitation, 
     note(db, Act::Invited, None, &new.uses.to_string(), by).await
 }
 
+/// An invitation that has a use left then.
+fn good(code: &Hash, now: Millis) -> Select<invitation::Entity> {
+    invitation::Entity::find_by_id(Fixed(*code))
+        .filter(invitation::Column::UsesLeft.gt(0))
+        .filter(invitation::Column::UntilMs.gt(now))
+}
+
+pub(super) async fn is_invited<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    code: &Hash,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    Ok(db.ask(good(code, now).one(db.conn)).await?.is_some())
+}
+
 pub(super) async fn create_invited<C: ConnectionTrait>(
     db: &Db<'_, C>,
     user: NewUser,
     device: NewDevice,
     code: &Hash,
 ) -> Result<Invited, StoreError> {
-    let good = invitation::Entity::find_by_id(Fixed(*code))
-        .filter(invitation::Column::UsesLeft.gt(0))
-        .filter(invitation::Column::UntilMs.gt(user.created_ms))
-        .lock_exclusive();
+    let good = good(code, user.created_ms).lock_exclusive();
     if db.ask(good.one(db.conn)).await?.is_none() {
         return Ok(Invited::Invalid);
     }

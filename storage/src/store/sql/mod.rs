@@ -20,6 +20,7 @@ pub(super) mod owners;
 pub(super) mod readers;
 mod row;
 pub(super) mod schema;
+mod second_factors;
 mod sign_outs;
 mod store;
 mod unread;

@@ -10,7 +10,8 @@ use crate::store::{
     StoreError,
     entity::{
         account, audit, contact, device, event, feed, history, installation, invitation, log, member, name_word,
-        notice, schema_step, schema_version, sent, signed_out, silent_event, spent_refresh,
+        notice, recovery_code, schema_step, schema_version, second_factor, sent, signed_out, silent_event,
+        spent_refresh,
     },
 };
 
@@ -29,6 +30,8 @@ pub(super) async fn create<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), Sto
     db.define(&table(db, name_word::Entity)).await?;
     db.define(&table(db, audit::Entity)).await?;
     db.define(&table(db, invitation::Entity)).await?;
+    db.define(&table(db, second_factor::Entity)).await?;
+    db.define(&table(db, recovery_code::Entity)).await?;
     db.define(&table(db, device::Entity)).await?;
     db.define(&table(db, spent_refresh::Entity)).await?;
     db.define(&table(db, signed_out::Entity)).await?;
@@ -159,13 +162,15 @@ pub(super) struct Step {
 }
 
 /// The steps since the versions that were made by lists of statements.
-pub(super) const STEPS: [Step; 4] = [
+pub(super) const STEPS: [Step; 5] = [
     Step { version: COUNTED, compatible_from: LISTED },
     Step { version: FED, compatible_from: LISTED },
     // What the release before registers is found by display name once that is changed.
     Step { version: ADMINISTERED, compatible_from: LISTED },
     // The release before knows neither roles nor mutes: it lets pass what it let pass.
     Step { version: GOVERNED, compatible_from: LISTED },
+    // The release before logs in by the password alone, until its last core is gone.
+    Step { version: TWO_FACTORS, compatible_from: LISTED },
 ];
 
 /// The newest version that a list of statements made.
@@ -178,8 +183,10 @@ pub(super) const FED: i64 = 6;
 pub(super) const ADMINISTERED: i64 = 7;
 /// Groups have owners and admins, and settings.
 pub(super) const GOVERNED: i64 = 8;
+/// Log-ins may ask for a second factor.
+pub(super) const TWO_FACTORS: i64 = 9;
 /// The version of this program.
-pub(super) const VERSION: i64 = GOVERNED;
+pub(super) const VERSION: i64 = TWO_FACTORS;
 
 /// Adds what a store of a listed version lacks beside whole tables.
 pub(super) async fn change_listed<C: ConnectionTrait>(db: &Db<'_, C>, from: i64) -> Result<(), StoreError> {

@@ -16,13 +16,13 @@ use super::{
     catch_up::{CatchUp, Uncounted},
     contacts, conversations, devices, events, feed, migrate,
     readers::{Lane, ReadPool, Readers, Reading},
-    sign_outs,
+    second_factors, sign_outs,
 };
 use crate::store::{
     Administration, Arrival, AuditFilter, AuditPage, By, Command, Connections, Contact, Contacts, Conversation,
-    Conversations, Device, DeviceKey, Devices, Event, Feed, FeedCommit, Hash, Invitation, Invited, Logs, Member,
-    Membership, Millis, NewDevice, NewUser, Outcome, ProfileChange, Range, Refusal, Role, Rotation, SignOut, Store,
-    StoreError, Tokens, User, Users, Walk, Walked, commit,
+    Conversations, Device, DeviceKey, Devices, Event, FactorProof, FactorSecret, Feed, FeedCommit, Hash, Invitation,
+    Invited, Logs, Member, Membership, Millis, NewDevice, NewUser, Outcome, ProfileChange, Range, Refusal, Role,
+    Rotation, SecondFactor, SecondFactors, SignOut, Store, StoreError, Tokens, User, Users, Walk, Walked, commit,
 };
 
 /// A store in a SQL database.
@@ -426,12 +426,50 @@ impl Administration for SqlStore {
         beside!(self, |db| administration::invite(&db, invitation, by))
     }
 
+    async fn knows_invitation(&self, code: &Hash, now: Millis) -> Result<bool, StoreError> {
+        read!(self, sessions, |db| administration::is_invited(&db, code, now))
+    }
+
     async fn create_invited_user(&self, user: NewUser, device: NewDevice, code: &Hash) -> Result<Invited, StoreError> {
         beside!(self, |db| administration::create_invited(&db, user.clone(), device.clone(), code))
     }
 
     async fn audit(&self, which: AuditFilter, before: Option<Uuid>, limit: u32) -> Result<AuditPage, StoreError> {
         read!(self, heavy, |db| audit::page(&db, which, before, limit))
+    }
+}
+
+#[async_trait]
+impl SecondFactors for SqlStore {
+    async fn second_factor(&self, user: UserId) -> Result<Option<SecondFactor>, StoreError> {
+        read!(self, sessions, |db| second_factors::of(&db, user))
+    }
+
+    async fn recovery_codes_left(&self, user: UserId) -> Result<u64, StoreError> {
+        read!(self, pages, |db| second_factors::codes_left(&db, user))
+    }
+
+    async fn begin_second_factor(&self, user: UserId, secret: FactorSecret) -> Result<bool, StoreError> {
+        beside!(self, |db| second_factors::begin(&db, user, secret))
+    }
+
+    async fn turn_second_factor_on(
+        &self,
+        user: UserId,
+        secret: FactorSecret,
+        step: i64,
+        recovery_codes: &[Hash],
+        by: &By,
+    ) -> Result<bool, StoreError> {
+        beside!(self, |db| second_factors::turn_on(&db, user, secret, step, recovery_codes, by))
+    }
+
+    async fn use_second_factor(&self, user: UserId, proof: FactorProof) -> Result<bool, StoreError> {
+        beside!(self, |db| second_factors::spend(&db, user, proof))
+    }
+
+    async fn remove_second_factor(&self, user: UserId, by: &By) -> Result<bool, StoreError> {
+        beside!(self, |db| second_factors::remove(&db, user, by))
     }
 }
 

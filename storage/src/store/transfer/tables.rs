@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 use crate::store::{
     SqlStore, StoreError,
     entity::{
-        account, audit, contact, device, event, feed, invitation, log, member, name_word, notice, sent, signed_out,
-        silent_event, spent_refresh,
+        account, audit, contact, device, event, feed, invitation, log, member, name_word, notice, recovery_code,
+        second_factor, sent, signed_out, silent_event, spent_refresh,
     },
     sql::{Row, keyset::behind},
 };
@@ -217,12 +217,14 @@ impl From<Field> for Value {
 pub(super) const KEPT: [&str; 4] = ["schema_version", "schema_step", "installation", "history"];
 
 /// All other tables, those first that others refer to.
-pub(super) fn tables() -> [Table; 15] {
+pub(super) fn tables() -> [Table; 17] {
     [
         Table::of(account::Entity),
         Table::of(name_word::Entity),
         Table::of(audit::Entity),
         Table::of(invitation::Entity),
+        Table::of(second_factor::Entity),
+        Table::of(recovery_code::Entity),
         Table::of(device::Entity),
         Table::of(spent_refresh::Entity),
         Table::of(signed_out::Entity),

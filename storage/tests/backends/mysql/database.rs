@@ -101,6 +101,8 @@ impl Reused {
                     "log",
                     "audit",
                     "invitation",
+                    "recovery_code",
+                    "second_factor",
                     "name_word",
                     "account",
                 ] {

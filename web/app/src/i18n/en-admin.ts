@@ -55,6 +55,8 @@ export const enAdmin = {
     access_reset: (who: string, whom: string) => `${who} gave ${whom} a one-time password`,
     signed_out: (who: string, whom: string) => `${who} signed ${whom} out`,
     invited: (who: string) => `${who} made an invitation`,
+    second_factor_on: (who: string) => `${who} turned two-step log-in on`,
+    second_factor_off: (who: string, whom: string) => `${who} turned two-step log-in off for ${whom}`,
   } satisfies Record<Act, (who: string, whom: string) => string>,
 };
 

@@ -55,5 +55,7 @@ export const zhAdmin: AdminMessages = {
     access_reset: (who, whom) => `${who} 给 ${whom} 发放了一次性密码`,
     signed_out: (who, whom) => `${who} 让 ${whom} 退出了登录`,
     invited: (who) => `${who} 生成了邀请码`,
+    second_factor_on: (who) => `${who} 开启了两步登录`,
+    second_factor_off: (who, whom) => `${who} 关闭了 ${whom} 的两步登录`,
   },
 };

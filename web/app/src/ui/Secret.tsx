@@ -1,6 +1,7 @@
 // Something that is shown once, to be handed to somebody.
 
 import { createSignal } from "solid-js";
+import "../style/secret.css";
 
 export function Secret(props: { text: string; secret: string; copy: string; copied: string }) {
   const [copied, setCopied] = createSignal(false);

@@ -18,16 +18,18 @@ export function LogIn(props: { auth: Auth; lost: boolean }) {
   const [ownPassword, setOwnPassword] = createSignal("");
   const [invitation, setInvitation] = createSignal("");
   // What is asked for once the server wants it.
-  const [wanted, setWanted] = createSignal<"password" | "invitation">();
+  const [factor, setFactor] = createSignal("");
+  const [wanted, setWanted] = createSignal<"password" | "invitation" | "factor">();
   const enter = useAction(async () => {
     const who = name().trim().toLowerCase();
     try {
       if (registering()) await props.auth.register(who, password(), displayName().trim(), deviceName(), invitation().trim());
-      else await props.auth.logIn(who, password(), deviceName(), ownPassword());
+      else await props.auth.logIn(who, password(), deviceName(), ownPassword(), factor());
     } catch (error) {
       const code = codeOf(error);
       if (code === "password_change_required") setWanted("password");
       if (code === "invitation_invalid") setWanted("invitation");
+      if (code === "second_factor_required") setWanted("factor");
       throw error;
     }
   });
@@ -100,6 +102,20 @@ export function LogIn(props: { auth: Auth; lost: boolean }) {
             error={hint("newPassword", t().passwordHint)}
           />
         </Show>
+        <Show when={wanted() === "factor"}>
+          <Field
+            label={t().factor}
+            name="factor"
+            value={factor()}
+            onInput={setFactor}
+            autocomplete="one-time-code"
+            required
+            autofocus
+            maxLength={32}
+            hint={t().factorHint}
+            error={enter.code() === "second_factor_wrong" ? t().errors.second_factor_wrong : undefined}
+          />
+        </Show>
         <Show when={wanted() === "invitation"}>
           <Field
             label={t().invitation}
@@ -110,7 +126,7 @@ export function LogIn(props: { auth: Auth; lost: boolean }) {
             hint={t().invitationHint}
           />
         </Show>
-        <Show when={enter.error()}>
+        <Show when={enter.code() !== "second_factor_wrong" && enter.error()}>
           <p class="error" role="alert" data-testid="login-error">
             {enter.error()}
           </p>

@@ -1,6 +1,6 @@
 // The account, this browser's choices, the devices.
 
-import { createEffect, createSignal, For, type JSX, on, Show } from "solid-js";
+import { createEffect, createSignal, For, type JSX, lazy, on, Show } from "solid-js";
 import { LANGUAGES, type Language, language, t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { attentive } from "../state/attention.ts";
@@ -13,9 +13,12 @@ import { useAction } from "../ui/action.ts";
 import { Fault } from "../ui/Fault.tsx";
 import { useLoad } from "../ui/load.ts";
 import { Field } from "../ui/Field.tsx";
+import { Late } from "../ui/Late.tsx";
 import { moment } from "../format/time.ts";
 import { PersonLine } from "./PersonLine.tsx";
 import { ProfileForm } from "./ProfileForm.tsx";
+
+const SecondFactor = lazy(() => import("./SecondFactor.tsx").then(({ SecondFactor }) => ({ default: SecondFactor })));
 
 export function Settings() {
   const app = useApp();
@@ -53,6 +56,9 @@ export function Settings() {
         <Notifications />
         <Devices />
         <Password />
+        <Late fallback={<></>}>
+          <SecondFactor />
+        </Late>
         <Connection />
         <section aria-label={t().logOut}>
           <button type="button" class="soft" data-testid="log-out" onClick={leave}>

@@ -33,6 +33,8 @@ export const ACTS = [
   "access_reset",
   "signed_out",
   "invited",
+  "second_factor_on",
+  "second_factor_off",
 ] as const;
 
 /** What was done. */

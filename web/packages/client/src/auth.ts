@@ -65,9 +65,12 @@ export class Auth {
     await this.#enter("/v1/accounts", { name, password, displayName, deviceName, invitation });
   }
 
-  /** Signs this device in. `newPassword`: what takes the place of a one-time password. */
-  async logIn(name: string, password: string, deviceName: string, newPassword = ""): Promise<void> {
-    await this.#enter("/v1/sessions", { name, password, deviceName, newPassword });
+  /**
+   * Signs this device in. `newPassword`: what takes the place of a one-time password. `secondFactor`: a code
+   * of the authenticator, or a recovery code, where the account has a second factor.
+   */
+  async logIn(name: string, password: string, deviceName: string, newPassword = "", secondFactor = ""): Promise<void> {
+    await this.#enter("/v1/sessions", { name, password, deviceName, newPassword, secondFactor });
   }
 
   /** Signs this device out, also when the server cannot be told. */

@@ -30,7 +30,7 @@ describe("signing in", () => {
   it("gives a new password beside a one-time one, and knows an administrator", async () => {
     const { auth, asked } = await device({});
     expect(asked).toEqual([
-      { call: "POST /v1/sessions", body: { name: "ada", password: "one time", deviceName: "device", newPassword: "my own" } },
+      { call: "POST /v1/sessions", body: { name: "ada", password: "one time", deviceName: "device", newPassword: "my own", secondFactor: "" } },
     ]);
     expect(auth.signedIn.get()?.administrator).toBe(true);
   });

@@ -10,6 +10,7 @@ pub(crate) mod model;
 pub(crate) mod people;
 pub(crate) mod races;
 pub(crate) mod reading;
+pub(crate) mod second_factors;
 pub(crate) mod sign_outs;
 pub(crate) mod together;
 pub(crate) mod walks;
@@ -53,6 +54,11 @@ macro_rules! store_contract {
                 invitations_have_so_many_uses,
                 users_are_listed_by_name,
                 the_audit_log_is_read_page_by_page,
+            },
+            second_factors::{
+                a_second_factor_is_begun_and_turned_on,
+                each_proof_of_a_second_factor_is_used_once,
+                a_second_factor_is_removed_with_its_codes,
             },
             contacts::{
                 a_request_waits_on_both_sides,

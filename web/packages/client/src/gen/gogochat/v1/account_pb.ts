@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gogochat/v1/account.proto.
  */
 export const file_gogochat_v1_account: GenFile = /*@__PURE__*/
-  fileDesc({"name":"gogochat/v1/account.proto","messages":[["RegisterRequest",[["name",1,9],["password",2,9],["display_name",3,9],["device_name",4,9],["invitation",5,9]]],["LogInRequest",[["name",1,9],["password",2,9],["device_name",3,9],["new_password",4,9]]],["RefreshRequest",[["refresh_token",1,9]]],["Session",[["user",1,11,"Person"],["device_id",2,9],["access_token",3,9],["access_expires_ms",4,3],["refresh_token",5,9],["refresh_expires_ms",6,3],["administrator",7,8]]],["LogOutRequest",[]],["LogOutResponse",[]],["GetAccountRequest",[]],["Account",[["user",1,11,"Person"],["device_id",2,9],["created_ms",3,3],["birthday",4,9],["gender",5,14,"Gender"],["administrator",6,8]]],["UpdateAccountRequest",[["display_name",1,9,0,0,0,1],["signature",2,9,0,0,1,1],["birthday",3,9,0,0,2,1],["gender",4,14,"Gender",0,3,1]],["_display_name","_signature","_birthday","_gender"]],["ChangePasswordRequest",[["current_password",1,9],["new_password",2,9]]],["ChangePasswordResponse",[["devices_signed_out",1,5]]],["ListDevicesRequest",[]],["ListDevicesResponse",[["devices",1,11,"Device",1]]],["Device",[["id",1,9],["name",2,9],["created_ms",3,3],["last_seen_ms",4,3],["current",5,8],["address",6,9]]],["RevokeDeviceRequest",[["device_id",1,9]]],["RevokeDeviceResponse",[]]],"enums":[["Gender",[["GENDER_UNSPECIFIED",0],["GENDER_FEMALE",1],["GENDER_MALE",2],["GENDER_OTHER",3]]]]}, [file_gogochat_v1_person]);
+  fileDesc({"name":"gogochat/v1/account.proto","messages":[["RegisterRequest",[["name",1,9],["password",2,9],["display_name",3,9],["device_name",4,9],["invitation",5,9]]],["LogInRequest",[["name",1,9],["password",2,9],["device_name",3,9],["new_password",4,9],["second_factor",5,9]]],["RefreshRequest",[["refresh_token",1,9]]],["Session",[["user",1,11,"Person"],["device_id",2,9],["access_token",3,9],["access_expires_ms",4,3],["refresh_token",5,9],["refresh_expires_ms",6,3],["administrator",7,8]]],["LogOutRequest",[]],["LogOutResponse",[]],["GetAccountRequest",[]],["Account",[["user",1,11,"Person"],["device_id",2,9],["created_ms",3,3],["birthday",4,9],["gender",5,14,"Gender"],["administrator",6,8]]],["UpdateAccountRequest",[["display_name",1,9,0,0,0,1],["signature",2,9,0,0,1,1],["birthday",3,9,0,0,2,1],["gender",4,14,"Gender",0,3,1]],["_display_name","_signature","_birthday","_gender"]],["ChangePasswordRequest",[["current_password",1,9],["new_password",2,9]]],["ChangePasswordResponse",[["devices_signed_out",1,5]]],["GetSecondFactorRequest",[]],["SecondFactor",[["on",1,8],["since_ms",2,3],["recovery_codes_left",3,5]]],["BeginSecondFactorRequest",[["current_password",1,9]]],["BeginSecondFactorResponse",[["secret",1,9],["uri",2,9]]],["ConfirmSecondFactorRequest",[["code",1,9]]],["ConfirmSecondFactorResponse",[["recovery_codes",1,9,0,1]]],["RemoveSecondFactorRequest",[["current_password",1,9],["second_factor",2,9]]],["ListDevicesRequest",[]],["ListDevicesResponse",[["devices",1,11,"Device",1]]],["Device",[["id",1,9],["name",2,9],["created_ms",3,3],["last_seen_ms",4,3],["current",5,8],["address",6,9]]],["RevokeDeviceRequest",[["device_id",1,9]]],["RevokeDeviceResponse",[]]],"enums":[["Gender",[["GENDER_UNSPECIFIED",0],["GENDER_FEMALE",1],["GENDER_MALE",2],["GENDER_OTHER",3]]]]}, [file_gogochat_v1_person]);
 
 /**
  * @generated from message gogochat.v1.RegisterRequest
@@ -85,6 +85,13 @@ export type LogInRequest = Message<"gogochat.v1.LogInRequest"> & {
    * @generated from field: string new_password = 4;
    */
   newPassword: string;
+
+  /**
+   * Where a second factor is on: six digits of the authenticator, or a recovery code. Else it is ignored.
+   *
+   * @generated from field: string second_factor = 5;
+   */
+  secondFactor: string;
 };
 
 /**
@@ -337,6 +344,157 @@ export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = 
   messageDesc(file_gogochat_v1_account, 10);
 
 /**
+ * @generated from message gogochat.v1.GetSecondFactorRequest
+ */
+export type GetSecondFactorRequest = Message<"gogochat.v1.GetSecondFactorRequest"> & {
+};
+
+/**
+ * Describes the message gogochat.v1.GetSecondFactorRequest.
+ * Use `create(GetSecondFactorRequestSchema)` to create a new message.
+ */
+export const GetSecondFactorRequestSchema: GenMessage<GetSecondFactorRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_account, 11);
+
+/**
+ * @generated from message gogochat.v1.SecondFactor
+ */
+export type SecondFactor = Message<"gogochat.v1.SecondFactor"> & {
+  /**
+   * Each log-in asks for it.
+   *
+   * @generated from field: bool on = 1;
+   */
+  on: boolean;
+
+  /**
+   * Since when; 0: it is off.
+   *
+   * @generated from field: int64 since_ms = 2;
+   */
+  sinceMs: bigint;
+
+  /**
+   * How many recovery codes have not been used yet.
+   *
+   * @generated from field: int32 recovery_codes_left = 3;
+   */
+  recoveryCodesLeft: number;
+};
+
+/**
+ * Describes the message gogochat.v1.SecondFactor.
+ * Use `create(SecondFactorSchema)` to create a new message.
+ */
+export const SecondFactorSchema: GenMessage<SecondFactor> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_account, 12);
+
+/**
+ * @generated from message gogochat.v1.BeginSecondFactorRequest
+ */
+export type BeginSecondFactorRequest = Message<"gogochat.v1.BeginSecondFactorRequest"> & {
+  /**
+   * @generated from field: string current_password = 1;
+   */
+  currentPassword: string;
+};
+
+/**
+ * Describes the message gogochat.v1.BeginSecondFactorRequest.
+ * Use `create(BeginSecondFactorRequestSchema)` to create a new message.
+ */
+export const BeginSecondFactorRequestSchema: GenMessage<BeginSecondFactorRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_account, 13);
+
+/**
+ * @generated from message gogochat.v1.BeginSecondFactorResponse
+ */
+export type BeginSecondFactorResponse = Message<"gogochat.v1.BeginSecondFactorResponse"> & {
+  /**
+   * Base32, as authenticators take it where no picture can be read.
+   *
+   * @generated from field: string secret = 1;
+   */
+  secret: string;
+
+  /**
+   * "otpauth://totp/...": what a QR code for authenticators holds.
+   *
+   * @generated from field: string uri = 2;
+   */
+  uri: string;
+};
+
+/**
+ * Describes the message gogochat.v1.BeginSecondFactorResponse.
+ * Use `create(BeginSecondFactorResponseSchema)` to create a new message.
+ */
+export const BeginSecondFactorResponseSchema: GenMessage<BeginSecondFactorResponse> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_account, 14);
+
+/**
+ * @generated from message gogochat.v1.ConfirmSecondFactorRequest
+ */
+export type ConfirmSecondFactorRequest = Message<"gogochat.v1.ConfirmSecondFactorRequest"> & {
+  /**
+   * Six digits of the authenticator.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message gogochat.v1.ConfirmSecondFactorRequest.
+ * Use `create(ConfirmSecondFactorRequestSchema)` to create a new message.
+ */
+export const ConfirmSecondFactorRequestSchema: GenMessage<ConfirmSecondFactorRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_account, 15);
+
+/**
+ * @generated from message gogochat.v1.ConfirmSecondFactorResponse
+ */
+export type ConfirmSecondFactorResponse = Message<"gogochat.v1.ConfirmSecondFactorResponse"> & {
+  /**
+   * Each logs in once, in place of a code of the authenticator. They are not shown again.
+   *
+   * @generated from field: repeated string recovery_codes = 1;
+   */
+  recoveryCodes: string[];
+};
+
+/**
+ * Describes the message gogochat.v1.ConfirmSecondFactorResponse.
+ * Use `create(ConfirmSecondFactorResponseSchema)` to create a new message.
+ */
+export const ConfirmSecondFactorResponseSchema: GenMessage<ConfirmSecondFactorResponse> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_account, 16);
+
+/**
+ * @generated from message gogochat.v1.RemoveSecondFactorRequest
+ */
+export type RemoveSecondFactorRequest = Message<"gogochat.v1.RemoveSecondFactorRequest"> & {
+  /**
+   * @generated from field: string current_password = 1;
+   */
+  currentPassword: string;
+
+  /**
+   * Six digits of the authenticator, or a recovery code.
+   *
+   * @generated from field: string second_factor = 2;
+   */
+  secondFactor: string;
+};
+
+/**
+ * Describes the message gogochat.v1.RemoveSecondFactorRequest.
+ * Use `create(RemoveSecondFactorRequestSchema)` to create a new message.
+ */
+export const RemoveSecondFactorRequestSchema: GenMessage<RemoveSecondFactorRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_account, 17);
+
+/**
  * @generated from message gogochat.v1.ListDevicesRequest
  */
 export type ListDevicesRequest = Message<"gogochat.v1.ListDevicesRequest"> & {
@@ -347,7 +505,7 @@ export type ListDevicesRequest = Message<"gogochat.v1.ListDevicesRequest"> & {
  * Use `create(ListDevicesRequestSchema)` to create a new message.
  */
 export const ListDevicesRequestSchema: GenMessage<ListDevicesRequest> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_account, 11);
+  messageDesc(file_gogochat_v1_account, 18);
 
 /**
  * @generated from message gogochat.v1.ListDevicesResponse
@@ -364,7 +522,7 @@ export type ListDevicesResponse = Message<"gogochat.v1.ListDevicesResponse"> & {
  * Use `create(ListDevicesResponseSchema)` to create a new message.
  */
 export const ListDevicesResponseSchema: GenMessage<ListDevicesResponse> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_account, 12);
+  messageDesc(file_gogochat_v1_account, 19);
 
 /**
  * @generated from message gogochat.v1.Device
@@ -410,7 +568,7 @@ export type Device = Message<"gogochat.v1.Device"> & {
  * Use `create(DeviceSchema)` to create a new message.
  */
 export const DeviceSchema: GenMessage<Device> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_account, 13);
+  messageDesc(file_gogochat_v1_account, 20);
 
 /**
  * @generated from message gogochat.v1.RevokeDeviceRequest
@@ -427,7 +585,7 @@ export type RevokeDeviceRequest = Message<"gogochat.v1.RevokeDeviceRequest"> & {
  * Use `create(RevokeDeviceRequestSchema)` to create a new message.
  */
 export const RevokeDeviceRequestSchema: GenMessage<RevokeDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_account, 14);
+  messageDesc(file_gogochat_v1_account, 21);
 
 /**
  * @generated from message gogochat.v1.RevokeDeviceResponse
@@ -440,7 +598,7 @@ export type RevokeDeviceResponse = Message<"gogochat.v1.RevokeDeviceResponse"> &
  * Use `create(RevokeDeviceResponseSchema)` to create a new message.
  */
 export const RevokeDeviceResponseSchema: GenMessage<RevokeDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_account, 15);
+  messageDesc(file_gogochat_v1_account, 22);
 
 /**
  * @generated from enum gogochat.v1.Gender

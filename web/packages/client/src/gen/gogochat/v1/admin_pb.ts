@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gogochat/v1/admin.proto.
  */
 export const file_gogochat_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc({"name":"gogochat/v1/admin.proto","messages":[["User",[["person",1,11,"Person"],["created_ms",2,3],["administrator_since_ms",3,3],["disabled_since_ms",4,3],["one_time_password_until_ms",5,3]]],["ListUsersRequest",[["query",1,9],["limit",2,5],["page_token",3,9]]],["ListUsersResponse",[["users",1,11,"User",1],["next_page_token",2,9]]],["GetUserRequest",[["user_id",1,9]]],["DisableUserRequest",[["user_id",1,9],["reason",2,9]]],["EnableUserRequest",[["user_id",1,9]]],["SetAdministratorRequest",[["user_id",1,9],["administrator",2,8]]],["ResetAccessRequest",[["user_id",1,9]]],["ResetAccessResponse",[["one_time_password",1,9],["until_ms",2,3]]],["ListUserDevicesRequest",[["user_id",1,9]]],["SignOutUserRequest",[["user_id",1,9],["device_id",2,9]]],["SignOutUserResponse",[["devices_signed_out",1,5]]],["CreateInvitationRequest",[["uses",1,5],["expires_in_ms",2,3]]],["CreateInvitationResponse",[["code",1,9],["until_ms",2,3]]],["AuditEntry",[["id",1,9],["time_ms",2,3],["act",3,14,"Act"],["actor",4,11,"Person"],["subject",5,11,"Person"],["address",6,9],["detail",7,9]]],["ListAuditRequest",[["user_id",1,9],["act",2,14,"Act"],["limit",3,5],["page_token",4,9]]],["ListAuditResponse",[["entries",1,11,"AuditEntry",1],["next_page_token",2,9]]]],"enums":[["Act",[["ACT_UNSPECIFIED",0],["ACT_REGISTERED",1],["ACT_LOGGED_IN",2],["ACT_PASSWORD_CHANGED",3],["ACT_DISABLED",4],["ACT_ENABLED",5],["ACT_ADMINISTRATOR_MADE",6],["ACT_ADMINISTRATOR_ENDED",7],["ACT_ACCESS_RESET",8],["ACT_SIGNED_OUT",9],["ACT_INVITED",10]]]]}, [file_gogochat_v1_person]);
+  fileDesc({"name":"gogochat/v1/admin.proto","messages":[["User",[["person",1,11,"Person"],["created_ms",2,3],["administrator_since_ms",3,3],["disabled_since_ms",4,3],["one_time_password_until_ms",5,3]]],["ListUsersRequest",[["query",1,9],["limit",2,5],["page_token",3,9]]],["ListUsersResponse",[["users",1,11,"User",1],["next_page_token",2,9]]],["GetUserRequest",[["user_id",1,9]]],["DisableUserRequest",[["user_id",1,9],["reason",2,9]]],["EnableUserRequest",[["user_id",1,9]]],["SetAdministratorRequest",[["user_id",1,9],["administrator",2,8]]],["ResetAccessRequest",[["user_id",1,9]]],["ResetAccessResponse",[["one_time_password",1,9],["until_ms",2,3]]],["ListUserDevicesRequest",[["user_id",1,9]]],["SignOutUserRequest",[["user_id",1,9],["device_id",2,9]]],["SignOutUserResponse",[["devices_signed_out",1,5]]],["CreateInvitationRequest",[["uses",1,5],["expires_in_ms",2,3]]],["CreateInvitationResponse",[["code",1,9],["until_ms",2,3]]],["AuditEntry",[["id",1,9],["time_ms",2,3],["act",3,14,"Act"],["actor",4,11,"Person"],["subject",5,11,"Person"],["address",6,9],["detail",7,9]]],["ListAuditRequest",[["user_id",1,9],["act",2,14,"Act"],["limit",3,5],["page_token",4,9]]],["ListAuditResponse",[["entries",1,11,"AuditEntry",1],["next_page_token",2,9]]]],"enums":[["Act",[["ACT_UNSPECIFIED",0],["ACT_REGISTERED",1],["ACT_LOGGED_IN",2],["ACT_PASSWORD_CHANGED",3],["ACT_DISABLED",4],["ACT_ENABLED",5],["ACT_ADMINISTRATOR_MADE",6],["ACT_ADMINISTRATOR_ENDED",7],["ACT_ACCESS_RESET",8],["ACT_SIGNED_OUT",9],["ACT_INVITED",10],["ACT_SECOND_FACTOR_ON",11],["ACT_SECOND_FACTOR_OFF",12]]]]}, [file_gogochat_v1_person]);
 
 /**
  * A user as administrators see them.
@@ -525,6 +525,16 @@ export enum Act {
    * @generated from enum value: ACT_INVITED = 10;
    */
   INVITED = 10,
+
+  /**
+   * @generated from enum value: ACT_SECOND_FACTOR_ON = 11;
+   */
+  SECOND_FACTOR_ON = 11,
+
+  /**
+   * @generated from enum value: ACT_SECOND_FACTOR_OFF = 12;
+   */
+  SECOND_FACTOR_OFF = 12,
 }
 
 /**
