@@ -38,7 +38,9 @@ pub(super) fn of(field: &FieldDescriptor) -> Option<Rule> {
             Rule::Text(*PASSWORD.start(), *PASSWORD.end())
         }
         // What is compared with what there is.
-        ("LogInRequest", "name" | "password") | ("ChangePasswordRequest", "current_password") => Rule::Opaque,
+        ("LogInRequest", "name" | "password") | (_, "current_password") => Rule::Opaque,
+        // Of either kind, as people type it.
+        ("ConfirmSecondFactorRequest", "code") | (_, "second_factor") => Rule::Opaque,
         ("RegisterRequest" | "LogInRequest", "display_name" | "device_name") => Rule::Text(0, MAX_TITLE),
         ("UpdateAccountRequest", "display_name") => Rule::Text(0, MAX_TITLE),
         ("UpdateAccountRequest", "signature") => Rule::Text(0, MAX_SIGNATURE),
