@@ -41,6 +41,11 @@ pub(crate) fn fault(what: &'static str, cause: &dyn std::fmt::Display) -> v1::Er
     ErrorCode::Internal.with("a fault of the server").named(error_id)
 }
 
+/// The same for a name that nobody has, so that nobody learns which there are.
+pub(crate) fn wrong_credentials() -> v1::Error {
+    ErrorCode::WrongCredentials.with("name or password is wrong")
+}
+
 /// What a caller hears when the store failed; the details go to the log.
 pub(crate) fn store(error: StoreError) -> v1::Error {
     if matches!(error, StoreError::Unavailable(_) | StoreError::Full)

@@ -119,7 +119,7 @@ impl Account {
             // It is right, or nobody could tell.
             attempt.did_not_fail();
         }
-        let user = known?.ok_or_else(wrong_credentials)?;
+        let user = known?.ok_or_else(failure::wrong_credentials)?;
         if user.disabled_ms.is_some() {
             return Err(ErrorCode::AccountDisabled.with("an administrator has disabled this account"));
         }
@@ -139,7 +139,7 @@ impl Account {
         };
         if !admitted.map_err(failure::store)? {
             // It was the right one as this began.
-            return Err(wrong_credentials());
+            return Err(failure::wrong_credentials());
         }
         Ok(session(&user, id, issued))
     }
@@ -222,7 +222,7 @@ impl Account {
         let new = text::new_password("newPassword", &request.new_password, &user.name)?;
         let current = text::given_password(&request.current_password);
         if !self.auth.passwords.verify(current, Some(&user.password_hash)).await? {
-            return Err(wrong_credentials());
+            return Err(failure::wrong_credentials());
         }
         let new = self.auth.passwords.hash(new).await?;
         let revoked = self
@@ -231,7 +231,7 @@ impl Account {
             .await
             .map_err(failure::store)?
             // Another device has changed it in this moment.
-            .ok_or_else(wrong_credentials)?;
+            .ok_or_else(failure::wrong_credentials)?;
         for device in &revoked {
             self.sign_outs.sign_out(user.id, *device).await;
         }
@@ -335,10 +335,6 @@ fn device_name(given: &str) -> Result<String, v1::Error> {
         return Ok(NAMELESS.to_owned());
     }
     text::line("deviceName", given, MAX_TITLE)
-}
-
-fn wrong_credentials() -> v1::Error {
-    ErrorCode::WrongCredentials.with("name or password is wrong")
 }
 
 /// What the list shows for a device that gave no name.

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use gogochat_proto::{error::ErrorCode, ids::UserId, v1};
 use gogochat_storage::store::{AccountStore, FactorProof, SecondFactor, User};
 
-use super::{shown, wrong_credentials};
+use super::shown;
 use crate::{
     auth::{
         Auth,
@@ -118,7 +118,7 @@ impl SecondFactors {
         if self.auth.passwords.verify(given, Some(&user.password_hash)).await? {
             Ok(())
         } else {
-            Err(wrong_credentials())
+            Err(failure::wrong_credentials())
         }
     }
 }
