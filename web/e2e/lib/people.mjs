@@ -108,8 +108,10 @@ export async function history(tab) {
       const before = box.scrollTop;
       box.scrollTop = Math.max(0, before - box.clientHeight / 2);
       await frame();
+      // What could not be loaded is asked for again, as a person would.
+      document.querySelector(".older.bad button")?.click();
       // Not the top yet while older ones are loading.
-      const top = box.scrollTop === 0 && before === 0 && !document.querySelector(".older.late");
+      const top = box.scrollTop === 0 && before === 0 && !document.querySelector(".older");
       still = top ? still + 1 : 0;
     }
     take();

@@ -67,6 +67,25 @@ test("a person who types at their own pace loses neither letters nor the focus, 
   assert.deepEqual(ann.faults.filter((fault) => !fault.includes("net::ERR")), []);
 });
 
+test("who has no conversations yet keeps the first step in front of them while the connection is made anew", async (t) => {
+  const device = await on.browser.device({ viewport: { width: 390, height: 844 } });
+  t.after(() => device.close());
+  const cyd = await device.open(on.server.page);
+  await register(cyd, newName("cyd"), "Cyd");
+  await cyd.see("begin");
+  await cyd.run(() => {
+    globalThis.takenAway = 0;
+    new MutationObserver(() => {
+      if (!document.querySelector('[data-testid="begin"]') || document.querySelector(".ghost")) globalThis.takenAway++;
+    }).observe(document.body, { childList: true, subtree: true });
+  });
+  await on.server.kill();
+  await cyd.see("transport", '[data-transport="offline"]', 20_000);
+  await on.server.again();
+  await cyd.until(() => document.querySelector('[data-testid="transport"]')?.dataset.transport === "webtransport", undefined, 40_000);
+  assert.equal(await cyd.run(() => globalThis.takenAway), 0);
+});
+
 test("a part that does not come says so; a choice is kept when it has worked; a newer page is offered", async (t) => {
   const device = await on.browser.device();
   t.after(() => device.close());

@@ -26,7 +26,9 @@ export function ChatList() {
     // Most of what happens moves nothing.
     return shown.length === before.length && shown.every(({ id }, i) => id === before[i]) ? before : shown.map(({ id }) => id);
   }, []);
-  const waiting = () => app.conversations().length === 0 && connection().status === "connecting";
+  /** Once the server has told of none there are none, also while the connection is made anew. */
+  const told = createMemo<boolean>((before) => before || app.conversations().length > 0 || connection().status === "online", false);
+  const waiting = () => !told() && connection().status === "connecting";
   return (
     <>
       <header>
