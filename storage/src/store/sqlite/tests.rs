@@ -158,7 +158,7 @@ async fn the_log_does_not_grow_for_ever() {
             pair.store.commit(vec![pair.append(4_096)]).await.unwrap();
         }
     };
-    let pages = async || checkpoint::pragma(&mover, "NOOP").await.unwrap();
+    let pages = async || checkpoint::pragma(&mover, "NOOP").await.unwrap().pages;
 
     fill().await;
     let full = pages().await;
@@ -166,7 +166,7 @@ async fn the_log_does_not_grow_for_ever() {
     checkpoint::checkpoint(&mover, &writer, full + 1).await.unwrap();
     fill().await;
     assert!(pages().await > full, "it was too early to move anything");
-    checkpoint::checkpoint(&mover, &writer, full).await.unwrap();
+    assert_eq!(checkpoint::checkpoint(&mover, &writer, full).await.unwrap(), 0);
     pair.store.commit(vec![pair.append(1)]).await.unwrap();
     assert!(pages().await < 20);
 
@@ -178,16 +178,24 @@ async fn the_log_does_not_grow_for_ever() {
     };
     let seen = count().await;
     fill().await;
-    checkpoint::checkpoint(&mover, &writer, 1).await.unwrap();
+    let kept = checkpoint::checkpoint(&mover, &writer, 1).await.unwrap();
+    assert!(kept > 20, "what the reader sees is kept in the file, and {kept} pages in the log");
     fill().await;
     assert_eq!(count().await, seen);
     assert!(pages().await > full);
     reader.commit().await.unwrap();
-    checkpoint::checkpoint(&mover, &writer, 1).await.unwrap();
+    assert_eq!(checkpoint::checkpoint(&mover, &writer, 1).await.unwrap(), 0);
     pair.store.commit(vec![pair.append(1)]).await.unwrap();
     assert!(pages().await < 20);
     let events = pair.store.events(pair.log, Range::After(0), 1_000, usize::MAX).await.unwrap();
     assert_eq!(events.len(), 1 + 5 * 20 + 2);
+}
+
+#[test]
+fn a_log_that_somebody_keeps_from_shrinking_is_warned_of() {
+    assert_eq!(checkpoint::grown(63_999), None);
+    let said = checkpoint::grown(64_000).unwrap();
+    assert!(said.contains("250 MiB") && said.contains("gogochat.db-wal") && said.contains("another process"), "{said}");
 }
 
 #[tokio::test]
