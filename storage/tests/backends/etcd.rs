@@ -14,7 +14,8 @@ use tokio::time::timeout;
 
 use crate::{
     contract::discovery::{self, DEADLINE, core, see},
-    services::{Private, address, unique},
+    gate::Gate,
+    services::{Private, address, free_port, unique},
 };
 
 fn config(address: &str, prefix: &str) -> EtcdConfig {
@@ -311,6 +312,117 @@ async fn who_is_known_stays_known_while_etcd_is_full() {
     }
     assert!(freed.elapsed() < HEALS);
     drop((registration, claim));
+}
+
+/// What a node would go on from, after etcd was away, has been compacted by then: it asks for all anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compaction_loses_no_change() {
+    let etcd = Private::start("etcd", &[]);
+    let gate = Gate::open(etcd.address()).await;
+    let there = EtcdDiscovery::open(config(gate.address(), "test")).await.unwrap();
+    let here = EtcdDiscovery::open(config(&etcd.address(), "test")).await.unwrap();
+    let registration = here.register(Node::Core(core("core-1", 1))).await.unwrap();
+    let mut cores = there.cores();
+    see(&mut cores, |cores| cores.len() == 1).await;
+
+    gate.lead("127.0.0.1:9".into());
+    etcd.kill();
+    etcd.up(&[]);
+    let mut admin = Client::connect([format!("http://{}", etcd.address())], None).await.unwrap();
+    registration.update(|node| {
+        if let Node::Core(core) = node {
+            core.partitions = vec![5];
+        }
+    });
+    // Until it is written, and then so much more that its place is far behind.
+    let until = Instant::now() + DEADLINE;
+    loop {
+        let found = admin.get("/test/cores/core-1", None).await.unwrap();
+        if found.kvs().first().is_some_and(|kv| String::from_utf8_lossy(kv.value()).contains("[5]")) {
+            break;
+        }
+        assert!(Instant::now() < until, "it is not registered again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut revision = 0;
+    for n in 0..100 {
+        revision = admin.put("elsewhere", n.to_string(), None).await.unwrap().header().unwrap().revision();
+    }
+    admin.compact(revision, Some(CompactionOptions::new().with_physical())).await.unwrap();
+    gate.lead(etcd.address());
+    let led = Instant::now();
+    see(&mut cores, |cores| cores.iter().any(|core| core.partitions == [5])).await;
+    assert!(led.elapsed() < HEALS, "it took {:?}", led.elapsed());
+    while there.trouble().is_some() {
+        assert!(led.elapsed() < HEALS, "{:?}", there.trouble());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Two members of three are lost. Who is known stays known, and what could not be told is told once two
+/// are there again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_quorum_is_survived() {
+    let ports = [free_port(), free_port(), free_port()];
+    let members: Vec<_> =
+        (1..).zip(ports).map(|(n, port)| format!("member-{n}=http://127.0.0.1:{}", port + 1)).collect();
+    let members = members.join(",");
+    let start = |n: usize| {
+        let (members, port) = (members.clone(), ports[n]);
+        tokio::task::spawn_blocking(move || {
+            let name = format!("member-{}", n + 1);
+            // Over those that the script gives a lone member.
+            Private::start_at("etcd", port, &["--name", &name, "--initial-cluster", &members])
+        })
+    };
+    let (one, two, three) = tokio::join!(start(0), start(1), start(2));
+    let (one, lost) = (one.unwrap(), [two.unwrap(), three.unwrap()]);
+    let endpoints = [&one, &lost[0], &lost[1]].map(|member| format!("http://{}", member.address())).to_vec();
+    let config = EtcdConfig { endpoints, ..config("", "test") };
+    let here = EtcdDiscovery::open(config.clone()).await.unwrap();
+    let there = EtcdDiscovery::open(config).await.unwrap();
+    let registration = here.register(Node::Core(core("core-1", 1))).await.unwrap();
+    let claim = here.claim("chat", "core-1").await.unwrap();
+    let mut cores = there.cores();
+    see(&mut cores, |cores| cores.len() == 1).await;
+
+    lost.iter().for_each(Private::kill);
+    wait_held(&claim, false).await;
+    registration.update(|node| {
+        if let Node::Core(core) = node {
+            core.partitions = vec![6];
+        }
+    });
+    let since = Instant::now();
+    let said = loop {
+        if let Some(said) = here.trouble() {
+            break said;
+        }
+        assert!(since.elapsed() < DEADLINE, "nobody says that etcd has no quorum");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(said.starts_with("cluster.etcd: "), "{said}");
+    assert_eq!(cores.borrow().len(), 1, "the last ones stay");
+
+    let up = |member: Private, n: usize| {
+        let members = members.clone();
+        tokio::task::spawn_blocking(move || {
+            member.up(&["--name", &format!("member-{n}"), "--initial-cluster", &members]);
+            member
+        })
+    };
+    let [two, three] = lost;
+    let (two, three) = tokio::join!(up(two, 2), up(three, 3));
+    let back = Instant::now();
+    wait_held(&claim, true).await;
+    see(&mut cores, |cores| cores.iter().any(|core| core.partitions == [6])).await;
+    while [&here, &there].into_iter().any(|discovery| discovery.trouble().is_some()) {
+        assert!(back.elapsed() < HEALS, "{:?} {:?}", here.trouble(), there.trouble());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(back.elapsed() < HEALS, "it took {:?}", back.elapsed());
+    assert_eq!(cores.borrow().len(), 1);
+    drop((registration, claim, two, three, one));
 }
 
 const HEALS: Duration = Duration::from_secs(10);

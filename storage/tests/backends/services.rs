@@ -53,7 +53,12 @@ pub(crate) struct Private {
 impl Private {
     /// Starts it, with arguments of its own.
     pub(crate) fn start(name: &'static str, arguments: &[&str]) -> Self {
-        let private = Self { name, run: tempfile::tempdir().unwrap(), port: free_port() };
+        Self::start_at(name, free_port(), arguments)
+    }
+
+    /// The same, at this port and the next.
+    pub(crate) fn start_at(name: &'static str, port: u16, arguments: &[&str]) -> Self {
+        let private = Self { name, run: tempfile::tempdir().unwrap(), port };
         private.up(arguments);
         private
     }
@@ -100,7 +105,7 @@ impl Drop for Private {
 }
 
 /// A port that is free, and so is the next one.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     for _ in 0..100 {
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = first.local_addr().unwrap().port();
