@@ -20,6 +20,8 @@ mod open;
 #[cfg(test)]
 mod redis;
 #[cfg(test)]
+mod rows;
+#[cfg(test)]
 mod s3;
 #[cfg(test)]
 mod services;

@@ -84,12 +84,19 @@ fn feed_table<C: ConnectionTrait>(db: &Db<'_, C>) -> TableCreateStatement {
     table
 }
 
-fn indexes() -> [IndexCreateStatement; 10] {
+fn indexes() -> [IndexCreateStatement; 11] {
     let device_user = Index::create().name("device_user").table(device::Entity).col(device::Column::UserId).take();
     let spent_device = Index::create()
         .name("spent_refresh_device")
         .table(spent_refresh::Entity)
         .col(spent_refresh::Column::DeviceId)
+        .take();
+    // Of a device that has exchanged its token for weeks, those that have lapsed.
+    let spent_lapsed = Index::create()
+        .name("spent_refresh_lapsed")
+        .table(spent_refresh::Entity)
+        .col(spent_refresh::Column::DeviceId)
+        .col(spent_refresh::Column::ExpiresMs)
         .take();
     let member_user = Index::create()
         .name("member_user")
@@ -114,6 +121,7 @@ fn indexes() -> [IndexCreateStatement; 10] {
     [
         device_user,
         spent_device,
+        spent_lapsed,
         member_user,
         member_joined,
         moved_index(),

@@ -83,6 +83,14 @@ impl SqlStore {
         }
     }
 
+    /// All its connections, each a handle of its own: for who measures or limits what it asks.
+    pub fn connections(&self) -> impl Iterator<Item = &DatabaseConnection> {
+        let Readers { sessions, pages, heavy } = &self.readers;
+        let readers = [sessions, pages, heavy].into_iter().flat_map(ReadPool::connections);
+        let upkeep = self.upkeep.as_ref().map(|upkeep| &upkeep.connection);
+        readers.chain(upkeep).chain([&self.writers.others, &self.writers.commits])
+    }
+
     #[cfg(test)]
     pub(in crate::store) fn writer(&self) -> &DatabaseConnection {
         &self.writers.commits
@@ -570,13 +578,8 @@ impl Store for SqlStore {
 
     async fn close(&self) {
         self.catch_up.iter().for_each(CatchUp::stop);
-        let upkeep = self.upkeep.as_ref().map(|upkeep| {
-            upkeep.task.abort();
-            &upkeep.connection
-        });
-        let Readers { sessions, pages, heavy } = &self.readers;
-        let readers = [sessions, pages, heavy].into_iter().flat_map(ReadPool::connections);
-        for pool in readers.chain(upkeep).chain([&self.writers.others, &self.writers.commits]) {
+        self.upkeep.iter().for_each(|upkeep| upkeep.task.abort());
+        for pool in self.connections() {
             if let Err(error) = pool.close_by_ref().await {
                 tracing::warn!(%error, "the store did not close well");
             }
