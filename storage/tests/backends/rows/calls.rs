@@ -2,8 +2,9 @@
 
 use gogochat_proto::ids::{DeviceId, UserId};
 use gogochat_storage::store::{
-    ALL, Act, Administration as _, AuditFilter, Contacts as _, Conversations as _, DeviceKey, Devices as _, Feed as _,
-    Invitation, Invited, Logs as _, NewDevice, ProfileChange, Range, Rotation, SqlStore, Store as _, User, Users as _,
+    ALL, Act, Administration as _, AuditFilter, Contacts as _, Conversations as _, DeviceKey, Devices as _,
+    FactorProof, Feed as _, Invitation, Invited, Logs as _, NewDevice, ProfileChange, Range, Rotation,
+    SecondFactors as _, SqlStore, Store as _, User, Users as _,
 };
 
 use super::{
@@ -19,6 +20,7 @@ pub(super) async fn all(store: &SqlStore, meter: &mut Meter) {
     logs(store, meter).await;
     users(store, meter).await;
     devices(store, meter).await;
+    second_factors(store, meter).await;
     administration(store, meter).await;
     social(store, meter).await;
     conversations(store, meter).await;
@@ -100,6 +102,25 @@ async fn devices(store: &SqlStore, meter: &mut Meter) {
     meter.call("touch_devices", store.touch_devices(&seen, NOW + 1), |_| 1_000).await;
 }
 
+async fn second_factors(store: &SqlStore, meter: &mut Meter) {
+    for n in 900..1_000 {
+        store.begin_second_factor(user(n), [1; 20]).await.unwrap();
+        let codes: Vec<_> = (0..10).map(|code| hash(13, 10 * n + code)).collect();
+        assert!(store.turn_second_factor_on(user(n), [1; 20], 1, &codes, &by(user(n))).await.unwrap());
+    }
+    let (whose, by) = (user(899), by(user(899)));
+    assert!(meter.call("begin_second_factor", store.begin_second_factor(whose, [1; 20]), |_| FEW).await);
+    let codes = [hash(13, 1), hash(13, 2)];
+    let on = store.turn_second_factor_on(whose, [1; 20], 1, &codes, &by);
+    assert!(meter.call("turn_second_factor_on", on, |_| FEW).await);
+    meter.call("second_factor", store.second_factor(whose), |_| 1).await.unwrap();
+    assert_eq!(meter.call("recovery_codes_left", store.recovery_codes_left(whose), |_| 2).await, 2);
+    for proof in [FactorProof::Step(2), FactorProof::RecoveryCode(codes[0])] {
+        assert!(meter.call("use_second_factor", store.use_second_factor(whose, proof), |_| FEW).await);
+    }
+    assert!(meter.call("remove_second_factor", store.remove_second_factor(whose, &by), |_| FEW).await);
+}
+
 async fn administration(store: &SqlStore, meter: &mut Meter) {
     let by = by(user(0));
     let listed = store.list_users("user", "user00000500", 50);
@@ -119,6 +140,7 @@ async fn administration(store: &SqlStore, meter: &mut Meter) {
     let code = [77; 32];
     let invitation = Invitation { code, until_ms: NOW + 10, uses: 1 };
     meter.call("create_invitation", store.create_invitation(invitation, &by), |_| FEW).await;
+    assert!(meter.call("knows_invitation", store.knows_invitation(&code, NOW), |_| 1).await);
     let (invited, first) = new_user("invited");
     let invited = store.create_invited_user(invited, first, &code);
     assert_eq!(meter.call("create_invited_user", invited, |_| FEW).await, Invited::Created);
