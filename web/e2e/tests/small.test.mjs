@@ -85,12 +85,14 @@ test("in forced colours the selected is told from the rest; dialogs stand in lin
 
   await ann.page.emulateMedia({ forcedColors: "active" });
   await ann.click("nav-chats");
+  await ann.page.locator("button.danger").click();
   const seen = await ann.run(() => {
     const style = (selector) => getComputedStyle(document.querySelector(selector));
     return {
       row: style('[data-testid="chat-row"][aria-current="true"]').outlineStyle,
       nav: style('.rail [aria-current="page"]').outlineStyle,
       bubble: style('[data-testid="message"] .b').borderStyle,
+      dialog: style("dialog").borderStyle,
     };
   });
   for (const [what, drawn] of Object.entries(seen)) assert.notEqual(drawn, "none", what);
