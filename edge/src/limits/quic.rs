@@ -24,7 +24,12 @@ pub const ROWS: &[Row] = &[
         SKIPPED_BYTES,
         "the connection is closed: H3_EXCESSIVE_LOAD",
     ),
-    row("stream: does not say whose it is", FRAME_TIMEOUT, MAX_STREAM_HEADER, "it is reset: H3_REQUEST_INCOMPLETE"),
+    row(
+        "stream: does not say whose it is",
+        FRAME_TIMEOUT,
+        MAX_STREAM_HEADER,
+        "it is reset: H3_REQUEST_INCOMPLETE; unidirectional, and nothing was said: it waits",
+    ),
     row("stream: its session is not there", FRAME_TIMEOUT, 0, "it is reset: WEBTRANSPORT_BUFFERED_STREAM_REJECTED"),
     row("control stream: a frame", IDLE, MAX_CONTROL_FRAME, "the connection is closed: H3_EXCESSIVE_LOAD"),
     row("request: headers", FRAME_TIMEOUT, MAX_HEADERS, "it is answered: 431; or reset: H3_REQUEST_INCOMPLETE"),

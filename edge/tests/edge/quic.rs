@@ -147,6 +147,29 @@ async fn a_stream_that_does_not_say_whose_it_is_is_given_up() {
     assert!(session.close_reason().is_none());
 }
 
+/// As Chromium does with QPACK's, whose end would be the connection's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_unidirectional_stream_that_says_nothing_yet_is_let_be() {
+    let world = World::new().await;
+    let (_endpoint, connection) = connect(&world).await;
+    let session = session(&world, &connection).await;
+    let (mut live_send, mut live_recv) = session.open_bi().await.unwrap();
+    live_send.write_all(&hello()).await.unwrap();
+    assert!(soon(live_recv.read_chunk(100, true)).await.unwrap().is_some());
+    let mut silent = connection.open_uni().await.unwrap();
+    // A later one opens it too.
+    let mut half = connection.open_uni().await.unwrap();
+    half.write_all(&[0x40]).await.unwrap();
+    assert!(within(Duration::from_secs(20), half.stopped()).await.unwrap().is_some());
+    assert!(tokio::time::timeout(Duration::ZERO, silent.stopped()).await.is_err());
+    // The encoder's: it says so, and is taken.
+    silent.write_all(&[2]).await.unwrap();
+    let ping = client_frame::Frame::Ping(v1::Ping { nonce: 1 });
+    live_send.write_all(&frame::encode(&v1::ClientFrame::from(ping))).await.unwrap();
+    assert!(soon(live_recv.read_chunk(100, true)).await.unwrap().is_some());
+    assert!(session.close_reason().is_none());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_connection_ends_with_its_last_session() {
     let world = World::new().await;

@@ -111,9 +111,23 @@ impl Waiting {
     /// Ready when it need not wait any more; `false` when the stream has ended.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         match &mut self.what {
-            Stage::Undecided(stream, head) => head.poll(stream, context).map(|owner| owner.is_some()),
+            Stage::Undecided(stream, head) => {
+                let was_silent = head.length == 0;
+                let owner = head.poll(stream, context);
+                if was_silent && head.length > 0 && stream.send.is_none() {
+                    self.since = Instant::now();
+                }
+                owner.map(|owner| owner.is_some())
+            }
             Stage::Request(recv, _) => recv.poll_headers(context),
         }
+    }
+
+    /// Whether it is given up in time. A unidirectional stream that says nothing may be one of QPACK's:
+    /// Chromium opens them with its first streams and writes their type when it has something to encode.
+    /// To stop such a stream ends the connection (RFC 9204 section 4.2).
+    fn lapses(&self) -> bool {
+        !matches!(&self.what, Stage::Undecided(Stream { send: None, .. }, head) if head.length == 0)
     }
 
     fn reset(self) {
@@ -217,7 +231,7 @@ impl Incoming {
     /// Gives up streams that do not say what they have to, or whose session does not come.
     fn poll_timer(&mut self, sessions: &Sessions, context: &mut Context<'_>) {
         loop {
-            let oldest = self.waiting.iter().map(|waiting| waiting.since).min();
+            let oldest = self.waiting.iter().filter(|waiting| waiting.lapses()).map(|waiting| waiting.since).min();
             let Some(next) = oldest.map(|oldest| oldest + FRAME_TIMEOUT).into_iter().chain(self.early).min() else {
                 self.timer = None;
                 return;
@@ -228,7 +242,8 @@ impl Incoming {
                 return;
             }
             let now = Instant::now();
-            for late in self.waiting.extract_if(.., |waiting| now.duration_since(waiting.since) >= TOLERANCE) {
+            let is_late = |waiting: &mut Waiting| waiting.lapses() && now.duration_since(waiting.since) >= TOLERANCE;
+            for late in self.waiting.extract_if(.., is_late) {
                 late.reset();
             }
             if self.early.is_some_and(|until| until <= now + ROUNDING) {
