@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use super::{
     Bus, BusCommand, BusError, Consumer, Room,
     queues::{Queues, Waits},
-    room::share,
+    room::{share, share_of_bytes},
 };
 
 /// The bus inside one process.
@@ -159,7 +159,8 @@ impl State {
         if count >= capacity || bytes + command.body.len() > MAX_BYTES {
             return Err(BusError::Full { partition: number });
         }
-        if self.queues.waiting_of(number, command.user) >= share(capacity) {
+        let (commands, of_user) = self.queues.waiting_of(number, command.user);
+        if commands >= share(capacity) || of_user + command.body.len() > share_of_bytes(MAX_BYTES) {
             return Err(BusError::Share { partition: number });
         }
         self.queues.push(number, command);
@@ -224,11 +225,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_user_has_a_share_of_the_bytes_and_no_more() {
+        let bus = ChannelBus::new(4_096);
+        let quarter = command(vec![0; MAX_BYTES / 4]);
+        bus.publish(quarter.clone()).await.unwrap();
+        let more = BusCommand { user: quarter.user, ..command(vec![0]) };
+        assert_eq!(bus.publish(more.clone()).await, Err(BusError::Share { partition: 3 }));
+        bus.publish(command(vec![0])).await.unwrap();
+        bus.publish(BusCommand { partition: 4, ..more.clone() }).await.unwrap();
+        let mut consumer = bus.consumer().await.unwrap();
+        assert_eq!(consumer.next_batch(Room::of(1)).await.unwrap().len(), 1);
+        bus.publish(more).await.unwrap();
+    }
+
+    #[tokio::test]
     async fn bodies_are_bounded_together() {
         let bus = ChannelBus::new(4_096);
-        let half = vec![0; MAX_BYTES / 2];
-        bus.publish(command(half.clone())).await.unwrap();
-        bus.publish(command(half)).await.unwrap();
+        for _ in 0..4 {
+            bus.publish(command(vec![0; MAX_BYTES / 4])).await.unwrap();
+        }
         assert_eq!(bus.publish(command(vec![0])).await, Err(BusError::Full { partition: 3 }));
         let mut consumer = bus.consumer().await.unwrap();
         assert_eq!(consumer.next_batch(Room::of(1)).await.unwrap().len(), 1);

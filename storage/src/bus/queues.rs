@@ -4,9 +4,10 @@
 //!
 //! Within a partition this is start-time fair queuing (Goyal, Vin and Cheng, 1996). Each user's
 //! next command has a start, in rows. The lowest start goes first, and that user's next start is
-//! higher by the rows of the command.
+//! higher by the rows of the command: also of one who had nothing else waiting, so that a user who
+//! sends one command after the other does not go before one whose commands wait.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use gogochat_proto::ids::UserId;
 
@@ -23,10 +24,12 @@ pub(super) struct Queues<T> {
 #[derive(Debug)]
 struct Partition<T> {
     /// What waits of each user.
-    users: HashMap<UserId, VecDeque<T>>,
+    users: HashMap<UserId, Waiting<T>>,
     /// The users with something that waits, by the start of their next command; of two the one who was
     /// there first.
     turns: BTreeMap<(u64, u64), UserId>,
+    /// Where users who have nothing that waits go on, as far as that is ahead of `start`.
+    ahead: Ahead,
     /// The start of what was taken last.
     start: u64,
     arrivals: u64,
@@ -34,6 +37,20 @@ struct Partition<T> {
     bytes: usize,
     /// A consumer has some of it that it has not committed.
     held: bool,
+}
+
+/// What waits of a user.
+#[derive(Debug)]
+struct Waiting<T> {
+    queue: VecDeque<T>,
+    bytes: usize,
+}
+
+/// The starts of users of whom nothing waits.
+#[derive(Debug, Default)]
+struct Ahead {
+    starts: HashMap<UserId, u64>,
+    order: BTreeSet<(u64, UserId)>,
 }
 
 /// What can wait in a queue.
@@ -63,16 +80,17 @@ impl<T: Waits> Queues<T> {
         self.partitions.get(partition as usize).map(|partition| (partition.count, partition.bytes))
     }
 
-    /// How many of a user wait in a partition.
-    pub(super) fn waiting_of(&self, partition: u32, user: UserId) -> usize {
-        let queue = self.partitions.get(partition as usize).and_then(|partition| partition.users.get(&user));
-        queue.map_or(0, VecDeque::len)
+    /// How many of a user wait in a partition, and their bytes.
+    pub(super) fn waiting_of(&self, partition: u32, user: UserId) -> (usize, usize) {
+        let waiting = self.partitions.get(partition as usize).and_then(|partition| partition.users.get(&user));
+        waiting.map_or((0, 0), |waiting| (waiting.queue.len(), waiting.bytes))
     }
 
     /// The next of each user in a partition.
     #[cfg(any(test, feature = "cluster"))]
     pub(super) fn fronts(&self, partition: u32) -> impl Iterator<Item = &T> {
-        self.partitions.get(partition as usize).into_iter().flat_map(|p| p.users.values().filter_map(VecDeque::front))
+        let partition = self.partitions.get(partition as usize);
+        partition.into_iter().flat_map(|partition| partition.users.values().filter_map(|user| user.queue.front()))
     }
 
     /// Takes what there is room for, an equal share of each partition that nobody holds (and what others
@@ -133,7 +151,16 @@ impl<T: Waits> Queues<T> {
 
 impl<T> Partition<T> {
     fn empty() -> Self {
-        Self { users: HashMap::new(), turns: BTreeMap::new(), start: 0, arrivals: 0, count: 0, bytes: 0, held: false }
+        Self {
+            users: HashMap::new(),
+            turns: BTreeMap::new(),
+            ahead: Ahead::default(),
+            start: 0,
+            arrivals: 0,
+            count: 0,
+            bytes: 0,
+            held: false,
+        }
     }
 
     fn ready(&self) -> bool {
@@ -146,11 +173,13 @@ impl<T: Waits> Partition<T> {
         self.count += 1;
         self.bytes += item.bytes();
         let user = item.user();
-        let queue = self.users.entry(user).or_default();
-        queue.push_back(item);
-        if queue.len() == 1 {
+        let waiting = self.users.entry(user).or_insert_with(|| Waiting { queue: VecDeque::new(), bytes: 0 });
+        waiting.bytes += item.bytes();
+        waiting.queue.push_back(item);
+        if waiting.queue.len() == 1 {
             self.arrivals += 1;
-            self.turns.insert((self.start, self.arrivals), user);
+            let start = self.ahead.take(user).map_or(self.start, |start| start.max(self.start));
+            self.turns.insert((start, self.arrivals), user);
         }
     }
 
@@ -160,7 +189,7 @@ impl<T: Waits> Partition<T> {
         let mut too_large = Vec::new();
         while commands < share.commands && (commands == 0 || rows < share.rows) && room.commands > 0 {
             let Some((turn, user)) = self.turns.pop_first() else { break };
-            let Some(front) = self.users.get(&user).and_then(VecDeque::front) else { continue };
+            let Some(front) = self.users.get(&user).and_then(|user| user.queue.front()) else { continue };
             let (cost, bytes) = (front.rows(), front.bytes());
             // The first of a batch may be larger than the room.
             if !batch.is_empty() && (cost > room.rows || bytes > room.bytes) {
@@ -171,7 +200,7 @@ impl<T: Waits> Partition<T> {
                 }
                 continue;
             }
-            self.start = self.start.max(turn.0);
+            self.pass(turn.0);
             let Some(item) = self.pop(user, turn.0 + cost as u64) else { continue };
             batch.push(item);
             commands += 1;
@@ -185,14 +214,24 @@ impl<T: Waits> Partition<T> {
         more
     }
 
+    /// What starts here is taken.
+    fn pass(&mut self, start: u64) {
+        if start > self.start {
+            self.start = start;
+            self.ahead.forget_up_to(start);
+        }
+    }
+
     /// A user's next command; the one after it starts at `start`.
     fn pop(&mut self, user: UserId, start: u64) -> Option<T> {
-        let queue = self.users.get_mut(&user)?;
-        let item = queue.pop_front()?;
+        let waiting = self.users.get_mut(&user)?;
+        let item = waiting.queue.pop_front()?;
         self.count -= 1;
         self.bytes -= item.bytes();
-        if queue.is_empty() {
+        waiting.bytes -= item.bytes();
+        if waiting.queue.is_empty() {
             self.users.remove(&user);
+            self.ahead.keep(user, start);
         } else {
             self.arrivals += 1;
             self.turns.insert((start, self.arrivals), user);
@@ -200,6 +239,36 @@ impl<T: Waits> Partition<T> {
         Some(item)
     }
 }
+
+impl Ahead {
+    /// Where a user's next command starts. Where too many are kept, the one who is the least ahead is
+    /// forgotten, and begins where the others are.
+    fn keep(&mut self, user: UserId, start: u64) {
+        self.starts.insert(user, start);
+        self.order.insert((start, user));
+        if self.starts.len() > KEPT_AHEAD
+            && let Some((_, first)) = self.order.pop_first()
+        {
+            self.starts.remove(&first);
+        }
+    }
+
+    fn take(&mut self, user: UserId) -> Option<u64> {
+        let start = self.starts.remove(&user)?;
+        self.order.remove(&(start, user));
+        Some(start)
+    }
+
+    /// Those who are not ahead any more.
+    fn forget_up_to(&mut self, start: u64) {
+        while let Some((_, user)) = self.order.first().copied().filter(|(of_user, _)| *of_user <= start) {
+            self.take(user);
+        }
+    }
+}
+
+/// Users with nothing that waits whose starts are kept, in each partition.
+const KEPT_AHEAD: usize = 4_096;
 
 /// Users whose next command is too large for a batch that are passed over, at most, to find one that is not.
 const PASSED: usize = 64;
@@ -300,13 +369,58 @@ mod tests {
         for number in 0..300 {
             queues.push(0, Item(0, number, other, 8));
         }
-        assert_eq!(queues.waiting_of(0, other), 300);
+        assert_eq!(queues.waiting_of(0, other), (300, 3_000));
         let batch = take(&mut queues, room);
         let (mine, theirs): (Vec<&Item>, Vec<&Item>) = batch.iter().partition(|item| item.2 == other);
         let rows: usize = batch.iter().map(|item| item.3).sum();
         assert!(rows <= 8_192 && theirs.len() <= 1, "{rows} rows");
         assert!(mine.len() >= 200, "{} of the other's in the next batch", mine.len());
         assert_eq!(mine.iter().map(|item| item.1).collect::<Vec<_>>(), (0..mine.len() as u32).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn who_sends_one_after_the_other_does_not_go_before_one_whose_commands_wait() {
+        let backlogged = UserId::new_v7();
+        let others: Vec<_> = (0..10).map(|_| UserId::new_v7()).collect();
+        let mut queues = Queues::new(1);
+        for number in 0..1_000 {
+            queues.push(0, Item(0, number, backlogged, 8));
+        }
+        others.iter().for_each(|user| queues.push(0, Item(0, 0, *user, 8)));
+        let mut taken = 0;
+        for _ in 0..100 {
+            // Ten have room, and each of the others sends the next while what they sent is committed.
+            let batch = take(&mut queues, Room::of(10));
+            assert_eq!(batch.len(), 10);
+            for item in batch {
+                if item.2 == backlogged {
+                    taken += 1;
+                } else {
+                    queues.push(0, Item(0, item.1 + 1, item.2, 8));
+                }
+            }
+        }
+        // An eleventh of 1,000.
+        assert!((80..=100).contains(&taken), "{taken} of the one whose commands wait");
+    }
+
+    #[test]
+    fn where_so_many_go_on_is_kept_and_no_more() {
+        let mut queues = Queues::new(1);
+        let first = UserId::new_v7();
+        queues.push(0, Item(0, 0, first, 7));
+        for _ in 0..=KEPT_AHEAD {
+            queues.push(0, Item(0, 0, UserId::new_v7(), 8));
+        }
+        while !take(&mut queues, Room::of(1_000)).is_empty() {}
+        let ahead = &queues.partitions[0].ahead;
+        assert_eq!((ahead.starts.len(), ahead.order.len()), (KEPT_AHEAD, KEPT_AHEAD));
+        assert!(!ahead.starts.contains_key(&first), "the one who is the least ahead is forgotten");
+        // Once that start is passed nobody is ahead.
+        let late = UserId::new_v7();
+        (0..3).for_each(|number| queues.push(0, Item(0, number, late, 8)));
+        while !take(&mut queues, Room::of(1)).is_empty() {}
+        assert_eq!(queues.partitions[0].ahead.starts.len(), 1);
     }
 
     #[test]

@@ -24,6 +24,11 @@ pub(super) fn share(capacity: usize) -> usize {
     (capacity / USERS).max(SMALL)
 }
 
+/// The same of their bytes.
+pub(super) fn share_of_bytes(max: usize) -> usize {
+    max / USERS
+}
+
 /// Users who together fill a partition.
 const USERS: usize = 4;
 /// What each may have however small the queue is.

@@ -32,6 +32,8 @@ struct Span {
     first: Option<i64>,
     /// Behind the last that was ever taken.
     behind: i64,
+    /// Those of the last batch.
+    batch: Vec<i64>,
 }
 
 impl KafkaConsumer {
@@ -48,6 +50,7 @@ impl KafkaConsumer {
         let mut backlog = backlog.lock();
         let mut passed = Vec::with_capacity(self.taken.len());
         for span in &mut self.taken {
+            backlog.finished(span.partition, span.batch.drain(..));
             let Some(first) = span.first else { continue };
             let waits = self.member.first_waiting(span.partition);
             let done = waits.map_or(span.behind, |waits| waits.min(span.behind));
@@ -136,8 +139,9 @@ fn note(taken: &mut Vec<Span>, partition: u32, offset: i64) {
         Some(span) => {
             span.first = Some(span.first.map_or(offset, |first| first.min(offset)));
             span.behind = span.behind.max(offset + 1);
+            span.batch.push(offset);
         }
-        None => taken.push(Span { partition, first: Some(offset), behind: offset + 1 }),
+        None => taken.push(Span { partition, first: Some(offset), behind: offset + 1, batch: vec![offset] }),
     }
 }
 
