@@ -45,6 +45,8 @@ pub(crate) struct Presence {
     notes: mpsc::Sender<Note>,
     /// Sessions open at this core, whose presence it keeps fresh.
     open: Mutex<HashMap<SessionKey, (UserId, Instant)>>,
+    /// Users whose coming the directory did not take, and where it is told: the refresh tells them.
+    untold: Mutex<HashMap<UserId, Vec<(LogId, UserId)>>>,
     grace: Duration,
     ttl: Duration,
 }
@@ -86,7 +88,20 @@ impl Presence {
     ) -> (Self, mpsc::Receiver<Note>) {
         let (notes, received) = mpsc::channel(MOVES);
         let (grace, ttl) = (config.presence_grace, config.presence_ttl);
-        (Self { store, directory, fanout, metrics, notes, open: Mutex::default(), grace, ttl }, received)
+        (
+            Self {
+                store,
+                directory,
+                fanout,
+                metrics,
+                notes,
+                open: Mutex::default(),
+                untold: Mutex::default(),
+                grace,
+                ttl,
+            },
+            received,
+        )
     }
 
     /// A session was opened.
@@ -205,7 +220,10 @@ impl Presence {
                     self.came_all(came).await;
                 }
                 () = until(due) => self.went_all(&take(&mut leaving, Some(Instant::now())), &mut lapses).await,
-                () = until(lapses.next()) => self.look_again(&lapses.take()).await,
+                () = until(lapses.next()) => {
+                    let users = lapses.take();
+                    self.look_again(&users, &mut lapses).await;
+                }
                 _ = flush.tick(), if !seen.is_empty() => self.note_seen(seen.drain().collect()).await,
             }
         }
@@ -238,7 +256,15 @@ impl Presence {
                     self.tell(one.user, &one.directs, Status { online: true, last_seen_ms: now }).await;
                 }
             }
-            Err(error) => tracing::debug!(%error, "comings were not noted"),
+            Err(error) => {
+                tracing::debug!(%error, "comings were not noted");
+                let mut untold = self.untold.lock();
+                for one in came {
+                    if untold.len() < MOVES || untold.contains_key(&one.user) {
+                        untold.insert(one.user, one.directs);
+                    }
+                }
+            }
         }
     }
 
@@ -256,19 +282,26 @@ impl Presence {
                     }
                 }
             }
-            Err(error) => tracing::debug!(%error, "departures were not noted"),
+            Err(error) => {
+                // The directory goes by their time to live, and so do those who look again after it.
+                tracing::debug!(%error, "departures were not noted");
+                went.iter().for_each(|(user, _)| lapses.watch(*user, self.ttl + LAPSED));
+            }
         }
     }
 
     /// Sessions that were left have lapsed meanwhile, if nobody keeps them fresh.
-    async fn look_again(&self, users: &[UserId]) {
+    async fn look_again(&self, users: &[UserId], lapses: &mut Lapses) {
         match self.directory.get(users, now_ms()).await {
             Ok(statuses) => {
                 for (user, status) in users.iter().zip(statuses).filter(|(_, status)| !status.online) {
                     self.tell_offline(*user, status.last_seen_ms).await;
                 }
             }
-            Err(error) => tracing::debug!(%error, "whether sessions have lapsed is unknown"),
+            Err(error) => {
+                tracing::debug!(%error, "whether sessions have lapsed is unknown");
+                users.iter().for_each(|user| lapses.watch(*user, AGAIN));
+            }
         }
     }
 
@@ -326,6 +359,8 @@ const AT_ONCE: usize = 256;
 const SEEN_AT_ONCE: usize = 1_024;
 /// Longer than the clocks of cores differ.
 const LAPSED: Duration = Duration::from_secs(1);
+/// When one is looked at again where the directory did not answer.
+const AGAIN: Duration = Duration::from_secs(2);
 /// A session that is over before it is worth a write.
 const SHORT: Duration = Duration::from_secs(60);
 const MAX_ASKED: usize = 200;

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use gogochat_proto::ids::UserId;
-use gogochat_storage::presence::SessionKey;
+use gogochat_storage::presence::{SessionKey, Status};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Presence;
@@ -67,7 +67,15 @@ impl Presence {
         if open.is_empty() {
             return Ok(());
         }
-        self.directory.arrive(&open, now_ms(), self.ttl_ms()).await.map(drop)
+        let now = now_ms();
+        let were_offline = self.directory.arrive(&open, now, self.ttl_ms()).await?;
+        for ((user, _), was_offline) in open.iter().zip(were_offline) {
+            let untold = self.untold.lock().remove(user);
+            if let Some(directs) = untold.filter(|_| was_offline) {
+                self.tell(*user, &directs, Status { online: true, last_seen_ms: now }).await;
+            }
+        }
+        Ok(())
     }
 }
 

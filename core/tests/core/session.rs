@@ -1,16 +1,28 @@
 //! Attachments: opening sessions, fan-out and replay, revocation, cuts.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
 
 use gogochat_proto::{
-    ids::LogId,
+    ids::{LogId, UserId},
     node::{self, EphemeralKind, core_item::Item, edge_item::Item as Up},
     v1::{self, ephemeral::Kind, server_frame::Frame},
 };
+use gogochat_storage::{
+    open::Storage,
+    presence::{Presence, PresenceError, SessionKey, Status},
+};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
 
 use crate::support::{
-    DEADLINE, Edge, Node, User, code, command, event, message, next_call, next_session, serve_with_window, text,
+    DEADLINE, Edge, Node, User, code, command, event, eventually, message, next_call, next_session, serve_with_window,
+    text,
 };
 
 #[tokio::test]
@@ -414,6 +426,89 @@ async fn who_leaves_beside_a_session_of_a_lost_core_is_offline_when_that_lapses(
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     directory.unwrap().online(alice.id, (7, 7), now.as_millis() as i64, 1_000).await.unwrap();
     edge.send(Up::Close(node::SessionClose { session })).await;
+    assert!(!told(&mut edge, log, &alice).await);
+}
+
+/// The presence of the node, which may be away.
+struct Away {
+    directory: Arc<dyn Presence>,
+    is_away: AtomicBool,
+    refused: AtomicU64,
+}
+
+impl Away {
+    fn is_here(&self) -> Result<(), PresenceError> {
+        match self.is_away.load(Ordering::SeqCst) {
+            true => {
+                self.refused.fetch_add(1, Ordering::SeqCst);
+                Err(PresenceError("a test".into()))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// It is away until it has refused once more.
+    async fn refuse_once(&self) {
+        let before = self.refused.load(Ordering::SeqCst);
+        eventually("it is asked", async || (self.refused.load(Ordering::SeqCst) > before).then_some(())).await;
+        self.is_away.store(false, Ordering::SeqCst);
+    }
+}
+
+#[tonic::async_trait]
+impl Presence for Away {
+    async fn arrive(&self, of: &[(UserId, SessionKey)], now: i64, ttl_ms: i64) -> Result<Vec<bool>, PresenceError> {
+        self.is_here()?;
+        self.directory.arrive(of, now, ttl_ms).await
+    }
+
+    async fn leave(&self, sessions: &[(UserId, SessionKey)], now: i64) -> Result<Vec<bool>, PresenceError> {
+        self.is_here()?;
+        self.directory.leave(sessions, now).await
+    }
+
+    async fn get(&self, users: &[UserId], now: i64) -> Result<Vec<Status>, PresenceError> {
+        self.is_here()?;
+        self.directory.get(users, now).await
+    }
+
+    async fn check(&self) -> Result<(), PresenceError> {
+        self.directory.check().await
+    }
+
+    fn emptied(&self) -> watch::Receiver<u64> {
+        self.directory.emptied()
+    }
+}
+
+/// Who comes or goes while presence is away for a moment is told of once it is back.
+#[tokio::test]
+async fn comings_and_goings_are_told_once_presence_is_back() {
+    let mut config = crate::support::config();
+    config.presence_grace = std::time::Duration::from_millis(10);
+    config.presence_ttl = std::time::Duration::from_secs(3);
+    let mut away = None;
+    let node = Node::with(config, |storage| {
+        let (directory, is_away) = (storage.presence.clone(), AtomicBool::new(false));
+        let wrapped = Arc::new(Away { directory, is_away, refused: AtomicU64::new(0) });
+        away = Some(wrapped.clone());
+        Storage { presence: wrapped, ..storage }
+    })
+    .await;
+    let away = away.unwrap();
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let log = node.befriend(&alice, &bob).await;
+    let mut edge = Edge::attach(&node).await;
+    edge.enter(&bob).await;
+    let is_noted = async || away.directory.get(&[bob.id], 0).await.unwrap()[0].online.then_some(());
+    eventually("bob is noted", is_noted).await;
+    away.is_away.store(true, Ordering::SeqCst);
+    let session = edge.enter(&alice).await;
+    away.refuse_once().await;
+    assert!(told(&mut edge, log, &alice).await);
+    away.is_away.store(true, Ordering::SeqCst);
+    edge.send(Up::Close(node::SessionClose { session })).await;
+    away.refuse_once().await;
     assert!(!told(&mut edge, log, &alice).await);
 }
 

@@ -281,8 +281,12 @@ impl Presence for RedisPresence {
     /// What was written last has to be there still.
     async fn check(&self) -> Result<(), PresenceError> {
         let key = self.own.key.as_str();
-        let set = self.client.set::<Option<i64>, _, _>(key, 1, Some(Expiration::PX(SPARE_MS)), None, true);
-        let before = set.await.map_err(|error| self.failed(&error))?;
+        // Redis has SET with GET from 6.2 on.
+        let failed = |error| self.failed(&error);
+        let pipeline = self.client.pipeline();
+        let _: () = pipeline.get(key).await.map_err(failed)?;
+        let _: () = pipeline.set(key, 1, Some(Expiration::PX(SPARE_MS)), None, false).await.map_err(failed)?;
+        let (before, _): (Option<i64>, Value) = pipeline.all().await.map_err(failed)?;
         let written = self.own.written.lock().replace(Instant::now());
         if before.is_none() && written.is_some_and(|written| written.elapsed() < KEPT) {
             tracing::warn!("core.redis: Redis has lost its keys: who is connected is told to it again");
