@@ -32,7 +32,7 @@ use self::{
     retirement::Retirement,
 };
 use super::{
-    Connections,
+    Connections, Store as _,
     sql::{
         Dialect, SqlStore, Writers,
         migrate::{self, MigrateError},
@@ -116,6 +116,11 @@ pub async fn open_for_restore(url: &str, name: &str, replace: bool) -> Result<Sq
     if !replace || transfer::has_begun(&store, name).await.map_err(MigrateError::from)? {
         return Ok(store);
     }
+    transfer::mark(&store).await.map_err(MigrateError::from)?;
+    store.close().await;
+    // Who has opened it before the mark was there has it still.
+    setup::check_unused(&options).await?;
+    let store = open_for_transfer(url).await?;
     transfer::empty(&store).await?;
     Ok(store)
 }

@@ -18,7 +18,7 @@ mod verify;
 use sea_orm::{EntityTrait as _, sea_query::Table};
 
 #[cfg(feature = "cluster")]
-pub(super) use self::emptying::{empty, has_begun};
+pub(super) use self::emptying::{empty, has_begun, mark};
 pub use self::progress::{Progress, Report, TransferError};
 pub(super) use self::sums::{Sum, sums};
 use self::tables::tables;
@@ -138,7 +138,7 @@ async fn claim(target: &SqlStore, name: &str) -> Result<bool, TransferError> {
         match row.map(|row| row.source) {
             Some(found) if found == name => return Ok(true),
             Some(found) => return Err(TransferError::OtherSource { found }),
-            // Cut off between the table and its row.
+            // Emptied, or cut off between the table and its row.
             None => {}
         }
     }

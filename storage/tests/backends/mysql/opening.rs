@@ -1,14 +1,16 @@
 //! What stands between a URL and a store.
 
+use std::time::{Duration, Instant};
+
 use gogochat_storage::{
     open::open_store,
     store::{
-        Store,
+        Store, Users as _,
         mysql::{self, OpenError},
         sqlite::MigrateError,
     },
 };
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, Statement, TransactionTrait as _};
 use uuid::Uuid;
 
 use super::database::{Database, address, run_on_server};
@@ -56,6 +58,46 @@ async fn what_is_wrong_is_said() {
     let unsigned = message(&format!("mysql://root@{server}/{name}?ssl-mode=VERIFY_IDENTITY")).await;
     assert!(unsigned.contains("no TLS to MySQL") && unsigned.contains("ssl-ca"), "{unsigned}");
     run_on_server(&format!("DROP USER {user}")).await;
+}
+
+/// A restore that is cut off while it empties the store leaves nothing that a server takes for one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_store_that_was_being_emptied_is_not_opened() {
+    let (database, elsewhere) = (Database::create().await, Database::create().await);
+    let mut world = World::new(database.open().await);
+    let [one, other] = world.users().await;
+    world.befriend(one, other).await;
+    world.store.close().await;
+    // Somebody reads the last of its tables, which cannot be dropped meanwhile.
+    let (name, reader) = (database.name(), elsewhere.raw().await);
+    let reading = reader.begin().await.unwrap();
+    reading.execute_unprepared(&format!("SELECT 1 FROM {name}.account LIMIT 1")).await.unwrap();
+    let url = database.url();
+    let restoring = tokio::spawn(async move { mysql::open_for_restore(&url, "a backup", true).await.map(drop) });
+    let sql = format!(
+        "SELECT CAST(id AS SIGNED) FROM performance_schema.processlist \
+         WHERE db = '{name}' AND state LIKE 'Waiting for table metadata%'"
+    );
+    let begin = Instant::now();
+    let waiting = loop {
+        let statement = Statement::from_string(reader.get_database_backend(), sql.as_str());
+        if let Some(row) = elsewhere.raw().await.query_one_raw(statement).await.unwrap() {
+            break row.try_get_by_index::<i64>(0).unwrap();
+        }
+        assert!(begin.elapsed() < Duration::from_secs(60) && !restoring.is_finished(), "no table is dropped");
+    };
+    restoring.abort();
+    assert!(restoring.await.unwrap_err().is_cancelled());
+    run_on_server(&format!("KILL {waiting}")).await;
+    reading.rollback().await.unwrap();
+
+    let error = mysql::open(&database.url()).await.unwrap_err();
+    assert!(matches!(error, OpenError::Unfinished { .. }), "{error:?}");
+    // It is emptied once more, whichever backup comes into it.
+    let target = mysql::open_for_restore(&database.url(), "another backup", true).await.unwrap();
+    assert!(target.users(&[one, other]).await.unwrap().is_empty());
+    target.close().await;
+    assert!(matches!(mysql::open(&database.url()).await.unwrap_err(), OpenError::Unfinished { .. }));
 }
 
 #[tokio::test]
