@@ -63,6 +63,7 @@ pub(crate) fn stored(error: &StoreError) -> v1::Error {
     match error {
         StoreError::Unavailable(_) => ErrorCode::Unavailable.with("the store is not reachable"),
         StoreError::Contended(_) => ErrorCode::Unavailable.with("others hold what it needs: repeat it"),
+        StoreError::NotPermitted => ErrorCode::PermissionDenied.with("this is for administrators"),
         StoreError::Full => ErrorCode::StorageFull.with("the server's disk is full"),
         StoreError::Failed(_) => fault("a call failed", error),
     }

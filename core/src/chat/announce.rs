@@ -29,6 +29,22 @@ pub(crate) struct Settled {
     pub(super) notices: Vec<BusCommand>,
 }
 
+impl Settled {
+    /// A batch of this number, of so many commands, with nothing settled yet.
+    pub(super) fn begin(batch: u64, commands: usize) -> Self {
+        Self {
+            batch,
+            commands: 0,
+            answers: Vec::with_capacity(commands),
+            repeated: Vec::new(),
+            unanswered: Vec::new(),
+            notices: Vec::new(),
+            marks: Vec::new(),
+            events: Vec::with_capacity(commands),
+        }
+    }
+}
+
 /// Announces what was settled: a batch's answers before its events. `notice` takes what goes to no store.
 pub(crate) async fn run(
     fanout: Arc<Fanout>,

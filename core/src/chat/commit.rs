@@ -3,7 +3,7 @@
 //! their commit.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,10 +11,9 @@ use std::{
 use gogochat_proto::ids::LogId;
 use gogochat_storage::{
     bus::Room,
-    store::{Command, Committed, Done, Event, Logs, Outcome, StoreError},
+    store::{Command, Logs, Outcome, Refusal, StoreError},
 };
 
-use super::slices::Slices;
 use crate::{fanout::Fanout, metrics::Metrics};
 
 /// Commits batches.
@@ -26,8 +25,6 @@ pub(super) struct Committer {
     /// Logs that others held for too long, and since when that is known: what needs them is asked about
     /// before it can hold a batch up.
     held: HashMap<LogId, Instant>,
-    /// Events of slices whose command was not finished.
-    stray: Vec<Event>,
 }
 
 type Outcomes = Vec<Result<Outcome, StoreError>>;
@@ -35,25 +32,22 @@ type Outcomes = Vec<Result<Outcome, StoreError>>;
 impl Committer {
     /// `room`: what a transaction may have.
     pub(super) fn new(store: Arc<dyn Logs>, fanout: Arc<Fanout>, metrics: Arc<Metrics>, room: Room) -> Self {
-        Self { store, fanout, metrics, room, held: HashMap::new(), stray: Vec::new() }
+        Self { store, fanout, metrics, room, held: HashMap::new() }
     }
 
     /// The outcome of each command, or why it has none. What comes behind one that will be repeated, and has
     /// its order with it, has none either.
     pub(super) async fn commit(&mut self, commands: Vec<Command>) -> Outcomes {
         let (count, mut outcomes, mut refused) = (commands.len(), Vec::with_capacity(commands.len()), HashSet::new());
-        for part in parts(commands, self.room) {
+        let mut parts = parts(commands, self.room);
+        while let Some(mut part) = parts.pop_front() {
             let homes: Vec<_> = part.iter().map(Command::home).collect();
-            let of_part = match part.as_slice() {
-                [wide]
-                    if !homes.iter().any(|home| refused.contains(home))
-                        && let Some(slices) = Slices::of(wide) =>
-                {
-                    vec![self.in_slices(wide, &slices).await]
-                }
-                _ => self.part(part, &refused).await,
-            };
-            let is_contended = |outcome: &Result<Outcome, _>| matches!(outcome, Err(StoreError::Contended(_)));
+            let of_part = self.part(&part, &refused).await;
+            // The store had no room for what is left of it.
+            let left = part.split_off(of_part.len().min(part.len()));
+            if !left.is_empty() {
+                parts.push_front(left);
+            }
             refused
                 .extend(homes.iter().zip(&of_part).filter(|(_, outcome)| is_contended(outcome)).map(|(log, _)| *log));
             let away = of_part.iter().find_map(|outcome| match outcome {
@@ -69,107 +63,102 @@ impl Committer {
         outcomes
     }
 
-    /// What was committed of commands that have no outcome.
-    pub(super) fn take_stray(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.stray)
+    /// The outcome of a slice, or of any command alone.
+    pub(super) async fn alone(&mut self, command: Command) -> Result<Outcome, StoreError> {
+        self.part(&[command], &HashSet::new()).await.pop().unwrap_or_else(|| Err(no_outcome()))
     }
 
-    /// A slice after the other. What would be refused in any is refused before the first.
-    async fn in_slices(&mut self, whole: &Command, slices: &Slices) -> Result<Outcome, StoreError> {
-        if let Some(refusal) = self.store.foresee(whole).await? {
-            return Ok(Err(refusal));
-        }
-        let (mut done, mut all) = (0, Committed::default());
-        for number in 0..slices.count() {
-            let outcome = self.transaction(vec![slices.command(number, done)]).await;
-            let outcome = outcome.and_then(|one| one.into_iter().next().ok_or_else(no_outcome));
-            let committed = match outcome {
-                Ok(Ok(committed)) => committed,
-                other => {
-                    self.stray.append(&mut all.events);
-                    return other;
-                }
-            };
-            if let Done::Added { added: of_slice, .. } | Done::Removed { removed: of_slice, .. } = committed.done {
-                done += of_slice;
-            }
-            all.events.extend(committed.events);
-            all.done = committed.done;
-        }
-        Ok(Ok(all))
+    /// Why a command would be refused, which is to be cut into slices: what would be refused in any is
+    /// refused before the first. Where the store cannot say, the slices decide.
+    pub(super) async fn look(&self, whole: &Command) -> Option<Refusal> {
+        self.store.foresee_here(whole).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "a command is cut into slices without a look");
+            None
+        })
     }
 
-    /// A part that one transaction has room for. What needs one of the logs `refused` is not tried.
-    async fn part(&mut self, commands: Vec<Command>, refused: &HashSet<LogId>) -> Outcomes {
+    /// A part that one transaction has room for: the outcomes of its first commands, if not of all. What needs
+    /// one of the logs `refused` is not tried.
+    async fn part(&mut self, commands: &[Command], refused: &HashSet<LogId>) -> Outcomes {
         self.held.retain(|_, since| since.elapsed() < REMEMBERED);
         let known = |command: &Command| self.held.contains_key(&command.home()) || refused.contains(&command.home());
         if commands.iter().any(known) {
             return self.without_held(commands, refused).await;
         }
-        if commands.len() <= 1 {
-            return self.together(commands).await;
-        }
-        match self.transaction(commands.clone()).await {
+        let alone = (commands.len() == 1).then(|| commands.first().map(Command::home)).flatten();
+        match self.transaction(commands).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(error @ StoreError::Contended(_)) if let Some(home) = alone => {
+                self.held.entry(home).or_insert_with(Instant::now);
+                vec![Err(error)]
+            }
             Err(StoreError::Contended(_)) => self.without_held(commands, refused).await,
-            Err(StoreError::Failed(reason)) => self.one_by_one(commands, &reason).await,
+            Err(StoreError::Failed(reason)) if alone.is_none() => self.one_by_one(commands, &reason).await,
             Err(error) => vec![Err(error); commands.len()],
         }
     }
 
     /// Commits those whose rows nobody else holds. The others are refused for now, and with them what comes
     /// behind them in their logs.
-    async fn without_held(&mut self, commands: Vec<Command>, refused: &HashSet<LogId>) -> Outcomes {
-        let mut held = match self.store.contended(&commands).await {
+    async fn without_held(&mut self, commands: &[Command], refused: &HashSet<LogId>) -> Outcomes {
+        let mut held = match self.store.contended(commands).await {
             Ok(held) if held.len() == commands.len() => held,
             Ok(_) => vec![false; commands.len()],
             Err(error) => return vec![Err(error); commands.len()],
         };
         let mut homes = refused.clone();
-        for (held, command) in held.iter_mut().zip(&commands) {
+        for (held, command) in held.iter_mut().zip(commands) {
             *held |= homes.contains(&command.home());
             if *held {
                 homes.insert(command.home());
             }
         }
         let now = Instant::now();
-        for command in held.iter().zip(&commands).filter_map(|(held, command)| held.then_some(command)) {
+        for command in held.iter().zip(commands).filter_map(|(held, command)| held.then_some(command)) {
             self.held.entry(command.home()).or_insert(now);
         }
-        let mut free = commands.into_iter().zip(&held).filter_map(|(command, held)| (!held).then_some(command));
-        let mut done = self.together(free.by_ref().collect()).await.into_iter();
+        let free = commands.iter().zip(&held).filter(|(_, held)| !**held).map(|(command, _)| command.clone());
+        let mut done = self.together(&free.collect::<Vec<_>>()).await.into_iter();
         let contended = || Err(StoreError::Contended("another transaction has had its rows for too long".into()));
         let mut outcomes = Outcomes::with_capacity(held.len());
         for held in held {
-            outcomes.push(if held { contended() } else { done.next().unwrap_or_else(contended) });
+            match if held { Some(contended()) } else { done.next() } {
+                Some(outcome) => outcomes.push(outcome),
+                None => break,
+            }
         }
         outcomes
     }
 
     /// In one transaction, or one by one where one fails.
-    async fn together(&mut self, commands: Vec<Command>) -> Outcomes {
+    async fn together(&mut self, commands: &[Command]) -> Outcomes {
         let count = commands.len();
         if count == 0 {
             return Vec::new();
         }
-        let single = (count > 1).then(|| commands.clone());
         match self.transaction(commands).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            Err(StoreError::Failed(reason)) if let Some(commands) = single => self.one_by_one(commands, &reason).await,
+            Err(StoreError::Failed(reason)) if count > 1 => self.one_by_one(commands, &reason).await,
             Err(error) => vec![Err(error); count],
         }
     }
 
     /// One of them cannot be committed: it must not take the others with it.
-    async fn one_by_one(&mut self, commands: Vec<Command>, reason: &str) -> Outcomes {
+    async fn one_by_one(&mut self, commands: &[Command], reason: &str) -> Outcomes {
         let count = commands.len();
         tracing::error!(reason, count, "a batch failed; its commands go one by one");
         let mut outcomes = Outcomes::with_capacity(count);
+        let mut refused = HashMap::new();
         for command in commands {
-            let outcome = match self.transaction(vec![command]).await {
-                Ok(one) => one.into_iter().next().ok_or_else(no_outcome),
-                Err(error) => Err(error),
+            let home = command.home();
+            let outcome = match refused.get(&home) {
+                Some(error) => Err(StoreError::clone(error)),
+                None => self.transaction(std::slice::from_ref(command)).await,
             };
+            let outcome = outcome.and_then(|one| one.into_iter().next().ok_or_else(no_outcome));
+            if let Err(error @ StoreError::Contended(_)) = &outcome {
+                refused.insert(home, error.clone());
+            }
             let away = matches!(outcome, Err(StoreError::Unavailable(_) | StoreError::Full));
             outcomes.push(outcome);
             if away {
@@ -182,14 +171,16 @@ impl Committer {
         outcomes
     }
 
-    async fn transaction(&mut self, commands: Vec<Command>) -> Result<Vec<Outcome>, StoreError> {
+    /// The outcomes of all, or of the first ones: one at least.
+    async fn transaction(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, StoreError> {
         let count = commands.len();
         self.metrics.batch.record(count as f64);
         self.metrics.batch_rows.record(commands.iter().map(Command::rows).sum::<usize>() as f64);
         let began = Instant::now();
-        let result = self.store.commit(commands).await.and_then(|outcomes| match outcomes.len() == count {
-            true => Ok(outcomes),
-            false => Err(StoreError::Failed(format!("{} outcomes for {count} commands", outcomes.len()))),
+        let result = self.store.commit(commands.to_vec()).await.and_then(|outcomes| match outcomes.len() {
+            0 => Err(no_outcome()),
+            some if some <= count => Ok(outcomes),
+            some => Err(StoreError::Failed(format!("{some} outcomes for {count} commands"))),
         });
         self.metrics.commit_seconds.record(began.elapsed());
         match &result {
@@ -210,29 +201,27 @@ fn no_outcome() -> StoreError {
     StoreError::Failed("no outcome".into())
 }
 
-/// Commands in parts that there is room for, in their order. One that is larger, or is cut into slices, is a
-/// part of its own.
-fn parts(commands: Vec<Command>, room: Room) -> Vec<Vec<Command>> {
-    let (mut parts, mut part) = (Vec::new(), Vec::new());
+fn is_contended(outcome: &Result<Outcome, StoreError>) -> bool {
+    matches!(outcome, Err(StoreError::Contended(_)))
+}
+
+/// Commands in parts that there is room for, in their order. One that is larger is a part of its own.
+fn parts(commands: Vec<Command>, room: Room) -> VecDeque<Vec<Command>> {
+    let (mut parts, mut part) = (VecDeque::new(), Vec::new());
     let (mut rows, mut bytes) = (0, 0);
     for command in commands {
         let full =
             part.len() >= room.commands || rows + command.rows() > room.rows || bytes + command.bytes() > room.bytes;
-        let wide = Slices::of(&command).is_some();
-        if (full || wide) && !part.is_empty() {
-            parts.push(std::mem::take(&mut part));
+        if full && !part.is_empty() {
+            parts.push_back(std::mem::take(&mut part));
             (rows, bytes) = (0, 0);
-        }
-        if wide {
-            parts.push(vec![command]);
-            continue;
         }
         rows += command.rows();
         bytes += command.bytes();
         part.push(command);
     }
     if !part.is_empty() {
-        parts.push(part);
+        parts.push_back(part);
     }
     parts
 }
@@ -264,7 +253,7 @@ mod tests {
     #[test]
     fn parts_are_bounded_and_in_order() {
         let sizes = |commands: Vec<Command>, room| {
-            let parts = parts(commands.clone(), room);
+            let parts: Vec<_> = parts(commands.clone(), room).into();
             assert_eq!(parts.concat(), commands);
             parts.iter().map(Vec::len).collect::<Vec<_>>()
         };

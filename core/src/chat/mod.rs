@@ -9,6 +9,7 @@ mod pending;
 mod resyncs;
 mod sender_order;
 pub(crate) mod shared_bus;
+mod sliced;
 mod slices;
 mod unknown;
 pub(crate) mod worker;

@@ -21,6 +21,8 @@ use super::{
     marks::LateMarks,
     pending::{Kind, Pending},
     sender_order::{SenderOrder, Turn},
+    sliced::{Sliced, TooMany, Unfinished},
+    slices::Slices,
     unknown::UnknownMethods,
 };
 use crate::{
@@ -35,6 +37,7 @@ use crate::{
 /// Commits what the bus brings.
 pub(crate) struct Worker {
     committer: Committer,
+    sliced: Sliced,
     room: Room,
     fanout: Arc<Fanout>,
     methods: HashMap<&'static str, &'static OrderedMethod>,
@@ -57,6 +60,7 @@ impl Worker {
     ) -> Self {
         Self {
             committer: Committer::new(store, fanout.clone(), metrics, room),
+            sliced: Sliced::default(),
             room,
             fanout,
             methods,
@@ -78,11 +82,16 @@ impl Worker {
         let mut kept = Vec::new();
         loop {
             let batch = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 batch = consumer.next_batch(self.room) => batch,
+                () = std::future::ready(()), if !self.sliced.is_empty() => Some(Vec::new()),
                 () = tokio::time::sleep(KEPT_LOOK), if !kept.is_empty() => Some(Vec::new()),
             };
-            let Some(batch) = batch else { return };
+            let batch = match batch {
+                None if self.sliced.is_empty() => return,
+                batch => batch.unwrap_or_default(),
+            };
             let settled = self.settle(batch).await;
             kept = self.kept();
             if let Err(error) = consumer.commit(&kept).await {
@@ -92,31 +101,30 @@ impl Worker {
             if announcer.send(settled).await.is_err() {
                 return;
             }
+            // Who was in the batch has an answer before it.
+            if let Some(settled) = self.slice().await
+                && announcer.send(settled).await.is_err()
+            {
+                return;
+            }
         }
     }
 
-    /// Partitions with a command that was refused and has not come again. A core that is given them next does
-    /// not know of that, and would commit what lies behind it on the bus: so the bus brings it the refused
-    /// one again, before that.
+    /// Partitions with a command that was refused and has not come again, or of which slices are missing. A
+    /// core that is given them next does not know of that, and would commit what lies behind it on the bus: so
+    /// the bus brings it that one again, before that.
     fn kept(&self) -> Vec<u32> {
         let now = Instant::now();
         let refused = self.order.fresh(now).map(partition_of);
-        let partitions: BTreeSet<u32> = refused.chain(self.unknown.partitions(now)).collect();
+        let unfinished = self.sliced.partitions();
+        let partitions: BTreeSet<u32> = refused.chain(self.unknown.partitions(now)).chain(unfinished).collect();
         partitions.into_iter().collect()
     }
 
     async fn settle(&mut self, batch: Vec<BusCommand>) -> Settled {
-        let mut settled = Settled {
-            batch: self.fanout.progress.begin(),
-            commands: batch.len(),
-            answers: Vec::with_capacity(batch.len()),
-            repeated: Vec::new(),
-            unanswered: Vec::new(),
-            notices: Vec::new(),
-            marks: Vec::new(),
-            events: Vec::with_capacity(batch.len()),
-        };
-        self.fanout.progress.moved(i64::try_from(batch.len()).unwrap_or(0));
+        let (taken, waited) = (batch.len(), self.sliced.len());
+        let mut settled = Settled::begin(self.fanout.progress.begin(), taken);
+        self.fanout.progress.moved(i64::try_from(taken).unwrap_or(0));
         let now = now_ms();
         let mut commands = Vec::with_capacity(batch.len());
         let mut pending = Vec::with_capacity(batch.len());
@@ -124,29 +132,70 @@ impl Worker {
             commands.push(marks.command());
             pending.push(Pending::of_late(marks));
         }
-        for command in batch {
+        let released = self.sliced.take_released();
+        for command in released.into_iter().chain(batch) {
             if self.notices.contains(&command.method.as_str()) {
                 settled.notices.push(command);
                 continue;
             }
             let reply_to = command.reply_to.clone();
             match self.read(command, now) {
-                Ok((command, what)) => {
+                Ok(Some((command, what))) => {
                     commands.push(command);
                     pending.push(what);
                 }
+                Ok(None) => {}
                 Err(error) => settled.answers.push((reply_to, Err(error))),
             }
         }
         for (pending, outcome) in pending.iter().zip(self.committer.commit(commands).await) {
             self.take(&mut settled, pending, outcome);
         }
-        settled.events.extend(self.committer.take_stray());
+        settled.commands = taken + waited - self.sliced.len();
         self.sweep();
         settled
     }
 
-    fn read(&mut self, command: BusCommand, now: i64) -> Result<(Command, Pending), v1::Error> {
+    /// Carries out one slice of what goes in slices, if anything does.
+    async fn slice(&mut self) -> Option<Settled> {
+        let waited = self.sliced.len();
+        let one = self.sliced.next()?;
+        let mut settled = Settled::begin(self.fanout.progress.begin(), 1);
+        self.slice_of(one, &mut settled).await;
+        settled.commands = waited - self.sliced.len();
+        Some(settled)
+    }
+
+    async fn slice_of(&mut self, mut one: Unfinished, settled: &mut Settled) {
+        if let Some(whole) = one.begins() {
+            // By now it is known what became of what its sender sent before.
+            if let Kind::InOrder(sender, id) = one.pending.kind
+                && self.order.come(sender, id, Instant::now()) == Turn::OutOfOrder
+            {
+                let pending = self.sliced.finish(one);
+                settled.answers.push((pending.reply_to, Err(out_of_order())));
+                return;
+            }
+            if let Some(refusal) = self.committer.look(whole).await {
+                let pending = self.sliced.finish(one);
+                self.take(settled, &pending, Ok(Err(refusal)));
+                return;
+            }
+        }
+        match self.committer.alone(one.slice()).await {
+            Ok(Ok(committed)) if !one.advance(&committed.done) => {
+                settled.events.extend(committed.events);
+                self.sliced.again(one);
+            }
+            outcome => {
+                let pending = self.sliced.finish(one);
+                self.take(settled, &pending, outcome);
+            }
+        }
+    }
+
+    /// What a command asks the store for. `None`: it waits, or goes in slices.
+    fn read(&mut self, command: BusCommand, now: i64) -> Result<Option<(Command, Pending)>, v1::Error> {
         let Some(method) = self.methods.get(command.method.as_str()) else {
             // The core that took it knows it. This one is older, and is about to be replaced by one
             // that does.
@@ -156,16 +205,33 @@ impl Worker {
         let behind_unknown = self.unknown.holds(&command, Instant::now());
         let caller = Caller { user: command.user, device: command.device };
         method.when_late.check(command.published_ms, now)?;
-        let reply_to = command.reply_to;
-        let request = (method.parse)(command.body)?;
-        let command = request.command(Stamp { caller, id: command.id, now })?;
-        let pending = Pending::of(&command, caller, reply_to, method.reply);
+        let request = (method.parse)(command.body.clone())?;
+        let on_bus = command;
+        let command = request.command(Stamp { caller, id: on_bus.id, now })?;
+        let pending = Pending::of(&command, caller, on_bus.reply_to.clone(), method.reply);
         if let Kind::InOrder(sender, id) = pending.kind
             && (behind_unknown || self.order.come(sender, id, Instant::now()) == Turn::OutOfOrder)
         {
-            return Err(ErrorCode::OutOfOrder.with("an earlier command was refused: repeat that one first"));
+            return Err(out_of_order());
         }
-        Ok((command, pending))
+        match self.sliced.wait(on_bus, pending.kind) {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(None),
+            Err(TooMany) => return Err(self.too_many(&pending)),
+        }
+        let Some(slices) = Slices::of(&command) else { return Ok(Some((command, pending))) };
+        match self.sliced.begin(command, slices, pending, caller.user) {
+            Some(pending) => Err(self.too_many(&pending)),
+            None => Ok(None),
+        }
+    }
+
+    /// It is to come again, and before it nothing that its sender sends behind it.
+    fn too_many(&mut self, pending: &Pending) -> v1::Error {
+        if let Kind::InOrder(sender, id) = pending.kind {
+            self.order.refused(sender, id, Instant::now());
+        }
+        ErrorCode::Overloaded.with("many members of other groups are being added or removed: repeat it")
     }
 
     fn take(&mut self, settled: &mut Settled, pending: &Pending, outcome: Result<Outcome, StoreError>) {
@@ -204,6 +270,10 @@ impl Worker {
             self.order.sweep(self.swept, |sender| fanout.is_open(sender.attachment, sender.session));
         }
     }
+}
+
+fn out_of_order() -> v1::Error {
+    ErrorCode::OutOfOrder.with("an earlier command was refused: repeat that one first")
 }
 
 const MAX_WAITING: usize = 1 << 18;

@@ -326,6 +326,119 @@ async fn very_many_members_are_added_in_slices_and_finished_once() {
     }
 }
 
+/// What others send is committed between two slices, and each slice is told of as it is committed. What its
+/// sender sends behind it keeps its place.
+#[tokio::test]
+async fn others_have_their_turn_between_two_slices() {
+    const COUNT: usize = 305;
+    let faults = Faults::new();
+    let mut store = None;
+    let node = Node::with(config(), |storage| {
+        store = Some(storage.store.clone());
+        faults.before(storage)
+    })
+    .await;
+    let store = store.unwrap();
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    node.befriend(&alice, &bob).await;
+    let users = contacts(&*store, &alice, COUNT).await;
+    let log = group(&node, &alice, &[&bob]).await;
+    let mut edge = Edge::attach(&node).await;
+    let (alices, bobs) = (edge.enter(&alice).await, edge.enter(&bob).await);
+    edge.interest(log, 1).await;
+    let request = v1::AddMembersRequest {
+        conversation_id: log.to_string(),
+        client_msg_id: new_id(),
+        user_ids: users.iter().map(ToString::to_string).collect(),
+    };
+    let (adding, behind, others) = (next_call(), next_call(), next_call());
+    faults.hold();
+    let begun = faults.begun.load(Ordering::SeqCst);
+    edge.send(command(alices, adding, ADD, &log.to_string(), &request)).await;
+    eventually("the first slice begins", async || (faults.begun.load(Ordering::SeqCst) > begun).then_some(())).await;
+    edge.send(command(alices, behind, SEND, &log.to_string(), &message(log, "welcome"))).await;
+    edge.send(command(bobs, others, SEND, &log.to_string(), &message(log, "hello"))).await;
+    edge.settle().await;
+
+    // The first slice, and what came while it was committed.
+    faults.let_through(2);
+    edge.result(bobs, others).await.unwrap();
+    let first = edge.event_after(log, 1).await.body;
+    assert!(matches!(first, Some(v1::event::Body::MembersAdded(added)) if added.count == 100));
+    assert_eq!(store.members(log, None, 1_000).await.unwrap().len(), 102, "one slice and no more");
+    assert_eq!(node.texts(&bob, log).await.len(), 1);
+
+    faults.release();
+    let added = v1::AddMembersResponse::decode(edge.result(alices, adding).await.unwrap()).unwrap();
+    assert_eq!((added.added, added.member_count), (COUNT as i32, COUNT as i32 + 2));
+    let sent = v1::SendMessageResponse::decode(edge.result(alices, behind).await.unwrap()).unwrap();
+    assert_eq!(sent.seq, 1 + 4 + 1 + 1, "it stands behind all of the slices");
+}
+
+/// What the store leaves of a batch, because it would move too many rows, goes with the next transaction.
+#[tokio::test]
+async fn what_a_transaction_leaves_is_committed_by_the_next() {
+    let faults = Faults::new();
+    let node = Node::with(config(), |storage| faults.before(storage)).await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let log = node.befriend(&alice, &bob).await;
+    let mut edge = Edge::attach(&node).await;
+    let session = edge.enter(&alice).await;
+    faults.first_alone.store(2, Ordering::SeqCst);
+    let calls: Vec<u32> = (0..7).map(|_| next_call()).collect();
+    let says = calls.iter().map(|call| command(session, *call, SEND, &log.to_string(), &message(log, "x")));
+    edge.send_all(says).await;
+    let mut seqs = Vec::new();
+    for call in calls {
+        seqs.push(v1::SendMessageResponse::decode(edge.result(session, call).await.unwrap()).unwrap().seq);
+    }
+    assert!(seqs.windows(2).all(|two| two[1] == two[0] + 1), "{seqs:?}");
+}
+
+/// A look that fails because readers are busy refuses nobody: the slices decide.
+#[tokio::test]
+async fn a_look_that_fails_before_the_slices_refuses_nothing() {
+    let faults = Faults::new();
+    let mut store = None;
+    let node = Node::with(config(), |storage| {
+        store = Some(storage.store.clone());
+        faults.before(storage)
+    })
+    .await;
+    let alice = node.register("alice").await;
+    let users = contacts(&*store.unwrap(), &alice, 101).await;
+    let log = group(&node, &alice, &[]).await;
+    let mut request = v1::AddMembersRequest {
+        conversation_id: log.to_string(),
+        client_msg_id: new_id(),
+        user_ids: users.iter().map(ToString::to_string).collect(),
+    };
+    faults.failing_looks_here.store(1, Ordering::SeqCst);
+    let mut edge = Edge::attach(&node).await;
+    let session = edge.enter(&alice).await;
+    let (said, adding) = (next_call(), next_call());
+    edge.send_all([
+        command(session, said, SEND, &log.to_string(), &message(log, "1")),
+        command(session, adding, ADD, &log.to_string(), &request),
+    ])
+    .await;
+    edge.result(session, said).await.unwrap();
+    let added = v1::AddMembersResponse::decode(edge.result(session, adding).await.unwrap()).unwrap();
+    assert_eq!((added.added, added.member_count), (101, 102));
+    // The slice that has somebody who is no contact is refused by itself.
+    request.client_msg_id = new_id();
+    request.user_ids.push(new_id());
+    let (said, adding) = (next_call(), next_call());
+    edge.send_all([
+        command(session, said, SEND, &log.to_string(), &message(log, "2")),
+        command(session, adding, ADD, &log.to_string(), &request),
+    ])
+    .await;
+    edge.result(session, said).await.unwrap();
+    assert_eq!(code(edge.result(session, adding).await), "not_a_contact");
+    edge.say(session, log, "3").await.unwrap();
+}
+
 /// A row that somebody holds is in the way of what needs it alone; and what follows that waits for it.
 #[tokio::test]
 async fn a_conflict_refuses_one_conversation_and_not_the_batch() {

@@ -51,6 +51,10 @@ pub(crate) struct Faults {
     pub(crate) batches: Mutex<Vec<Vec<Command>>>,
     /// Looks at what would be refused.
     pub(crate) foreseen: AtomicI64,
+    /// So many of a batch are carried out, and the others are left.
+    pub(crate) first_alone: AtomicI64,
+    /// Whether looks of who is about to commit fail.
+    pub(crate) failing_looks_here: AtomicI64,
     /// Exchanges of refresh tokens.
     pub(crate) rotations: AtomicI64,
     /// How the commit after that one fails.
@@ -78,6 +82,8 @@ impl Faults {
             held_log: Mutex::new(None),
             batches: Mutex::default(),
             foreseen: AtomicI64::new(0),
+            first_alone: AtomicI64::new(i64::MAX),
+            failing_looks_here: AtomicI64::new(0),
             rotations: AtomicI64::new(0),
         })
     }
@@ -115,6 +121,11 @@ impl Faults {
     pub(crate) fn release(&self) {
         self.gated.store(0, Ordering::SeqCst);
         self.gate.add_permits(1_000);
+    }
+
+    /// Lets so many commits pass that are held.
+    pub(crate) fn let_through(&self, commits: usize) {
+        self.gate.add_permits(commits);
     }
 
     /// Holds looks and reads until [`Self::release_reads`].
@@ -161,7 +172,7 @@ impl Faults {
             && batch.iter().any(|command| command.home() == log)
         {
             let reason = "a test".to_owned();
-            return Err(if batch.len() > 1 { StoreError::Contended(reason) } else { StoreError::Unavailable(reason) });
+            return Err(StoreError::Contended(reason));
         }
         let every = self.every.load(Ordering::SeqCst);
         if every > 0 && number % every == 0 {
@@ -205,6 +216,8 @@ fn answered<T>(answer: Result<T, StoreError>, lost: &AtomicI64) -> Result<T, Sto
 impl Logs for Faulty {
     async fn commit(&self, batch: Vec<Command>) -> Result<Vec<Outcome>, StoreError> {
         self.faults.pass(&batch).await?;
+        let mut batch = batch;
+        batch.truncate(usize::try_from(self.faults.first_alone.load(Ordering::SeqCst)).unwrap());
         answered(self.store.commit(batch).await, &self.faults.unanswered)
     }
 
@@ -219,6 +232,14 @@ impl Logs for Faulty {
     async fn foresee(&self, command: &Command) -> Result<Option<Refusal>, StoreError> {
         self.faults.foreseen.fetch_add(1, Ordering::SeqCst);
         self.store.foresee(command).await
+    }
+
+    async fn foresee_here(&self, command: &Command) -> Result<Option<Refusal>, StoreError> {
+        let failing = self.faults.failing_looks_here.load(Ordering::SeqCst);
+        if failing > 0 {
+            return Err(StoreError::Unavailable("all connections are busy".into()));
+        }
+        self.store.foresee_here(command).await
     }
 
     async fn last_seq(&self, log: LogId) -> Result<Option<i64>, StoreError> {

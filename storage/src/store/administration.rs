@@ -7,15 +7,16 @@ use uuid::Uuid;
 use super::{Hash, Millis, NewDevice, NewUser, StoreError, User};
 
 /// Users as administrators see them. The transaction that changes something here also writes it to
-/// the audit log.
+/// the audit log, and looks whether the one who does it ([`By`]) still is an administrator:
+/// [`StoreError::NotPermitted`] if not.
 #[async_trait]
 pub trait Administration: Send + Sync + 'static {
     /// Users whose name begins with `prefix`, by name, after `after`.
     async fn list_users(&self, prefix: &str, after: &str, limit: u32) -> Result<Vec<User>, StoreError>;
     /// Creates a user without a device, who has a one-time password. `false`: the name is taken.
     async fn create_user_alone(&self, user: NewUser, by: &By) -> Result<bool, StoreError>;
-    /// Disables a user or enables them: the devices that were signed out. `None`: there is no such
-    /// user.
+    /// Disables a user or enables them: the devices that were signed out, also of one who was disabled
+    /// before. `None`: there is no such user.
     async fn set_disabled(
         &self,
         user: UserId,

@@ -6,11 +6,13 @@ pub enum StoreError {
     /// Not reachable, locked or timed out: repeat later.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// Another transaction held rows for too long that some of the batch needs. Nothing was done.
-    /// [`Logs::contended`](super::Logs::contended) says which commands need them; the rest may be
-    /// committed without those.
+    /// Of a commit: others held rows that it needs for too long. Nothing was done. Of a batch the rest may
+    /// go without what needs them: [`Logs::contended`](super::Logs::contended) says which it is.
     #[error("others hold what it needs: {0}")]
     Contended(String),
+    /// Who does it is no administrator, or not any more, or was disabled: nothing was done.
+    #[error("not by an administrator")]
+    NotPermitted,
     /// The disk is full: reads work.
     #[error("the disk is full")]
     Full,

@@ -9,8 +9,10 @@ use super::{Command, Event, Outcome, Range, Refusal, StoreError};
 #[async_trait]
 pub trait Logs: Send + Sync + 'static {
     /// Carries out a batch of commands in one durable transaction, in order; outcome `i` belongs to
-    /// command `i`. A refused command changes nothing and does not disturb the others. A contact
-    /// command that comes again is answered as the first time, also with a refusal.
+    /// command `i`. A refused command changes nothing and does not disturb the others. A contact command
+    /// that comes again is answered as the first time, also with a refusal. Where the batch would move
+    /// very many members' rows there are fewer outcomes than commands, but one at least: the others were
+    /// not carried out, and are for the next transaction.
     ///
     /// # Errors
     /// Nothing of the batch was committed, or (only with [`StoreError::Unavailable`]) it is
@@ -24,6 +26,10 @@ pub trait Logs: Send + Sync + 'static {
     /// Why a command would be refused at this moment. `None`: it would be carried out, or was
     /// before. It only reads, to save a commit; what counts is what [`Self::commit`] decides.
     async fn foresee(&self, command: &Command) -> Result<Option<Refusal>, StoreError>;
+
+    /// The same for who is about to commit it: on a connection that commits, so that it waits for nobody who
+    /// reads.
+    async fn foresee_here(&self, command: &Command) -> Result<Option<Refusal>, StoreError>;
 
     /// last_seq of a log; `None`: there is no such log.
     async fn last_seq(&self, log: LogId) -> Result<Option<i64>, StoreError>;

@@ -7,13 +7,13 @@ use std::{
 
 use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
 use gogochat_storage::store::{
-    Command, ContactState, DeviceKey, Done, Origin, Range, Rotation, Store, Tokens, mysql, sqlite,
+    By, Command, ContactState, DeviceKey, Done, NewDevice, Origin, Range, Rotation, Store, Tokens, mysql, sqlite,
 };
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use uuid::Uuid;
 
 use crate::{
-    contract::store::{World, list, walks::Device},
+    contract::store::{World, list, new_device, tokens, walks::Device},
     mysql::database,
 };
 
@@ -74,17 +74,40 @@ async fn what_an_earlier_program_goes_on_writing_is_counted_on_mysql() {
 
 #[tokio::test]
 async fn what_an_earlier_program_goes_on_writing_is_told_on_sqlite() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("gogochat.db");
-    let store = Arc::new(sqlite::open(&path).await.unwrap());
-    let raw = Database::connect(format!("sqlite:{}", path.display())).await.unwrap();
-    unfed_events_are_told(store, &raw).await;
+    on_sqlite(unfed_events_are_told).await;
+    on_sqlite(unfed_members_are_told).await;
+    on_sqlite(unfed_marks_are_told).await;
 }
 
 #[tokio::test]
 async fn what_an_earlier_program_goes_on_writing_is_told_on_mysql() {
+    on_mysql(unfed_events_are_told).await;
+    on_mysql(unfed_members_are_told).await;
+    on_mysql(unfed_marks_are_told).await;
+}
+
+#[tokio::test]
+async fn whom_an_earlier_program_lets_in_though_disabled_is_not_admitted_on_sqlite() {
+    on_sqlite(the_disabled_are_not_admitted).await;
+}
+
+#[tokio::test]
+async fn whom_an_earlier_program_lets_in_though_disabled_is_not_admitted_on_mysql() {
+    on_mysql(the_disabled_are_not_admitted).await;
+}
+
+/// A test on a new store, with a connection past it.
+async fn on_sqlite(test: impl AsyncFn(Arc<dyn Store>, &DatabaseConnection)) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gogochat.db");
+    let store = Arc::new(sqlite::open(&path).await.unwrap());
+    let raw = Database::connect(format!("sqlite:{}", path.display())).await.unwrap();
+    test(store, &raw).await;
+}
+
+async fn on_mysql(test: impl AsyncFn(Arc<dyn Store>, &DatabaseConnection)) {
     let database = database::Database::create().await;
-    unfed_events_are_told(database.open().await, &database.raw().await).await;
+    test(database.open().await, &database.raw().await).await;
 }
 
 async fn uncounted_events_are_counted(store: Arc<dyn Store>, raw: &DatabaseConnection) {
@@ -155,7 +178,12 @@ async fn unfed_events_are_told(store: Arc<dyn Store>, raw: &DatabaseConnection) 
         device.agrees(&*store, one).await;
         device.brought
     };
-    let raise = async || store.raise_floor(1, i64::MAX).await.unwrap();
+    // So often that the other program is taken to be gone: until then all is told.
+    let raise = async || {
+        for _ in 0..=10 {
+            store.raise_floor(1, i64::MAX).await.unwrap();
+        }
+    };
     raise().await;
     sync(&mut device).await;
     assert_eq!(sync(&mut device).await, 0);
@@ -185,6 +213,124 @@ async fn unfed_events_are_told(store: Arc<dyn Store>, raw: &DatabaseConnection) 
             assert_eq!(sync(&mut device).await, 1);
         }
     }
+}
+
+/// Members whom the release before adds are told what moves, in a large group as in a small one.
+async fn unfed_members_are_told(store: Arc<dyn Store>, raw: &DatabaseConnection) {
+    let mut world = World::new(store.clone());
+    let [one, two, three] = world.users().await;
+    world.befriend(one, two).await;
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let execute = async |sql: String| raw.execute_unprepared(&sql).await.unwrap();
+    // So often that the other program is taken to be gone: until then all is told.
+    let raise = async || {
+        for _ in 0..=10 {
+            store.raise_floor(1, i64::MAX).await.unwrap();
+        }
+    };
+    for large in [false, true] {
+        let log = world.group(one, &[two]).await;
+        let id = hex(log.as_bytes());
+        if large {
+            execute(format!("UPDATE log SET marked = {} WHERE id = x'{id}'", i64::MAX)).await;
+            execute(format!("UPDATE member SET large = 1 WHERE log_id = x'{id}'")).await;
+        }
+        let mut device = Device::default();
+        raise().await;
+        // Its members' rows are moved with this, and with nothing before the next floor.
+        world.say(one, log, "1").await;
+        let user = hex(three.as_bytes());
+        execute(format!(
+            "INSERT INTO member (log_id, user_id, joined_ms, from_seq, delivered_seq, read_seq) VALUES (x'{id}', x'{user}', 1, 3, 2, 2)"
+        ))
+        .await;
+        execute(format!(
+            "INSERT INTO event (log_id, seq, body, time_ms, sender_id, payload) VALUES (x'{id}', 3, 10, 1, x'{id}', x'5200')"
+        ))
+        .await;
+        execute(format!("UPDATE log SET last_seq = 3, member_count = 3 WHERE id = x'{id}'")).await;
+        device.walk(&*store, three, 10).await;
+        device.agrees(&*store, three).await;
+        for n in 0..3 {
+            world.say(one, log, "next").await;
+            if n > 0 {
+                raise().await;
+            }
+            device.walk(&*store, three, 10).await;
+            device.agrees(&*store, three).await;
+        }
+        raise().await;
+        device.walk(&*store, three, 10).await;
+        assert_eq!(device.brought, 0);
+    }
+}
+
+/// What the release before changes and is no event is told as long as it may write.
+async fn unfed_marks_are_told(store: Arc<dyn Store>, raw: &DatabaseConnection) {
+    let mut world = World::new(store.clone());
+    let [one, two] = world.users().await;
+    let log = world.befriend(one, two).await;
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let (id, user) = (hex(log.as_bytes()), hex(two.as_bytes()));
+    let mut device = Device::default();
+    for seq in [2, 3] {
+        for sql in [
+            format!(
+                "INSERT INTO event (log_id, seq, body, time_ms, sender_id, payload) VALUES (x'{id}', {seq}, 10, 1, x'{id}', x'5200')"
+            ),
+            format!("UPDATE log SET last_seq = {seq} WHERE id = x'{id}'"),
+        ] {
+            raw.execute_unprepared(&sql).await.unwrap();
+        }
+        for n in 0..3 {
+            store.raise_floor(1, i64::MAX).await.unwrap();
+            device.walk(&*store, one, 10).await;
+            let marks = format!("delivered_seq = {seq}, read_seq = {}", seq - 2 + n.min(2));
+            raw.execute_unprepared(&format!(
+                "UPDATE member SET {marks} WHERE log_id = x'{id}' AND user_id = x'{user}'"
+            ))
+            .await
+            .unwrap();
+            device.walk(&*store, one, 10).await;
+            device.agrees(&*store, one).await;
+        }
+    }
+}
+
+/// A device that a core of the release before gave to somebody who was disabled is admitted nowhere, and goes
+/// when they are disabled once more.
+async fn the_disabled_are_not_admitted(store: Arc<dyn Store>, raw: &DatabaseConnection) {
+    let mut world = World::new(store.clone());
+    let [one, two] = world.users().await;
+    let by = By { actor: None, address: String::new(), now: 1 };
+    let admitted = async |device: &NewDevice| {
+        let by_access = store.device_by_access(&device.tokens.access).await.unwrap().is_some();
+        let by_id = store.device(device.id).await.unwrap().is_some();
+        let arrives = store.arrival(DeviceKey::Access(device.tokens.access)).await.unwrap().is_some();
+        assert!(by_access == by_id && by_id == arrives);
+        arrives
+    };
+    let mut devices = Vec::new();
+    for user in [one, one, two] {
+        let device = new_device(user);
+        let hash = store.users(&[user]).await.unwrap()[0].password_hash.clone();
+        assert!(store.create_device(device.clone(), &hash).await.unwrap());
+        devices.push(device);
+    }
+    // As if they had come after it.
+    let hex: String = one.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    raw.execute_unprepared(&format!("UPDATE account SET disabled_ms = 1 WHERE id = x'{hex}'")).await.unwrap();
+    assert!(!admitted(&devices[0]).await && !admitted(&devices[1]).await && admitted(&devices[2]).await);
+    let rotated = store.rotate_tokens(&devices[0].tokens.refresh, tokens(), 1, 100).await.unwrap();
+    assert_eq!(rotated, Rotation::Unknown);
+    let gone = store.set_disabled(one, true, "", &by).await.unwrap().unwrap();
+    assert!(gone.contains(&devices[1].id) && !gone.contains(&devices[0].id), "{gone:?}");
+    assert!(store.devices(one).await.unwrap().is_empty());
+    store.set_disabled(one, false, "", &by).await.unwrap();
+    assert!(matches!(
+        store.rotate_tokens(&devices[2].tokens.refresh, tokens(), 1, 100).await.unwrap(),
+        Rotation::Rotated(_)
+    ));
 }
 
 /// Looks until it is there.

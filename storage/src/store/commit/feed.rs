@@ -2,7 +2,7 @@
 //!
 //! A member's row is written only by the first commit behind each floor, so most messages write no
 //! row for each member. Whoever has seen everything up to a floor finds what has moved since: the
-//! rows whose position lies above it.
+//! rows whose position lies above it. Of large groups the log's row alone is written.
 
 use gogochat_proto::{
     ids::{LogId, UserId},
@@ -27,6 +27,12 @@ pub(super) struct Moves {
     /// Of all members of these, which have become large.
     grown: Vec<LogId>,
     members: Vec<(LogId, UserId)>,
+    /// Large ones in which something moved that is no event: their own rows say so.
+    large: Vec<LogId>,
+    /// Of members of these that another program has added, which gives them no position.
+    strays: Vec<LogId>,
+    /// The same in large ones.
+    strays_in_large: Vec<LogId>,
 }
 
 /// Draws the commit's position, where it changes what anybody sees, and notes it in the rows.
@@ -37,11 +43,20 @@ pub(super) async fn draw<C: ConnectionTrait>(db: &Db<'_, C>, state: &mut State) 
     if entries.is_empty() && moves.is_empty() {
         return Ok(moves);
     }
+    for entry in entries.iter().filter(|entry| state.unfed.contains(&entry.log)) {
+        let is_large = state.log(entry.log).is_some_and(|row| row.marked == LARGE);
+        if is_large { &mut moves.strays_in_large } else { &mut moves.strays }.push(entry.log);
+    }
     moves.position = place(db, feed, encode(&entries)).await?;
     for entry in &entries {
         if let Some(log) = state.change_log(entry.log) {
             log.moved = moves.position;
             log.fed_seq = entry.to_seq;
+        }
+    }
+    for log in &moves.large {
+        if let Some(log) = state.change_log(*log) {
+            log.moved = moves.position;
         }
     }
     for (logs, marked) in [(&moves.logs, moves.position), (&moves.grown, LARGE)] {
@@ -64,7 +79,9 @@ fn due(state: &State, floor: i64) -> Moves {
     let mut moves = Moves::default();
     for log in &state.touched {
         let Some(row) = state.log(*log).filter(|row| row.kind != Kind::Own) else { continue };
-        if row.marked != LARGE && row.member_count > MAX_MEMBERS_WITH_MARKS as i64 {
+        if row.marked == LARGE {
+            moves.large.extend((row.moved <= floor).then_some(*log));
+        } else if row.member_count > MAX_MEMBERS_WITH_MARKS as i64 {
             moves.grown.push(*log);
         } else if row.marked <= floor {
             moves.logs.push(*log);
@@ -73,6 +90,17 @@ fn due(state: &State, floor: i64) -> Moves {
     let behind = |(log, user): &&(LogId, UserId)| state.member(*log, *user).is_some_and(|row| row.moved <= floor);
     moves.members.extend(state.touched_members.iter().filter(behind));
     moves
+}
+
+/// Members' rows that a commit has to move where it is the first to touch this log.
+pub(super) fn rows_to_move(state: &State, log: LogId) -> usize {
+    let (Some(feed), Some(row), false) = (state.feed, state.log(log), state.touched.contains(&log)) else { return 0 };
+    let is_due = row.marked <= feed.floor || row.member_count > MAX_MEMBERS_WITH_MARKS as i64;
+    if is_due && row.kind != Kind::Own && row.marked != LARGE {
+        usize::try_from(row.member_count).unwrap_or(0)
+    } else {
+        0
+    }
 }
 
 /// What the feed lacks of each log that the commit changes: what it appends, and before that what a
@@ -110,7 +138,7 @@ fn join(state: &mut State, position: i64) {
 
 impl Moves {
     fn is_empty(&self) -> bool {
-        self.logs.is_empty() && self.grown.is_empty() && self.members.is_empty()
+        self.logs.is_empty() && self.grown.is_empty() && self.members.is_empty() && self.large.is_empty()
     }
 
     /// Writes them: before the rows of those who join, which have it already.
@@ -119,6 +147,10 @@ impl Moves {
         let position = || self.position.into();
         db.update_in("member", "moved = ?", position(), ["log_id"], logs(self.logs)).await?;
         db.update_in("member", "large = 1, moved = ?", position(), ["log_id"], logs(self.grown)).await?;
+        let strays = |logs: Vec<LogId>| logs.into_iter().map(|log| [log.value(), 0_i64.into()]).collect();
+        db.update_in("member", "moved = ?", position(), ["log_id", "moved"], strays(self.strays)).await?;
+        let set = "large = 1, moved = ?";
+        db.update_in("member", set, position(), ["log_id", "moved"], strays(self.strays_in_large)).await?;
         let members = self.members.iter().map(|(log, user)| [log.value(), user.value()]).collect();
         db.update_in("member", "moved = ?", position(), ["log_id", "user_id"], members).await
     }

@@ -102,7 +102,11 @@ async fn load_logs<C: ConnectionTrait>(
     let head = format!("SELECT {LOG}, floor, {last} FROM history CROSS JOIN log WHERE history.id = {ROW} AND");
     for row in db.rows_in(&head, ["log.id"], logs, lock).await? {
         loaded.feed = Some(FeedEnd { floor: row.int(17)?, last: row.int_or_null(18)? });
-        loaded.logs.insert(row.id(0)?, Cell::stored(read_log(&row)?));
+        let (id, log) = (row.id(0)?, read_log(&row)?);
+        if log.fed_seq < log.last_seq {
+            loaded.unfed.insert(id);
+        }
+        loaded.logs.insert(id, Cell::stored(log));
     }
     Ok(())
 }

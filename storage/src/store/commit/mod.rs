@@ -27,12 +27,23 @@ use self::{keys::Keys, state::State};
 use super::{Command, Outcome, Refusal, StoreError, sql::Db};
 
 /// Carries out a batch inside the transaction that `db` is in. Nothing is written when nothing changed.
+/// Where it would move too many members' rows, what the first commands move is written, and the others have
+/// no outcome.
 pub(super) async fn commit<C: ConnectionTrait>(
     db: &Db<'_, C>,
     batch: Vec<Command>,
 ) -> Result<Vec<Outcome>, StoreError> {
     let mut state = load::load(db, Keys::of(&batch)).await?;
-    let outcomes = batch.into_iter().map(|command| decide(&mut state, command)).collect();
+    let (mut outcomes, mut moved) = (Vec::with_capacity(batch.len()), 0);
+    for command in batch {
+        let home = command.home();
+        let rows = feed::rows_to_move(&state, home);
+        if moved > 0 && moved + rows > MOVED {
+            break;
+        }
+        outcomes.push(decide(&mut state, command));
+        moved += if state.touched.contains(&home) { rows } else { 0 };
+    }
     let moves = feed::draw(db, &mut state).await?;
     write::write(db, state, moves).await?;
     Ok(outcomes)
@@ -74,12 +85,19 @@ pub(super) async fn contended<C: ConnectionTrait>(db: &Db<'_, C>, batch: &[Comma
     Ok(batch.iter().map(needs).collect())
 }
 
-/// Brings into the feed what logs have that is not there, inside the transaction that `db` is in.
+/// Brings into the feed what logs have that is not there, inside the transaction that `db` is in: of so many
+/// of them as it moves members' rows.
 pub(super) async fn feed<C: ConnectionTrait>(db: &Db<'_, C>, logs: &[LogId]) -> Result<(), StoreError> {
     let keys = Keys { logs: logs.iter().copied().collect(), ..Keys::default() };
     let mut state = load::load(db, keys).await?;
+    let mut moved = 0;
     for log in logs {
-        if state.log(*log).is_some_and(|row| row.fed_seq < row.last_seq) {
+        let rows = feed::rows_to_move(&state, *log);
+        if moved > 0 && moved + rows > MOVED {
+            break;
+        }
+        if state.unfed.contains(log) {
+            moved += rows;
             state.change_log(*log);
             state.touched.insert(*log);
         }
@@ -87,6 +105,9 @@ pub(super) async fn feed<C: ConnectionTrait>(db: &Db<'_, C>, logs: &[LogId]) -> 
     let moves = feed::draw(db, &mut state).await?;
     write::write(db, state, moves).await
 }
+
+/// Members' rows that one transaction moves, where it is not one log that has more.
+const MOVED: usize = 4_096;
 
 /// Decides one command. Each decider refuses before it changes anything.
 fn decide(state: &mut State, command: Command) -> Outcome {

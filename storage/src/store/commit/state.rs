@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) events: Vec<Event>,
     /// Those of them that are no messages, with their numbers.
     pub(super) silent: Vec<(LogId, i64, i64)>,
+    /// Logs to which another program has appended what is not in the feed.
+    pub(super) unfed: BTreeSet<LogId>,
     /// Conversations of which all members see something new.
     pub(super) touched: BTreeSet<LogId>,
     /// Members who alone see something new of a conversation.

@@ -13,7 +13,7 @@ use sea_orm::{
 
 use super::{
     OpenError,
-    dialect::DIALECT,
+    dialect::{DIALECT, TRANSFER},
     options::place,
     pool::{Use, pool},
     retirement::Retirement,
@@ -162,7 +162,8 @@ async fn migrate_alone(options: &MySqlConnectOptions) -> Result<(), OpenError> {
     let pool = SqlxMySqlConnector::from_sqlx_mysql_pool(pool(1, Use::Writing, options.clone(), retirement));
     // The lock belongs to the connection, and a transaction keeps its connection.
     let transaction = pool.begin().await.map_err(failed)?;
-    let result = migrate_locked(&Db::new(&transaction, &DIALECT), options).await;
+    // A step may change all rows of a table.
+    let result = migrate_locked(&Db::new(&transaction, &TRANSFER), options).await;
     // Closing the connection gives the lock back.
     drop(transaction);
     pool.close_by_ref().await.map_err(failed)?;

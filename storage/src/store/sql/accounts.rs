@@ -7,7 +7,7 @@ use sea_orm::{
 
 use super::{Db, audit::note, devices, name_words, sign_outs::sign_out};
 use crate::store::{
-    Act, By, NewDevice, NewUser, ProfileChange, StoreError, User,
+    Act, By, Millis, NewDevice, NewUser, ProfileChange, StoreError, User,
     entity::{Fixed, account, device, log},
 };
 
@@ -132,6 +132,8 @@ pub(super) async fn change_password<C: ConnectionTrait>(
 ) -> Result<Option<Vec<DeviceId>>, StoreError> {
     let change = account::Entity::update_many()
         .col_expr(account::Column::PasswordHash, Expr::value(new))
+        // A core of the release before logs in with a one-time password as with any other.
+        .col_expr(account::Column::OneTimeUntilMs, Expr::value(None::<Millis>))
         .filter(account::Column::Id.eq(Fixed(user)))
         .filter(account::Column::PasswordHash.eq(expected));
     if db.ask(change.exec(db.conn)).await?.rows_affected == 0 {

@@ -16,7 +16,7 @@ use super::{
     Db, accounts,
     keyset::behind,
     unread::{is_counted, unread},
-    walk::{self, Part},
+    walk::{self, Older, Part},
 };
 use crate::store::{
     Conversation, Event, Member, Membership, Millis, Role, StoreError, User, Walk, Walked,
@@ -76,8 +76,9 @@ pub(super) async fn next<C: ConnectionTrait>(
     since: i64,
     walk: Option<Walk>,
     limit: u32,
+    older: &Older,
 ) -> Result<(Walked, Vec<LogId>), StoreError> {
-    let Part { rows, walk, epoch, is_last } = walk::next(db, user, since, walk, limit).await?;
+    let Part { rows, walk, epoch, is_last } = walk::next(db, user, since, walk, limit, older).await?;
     let (rows, walks): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
     let (shown, uncounted) = show(db, user, rows).await?;
     let conversations = shown.into_iter().zip(walks).collect();

@@ -4,7 +4,7 @@ use gogochat_proto::ids::{DeviceId, LogId, UserId};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder,
     QuerySelect, RelationTrait,
-    sea_query::{Alias, Expr, Query},
+    sea_query::{Alias, Expr, ExprTrait as _, Query},
 };
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use super::{Db, sign_outs::sign_out};
 use crate::store::{
     Arrival, Device, DeviceKey, Hash, Membership, Millis, NewDevice, Rotation, StoreError, Tokens,
     entity::{
-        Fixed, device, history,
+        Fixed, account, device, history,
         log::{self, peer},
         member, spent_refresh,
     },
@@ -23,13 +23,25 @@ pub(super) async fn create<C: ConnectionTrait>(db: &Db<'_, C>, device: NewDevice
     db.ask(device::Entity::insert(row).exec_without_returning(db.conn)).await.map(drop)
 }
 
+/// Of a device: its user is not disabled. Who is has none, but for those that a core of the release before
+/// has made.
+fn is_admitted() -> Expr {
+    let disabled = Query::select()
+        .expr(Expr::value(1))
+        .from(account::Entity)
+        .and_where(Expr::col((account::Entity, account::Column::Id)).equals((device::Entity, device::Column::UserId)))
+        .and_where(account::Column::DisabledMs.is_not_null())
+        .take();
+    Expr::exists(disabled).not()
+}
+
 pub(super) async fn by_access<C: ConnectionTrait>(db: &Db<'_, C>, access: &Hash) -> Result<Option<Device>, StoreError> {
-    let device = device::Entity::find().filter(device::Column::AccessHash.eq(Fixed(*access)));
+    let device = device::Entity::find().filter(device::Column::AccessHash.eq(Fixed(*access))).filter(is_admitted());
     Ok(db.ask(device.one(db.conn)).await?.map(Device::from))
 }
 
 pub(super) async fn by_id<C: ConnectionTrait>(db: &Db<'_, C>, id: DeviceId) -> Result<Option<Device>, StoreError> {
-    let device = device::Entity::find_by_id(Fixed(id));
+    let device = device::Entity::find_by_id(Fixed(id)).filter(is_admitted());
     Ok(db.ask(device.one(db.conn)).await?.map(Device::from))
 }
 
@@ -85,6 +97,7 @@ pub(super) async fn arrival<C: ConnectionTrait>(db: &Db<'_, C>, key: DeviceKey) 
         .join(JoinType::LeftJoin, device::Relation::Memberships.def())
         .join(JoinType::LeftJoin, member::Relation::Log.def())
         .filter(known)
+        .filter(is_admitted())
         .into_model::<Arriving>();
     let rows = db.ask(look.all(db.conn)).await?;
     let Some(first) = rows.first() else { return Ok(None) };
@@ -157,6 +170,10 @@ pub(super) async fn rotate<C: ConnectionTrait>(
 ) -> Result<Rotation, StoreError> {
     let holder = device::Entity::find().filter(device::Column::RefreshHash.eq(Fixed(*refresh))).lock_exclusive();
     if let Some(holder) = db.ask(holder.one(db.conn)).await? {
+        if is_disabled(db, holder.user_id).await? {
+            sign_out(db, Condition::all().add(device::Column::Id.eq(holder.id)), now).await?;
+            return Ok(Rotation::Unknown);
+        }
         if holder.refresh_expires_ms <= now {
             return Ok(Rotation::Expired);
         }
@@ -168,11 +185,17 @@ pub(super) async fn rotate<C: ConnectionTrait>(
     let holder = device::Entity::find_by_id(spent.device_id).lock_exclusive();
     let Some(holder) = db.ask(holder.one(db.conn)).await? else { return Ok(Rotation::Unknown) };
     // Only while nobody has used what it was exchanged for: else the answer did arrive, and this is a copy.
-    if spent.generation + 1 == holder.generation && now.saturating_sub(spent.spent_ms) <= grace_ms {
+    let is_admitted = !is_disabled(db, holder.user_id).await?;
+    if is_admitted && spent.generation + 1 == holder.generation && now.saturating_sub(spent.spent_ms) <= grace_ms {
         return exchange(db, holder, new, now, false).await;
     }
     sign_out(db, Condition::all().add(device::Column::Id.eq(holder.id)), now).await?;
     Ok(Rotation::Reused { user: holder.user_id.0, device: holder.id.0 })
+}
+
+async fn is_disabled<C: ConnectionTrait>(db: &Db<'_, C>, user: Fixed<UserId>) -> Result<bool, StoreError> {
+    let row = account::Entity::find_by_id(user).filter(account::Column::DisabledMs.is_not_null());
+    Ok(db.ask(row.one(db.conn)).await?.is_some())
 }
 
 /// Gives the holder new tokens and spends its current refresh token: as used (`forward`), or as one

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use gogochat_proto::ids::UserId;
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -35,8 +35,8 @@ pub(super) async fn replace<C: ConnectionTrait>(
 }
 
 /// Makes the rows of all users anew, however long it takes.
-pub(super) async fn rebuild<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), StoreError> {
-    db.ask(name_word::Entity::delete_many().exec(db.conn)).await?;
+pub(in crate::store) async fn rebuild<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), StoreError> {
+    clear(db).await?;
     let mut last = Fixed(UserId::from(uuid::Uuid::nil()));
     loop {
         let page = account::Entity::find()
@@ -51,6 +51,30 @@ pub(super) async fn rebuild<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), St
         last = *id;
         insert(db, page.iter().flat_map(|(id, name)| words(name).into_iter().map(|word| row(id.0, &word))).collect())
             .await?;
+    }
+}
+
+/// Some thousand rows a statement.
+async fn clear<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), StoreError> {
+    loop {
+        let end = name_word::Entity::find()
+            .order_by_asc(name_word::Column::Word)
+            .order_by_asc(name_word::Column::UserId)
+            .offset(CLEARED - 1)
+            .limit(1);
+        let end = db.ask(end.one(db.conn)).await?;
+        let mut clear = name_word::Entity::delete_many();
+        if let Some(end) = &end {
+            let of_word = Condition::all()
+                .add(name_word::Column::Word.eq(end.word.as_str()))
+                .add(name_word::Column::UserId.lte(end.user_id));
+            let before = Condition::any().add(name_word::Column::Word.lt(end.word.as_str())).add(of_word);
+            clear = clear.filter(before);
+        }
+        db.ask(clear.exec(db.conn)).await?;
+        if end.is_none() {
+            return Ok(());
+        }
     }
 }
 
@@ -122,6 +146,8 @@ fn is_unspaced(c: char) -> bool {
 const LENGTH: usize = 64;
 /// Rows of a name.
 const MOST: usize = 16;
+/// Rows of a statement that clears.
+const CLEARED: u64 = 5_000;
 /// Rows of a statement.
 const AT_ONCE: usize = 200;
 

@@ -17,6 +17,7 @@ use super::{
     contacts, conversations, devices, events, feed, migrate,
     readers::{Lane, ReadPool, Readers, Reading},
     second_factors, sign_outs,
+    walk::Older,
 };
 use crate::store::{
     Administration, Arrival, AuditFilter, AuditPage, By, Command, Connections, Contact, Contacts, Conversation,
@@ -33,6 +34,7 @@ pub struct SqlStore {
     dialect: &'static Dialect,
     upkeep: Option<Upkeep>,
     catch_up: Option<CatchUp>,
+    older: Older,
 }
 
 /// Connections that write.
@@ -56,7 +58,7 @@ impl SqlStore {
         dialect: &'static Dialect,
         upkeep: Option<Upkeep>,
     ) -> Self {
-        Self { writers, readers, dialect, upkeep, catch_up: None }
+        Self { writers, readers, dialect, upkeep, catch_up: None, older: Older::default() }
     }
 
     /// On one connection for everything.
@@ -249,7 +251,6 @@ impl Logs for SqlStore {
             let began = Instant::now();
             let transaction = self.begin(&self.writers.commits).await?;
             let db = self.within(&transaction);
-            let many = batch.len() > 1;
             let result = commit::commit(&db, self.dialect.lend(&mut batch)).await;
             let conflict = db.met_a_conflict();
             let result = self.finish(transaction, result).await;
@@ -257,7 +258,7 @@ impl Logs for SqlStore {
             let short = conflict && began.elapsed() < LONG_WAIT;
             if !self.again(&result, short, attempt).await {
                 break match result {
-                    Err(StoreError::Unavailable(reason)) if conflict && many => Err(StoreError::Contended(reason)),
+                    Err(StoreError::Unavailable(reason)) if conflict => Err(StoreError::Contended(reason)),
                     result => result,
                 };
             }
@@ -273,6 +274,11 @@ impl Logs for SqlStore {
 
     async fn foresee(&self, command: &Command) -> Result<Option<Refusal>, StoreError> {
         read!(self, heavy, |db| commit::foresee(&db, command))
+    }
+
+    async fn foresee_here(&self, command: &Command) -> Result<Option<Refusal>, StoreError> {
+        let _turn = turn(&self.writers.turns, TURN, "too many commit at once").await?;
+        transact!(self, commits, |db| commit::foresee(&db, command))
     }
 
     async fn last_seq(&self, log: LogId) -> Result<Option<i64>, StoreError> {
@@ -505,7 +511,8 @@ impl Conversations for SqlStore {
     }
 
     async fn walk(&self, user: UserId, since: i64, walk: Option<Walk>, limit: u32) -> Result<Walked, StoreError> {
-        let (walked, uncounted) = snapshot!(self, pages, |db| conversations::next(&db, user, since, walk, limit))?;
+        let (walked, uncounted) =
+            snapshot!(self, pages, |db| conversations::next(&db, user, since, walk, limit, &self.older))?;
         self.have_counted(uncounted);
         Ok(walked)
     }
@@ -535,11 +542,15 @@ impl Conversations for SqlStore {
 #[async_trait]
 impl Feed for SqlStore {
     async fn raise_floor(&self, now: Millis, since: Millis) -> Result<i64, StoreError> {
-        loop {
+        // While another program goes on writing there are always some. Those that are left get a position
+        // above the floor.
+        self.older.not_seen();
+        for _ in 0..ROUNDS {
             let logs = read!(self, heavy, |db| feed::unfed(&db, UNFED))?;
             if logs.is_empty() {
                 break;
             }
+            self.older.seen();
             beside!(self, |db| commit::feed(&db, &logs))?;
         }
         // Once: while it waits, commits wait for it.
@@ -605,6 +616,8 @@ const TURN: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Logs that are brought into the feed at once.
 const UNFED: u64 = 100;
+/// How often that is done before the floor is raised.
+const ROUNDS: usize = 50;
 
 /// How long a transaction that others stood in the way of waits, times how often it was tried.
 const PAUSE: Duration = Duration::from_millis(5);

@@ -3,7 +3,10 @@
 //! A member's row in a small conversation says where it moved. Rows in large groups do not: the
 //! rows of all the user's large groups' logs are looked at.
 
-use std::cmp::Reverse;
+use std::{
+    cmp::Reverse,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use gogochat_proto::ids::{LogId, UserId};
 use sea_orm::{
@@ -20,6 +23,31 @@ use crate::store::{
 };
 
 type Row = (member::Model, log::Model);
+
+/// Whether a program of the release before writes to the store as well. What it changes and is no event, marks
+/// and whether one may write, has no position: so while it may do so, all is told.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Older {
+    /// Floors until it is taken to be gone.
+    floors: AtomicU32,
+}
+
+impl Older {
+    /// It has written something.
+    pub(super) fn seen(&self) {
+        self.floors.store(GONE_AFTER, Ordering::Relaxed);
+    }
+
+    /// A floor was raised, and nothing of it was found.
+    pub(super) fn not_seen(&self) {
+        // Both orders of two at once are as good.
+        self.floors.store(self.floors.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
+    }
+
+    fn may_write(&self) -> bool {
+        self.floors.load(Ordering::Relaxed) > 0
+    }
+}
 
 /// A part of a walk.
 #[derive(Debug)]
@@ -39,10 +67,11 @@ pub(super) async fn next<C: ConnectionTrait>(
     since: i64,
     walk: Option<Walk>,
     limit: u32,
+    older: &Older,
 ) -> Result<Part, StoreError> {
     let history = feed::history(db).await?;
     // What another program wrote is on no member's row, until it is brought into the feed.
-    let since = if since != ALL && is_unfed(db, user).await? { ALL } else { since };
+    let since = if since != ALL && (older.may_write() || is_unfed(db, user, older).await?) { ALL } else { since };
     let begin = walk.is_none();
     let walk = match walk {
         Some(walk) => walk,
@@ -73,8 +102,11 @@ pub(super) async fn next<C: ConnectionTrait>(
 }
 
 /// Whether something was written without a feed that the user may see.
-async fn is_unfed<C: ConnectionTrait>(db: &Db<'_, C>, user: UserId) -> Result<bool, StoreError> {
+async fn is_unfed<C: ConnectionTrait>(db: &Db<'_, C>, user: UserId, older: &Older) -> Result<bool, StoreError> {
     let logs = feed::unfed(db, UNFED).await?;
+    if !logs.is_empty() {
+        older.seen();
+    }
     Ok(logs.len() == UNFED as usize || !of_logs(db, user, &logs).await?.is_empty())
 }
 
@@ -143,6 +175,9 @@ async fn pick<C: ConnectionTrait>(
 fn of(user: UserId, large: i16) -> Select<member::Entity> {
     member::Entity::find().filter(member::Column::UserId.eq(Fixed(user))).filter(member::Column::Large.eq(large))
 }
+
+/// Floors that are raised without a trace of a program until it is taken to be gone: ten minutes of them.
+const GONE_AFTER: u32 = 10;
 
 /// Of more logs that were written without a feed it is not looked whose they are.
 const UNFED: u64 = 200;

@@ -14,7 +14,10 @@ use prost::Message as _;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use tempfile::TempDir;
 
-use super::*;
+use super::{
+    super::sql::{name_words, order},
+    *,
+};
 use crate::store::{
     Act, Administration, AuditFilter, By, Command, Contacts, Conversations, DeviceKey, Devices, Done, Feed, Invitation,
     Logs, NewDevice, Origin, ProfileChange, Range, Store, Tokens, User, Users, Walk,
@@ -323,6 +326,85 @@ async fn a_conversation_costs_the_same_however_long_it_is() {
 /// Messages of a long conversation.
 const MANY: i64 = 20_000;
 
+/// A commit behind a floor moves its members' rows, and one transaction moves so many and no more.
+#[tokio::test]
+async fn a_transaction_moves_so_many_rows_of_members_and_no_more() {
+    let pair = Pair::open().await;
+    let mut logs = Vec::new();
+    for _ in 0..30 {
+        let log = LogId::new_v7();
+        let create =
+            Command::CreateGroup { log, origin: pair.origin(), title: "Tea".into(), members: vec![pair.other] };
+        assert!(pair.store.commit(vec![create]).await.unwrap()[0].is_ok());
+        logs.push(log);
+    }
+    // As if they were that large.
+    let sql = "UPDATE log SET member_count = 200 WHERE title IS NOT NULL";
+    pair.store.writer().execute_unprepared(sql).await.unwrap();
+    pair.store.raise_floor(1, i64::MAX).await.unwrap();
+    let say = |log: &LogId| Command::Append { log: *log, origin: pair.origin(), payload: vec![0].into() };
+    let batch: Vec<_> = logs.iter().chain(&logs).map(say).collect();
+    assert_eq!(pair.store.commit(batch.clone()).await.unwrap().len(), 20, "4,000 rows, and the next would be too many");
+    // What has its position by now moves no more rows.
+    assert_eq!(pair.store.commit(batch[20..].to_vec()).await.unwrap().len(), 40);
+    assert_eq!(pair.store.last_seq(logs[29]).await.unwrap(), Some(3));
+}
+
+/// A migration gives members their positions, and names their words, some thousand rows a statement.
+#[tokio::test]
+async fn a_migration_has_no_statement_over_very_many_rows() {
+    let mut pair = Pair::open().await;
+    let hex: String = pair.log.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let many = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 12000)";
+    for sql in [
+        // Nobody of the many has an account.
+        "PRAGMA foreign_keys = OFF".into(),
+        format!(
+            "INSERT INTO member (log_id, user_id, joined_ms, from_seq, delivered_seq, read_seq) {many} \
+             SELECT x'{hex}', CAST(printf('%016d', n) AS BLOB), 0, 1, 0, 0 FROM n"
+        ),
+        format!("INSERT INTO name_word (word, user_id) {many} SELECT 'same', CAST(printf('%016d', n) AS BLOB) FROM n"),
+        "UPDATE member SET moved = 0".into(),
+        "UPDATE log SET moved = 0, last_ms = 77".into(),
+        format!("UPDATE log SET member_count = 12002 WHERE id = x'{hex}'"),
+    ] {
+        pair.store.writer().execute_unprepared(&sql).await.unwrap();
+    }
+    let statements = Arc::new(Mutex::new(Vec::new()));
+    pair.store.watch(|connection: &mut DatabaseConnection| {
+        let statements = Arc::clone(&statements);
+        connection.set_metric_callback(move |info| statements.lock().push(info.statement.sql.clone()));
+    });
+    order::by_time(&pair.store.alone()).await.unwrap();
+    name_words::rebuild(&pair.store.alone()).await.unwrap();
+    let count = |of: &str| statements.lock().iter().filter(|sql| sql.starts_with(of)).count();
+    assert_eq!((count("UPDATE \"member\""), count("DELETE FROM \"name_word\"")), (4, 3), "{:?}", statements.lock());
+    let asked = "SELECT COUNT(*) FROM member WHERE moved <> 77 OR large <> 1 UNION ALL SELECT COUNT(*) FROM name_word";
+    let rows = pair.store.writer().query_all_raw(Statement::from_string(DbBackend::Sqlite, asked)).await.unwrap();
+    let counts: Vec<i64> = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+    assert_eq!(counts, [0, 2]);
+}
+
+/// A floor rises also while another program goes on writing what is not in the feed.
+#[tokio::test]
+async fn a_floor_rises_while_another_program_writes() {
+    let pair = Pair::open().await;
+    let before = pair.store.raise_floor(1, i64::MAX).await.unwrap();
+    // Whatever is brought into the feed, there is one event more.
+    let trigger = "CREATE TRIGGER busy AFTER UPDATE ON log WHEN NEW.kind <> 0 AND NEW.fed_seq = NEW.last_seq \
+                   BEGIN UPDATE log SET fed_seq = fed_seq - 1 WHERE id = NEW.id; END";
+    pair.store.writer().execute_unprepared(trigger).await.unwrap();
+    assert!(pair.store.commit(vec![pair.append(1)]).await.unwrap()[0].is_ok());
+    let raised = tokio::time::timeout(std::time::Duration::from_secs(120), pair.store.raise_floor(1, i64::MAX)).await;
+    assert!(raised.expect("it has no end").unwrap() > before);
+    // What is left is told all the same.
+    assert_eq!(pair.store.walk(pair.other, raised_floor(&pair).await, None, 10).await.unwrap().conversations.len(), 1);
+}
+
+async fn raised_floor(pair: &Pair) -> i64 {
+    pair.store.raise_floor(1, 0).await.unwrap()
+}
+
 /// Whatever the store is asked, SQLite finds it by an index.
 #[tokio::test]
 async fn no_statement_scans_a_table() {
@@ -421,6 +503,8 @@ async fn call_everything(pair: &Pair) {
 
 /// Everything that administrators do.
 async fn administer(store: &SqlStore, user: UserId, by: &By) {
+    let command_line = By { actor: None, ..by.clone() };
+    assert!(store.set_administrator(by.actor.unwrap(), true, &command_line).await.unwrap());
     store.list_users("", "", 10).await.unwrap();
     let code = [5; 32];
     store.create_invitation(Invitation { code, until_ms: 10, uses: 1 }, by).await.unwrap();

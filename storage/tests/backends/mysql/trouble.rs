@@ -164,15 +164,16 @@ async fn a_deadlock_is_tried_again() {
     }
 }
 
-/// Who holds a lock for long makes others wait, for a time.
+/// Who holds a lock for long makes others wait, for a time. One who commits alone is told that it was that,
+/// and not that the store is away.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lock_that_is_kept_is_unavailable() {
+async fn a_lock_that_is_kept_is_contended_of_one_as_of_many() {
     let stage = Stage::set().await;
     let mine = stage.transaction().await;
     lock(&mine, stage.logs[0]).await;
     let begin = Instant::now();
     let refused = stage.commit(vec![stage.append(stage.logs[0])]).await.unwrap();
-    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Contended(_))), "{refused:?}");
     assert!(begin.elapsed() < Duration::from_secs(15));
     // Nobody else was held up, and reading goes on.
     assert_eq!(stage.world.say(stage.one, stage.logs[1], "x").await, 2);

@@ -2,7 +2,7 @@
 
 use gogochat_proto::ids::{DeviceId, UserId};
 use gogochat_storage::store::{
-    ALL, Act, Administration as _, AuditFilter, Contacts as _, Conversations as _, DeviceKey, Devices as _,
+    ALL, Act, Administration as _, AuditFilter, By, Contacts as _, Conversations as _, DeviceKey, Devices as _,
     FactorProof, Feed as _, Invitation, Invited, Logs as _, NewDevice, ProfileChange, Range, Rotation,
     SecondFactors as _, SqlStore, Store as _, User, Users as _,
 };
@@ -123,6 +123,8 @@ async fn second_factors(store: &SqlStore, meter: &mut Meter) {
 
 async fn administration(store: &SqlStore, meter: &mut Meter) {
     let by = by(user(0));
+    let command_line = By { actor: None, ..by.clone() };
+    assert!(store.set_administrator(user(0), true, &command_line).await.unwrap());
     let listed = store.list_users("user", "user00000500", 50);
     assert_eq!(meter.call("list_users", listed, |_| 50).await.len(), 50);
     let (alone, _) = new_user("alone");

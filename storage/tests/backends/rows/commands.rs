@@ -69,6 +69,7 @@ pub(super) async fn all(store: &SqlStore, meter: &mut Meter) {
     for command in commands {
         let (name, rows) = (name(&command), command.rows());
         meter.call(&format!("foresee {name}"), store.foresee(&command), |_| rows).await;
+        meter.call("foresee_here", store.foresee_here(&command), |_| rows).await;
         meter.call("contended", store.contended(std::slice::from_ref(&command)), |_| rows).await;
         let committed =
             meter.call_with(&name, Some(STATEMENTS), 0, store.commit(vec![command.clone()]), |_| rows).await;

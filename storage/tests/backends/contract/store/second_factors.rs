@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gogochat_proto::ids::UserId;
-use gogochat_storage::store::{Act, AuditFilter, FactorProof, SecondFactor, Store};
+use gogochat_storage::store::{Act, AuditFilter, By, FactorProof, SecondFactor, Store};
 
 use super::{NOW, by, new_user};
 
@@ -76,6 +76,8 @@ pub(crate) async fn a_second_factor_is_removed_with_its_codes(store: Arc<dyn Sto
     assert_eq!(store.second_factor(ann).await.unwrap(), None);
     assert_eq!(store.recovery_codes_left(ann).await.unwrap(), 0);
     // Who is given access anew has lost it too.
+    let command_line = By { actor: None, ..by(boss) };
+    assert!(store.set_administrator(boss, true, &command_line).await.unwrap());
     turn_on(&store, ben).await;
     store.reset_access(ben, "hash", NOW + 1, &by(boss)).await.unwrap();
     assert_eq!(store.second_factor(ben).await.unwrap(), None);

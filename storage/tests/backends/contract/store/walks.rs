@@ -202,6 +202,28 @@ pub(crate) async fn large_groups_move_by_their_logs_alone(store: Arc<dyn Store>)
         assert_eq!(device.brought, 0);
     }
     assert!(list(&*world.store, one).await.iter().any(|found| found.log == direct));
+
+    // One that has shrunk tells everybody's marks again, and stays without a row a member.
+    let seq = world.say(one, grown, "to few enough").await;
+    for user in &crowd[2..] {
+        world.one(Command::Mark { log: grown, user: *user, delivered: seq, read: seq }).await.unwrap();
+    }
+    for _ in 0..2 {
+        raise(&world).await;
+        device.walk(&*world.store, one, 50).await;
+        other.walk(&*world.store, member, 1).await;
+        let seq = world.say(one, grown, "read this").await;
+        raise(&world).await;
+        device.walk(&*world.store, one, 50).await;
+        other.walk(&*world.store, member, 1).await;
+        world.one(Command::Mark { log: grown, user: member, delivered: seq, read: seq }).await.unwrap();
+        raise(&world).await;
+        for (device, user) in [(&mut device, one), (&mut other, member)] {
+            device.walk(&*world.store, user, 50).await;
+            assert_eq!(device.brought, 1);
+            device.agrees(&*world.store, user).await;
+        }
+    }
 }
 
 pub(crate) async fn a_history_is_begun_anew_by_command_alone(store: Arc<dyn Store>) {
