@@ -4803,7 +4803,8 @@ pub mod chat_service_client {
                 .insert(GrpcMethod::new("gogochat.v1.ChatService", "SetMemberRole"));
             self.inner.unary(req, path, codec).await
         }
-        /// Makes another member the owner: for the owner, who is an admin from then on. Errors: as SetMemberRole.
+        /// Makes another member the owner: for the owner, who is an admin from then on.
+        /// Errors: not_a_member, not_a_group, permission_denied, not_found (no such member), yourself, group_dismissed.
         pub async fn transfer_group(
             &mut self,
             request: impl tonic::IntoRequest<super::TransferGroupRequest>,
@@ -4828,7 +4829,8 @@ pub mod chat_service_client {
                 .insert(GrpcMethod::new("gogochat.v1.ChatService", "TransferGroup"));
             self.inner.unary(req, path, codec).await
         }
-        /// Forbids a member to write for a while, or permits it again: the owner anybody, admins those who are neither. Errors: as SetMemberRole.
+        /// Forbids a member to write for a while, or permits it again: the owner anybody, admins those who are neither.
+        /// Errors: not_a_member, not_a_group, permission_denied, not_found (no such member), yourself, group_dismissed.
         pub async fn mute_member(
             &mut self,
             request: impl tonic::IntoRequest<super::MuteMemberRequest>,
@@ -5074,7 +5076,8 @@ pub mod chat_service_server {
             tonic::Response<super::SetMemberRoleResponse>,
             tonic::Status,
         >;
-        /// Makes another member the owner: for the owner, who is an admin from then on. Errors: as SetMemberRole.
+        /// Makes another member the owner: for the owner, who is an admin from then on.
+        /// Errors: not_a_member, not_a_group, permission_denied, not_found (no such member), yourself, group_dismissed.
         async fn transfer_group(
             &self,
             request: tonic::Request<super::TransferGroupRequest>,
@@ -5082,7 +5085,8 @@ pub mod chat_service_server {
             tonic::Response<super::TransferGroupResponse>,
             tonic::Status,
         >;
-        /// Forbids a member to write for a while, or permits it again: the owner anybody, admins those who are neither. Errors: as SetMemberRole.
+        /// Forbids a member to write for a while, or permits it again: the owner anybody, admins those who are neither.
+        /// Errors: not_a_member, not_a_group, permission_denied, not_found (no such member), yourself, group_dismissed.
         async fn mute_member(
             &self,
             request: tonic::Request<super::MuteMemberRequest>,

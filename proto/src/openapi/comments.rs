@@ -59,7 +59,17 @@ mod tests {
         assert_eq!(summary(&comment), "Commits a message and then answers: the reply is a promise");
         assert_eq!(
             errors(&comment),
-            ["not_a_member", "not_a_contact", "text_too_long", "client_msg_id_reused", "out_of_order", "unavailable"]
+            [
+                "not_a_member",
+                "not_a_contact",
+                "muted",
+                "slow_mode",
+                "group_dismissed",
+                "text_too_long",
+                "client_msg_id_reused",
+                "out_of_order",
+                "unavailable"
+            ]
         );
         assert_eq!(errors("Lists."), [""; 0]);
     }

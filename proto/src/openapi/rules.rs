@@ -5,7 +5,8 @@ use prost_reflect::FieldDescriptor;
 use serde_json::{Value, json};
 
 use crate::limits::{
-    MAX_KNOWN, MAX_MARKS, MAX_MEMBERS_PER_CALL, MAX_NOTE, MAX_PAGE, MAX_SIGNATURE, MAX_TEXT, MAX_TITLE, NAME, PASSWORD,
+    MAX_KNOWN, MAX_MARKS, MAX_MEMBERS_PER_CALL, MAX_NOTE, MAX_NOTICE, MAX_PAGE, MAX_SIGNATURE, MAX_TEXT, MAX_TITLE,
+    NAME, PASSWORD,
 };
 
 /// What is asked of a field.
@@ -21,7 +22,7 @@ pub(super) enum Rule {
     Matching(usize, usize, &'static str),
     /// A number from 0 on; 0 is the default.
     Limit(i32),
-    /// A seq from 0 on.
+    /// A seq or a time from 0 on.
     Seq,
     /// At most so many items.
     Items(usize),
@@ -56,7 +57,9 @@ pub(super) fn of(field: &FieldDescriptor) -> Option<Rule> {
         ("RefreshRequest", "refresh_token") | (_, "page_token") => Rule::Opaque,
         ("FindPeopleRequest", "query") => Rule::Text(MIN_QUERY, MAX_TITLE),
         ("RequestContactRequest", "note") => Rule::Text(0, MAX_NOTE),
-        ("CreateGroupRequest", "title") => Rule::Text(1, MAX_TITLE),
+        ("CreateGroupRequest" | "UpdateConversationRequest", "title") => Rule::Text(1, MAX_TITLE),
+        ("UpdateConversationRequest", "notice") => Rule::Text(0, MAX_NOTICE),
+        ("UpdateConversationRequest", "slow_mode_ms") | ("MuteMemberRequest", "for_ms") => Rule::Seq,
         ("SendMessageRequest", "text") => Rule::Text(1, MAX_TEXT),
         ("FindPeopleRequest", "limit") => Rule::Limit(MAX_FOUND),
         ("ListConversationsRequest", "limit") => Rule::Limit(MAX_CONVERSATIONS),
@@ -64,7 +67,7 @@ pub(super) fn of(field: &FieldDescriptor) -> Option<Rule> {
         ("GetPeopleRequest", "user_ids") => Rule::Ids(0, MAX_PEOPLE),
         ("GetPresenceRequest", "user_ids") => Rule::Ids(0, MAX_PRESENCES),
         ("CreateGroupRequest", "member_ids") => Rule::Ids(0, MAX_MEMBERS_PER_CALL),
-        ("AddMembersRequest", "user_ids") => Rule::Ids(1, MAX_MEMBERS_PER_CALL),
+        ("AddMembersRequest" | "RemoveMembersRequest", "user_ids") => Rule::Ids(1, MAX_MEMBERS_PER_CALL),
         ("SyncRequest", "known") => Rule::Items(MAX_KNOWN),
         ("Marks", "marks") => Rule::Items(MAX_MARKS),
         ("SyncRequest", "position") => Rule::Seq,
