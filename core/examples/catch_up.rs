@@ -84,7 +84,13 @@ struct Edge {
 impl Edge {
     async fn attach(mut client: NodeServiceClient<Routes>) -> Result<Self, Failure> {
         let (up, batches) = mpsc::channel(16);
-        let hello = node::EdgeHello { node: "edge".into(), version: "0".into(), instance: 1, clock_ms: 0 };
+        let hello = node::EdgeHello {
+            node: "edge".into(),
+            version: "0".into(),
+            instance: 1,
+            clock_ms: 0,
+            aggregates_marks: true,
+        };
         up.send(node::EdgeBatch { items: vec![EdgeItem { item: Some(Item::Hello(hello)) }] }).await?;
         let down = client.attach(ReceiverStream::new(batches)).await?.into_inner();
         Ok(Self { up, down, have: HashMap::new(), heard: HashMap::new() })

@@ -34,6 +34,8 @@ pub struct CoreConfig {
     pub batch_rows: usize,
     /// Bytes that the commands of one transaction may bring, at most.
     pub batch_bytes: usize,
+    /// Members' marks, and calls of Mark, that may wait for their commit.
+    pub marks_waiting: usize,
     /// What may wait for one edge before its attachment is closed, in items.
     pub edge_queue_items: usize,
     /// What may wait for one edge before its attachment is closed, in bytes.
@@ -121,6 +123,7 @@ impl Default for CoreConfig {
             batch_max: 1_000,
             batch_rows: 8_192,
             batch_bytes: 4 * 1024 * 1024,
+            marks_waiting: 65_536,
             edge_queue_items: 65_536,
             edge_queue_bytes: 64 * 1024 * 1024,
             waiting_calls: 4_096,

@@ -12,6 +12,7 @@ mod command;
 mod config;
 mod failure;
 mod fanout;
+mod feed;
 mod gateway;
 mod log;
 pub mod metrics;

@@ -20,6 +20,18 @@ pub fn describe() {
     describe_histogram!("gogochat_core_commit_seconds", "From handing a batch to the store to its outcome");
     describe_histogram!(BATCH, "Commands in one transaction");
     describe_histogram!(BATCH_ROWS, "Rows that the commands of one transaction may load and write");
+    describe_gauge!(
+        "gogochat_core_feed_lag",
+        "Commits that a follower of the feed is behind, in its slowest shard here"
+    );
+    describe_counter!(
+        "gogochat_core_unread_wrong_total",
+        "Logs whose unread messages were counted wrongly, and are counted anew"
+    );
+    describe_counter!("gogochat_core_marks_total", "Members' marks that moved and were committed");
+    describe_counter!("gogochat_core_mark_commits_total", "Transactions that move marks");
+    describe_counter!("gogochat_core_marks_refused_total", "Marks that were refused, or dropped, as too many wait");
+    describe_gauge!("gogochat_core_marks_waiting", "Marks and calls of Mark that wait for their commit");
     describe_gauge!("gogochat_core_bus_depth", "Commands that were taken and wait for their answer");
     describe_gauge!("gogochat_core_store_up", "1: the store answers, 0: it does not");
     describe_gauge!("gogochat_core_bus_up", "1: the bus takes commands, 0: it does not");
@@ -49,6 +61,11 @@ pub(crate) struct Metrics {
     pub(crate) commit_seconds: Histogram,
     pub(crate) batch: Histogram,
     pub(crate) batch_rows: Histogram,
+    pub(crate) unread_wrong: Counter,
+    pub(crate) marks: Counter,
+    pub(crate) mark_commits: Counter,
+    pub(crate) marks_refused: Counter,
+    pub(crate) marks_waiting: Gauge,
     pub(crate) bus_depth: Gauge,
     pub(crate) store_up: Gauge,
     pub(crate) bus_up: Gauge,
@@ -73,6 +90,11 @@ impl Default for Metrics {
             commit_seconds: histogram!("gogochat_core_commit_seconds"),
             batch: histogram!(BATCH),
             batch_rows: histogram!(BATCH_ROWS),
+            unread_wrong: counter!("gogochat_core_unread_wrong_total"),
+            marks: counter!("gogochat_core_marks_total"),
+            mark_commits: counter!("gogochat_core_mark_commits_total"),
+            marks_refused: counter!("gogochat_core_marks_refused_total"),
+            marks_waiting: gauge!("gogochat_core_marks_waiting"),
             bus_depth: gauge!("gogochat_core_bus_depth"),
             store_up: gauge!("gogochat_core_store_up"),
             bus_up: gauge!("gogochat_core_bus_up"),
@@ -95,6 +117,11 @@ impl Metrics {
     /// A call or command was refused. Codes are few: the label stays bounded.
     pub(crate) fn refused(&self, code: &str) {
         counter!("gogochat_core_refused_total", "code" => code.to_owned()).increment(1);
+    }
+
+    /// How far a follower of the feed is behind.
+    pub(crate) fn feed_lag(&self, follower: &'static str, commits: i64) {
+        gauge!("gogochat_core_feed_lag", "follower" => follower).set(commits as f64);
     }
 
     /// A unary call of a known method.

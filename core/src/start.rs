@@ -22,10 +22,11 @@ use crate::{
         sign_out::{NotifyBy, SIGN_OUT, SignOuts},
     },
     auth::{Auth, HashError},
-    chat::{Chat, announce, shared_bus, worker::Worker},
+    chat::{Chat, MarkCollector, announce, shared_bus, worker::Worker},
     clock::now_ms,
     config::CoreConfig,
     fanout::Fanout,
+    feed::{Following, UnreadCheck},
     gateway::{
         Gateway, Parts,
         dispatch::{Services, ordered},
@@ -97,6 +98,7 @@ struct Start<'a> {
     metrics: Arc<Metrics>,
     auth: Arc<Auth>,
     fanout: Arc<Fanout>,
+    marks: Arc<MarkCollector>,
     sign_outs: Arc<SignOuts>,
     workers: TaskTracker,
     closing: CancellationToken,
@@ -112,6 +114,7 @@ impl<'a> Start<'a> {
         let metrics = Arc::new(Metrics::default());
         let auth = Arc::new(Auth::new(store.clone(), config)?);
         let fanout = Arc::new(Fanout::new(config.waiting_calls, metrics.clone()));
+        let marks = Arc::new(MarkCollector::new(store.clone(), fanout.clone(), metrics.clone(), config.marks_waiting));
         let notify_by = match (&local, runs_chat) {
             (Some(_), attached) => NotifyBy::Bus { bus: bus.clone(), attached },
             (None, true) => NotifyBy::Attachments,
@@ -129,6 +132,7 @@ impl<'a> Start<'a> {
             metrics,
             auth,
             fanout,
+            marks,
             sign_outs,
             workers: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -196,6 +200,7 @@ impl<'a> Start<'a> {
         }
         let sign_outs = sign_outs.clone();
         let notice = move |command: &BusCommand| sign_outs.heard(command.user, command.device);
+        self.workers.spawn(self.marks.clone().run(self.closing.clone(), stop.clone()));
         // It ends with its workers, when everything was announced.
         self.workers.spawn(announce::run(fanout.clone(), store.clone(), settled, notice));
         Ok(state)
@@ -204,7 +209,7 @@ impl<'a> Start<'a> {
     fn worker(&self) -> Worker {
         let (store, fanout, metrics) = (self.store.clone(), self.fanout.clone(), self.metrics.clone());
         let CoreConfig { batch_max: commands, batch_rows: rows, batch_bytes: bytes, .. } = *self.config;
-        Worker::new(store, fanout, metrics, ordered(), &[SIGN_OUT], Room { commands, rows, bytes })
+        Worker::new(store, fanout, metrics, ordered(), &[SIGN_OUT], self.marks.clone(), Room { commands, rows, bytes })
     }
 
     /// Without its worker a core is not ready, however the worker has ended.
@@ -221,6 +226,9 @@ impl<'a> Start<'a> {
     /// Phase 6: counts what waits, and forgets what has had its effect.
     fn keep_house(&self) {
         if self.runs_chat {
+            let check = UnreadCheck::new(self.store.clone(), self.metrics.clone());
+            let assigned = self.bus.assigned();
+            self.spawn(Following::new(check, self.store.clone(), self.metrics.clone(), assigned).run());
             self.spawn(raise_floor(self.store.clone()));
         }
         let (auth, fanout, metrics) = (self.auth.clone(), self.fanout.clone(), self.metrics.clone());
@@ -247,6 +255,7 @@ impl<'a> Start<'a> {
             local: self.local.clone().unwrap_or_else(|| self.bus.clone()),
             sign_outs: self.sign_outs.clone(),
             fanout: self.fanout.clone(),
+            marks: self.marks.clone(),
             metrics: self.metrics.clone(),
             stop: self.stop.clone(),
             tasks: self.tasks.clone(),
@@ -273,7 +282,7 @@ async fn raise_floor(store: Arc<dyn Store>) {
         turn.tick().await;
         let now = now_ms();
         let since = now - FLOOR_EVERY.as_millis() as i64 * 3 / 4;
-        let raised = async { store.trim_feed(store.raise_floor(now, since).await?).await };
+        let raised = async { store.trim_feed(store.raise_floor(now, since).await?, KEPT).await };
         if let Err(error) = raised.await {
             // What has moved comes again for a while longer.
             tracing::debug!(%error, "the feed's floor was not raised");
@@ -287,5 +296,7 @@ const SWEEP_ROUNDS: u64 = 30;
 /// What moved so short a time before a device's last Sync may be told to it again; and so often the rows
 /// of an active conversation's members are written.
 const FLOOR_EVERY: Duration = Duration::from_secs(60);
+/// Positions that are kept in the feed for a follower that is behind.
+const KEPT: i64 = 1_000_000;
 /// Settled batches that may wait to be announced: past it the worker waits, and its bus fills.
 const SETTLED: usize = 4;

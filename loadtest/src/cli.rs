@@ -148,6 +148,8 @@ mod tests {
         for line in [
             "gogochat-loadtest chat --users 100 --rate 500 --seconds 30 --target https://127.0.0.1:8443 --transport wt --json r.json",
             "gogochat-loadtest fanout --members 1000 --rate 10 --seconds 20 --target http://127.0.0.1:8080 --transport ws --json r.json --server-pid 7",
+            "gogochat-loadtest chat --users 400 --group 200 --marks 30 --rate 50 --seconds 30 --target https://127.0.0.1:8443 --transport wt",
+            "gogochat-loadtest fanout --members 200 --rate 10 --seconds 30 --marks 100 --target https://127.0.0.1:8443 --transport wss",
             "gogochat-loadtest idle --sessions 1000 --seconds 10 --target https://127.0.0.1:8443 --transport wss --json r.json --ca ca.pem",
             "gogochat-loadtest --target https://127.0.0.1:8443 --transport wss --json r.json connect --sessions 1000 --rate 100",
             "gogochat-loadtest kill --server gogochat --rounds 3 --users 10 --json r.json",

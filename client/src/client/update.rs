@@ -46,7 +46,7 @@ pub enum Update {
         /// Its seq, or why it was refused.
         outcome: Result<v1::SendMessageResponse, v1::Error>,
     },
-    /// A member's marks have moved.
+    /// Marks have moved: one's own, by another device, or how far all others have got.
     Watermark(v1::Watermark),
     /// Typing or presence.
     Ephemeral(v1::Ephemeral),

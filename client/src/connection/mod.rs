@@ -202,7 +202,12 @@ impl Wire {
 
 fn hello(access_token: &str, ticket: Bytes) -> client_frame::Frame {
     let client = concat!("gogochat-rust/", env!("CARGO_PKG_VERSION")).to_owned();
-    client_frame::Frame::Hello(v1::Hello { access_token: access_token.to_owned(), client, ticket })
+    client_frame::Frame::Hello(v1::Hello {
+        access_token: access_token.to_owned(),
+        client,
+        ticket,
+        aggregate_marks: true,
+    })
 }
 
 fn no_frame(error: FrameError) -> Closed {

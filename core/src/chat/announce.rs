@@ -7,7 +7,7 @@ use bytes::Bytes;
 use gogochat_proto::{ids::LogId, v1};
 use gogochat_storage::{
     bus::{BusCommand, ReplyTo},
-    store::{Event, Logs, MovedMark, Range},
+    store::{Event, Logs, Range},
 };
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
@@ -19,7 +19,6 @@ pub(crate) struct Settled {
     pub(super) batch: u64,
     pub(super) commands: usize,
     pub(super) answers: Vec<(ReplyTo, Result<Bytes, v1::Error>)>,
-    pub(super) marks: Vec<MovedMark>,
     pub(super) events: Vec<Event>,
     /// Committed before, and perhaps by a core that was lost before it sent them to anybody.
     pub(super) repeated: Vec<(LogId, i64)>,
@@ -39,7 +38,6 @@ impl Settled {
             repeated: Vec::new(),
             unanswered: Vec::new(),
             notices: Vec::new(),
-            marks: Vec::new(),
             events: Vec::with_capacity(commands),
         }
     }
@@ -66,15 +64,12 @@ pub(crate) async fn run(
             }
         };
         let Some(settled) = settled else { return };
-        let Settled { batch, commands, answers, marks, events, repeated, unanswered, notices } = settled;
+        let Settled { batch, commands, answers, events, repeated, unanswered, notices } = settled;
         for (to, answer) in answers {
             fanout.answer(&to, answer);
         }
         for event in &events {
             fanout.publish(event);
-        }
-        for mark in &marks {
-            fanout.publish_mark(mark);
         }
         notices.iter().for_each(&notice);
         fanout.progress.sent(batch);

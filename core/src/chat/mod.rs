@@ -4,7 +4,7 @@
 pub(crate) mod announce;
 pub(crate) mod commands;
 mod commit;
-mod marks;
+pub(crate) mod marks;
 mod pending;
 mod resyncs;
 mod sender_order;
@@ -25,7 +25,7 @@ use gogochat_proto::{
 use gogochat_storage::store::{self, ALL, ChatStore, Range};
 
 pub(crate) use self::{
-    marks::{LateMarks, Marks},
+    marks::MarkCollector,
     resyncs::CERTAIN,
     sender_order::{Sender, SenderOrder, Turn},
 };

@@ -10,8 +10,7 @@ use gogochat_storage::{
     store::{Command, Done},
 };
 
-use super::{marks::Marks, sender_order::Sender};
-use crate::authorize::Caller;
+use super::sender_order::Sender;
 
 /// How a command's answer is made, and whom its events concern.
 pub(super) struct Pending {
@@ -29,27 +28,15 @@ pub(super) struct Pending {
 pub(super) enum Kind {
     /// Later ones of its sender wait for it.
     InOrder(Sender, ClientMsgId),
-    /// Nobody repeats marks that ask for no reply.
-    Marks(Marks),
     /// Nothing.
     Plain,
 }
 
 impl Pending {
-    /// Of a command of `caller`.
-    pub(super) fn of(
-        command: &Command,
-        caller: Caller,
-        reply_to: ReplyTo,
-        reply: fn(&Done) -> Result<Bytes, v1::Error>,
-    ) -> Self {
-        let kind = kind(command, caller, &reply_to);
+    /// Of a command.
+    pub(super) fn of(command: &Command, reply_to: ReplyTo, reply: fn(&Done) -> Result<Bytes, v1::Error>) -> Self {
+        let kind = kind(command, &reply_to);
         Self { reply_to, log: log(command), others: others(command), kind, reply }
-    }
-
-    /// Of marks that waited, whose member asks for no reply.
-    pub(super) fn of_late(marks: Marks) -> Self {
-        Self { reply_to: NOBODY, log: None, others: Vec::new(), kind: Kind::Marks(marks), reply: |_| Ok(Bytes::new()) }
     }
 }
 
@@ -79,7 +66,7 @@ fn others(command: &Command) -> Vec<LogId> {
     }
 }
 
-fn kind(command: &Command, caller: Caller, reply_to: &ReplyTo) -> Kind {
+fn kind(command: &Command, reply_to: &ReplyTo) -> Kind {
     // Calls by REST and gRPC come one by one: they have no order.
     let in_order = |log, id| match reply_to.attachment {
         0 => Kind::Plain,
@@ -94,12 +81,9 @@ fn kind(command: &Command, caller: Caller, reply_to: &ReplyTo) -> Kind {
         | Command::Group { log, origin, .. }
         | Command::LeaveGroup { log, origin } => in_order(*log, origin.client_msg_id),
         Command::CreateGroup { origin, .. } => in_order(origin.sender.into(), origin.client_msg_id),
-        Command::Mark { log, delivered, read, .. } => {
-            Kind::Marks(Marks { log: *log, caller, delivered: *delivered, read: *read })
-        }
-        Command::RequestContact { .. } | Command::AcceptContact { .. } | Command::RemoveContact { .. } => Kind::Plain,
+        Command::Mark { .. }
+        | Command::RequestContact { .. }
+        | Command::AcceptContact { .. }
+        | Command::RemoveContact { .. } => Kind::Plain,
     }
 }
-
-/// The return address of what nobody waits for.
-const NOBODY: ReplyTo = ReplyTo { attachment: u64::MAX, session: 0, call_id: 0 };

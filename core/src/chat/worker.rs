@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     announce::Settled,
+    commands::Mark,
     commit::Committer,
-    marks::LateMarks,
+    marks::MarkCollector,
     pending::{Kind, Pending},
     sender_order::{SenderOrder, Turn},
     sliced::{Sliced, TooMany, Unfinished},
@@ -28,7 +29,7 @@ use super::{
 use crate::{
     authorize::Caller,
     clock::now_ms,
-    command::{OrderedMethod, Stamp, partition_of},
+    command::{Ordered as _, OrderedMethod, Stamp, partition_of},
     failure,
     fanout::Fanout,
     metrics::Metrics,
@@ -45,7 +46,7 @@ pub(crate) struct Worker {
     notices: &'static [&'static str],
     order: SenderOrder,
     unknown: UnknownMethods,
-    late_marks: LateMarks,
+    marks: Arc<MarkCollector>,
     swept: Instant,
 }
 
@@ -56,6 +57,7 @@ impl Worker {
         metrics: Arc<Metrics>,
         methods: HashMap<&'static str, &'static OrderedMethod>,
         notices: &'static [&'static str],
+        marks: Arc<MarkCollector>,
         room: Room,
     ) -> Self {
         Self {
@@ -67,7 +69,7 @@ impl Worker {
             notices,
             order: SenderOrder::new(MAX_WAITING),
             unknown: UnknownMethods::default(),
-            late_marks: LateMarks::default(),
+            marks,
             swept: Instant::now(),
         }
     }
@@ -128,10 +130,6 @@ impl Worker {
         let now = now_ms();
         let mut commands = Vec::with_capacity(batch.len());
         let mut pending = Vec::with_capacity(batch.len());
-        for marks in self.late_marks.take(self.room.commands) {
-            commands.push(marks.command());
-            pending.push(Pending::of_late(marks));
-        }
         let released = self.sliced.take_released();
         for command in released.into_iter().chain(batch) {
             if self.notices.contains(&command.method.as_str()) {
@@ -139,6 +137,10 @@ impl Worker {
                 continue;
             }
             let reply_to = command.reply_to.clone();
+            if command.method == Mark::NAME {
+                settled.answers.extend(self.pass_on(command).err().map(|error| (reply_to, Err(error))));
+                continue;
+            }
             match self.read(command, now) {
                 Ok(Some((command, what))) => {
                     commands.push(command);
@@ -208,7 +210,7 @@ impl Worker {
         let request = (method.parse)(command.body.clone())?;
         let on_bus = command;
         let command = request.command(Stamp { caller, id: on_bus.id, now })?;
-        let pending = Pending::of(&command, caller, on_bus.reply_to.clone(), method.reply);
+        let pending = Pending::of(&command, on_bus.reply_to.clone(), method.reply);
         if let Kind::InOrder(sender, id) = pending.kind
             && (behind_unknown || self.order.come(sender, id, Instant::now()) == Turn::OutOfOrder)
         {
@@ -234,14 +236,19 @@ impl Worker {
         ErrorCode::Overloaded.with("many members of other groups are being added or removed: repeat it")
     }
 
+    /// A mark that a core of the release before has put on the bus: it is no matter of the log's order.
+    fn pass_on(&self, command: BusCommand) -> Result<(), v1::Error> {
+        let caller = Caller { user: command.user, device: command.device };
+        self.marks.add(Mark::read(command.body, caller)?, &command.reply_to)
+    }
+
     fn take(&mut self, settled: &mut Settled, pending: &Pending, outcome: Result<Outcome, StoreError>) {
         let answer = match outcome {
-            Ok(Ok(Committed { done, events, mark })) => {
+            Ok(Ok(Committed { done, events, .. })) => {
                 if let (Some(log), Done::Appended { seq, duplicate: true, .. }) = (pending.log, &done) {
                     settled.repeated.push((log, *seq));
                 }
                 settled.events.extend(events);
-                settled.marks.extend(mark);
                 (pending.reply)(&done)
             }
             Ok(Err(refusal)) => Err(failure::refusal(refusal)),
@@ -250,12 +257,10 @@ impl Worker {
                     settled.unanswered.extend(pending.log.iter().chain(&pending.others));
                 }
                 let error = failure::stored(&error);
-                if error.retryable() {
-                    match pending.kind {
-                        Kind::InOrder(sender, id) => self.order.refused(sender, id, Instant::now()),
-                        Kind::Marks(marks) if pending.reply_to.call_id == 0 => self.late_marks.keep(marks),
-                        _ => {}
-                    }
+                if error.retryable()
+                    && let Kind::InOrder(sender, id) = pending.kind
+                {
+                    self.order.refused(sender, id, Instant::now());
                 }
                 Err(error)
             }

@@ -26,6 +26,8 @@ pub(crate) struct Attachment {
     /// Of this attachment alone: by it presence knows the sessions. A session that has moved to another
     /// core has another key there, so that its end here is not its end.
     pub(crate) key: u64,
+    /// It takes marks that moved together as one item.
+    pub(crate) aggregates_marks: bool,
     /// What waits for it.
     pub(crate) queue: Arc<EdgeQueue>,
     /// Cancelled when it ends.
@@ -72,12 +74,13 @@ pub(crate) enum Entered {
 }
 
 impl Attachment {
-    pub(crate) fn new(instance: u64, edge: &str, queue: Arc<EdgeQueue>, ended: CancellationToken) -> Self {
+    pub(crate) fn new(edge: &node::EdgeHello, queue: Arc<EdgeQueue>, ended: CancellationToken) -> Self {
         let drawn = || rand::random::<u64>().max(1);
         Self {
-            id: if instance == 0 { drawn() } else { instance },
-            edge: edge.to_owned(),
+            id: if edge.instance == 0 { drawn() } else { edge.instance },
+            edge: edge.node.clone(),
             key: drawn(),
+            aggregates_marks: edge.aggregates_marks,
             queue,
             ended,
             gone: CancellationToken::new(),

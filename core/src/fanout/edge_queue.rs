@@ -228,6 +228,7 @@ fn size(item: &Item) -> usize {
             Item::Fanout(fanout) => fanout.frame.len(),
             Item::Ephemeral(ephemeral) => ephemeral.frame.len(),
             Item::Result(result) => result.body.len() + result.error.as_ref().map_or(0, |e| e.message.len() + 64),
+            Item::Marks(marks) => marks.moved.len() * 48 + 128,
             Item::Opened(opened) => opened.subscriptions.len() * 64,
             Item::Refused(_) | Item::Revoke(_) | Item::DrainMs(_) | Item::Drained(_) | Item::TicketKey(_) => 128,
         }

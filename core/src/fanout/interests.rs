@@ -121,7 +121,7 @@ impl Interests {
     }
 
     /// Each edge that has asked for this log.
-    pub(super) fn each_asked(&self, log: LogId, mut act: impl FnMut(&Attachment)) {
+    pub(super) fn each_asked(&self, log: LogId, mut act: impl FnMut(&Arc<Attachment>)) {
         let Some(interests) = self.logs.get(&log) else { return };
         for interest in interests.iter().filter(|interest| !interest.progress.is_announced()) {
             act(&interest.attachment);

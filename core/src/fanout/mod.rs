@@ -5,6 +5,7 @@ mod commit_progress;
 mod edge_queue;
 mod interests;
 mod items;
+mod marks;
 mod recent;
 pub(crate) mod replay;
 mod replay_progress;
@@ -20,10 +21,7 @@ use gogochat_proto::{
     node::{self, EphemeralKind, core_item::Item},
     v1::{self, server_frame::Frame},
 };
-use gogochat_storage::{
-    bus::ReplyTo,
-    store::{Event, MovedMark},
-};
+use gogochat_storage::{bus::ReplyTo, store::Event};
 use prost::Message as _;
 use tokio::sync::watch;
 
@@ -31,6 +29,7 @@ pub(crate) use self::{
     attachment::{Attachment, Entered, Session},
     edge_queue::{Batches, EdgeQueue},
     items::{result, revoked},
+    marks::MarkMoved,
     recent::Moment,
     waiters::Waiting,
 };
@@ -189,21 +188,6 @@ impl Fanout {
             attachment.push(Item::Fanout(item.clone()));
             self.metrics.fanout.increment(1);
         });
-    }
-
-    /// Sends marks that moved to the members, or to the user's own sessions alone.
-    pub(crate) fn publish_mark(&self, mark: &MovedMark) {
-        let log = if mark.shared { mark.log } else { LogId::from(mark.user) };
-        if !self.is_heard(log) {
-            return;
-        }
-        let frame = Frame::Watermark(v1::Watermark {
-            conversation_id: mark.log.to_string(),
-            user_id: mark.user.to_string(),
-            delivered_seq: mark.delivered,
-            read_seq: mark.read,
-        });
-        self.ephemeral(log, mark.user, false, EphemeralKind::Watermark, frame);
     }
 
     /// Sends what is not kept to all who hear a log, perhaps without the user that it is about.

@@ -56,7 +56,7 @@ impl Gateway {
                 "the edge's clock is {skew} this core's: keep both by NTP, or its sessions end at the wrong time"
             );
         }
-        let attachment = Arc::new(Attachment::new(edge.instance, &edge.node, queue.clone(), ended.clone()));
+        let attachment = Arc::new(Attachment::new(&edge, queue.clone(), ended.clone()));
         self.renew_ticket_key();
         self.fanout.attach(&attachment).await;
         if self.has_reached(Phase::Draining) {

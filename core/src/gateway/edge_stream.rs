@@ -16,7 +16,7 @@ use gogochat_proto::{
     node::{self, EdgeBatch, EphemeralKind, edge_item::Item},
     v1::{self, ephemeral::Kind, server_frame::Frame},
 };
-use gogochat_storage::bus::ReplyTo;
+use gogochat_storage::{bus::ReplyTo, store};
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
@@ -29,8 +29,8 @@ use super::{
 };
 use crate::{
     authorize::Caller,
-    chat::{LateMarks, Marks, Sender, SenderOrder, Turn, commands::Mark},
-    command::{Address, Ordered as _, OrderedMethod, Taken, encode},
+    chat::{Sender, SenderOrder, Turn, commands::Mark},
+    command::{Ordered as _, OrderedMethod, Taken},
     fanout::{Attachment, Session, result},
 };
 
@@ -49,7 +49,6 @@ pub(crate) struct Reader {
     attachment: Arc<Attachment>,
     opens: mpsc::Sender<node::SessionOpen>,
     order: SenderOrder,
-    late_marks: LateMarks,
     lanes: Lanes,
     looks: FuturesUnordered<Pin<Box<dyn Future<Output = Look> + Send>>>,
     /// When the last ordered call of a session was published.
@@ -69,7 +68,6 @@ impl Reader {
             attachment,
             opens,
             order: SenderOrder::new(MAX_WAITING),
-            late_marks: LateMarks::default(),
             lanes: Lanes::default(),
             looks: FuturesUnordered::new(),
             published: HashMap::new(),
@@ -82,8 +80,6 @@ impl Reader {
     pub(super) async fn run(mut self, first: EdgeBatch, mut inbound: Streaming<EdgeBatch>) -> End {
         let mut eras = self.gateway.bus.era();
         self.era = *eras.borrow_and_update();
-        let mut retry = tokio::time::interval(LATE_MARKS_EVERY);
-        retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut batch = Ok(Some(first));
         loop {
             match batch {
@@ -106,7 +102,6 @@ impl Reader {
             batch = loop {
                 tokio::select! {
                     batch = inbound.message() => break batch,
-                    _ = retry.tick(), if !self.late_marks.is_empty() => self.repeat_marks().await,
                     Some(look) = self.looks.next(), if !self.looks.is_empty() => self.looked(look).await,
                     Ok(()) = eras.changed() => {
                         self.attachment.queue.close(Status::unavailable("the bus has lost commands"));
@@ -133,7 +128,7 @@ impl Reader {
                     self.gateway.fanout.unask(self.attachment.id, log);
                 }
             }
-            Item::Marks(marks) => self.marks(marks).await,
+            Item::Marks(marks) => self.marks(marks),
             Item::Ephemeral(ephemeral) => self.ephemeral(&ephemeral),
             Item::Revoke(revoke) => self.gateway.sign_outs.heard_of(&revoke),
         }
@@ -177,7 +172,9 @@ impl Reader {
             Ok(call) => call,
             Err(error) => return self.refuse(session, call_id, error),
         };
-        if call.method.foreseen && !self.waits(session) {
+        if call.method.name == Mark::NAME {
+            self.mark(call);
+        } else if call.method.foreseen && !self.waits(session) {
             self.look_at(call);
         } else {
             self.publish(call).await;
@@ -291,33 +288,24 @@ impl Reader {
         }
     }
 
-    async fn marks(&mut self, up: node::MarksUp) {
+    /// A call of Mark: it keeps no order with other calls.
+    fn mark(&self, call: Call) {
+        let from = ReplyTo { attachment: self.attachment.id, session: call.session, call_id: call.call_id };
+        let added = Mark::read(call.body, call.caller).and_then(|mark| self.gateway.mark(mark, &from));
+        if let Err(error) = added {
+            self.refuse(call.session, call.call_id, error);
+        }
+    }
+
+    fn marks(&self, up: node::MarksUp) {
         let Ok((caller, _)) = self.caller(up.session) else { return };
+        let from = ReplyTo { attachment: self.attachment.id, session: up.session, call_id: 0 };
         for mark in up.marks {
             if let Some(log) = LogId::from_slice(&mark.log_id) {
                 let (delivered, read) = (mark.delivered_seq.max(0), mark.read_seq.max(0));
-                self.mark(Marks { log, caller, delivered, read }).await;
+                // Past the bound it is lost until the member's next; that is counted.
+                let _ = self.gateway.mark(store::Mark { log, user: caller.user, delivered, read }, &from);
             }
-        }
-    }
-
-    async fn mark(&mut self, marks: Marks) {
-        let body = encode(&v1::MarkRequest {
-            conversation_id: marks.log.to_string(),
-            delivered_seq: marks.delivered,
-            read_seq: marks.read,
-        });
-        let to = Address { conversation: Some(marks.log), client_msg_id: None };
-        let reply_to = ReplyTo { attachment: self.attachment.id, session: 0, call_id: 0 };
-        let taken = Taken { caller: marks.caller, method: Mark::NAME, to, body, rows: MARK_ROWS, reply_to };
-        if self.gateway.publish(Some(self.era), taken).await.is_err() {
-            self.late_marks.keep(marks);
-        }
-    }
-
-    async fn repeat_marks(&mut self) {
-        for marks in self.late_marks.take(LATE_MARKS_AT_ONCE) {
-            self.mark(marks).await;
         }
     }
 
@@ -363,7 +351,4 @@ fn typing(user: UserId, log: LogId, ephemeral: Bytes) -> Option<Frame> {
 
 /// How long a call waits for its commit at most, before its client repeats it.
 const WAITS: Duration = Duration::from_secs(15);
-const MARK_ROWS: usize = 4;
 const MAX_WAITING: usize = 1 << 16;
-const LATE_MARKS_EVERY: Duration = Duration::from_millis(250);
-const LATE_MARKS_AT_ONCE: usize = 1_000;

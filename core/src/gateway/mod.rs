@@ -33,7 +33,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) use self::phase::Phase;
 use self::{dispatch::Services, phase::Reached, tickets::TicketKeys};
 use crate::{
-    account::sign_out::SignOuts, auth::Auth, chat::CERTAIN, config::CoreConfig, fanout::Fanout, metrics::Metrics,
+    account::sign_out::SignOuts,
+    auth::Auth,
+    chat::{CERTAIN, MarkCollector},
+    config::CoreConfig,
+    fanout::Fanout,
+    metrics::Metrics,
 };
 
 /// The way in.
@@ -45,6 +50,7 @@ pub(crate) struct Gateway {
     pub(crate) local: Arc<dyn Bus>,
     pub(crate) sign_outs: Arc<SignOuts>,
     pub(crate) fanout: Arc<Fanout>,
+    pub(crate) marks: Arc<MarkCollector>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -66,6 +72,7 @@ pub(crate) struct Parts {
     pub(crate) local: Arc<dyn Bus>,
     pub(crate) sign_outs: Arc<SignOuts>,
     pub(crate) fanout: Arc<Fanout>,
+    pub(crate) marks: Arc<MarkCollector>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -73,7 +80,7 @@ pub(crate) struct Parts {
 
 impl Gateway {
     pub(crate) fn new(parts: Parts, config: &CoreConfig) -> Self {
-        let Parts { services, auth, store, bus, local, sign_outs, fanout, metrics, stop, tasks } = parts;
+        let Parts { services, auth, store, bus, local, sign_outs, fanout, marks, metrics, stop, tasks } = parts;
         Self {
             services,
             auth,
@@ -82,6 +89,7 @@ impl Gateway {
             local,
             sign_outs,
             fanout,
+            marks,
             metrics,
             stop,
             tasks,

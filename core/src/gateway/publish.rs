@@ -12,11 +12,13 @@ use gogochat_proto::{
 use gogochat_storage::{
     bus::{BusCommand, BusError, ReplyTo},
     log_throttle::LogThrottle,
+    store,
 };
 
 use super::{Gateway, Phase, draining};
 use crate::{
     authorize::Caller,
+    chat::commands::Mark,
     clock::now_ms,
     command::{Address, Ordered as _, OrderedMethod, Stamp, Taken, partition_of},
     failure,
@@ -125,6 +127,18 @@ impl Gateway {
         Ok(())
     }
 
+    /// Takes a mark, which does not go by the bus; it is answered at `from` once it is committed, if an
+    /// answer is wanted.
+    ///
+    /// # Errors
+    /// `overloaded`, `unavailable`: both may be repeated.
+    pub(crate) fn mark(&self, mark: store::Mark, from: &ReplyTo) -> Result<(), v1::Error> {
+        if self.has_reached(Phase::Refusing) {
+            return Err(draining());
+        }
+        self.marks.add(mark, from)
+    }
+
     /// An ordered command that came as a call: waits for its commit.
     ///
     /// # Errors
@@ -145,7 +159,11 @@ impl Gateway {
             self.foresee(method, caller, body.clone()).await?;
         }
         let reply_to = ReplyTo { attachment: 0, session: waiting.call, call_id: 1 };
-        self.publish(None, Taken { caller, method: method.name, to, body, rows, reply_to }).await?;
+        if method.name == Mark::NAME {
+            self.mark(Mark::read(body, caller)?, &reply_to)?;
+        } else {
+            self.publish(None, Taken { caller, method: method.name, to, body, rows, reply_to }).await?;
+        }
         waiting.answer().await
     }
 }

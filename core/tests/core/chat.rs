@@ -2,8 +2,8 @@
 
 use gogochat_proto::{
     limits::{MAX_BODY, MAX_TEXT},
-    node::EphemeralKind,
-    v1::{self, list_events_request::From, server_frame::Frame},
+    node::core_item,
+    v1::{self, list_events_request::From},
 };
 
 use crate::support::{Edge, Node, code, events_after, field, message, new_id, next_call, text};
@@ -173,17 +173,27 @@ async fn marks_move_up_alone_and_are_told() {
     assert_eq!(moved(1, 1).await.unwrap(), v1::MarkResponse { delivered_seq: 3, read_seq: 2 });
     assert_eq!(code(moved(4, 0).await), "seq_from_future");
     assert_eq!(field(moved(-1, 0).await), "deliveredSeq");
-    let (down, frame) = edge.ephemeral(log, EphemeralKind::Watermark).await;
-    assert!(!down.skip_subject);
-    let expected =
-        v1::Watermark { conversation_id: log.to_string(), user_id: bob.id.to_string(), delivered_seq: 3, read_seq: 2 };
-    assert_eq!(frame, Frame::Watermark(expected));
+    let told = async |edge: &mut Edge| {
+        let marks = edge.next("marks", |item| match item {
+            core_item::Item::Marks(marks) => Some(marks.clone()),
+            _ => None,
+        });
+        marks.await
+    };
+    let down = told(&mut edge).await;
+    assert_eq!((down.log_id, down.moved.len()), (log.to_bytes(), 1));
+    let mark = &down.moved[0];
+    assert_eq!((&mark.user_id, mark.delivered_seq, mark.read_seq), (&bob.id.to_bytes(), 3, 2));
+    // There is more to read: its client is told when to count.
+    assert_eq!(mark.session, 0);
 
     let up = gogochat_proto::node::MarkUp { log_id: log.to_bytes(), delivered_seq: 3, read_seq: 3 };
     let marks = gogochat_proto::node::MarksUp { session, marks: vec![up] };
     edge.send(gogochat_proto::node::edge_item::Item::Marks(marks)).await;
-    let (_, frame) = edge.ephemeral(log, EphemeralKind::Watermark).await;
-    assert!(matches!(frame, Frame::Watermark(mark) if mark.read_seq == 3));
+    let down = told(&mut edge).await;
+    assert_eq!((down.moved[0].read_seq, down.moved[0].session), (3, session));
+    let lowest = down.now.unwrap();
+    assert_eq!((lowest.delivered.unwrap().seq, lowest.read.unwrap().seq), (3, 3));
 
     let get = v1::GetConversationRequest { conversation_id: log.to_string() };
     let seen: v1::Conversation = node.call("ChatService/GetConversation", Some(&alice.token), &get).await.unwrap();

@@ -10,13 +10,15 @@ use gogochat_storage::{
     open::Storage,
     store::{
         Administration, Arrival, AuditFilter, AuditPage, By, Command, Contact, Contacts, Conversation, Conversations,
-        Device, DeviceKey, Devices, Event, FactorProof, FactorSecret, Feed, FeedCommit, Hash, Invitation, Invited,
-        Logs, Member, Membership, Millis, NewDevice, NewUser, Outcome, ProfileChange, Range, Refusal, Rotation,
-        SecondFactor, SecondFactors, SignOut, Store, StoreError, Tokens, User, Users, Walk, Walked,
+        Counters, Device, DeviceKey, Devices, Event, FactorProof, FactorSecret, Feed, FeedCommit, Followers, Following,
+        Hash, Invitation, Invited, Logs, LowestMarks, Mark, Marks, Member, Membership, Millis, NewDevice, NewUser,
+        Outcome, Place, ProfileChange, Range, Refusal, Rotation, SecondFactor, SecondFactors, SignOut, Store,
+        StoreError, Tokens, User, Users, Walk, Walked,
     },
 };
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 /// The switchboard.
 pub(crate) struct Faults {
@@ -36,6 +38,14 @@ pub(crate) struct Faults {
     failing_looks: AtomicI64,
     /// Commits that have begun.
     pub(crate) begun: AtomicI64,
+    /// So many of the next moves of marks fail.
+    failing_marks: AtomicI64,
+    /// So many of the next moves of marks are carried out, and their answers are lost.
+    unanswered_marks: AtomicI64,
+    /// Moves of marks wait while this is set.
+    marks_held: tokio::sync::watch::Sender<bool>,
+    /// What was marked, or was to be.
+    pub(crate) marks: Mutex<Vec<Vec<Mark>>>,
     /// Looks at where logs end, and reads of a log's events, that have begun.
     pub(crate) looks: AtomicI64,
     pub(crate) reads: AtomicI64,
@@ -73,6 +83,10 @@ impl Faults {
             unanswered_sign_outs: AtomicI64::new(0),
             failing_looks: AtomicI64::new(0),
             begun: AtomicI64::new(0),
+            failing_marks: AtomicI64::new(0),
+            unanswered_marks: AtomicI64::new(0),
+            marks_held: tokio::sync::watch::Sender::new(false),
+            marks: Mutex::default(),
             looks: AtomicI64::new(0),
             reads: AtomicI64::new(0),
             held: Mutex::default(),
@@ -126,6 +140,21 @@ impl Faults {
     /// Lets so many commits pass that are held.
     pub(crate) fn let_through(&self, commits: usize) {
         self.gate.add_permits(commits);
+    }
+
+    /// So many of the next moves of marks find the store away.
+    pub(crate) fn fail_marks(&self, moves: i64) {
+        self.failing_marks.store(moves, Ordering::SeqCst);
+    }
+
+    /// The next move of marks is carried out, and its answer is lost.
+    pub(crate) fn lose_marks(&self) {
+        self.unanswered_marks.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Holds moves of marks, or lets them through again.
+    pub(crate) fn hold_marks(&self, held: bool) {
+        self.marks_held.send_replace(held);
     }
 
     /// Holds looks and reads until [`Self::release_reads`].
@@ -254,6 +283,40 @@ impl Logs for Faulty {
     async fn events(&self, log: LogId, range: Range, limit: u32, max_bytes: usize) -> Result<Vec<Event>, StoreError> {
         self.faults.read(&self.faults.reads).await;
         self.store.events(log, range, limit, max_bytes).await
+    }
+}
+
+#[tonic::async_trait]
+impl Marks for Faulty {
+    async fn mark(&self, marks: &[Mark]) -> Result<Vec<Option<Outcome>>, StoreError> {
+        let faults = &self.faults;
+        faults.marks.lock().push(marks.to_vec());
+        let _ = faults.marks_held.subscribe().wait_for(|held| !held).await;
+        answered(Ok(()), &faults.failing_marks)?;
+        answered(self.store.mark(marks).await, &faults.unanswered_marks)
+    }
+
+    async fn lowest_marks(&self, logs: &[LogId]) -> Result<Vec<LowestMarks>, StoreError> {
+        self.store.lowest_marks(logs).await
+    }
+}
+
+#[tonic::async_trait]
+impl Followers for Faulty {
+    async fn follow(&self, name: &str, shard: u16, owner: Uuid) -> Result<Following, StoreError> {
+        self.store.follow(name, shard, owner).await
+    }
+
+    async fn note(&self, name: &str, owner: Uuid, places: &[(u16, Place)]) -> Result<Vec<bool>, StoreError> {
+        self.store.note(name, owner, places).await
+    }
+
+    async fn logs(&self, after: LogId, limit: u32) -> Result<Vec<(LogId, Option<i64>)>, StoreError> {
+        self.store.logs(after, limit).await
+    }
+
+    async fn check_counters(&self, log: LogId, from_seq: i64, to_seq: i64) -> Result<Counters, StoreError> {
+        self.store.check_counters(log, from_seq, to_seq).await
     }
 }
 
@@ -513,8 +576,12 @@ impl Feed for Faulty {
         self.store.commits(after, limit).await
     }
 
-    async fn trim_feed(&self, up_to: i64) -> Result<(), StoreError> {
-        self.store.trim_feed(up_to).await
+    async fn last_position(&self) -> Result<Option<i64>, StoreError> {
+        self.store.last_position().await
+    }
+
+    async fn trim_feed(&self, up_to: i64, kept: i64) -> Result<(), StoreError> {
+        self.store.trim_feed(up_to, kept).await
     }
 }
 

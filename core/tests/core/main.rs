@@ -16,6 +16,7 @@ mod drain;
 mod fair;
 mod faulty;
 mod governing;
+mod marks;
 mod profile;
 mod public;
 mod replay;

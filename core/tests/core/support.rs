@@ -62,6 +62,18 @@ impl Node {
         Self { core, channel, store, _folder: folder }
     }
 
+    /// Another core on the same store, as a process of its own would be; both commit.
+    pub(crate) async fn beside(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", self._folder.path().join("test.db").display());
+        let blobs = BlobsConfig::Folder(folder.path().join("blobs"));
+        let storage = open(&StorageConfig { store_url: url, blobs, ..Default::default() }).await.unwrap();
+        let store = storage.store.clone();
+        let core = Core::start(config(), storage).await.unwrap();
+        let channel = serve(core.node_service());
+        Self { core, channel, store, _folder: folder }
+    }
+
     /// A user whom the command line has made an administrator.
     pub(crate) async fn administrator(&self, name: &str) -> User {
         let user = self.register(name).await;
@@ -186,6 +198,15 @@ impl Edge {
     }
 
     pub(crate) async fn over(channel: Channel) -> Self {
+        Self::greeting(channel, true).await
+    }
+
+    /// One that knows of no aggregates.
+    pub(crate) async fn of_the_release_before(node: &Node) -> Self {
+        Self::greeting(node.channel.clone(), false).await
+    }
+
+    async fn greeting(channel: Channel, aggregates_marks: bool) -> Self {
         let (up, batches) = mpsc::channel(1_024);
         let down = NodeServiceClient::new(channel)
             .max_decoding_message_size(16 * 1024 * 1024)
@@ -194,8 +215,9 @@ impl Edge {
             .unwrap()
             .into_inner();
         let edge = Self { up, down, waiting: VecDeque::new(), ticket_keys: Vec::new() };
-        edge.send(Up::Hello(node::EdgeHello { node: "edge".into(), version: "test".into(), instance: 0, clock_ms: 0 }))
-            .await;
+        let hello =
+            node::EdgeHello { node: "edge".into(), version: "test".into(), aggregates_marks, ..Default::default() };
+        edge.send(Up::Hello(hello)).await;
         edge
     }
 

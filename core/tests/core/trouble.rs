@@ -247,23 +247,6 @@ async fn nothing_is_acknowledged_or_told_before_it_is_committed() {
 }
 
 #[tokio::test]
-async fn marks_that_met_a_failing_store_are_not_lost() {
-    let faults = Faults::new();
-    let (node, alice, bob, log) = two(&faults).await;
-    node.send(&alice, log, "1").await.unwrap();
-    let mut edge = Edge::attach(&node).await;
-    let session = edge.enter(&bob).await;
-    let begun = faults.begun.load(Ordering::SeqCst);
-    faults.fail(1, unavailable());
-    let mark = gogochat_proto::node::MarkUp { log_id: log.to_bytes(), delivered_seq: 2, read_seq: 2 };
-    edge.send(Up::Marks(gogochat_proto::node::MarksUp { session, marks: vec![mark] })).await;
-    eventually("the commit fails", async || (faults.begun.load(Ordering::SeqCst) > begun).then_some(())).await;
-    node.send(&alice, log, "2").await.unwrap();
-    let (_, frame) = edge.ephemeral(log, gogochat_proto::node::EphemeralKind::Watermark).await;
-    assert!(matches!(frame, v1::server_frame::Frame::Watermark(ref mark) if mark.read_seq == 2), "{frame:?}");
-}
-
-#[tokio::test]
 async fn a_call_that_takes_too_long_is_told_so_and_may_be_repeated() {
     let faults = Faults::new();
     let mut config = config();

@@ -8,7 +8,7 @@ use gogochat_proto::{
 };
 use tokio::sync::mpsc;
 
-use super::{Hub, typing::TypingLimit};
+use super::{Hub, marks, typing::TypingLimit};
 use crate::{
     clients::{Delivery, Peer},
     metrics as names,
@@ -28,6 +28,7 @@ enum Down {
     /// From the core of this number.
     Event(node::Fanout, u32),
     Ephemeral(node::EphemeralDown),
+    Marks(node::MarksDown),
 }
 
 /// Starts the task that delivers. It ends when the queue is dropped.
@@ -48,6 +49,11 @@ impl DeliveryQueue {
     pub(super) async fn ephemeral(&self, ephemeral: node::EphemeralDown) {
         let _ = self.0.send(Down::Ephemeral(ephemeral)).await;
     }
+
+    /// Adds marks.
+    pub(super) async fn marks(&self, marks: node::MarksDown) {
+        let _ = self.0.send(Down::Marks(marks)).await;
+    }
 }
 
 async fn deliver(hub: Arc<Hub>, mut waiting: mpsc::Receiver<Down>) {
@@ -56,6 +62,7 @@ async fn deliver(hub: Arc<Hub>, mut waiting: mpsc::Receiver<Down>) {
         match down {
             Down::Event(event, core) => deliver_event(&hub, &event, core, &mut to).await,
             Down::Ephemeral(ephemeral) => deliver_ephemeral(&hub, &ephemeral, &mut typing, &mut to).await,
+            Down::Marks(moved) => marks::deliver(&hub, &moved, &mut to).await,
         }
         if to.capacity() > KEPT_CAPACITY {
             to = Vec::new();

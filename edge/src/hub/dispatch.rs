@@ -80,6 +80,7 @@ impl Downstream for Dispatch {
             core_item::Item::Result(result) => self.result(result),
             core_item::Item::Fanout(event) => self.delivery.event(event, core.id).await,
             core_item::Item::Ephemeral(ephemeral) => self.delivery.ephemeral(ephemeral).await,
+            core_item::Item::Marks(marks) => self.delivery.marks(marks).await,
             core_item::Item::Revoke(revoke) => self.revoke(&revoke),
             core_item::Item::TicketKey(key) => hub.tickets.learn(&key.id, &key.key, Instant::now()),
             core_item::Item::DrainMs(ms) => tracing::info!(core = core.node.name, ms, "a core is going away"),

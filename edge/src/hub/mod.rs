@@ -12,6 +12,7 @@ mod datagram;
 mod delivery;
 pub(crate) mod dispatch;
 pub(crate) mod drain;
+mod marks;
 mod output;
 pub(crate) mod resync;
 mod resync_schedule;

@@ -59,6 +59,8 @@ pub(crate) struct Session {
     unfinished: Option<Instant>,
     calls: Calls,
     marks: Marks,
+    /// Its client wants marks as aggregates.
+    aggregates_marks: bool,
     /// Frames, but for calls that are sent on: those wait for their reply, which bounds them.
     frames: Bucket,
     /// Nothing is read before then: the budget of frames is used up.
@@ -95,6 +97,7 @@ impl Session {
             unfinished: None,
             calls: Calls::default(),
             marks: Marks::default(),
+            aggregates_marks: false,
             frames: Bucket::new(FRAMES_A_SECOND as f32, FRAMES_A_SECOND as f32 * FRAMES_BURST, now),
             held_until: None,
             ticket_use: TicketUse::Unspecified,
@@ -138,6 +141,7 @@ impl Session {
         match (frame, &mut self.phase) {
             (client_frame::Frame::Hello(hello), Phase::New { .. }) => {
                 self.phase = Phase::Opening { since: now, token: hello.access_token.clone(), vouched: None };
+                self.aggregates_marks = hello.aggregate_marks;
                 Ok(Some(Output::Open(hello)))
             }
             // Each is a question to the core.
@@ -255,6 +259,11 @@ impl Session {
         if answers { Opened::Answer { abandoned } } else { Opened::Move { abandoned } }
     }
 
+    /// Whether its client wants marks as aggregates.
+    pub(crate) fn aggregates_marks(&self) -> bool {
+        self.aggregates_marks
+    }
+
     /// The core that the session is open at, or is being opened at.
     pub(crate) fn home(&self) -> Option<&Arc<CoreStream>> {
         self.home.as_ref().map(Home::core)
@@ -358,6 +367,7 @@ impl Session {
             return Vec::new();
         }
         self.stream = self.next.take();
+        self.marks.may_be_lost();
         self.calls.ordered()
     }
 

@@ -72,7 +72,13 @@ impl Upstreams {
     pub(crate) fn new(node: String, core_queue: usize) -> Arc<Self> {
         let instance = rand::random::<u64>().max(1);
         Arc::new(Self {
-            hello: node::EdgeHello { node, version: env!("CARGO_PKG_VERSION").to_owned(), instance, clock_ms: 0 },
+            hello: node::EdgeHello {
+                node,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                instance,
+                clock_ms: 0,
+                aggregates_marks: true,
+            },
             core_queue,
             cores: RwLock::default(),
             next: AtomicU32::new(0),

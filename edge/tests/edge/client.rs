@@ -187,6 +187,15 @@ impl Client {
         assert_eq!(welcome.user_id, user.to_string());
     }
 
+    /// The same, of a client that wants marks as aggregates.
+    pub(crate) async fn log_in_for_aggregates(&mut self, user: UserId) {
+        let access_token = format!("user {user}");
+        let hello = v1::Hello { access_token, client: "test/2".into(), aggregate_marks: true, ..Default::default() };
+        self.send(client_frame::Frame::Hello(hello)).await;
+        let welcome = self.next().await;
+        assert!(matches!(welcome, server_frame::Frame::Welcome(_)), "{welcome:?}");
+    }
+
     pub(crate) async fn send(&mut self, frame: client_frame::Frame) {
         self.send_bytes(frame::encode(&v1::ClientFrame::from(frame))).await;
     }

@@ -17,6 +17,7 @@ mod http;
 mod http3;
 mod limits;
 mod many;
+mod marks;
 mod quic;
 mod reattach;
 mod sessions;

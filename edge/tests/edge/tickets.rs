@@ -36,7 +36,7 @@ fn tell_key(core: &Core, byte: u8) {
 
 async fn come(world: &World, kind: Kind, token: &str, ticket: Bytes) -> Client {
     let mut client = soon(world.connect(kind)).await;
-    let hello = v1::Hello { access_token: token.into(), client: "test/1".into(), ticket };
+    let hello = v1::Hello { access_token: token.into(), client: "test/1".into(), ticket, ..Default::default() };
     client.send(client_frame::Frame::Hello(hello)).await;
     client
 }

@@ -7,6 +7,7 @@ use gogochat_proto::limits::MAX_MEMBERS;
 use super::{
     Env,
     load::{Load, Operation},
+    marks::Marks,
 };
 use crate::{
     people::{self, Crew},
@@ -29,6 +30,8 @@ pub(crate) struct Fanout {
     /// Bytes of text in a message.
     #[arg(long, value_name = "BYTES", default_value_t = 160)]
     size: usize,
+    #[command(flatten)]
+    marks: Marks,
 }
 
 impl Fanout {
@@ -38,7 +41,9 @@ impl Fanout {
         ensure!(self.rate > 0.0 && self.seconds > 0, "--rate and --seconds: more than 0");
         let run = Run::new();
         let accounts = people::register(&env.dialer, env.target()?, &run, self.members).await?;
-        let crew = Crew::start(&env.dialer, run, accounts, |user| env.options(user)).await?;
+        let crew =
+            Crew::start(&env.dialer, run, accounts, |user| env.options_that_mark(user, self.marks.delivered(user)))
+                .await?;
         let others: Vec<usize> = (1..self.members).collect();
         // The others ask: how many one may ask is limited, how many one may accept is not.
         let pairs: Vec<_> = others.iter().map(|other| (*other, TALKER)).collect();
@@ -48,7 +53,8 @@ impl Fanout {
         crew.await_known(&members, group).await?;
         let rooms = vec![Room { id: group, members }];
         let (rate, seconds, size) = (self.rate, self.seconds, self.size);
-        let load = Load { rooms, rate, seconds, size, turn: |_, _| (0, TALKER), operation: Operation::Delivery };
+        let (turn, operation, marks) = (|_: &[Room], _| (0, TALKER), Operation::Delivery, self.marks);
+        let load = Load { rooms, rate, seconds, size, turn, operation, marks };
         Ok(Report { scenario: "fanout", ..load.drive(&env, &crew).await? })
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Env, per_operation, refusals, used, wait_while_it_moves};
+use super::{Env, marks::Marks, per_operation, refusals, used, wait_while_it_moves};
 use crate::{
     measure::pace::{self, Watch},
     people::Crew,
@@ -29,6 +29,7 @@ pub(super) struct Load {
     /// The room and the sender (both as places in their lists) of the n-th message.
     pub(super) turn: fn(&[Room], u64) -> (usize, usize),
     pub(super) operation: Operation,
+    pub(super) marks: Marks,
 }
 
 /// What counts as one, for the figures by operation.
@@ -50,6 +51,7 @@ impl Load {
         let told = || crew.counts.told.load(Ordering::Relaxed);
         wait_while_it_moves(QUIET, told, || set_up.elapsed() > SETTLING).await;
 
+        let readers = self.marks.read(crew, &self.rooms);
         let (cpu, watch, begin) = (env.cpu(), Watch::start(), Instant::now());
         let paced = pace::open_loop(self.rate, count, self.sender(crew, &dropped)).await?;
         let dropped = dropped.load(Ordering::Relaxed);
@@ -59,7 +61,7 @@ impl Load {
         let whole = || settled() >= count && received() >= acked() * recipients;
         wait_while_it_moves(QUIET, || settled() + received(), whole).await;
         let (kept, elapsed, used) = (watch.kept(), begin.elapsed(), used(cpu, env.cpu()));
-        drop(watch);
+        drop((watch, readers));
 
         let planned: Vec<Planned> = (0..count)
             .map(|n| {

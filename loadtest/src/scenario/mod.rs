@@ -8,6 +8,7 @@ pub(crate) mod fanout;
 pub(crate) mod idle;
 pub(crate) mod kill;
 mod load;
+mod marks;
 mod truth;
 
 use std::{
@@ -39,6 +40,11 @@ impl Env {
     fn options(&self, n: usize) -> anyhow::Result<Options> {
         let (target, transport) = self.place(n)?;
         Ok(Options::new(target.clone(), transport))
+    }
+
+    /// The same; `delivered`: whether it marks what is delivered.
+    fn options_that_mark(&self, n: usize, delivered: bool) -> anyhow::Result<Options> {
+        Ok(Options { delivered, ..self.options(n)? })
     }
 
     /// Where the n-th client or session goes, and how.

@@ -50,6 +50,9 @@ pub struct EdgeHello {
     /// The edge's clock as it attaches, in ms since 1970; 0: it does not say. Only to warn of clocks that differ.
     #[prost(int64, tag = "4")]
     pub clock_ms: i64,
+    /// It takes MarksDown. An edge that does not is sent a watermark for each member.
+    #[prost(bool, tag = "5")]
+    pub aggregates_marks: bool,
 }
 /// A client said Hello. After a broken stream, an edge opens its sessions anew with `principal` and no token.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -146,7 +149,7 @@ pub struct CoreBatch {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CoreItem {
-    #[prost(oneof = "core_item::Item", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "core_item::Item", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub item: ::core::option::Option<core_item::Item>,
 }
 /// Nested message and enum types in `CoreItem`.
@@ -172,6 +175,8 @@ pub mod core_item {
         TicketKey(super::TicketKey),
         #[prost(message, tag = "9")]
         Drained(super::Drained),
+        #[prost(message, tag = "10")]
+        Marks(super::MarksDown),
     }
 }
 /// Nothing is committed by this core any more, and all that it has committed was told before this, as far as it knew whom to tell. The edge ends its side of the
@@ -275,6 +280,49 @@ pub struct EphemeralDown {
     /// An encoded gogochat.v1.ServerFrame: ephemeral or watermark.
     #[prost(bytes = "bytes", tag = "5")]
     pub frame: ::prost::bytes::Bytes,
+}
+/// Marks of a conversation that moved together: for the sessions that are subscribed to it, and each user's own.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MarksDown {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub log_id: ::prost::bytes::Bytes,
+    #[prost(message, repeated, tag = "2")]
+    pub moved: ::prost::alloc::vec::Vec<MarkDown>,
+    /// How far all members have got. Absent in groups past 200 members, and where it is not known: then only those are told whose marks moved.
+    #[prost(message, optional, tag = "3")]
+    pub now: ::core::option::Option<LowestMarks>,
+    /// What was last told of that by this core: whoever sees no difference need not be told. Absent: not known.
+    #[prost(message, optional, tag = "4")]
+    pub before: ::core::option::Option<LowestMarks>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MarkDown {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub user_id: ::prost::bytes::Bytes,
+    #[prost(int64, tag = "2")]
+    pub delivered_seq: i64,
+    #[prost(int64, tag = "3")]
+    pub read_seq: i64,
+    /// The session at this edge that they came by, which need not be told; 0: none.
+    #[prost(uint64, tag = "4")]
+    pub session: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LowestMarks {
+    #[prost(message, optional, tag = "1")]
+    pub delivered: ::core::option::Option<Lowest>,
+    #[prost(message, optional, tag = "2")]
+    pub read: ::core::option::Option<Lowest>,
+}
+/// The lowest of all members' marks; the lowest of all but `holder`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Lowest {
+    #[prost(int64, tag = "1")]
+    pub seq: i64,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub holder: ::prost::bytes::Bytes,
+    #[prost(int64, tag = "3")]
+    pub next: i64,
 }
 /// Close these sessions: the device was signed out, or the account disabled.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -3078,6 +3078,9 @@ pub struct Hello {
     /// is looked up, as always.
     #[prost(bytes = "bytes", tag = "3")]
     pub ticket: ::prost::bytes::Bytes,
+    /// This client wants to be told how far all others have got, in one Watermark, and not of each member's marks: see Watermark. Without it, it is told of each.
+    #[prost(bool, tag = "4")]
+    pub aggregate_marks: bool,
 }
 /// The answer to Hello. From here on every event of the user's logs is sent to this session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3151,17 +3154,23 @@ pub struct Mark {
     #[prost(int64, tag = "3")]
     pub read_seq: i64,
 }
-/// A member's marks in a conversation have moved. Newer replaces older, so only the latest may come.
+/// Marks in a conversation have moved. Newer replaces older, so only the latest may come.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Watermark {
     #[prost(string, tag = "1")]
     pub conversation_id: ::prost::alloc::string::String,
+    /// Whose the two below are. To a client that wants aggregates: itself, when its own marks have moved, or empty.
     #[prost(string, tag = "2")]
     pub user_id: ::prost::alloc::string::String,
     #[prost(int64, tag = "3")]
     pub delivered_seq: i64,
     #[prost(int64, tag = "4")]
     pub read_seq: i64,
+    /// To a client that wants aggregates: the lowest marks among the other members, as in Head; 0: nothing is said of them.
+    #[prost(int64, tag = "5")]
+    pub others_delivered_seq: i64,
+    #[prost(int64, tag = "6")]
+    pub others_read_seq: i64,
 }
 /// Typing, presence and a new profile: sent as a datagram where the transport has them, shed first when the path is full, never stored.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

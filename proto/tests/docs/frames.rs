@@ -64,8 +64,13 @@ fn server() -> Vec<(&'static str, Frame)> {
         user_id: text(USER),
         kind: Some(v1::ephemeral::Kind::Presence(v1::Presence { online: true, last_seen_ms: 1_700_000_000_000 })),
     };
-    let watermark =
-        v1::Watermark { conversation_id: text(CONVERSATION), user_id: text(USER), delivered_seq: 13, read_seq: 12 };
+    let watermark = v1::Watermark {
+        conversation_id: text(CONVERSATION),
+        user_id: text(USER),
+        delivered_seq: 13,
+        read_seq: 12,
+        ..Default::default()
+    };
     let error = ErrorCode::NotAMember.with("no such conversation");
     vec![
         ("welcome", Frame::Welcome(welcome)),

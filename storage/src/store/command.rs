@@ -17,8 +17,8 @@ pub enum Command {
         /// The event: an encoded `gogochat.v1.Event` with nothing but its body.
         payload: Bytes,
     },
-    /// Moves a member's marks up; never down. Past `MAX_MEMBERS_WITH_MARKS` members only read marks are
-    /// kept. Bounded by last_seq.
+    /// Moves a member's marks up, in their log's order: as a core of the release before this one has it
+    /// on the bus. [`super::Marks::mark`] does the same beside it.
     Mark {
         /// The conversation.
         log: LogId,
@@ -299,6 +299,8 @@ pub struct MovedMark {
     /// Whether the other members are told (not in groups past `MAX_MEMBERS_WITH_MARKS`); the user's own
     /// other devices always are.
     pub shared: bool,
+    /// The read mark moved, and there is more to read: what is unread is to be counted anew.
+    pub partly_read: bool,
 }
 
 /// Why a command was not carried out.

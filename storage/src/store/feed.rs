@@ -24,8 +24,12 @@ pub trait Feed: Send + Sync + 'static {
     /// The commits behind a position, in order: at most `limit`, and none below which another could
     /// still appear.
     async fn commits(&self, after: i64, limit: u32) -> Result<Vec<FeedCommit>, StoreError>;
-    /// Drops commits up to a position that is not above the floor. The newest commit stays.
-    async fn trim_feed(&self, up_to: i64) -> Result<(), StoreError>;
+    /// The last position that was given; `None`: none is there. Commits below it may still be under way.
+    async fn last_position(&self) -> Result<Option<i64>, StoreError>;
+    /// Drops commits up to a position that is not above the floor. The newest commit stays, and what a
+    /// follower has not handled yet, but `kept` positions at most: a follower that is further behind
+    /// begins anew.
+    async fn trim_feed(&self, up_to: i64, kept: i64) -> Result<(), StoreError>;
 }
 
 /// A commit.

@@ -1,8 +1,8 @@
 //! The store: the one place that holds the truth. What it has committed is on disk.
 //!
-//! Two kinds of writes. [`Logs::commit`] takes everything that appends to a log or moves a mark, in
-//! batches: one transaction, one fsync, and every decision (may they? was it sent before? which
-//! seq?) is taken inside it. Accounts and devices have methods of their own.
+//! Three kinds of writes. [`Logs::commit`] takes everything that appends to a log, in batches: one
+//! transaction, one fsync, and every decision (may they? was it sent before? which seq?) is taken inside
+//! it. [`Marks::mark`] moves marks, beside that. Accounts and devices have methods of their own.
 //!
 //! There is a trait for each part of it, and a service is given what it needs: [`AccountStore`],
 //! [`SocialStore`], [`ChatStore`], or one part alone. A [`Store`] is all of them.
@@ -20,9 +20,11 @@ mod entity;
 mod error;
 mod event;
 mod feed;
+mod followers;
 mod group;
 mod hold;
 mod logs;
+mod marks;
 #[cfg(feature = "cluster")]
 pub mod mysql;
 mod second_factors;
@@ -46,9 +48,11 @@ pub use self::{
     error::StoreError,
     event::{Event, Range, SubscriptionChange},
     feed::{Feed, FeedCommit, FeedEntry},
+    followers::{Begun, Counters, Followers, Following, Place},
     group::{GroupAct, GroupChange, History, Posting, Role, Settings},
     hold::Hold,
     logs::Logs,
+    marks::{Lowest, LowestMarks, Mark, Marks},
     second_factors::{FactorProof, SecondFactor, SecondFactors},
     sql::SqlStore,
     units::{FactorSecret, Hash, Millis},
@@ -66,13 +70,13 @@ pub trait SocialStore: Users + Contacts {}
 impl<T: Users + Contacts + ?Sized> SocialStore for T {}
 
 /// Conversations and what is said in them.
-pub trait ChatStore: Conversations + Logs {}
+pub trait ChatStore: Conversations + Logs + Marks {}
 
-impl<T: Conversations + Logs + ?Sized> ChatStore for T {}
+impl<T: Conversations + Logs + Marks + ?Sized> ChatStore for T {}
 
 /// State that outlives every process.
 #[async_trait]
-pub trait Store: AccountStore + SocialStore + ChatStore + Feed {
+pub trait Store: AccountStore + SocialStore + ChatStore + Feed + Followers {
     /// Drawn when the store was made, and no other's: two cores of one cluster have to see the
     /// same.
     async fn installation(&self) -> Result<Uuid, StoreError>;

@@ -132,6 +132,24 @@ impl Replica {
         }
     }
 
+    /// Marks have moved: one's own, by another device; or how far all others have got.
+    pub(super) fn watermark(&mut self, watermark: &v1::Watermark) {
+        let Ok(id) = watermark.conversation_id.parse::<LogId>() else { return };
+        let Some(log) = self.logs.get_mut(&id) else { return };
+        let head = &mut log.head;
+        let (delivered, read) = (watermark.delivered_seq, watermark.read_seq);
+        let (mut others_delivered, mut others_read) = (watermark.others_delivered_seq, watermark.others_read_seq);
+        if watermark.user_id == self.me {
+            head.delivered_seq = head.delivered_seq.max(delivered);
+            head.read_seq = head.read_seq.max(read);
+        } else if log.members == 2 {
+            // A server of the release before tells of each member: of one, that is of all others.
+            (others_delivered, others_read) = (others_delivered.max(delivered), others_read.max(read));
+        }
+        head.others_delivered_seq = head.others_delivered_seq.max(others_delivered);
+        head.others_read_seq = head.others_read_seq.max(others_read);
+    }
+
     pub(super) fn mark_delivered(&mut self, id: LogId, seq: i64) {
         if !self.settings.delivered || Some(id) == self.own {
             return;

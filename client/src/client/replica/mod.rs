@@ -262,13 +262,7 @@ impl Replica {
                 }
             }
             server_frame::Frame::Watermark(watermark) => {
-                if let Some(log) = watermark.conversation_id.parse().ok().and_then(|id: LogId| self.logs.get_mut(&id)) {
-                    // Exact where there is one other; else Sync tells the lowest.
-                    if log.members == 2 {
-                        log.head.others_delivered_seq = log.head.others_delivered_seq.max(watermark.delivered_seq);
-                        log.head.others_read_seq = log.head.others_read_seq.max(watermark.read_seq);
-                    }
-                }
+                self.watermark(&watermark);
                 self.update(Update::Watermark(watermark));
             }
             server_frame::Frame::Ephemeral(ephemeral) => self.update(Update::Ephemeral(ephemeral)),

@@ -1,11 +1,14 @@
-//! Mark: moves the caller's marks. Marks only grow, so this needs no order and no `client_msg_id`.
+//! Mark: moves the caller's marks. Marks only grow, so this needs no order, no `client_msg_id`, and no
+//! bus: only a core of the release before puts it there.
 
+use bytes::Bytes;
 use gogochat_proto::{error::violation, ids::LogId, v1};
-use gogochat_storage::store::{Command, Done};
+use gogochat_storage::store::{self, Command, Done};
 
 use crate::{
+    authorize::Caller,
     command::{Address, Ordered, Request, Stamp, WhenLate},
-    failure::id,
+    failure::{decode, id},
 };
 
 /// The request. Also the method that a realtime frame of marks stands for.
@@ -13,6 +16,17 @@ pub(crate) struct Mark {
     log: LogId,
     delivered: i64,
     read: i64,
+}
+
+impl Mark {
+    /// The mark that an encoded request asks for.
+    ///
+    /// # Errors
+    /// As [`Ordered::parse`].
+    pub(crate) fn read(body: Bytes, caller: Caller) -> Result<store::Mark, v1::Error> {
+        let Self { log, delivered, read } = Self::parse(decode(body)?)?;
+        Ok(store::Mark { log, user: caller.user, delivered, read })
+    }
 }
 
 impl Ordered for Mark {

@@ -30,6 +30,7 @@ use self::kinds::{HISTORY, KINDS, Orders};
 use super::{
     Env,
     load::{Load, Operation},
+    marks::Marks,
 };
 use crate::{
     people::{self, Crew},
@@ -129,7 +130,15 @@ impl Attack {
         let (rate, seconds) = (self.rate, self.seconds);
         let rooms = vec![Room { id, members: vec![0, 1] }];
         let turn = |_: &[Room], n: u64| (0, (n % 2) as usize);
-        let load = Load { rooms, rate, seconds, size: 160, turn, operation: Operation::Acknowledgement };
+        let load = Load {
+            rooms,
+            rate,
+            seconds,
+            size: 160,
+            turn,
+            operation: Operation::Acknowledgement,
+            marks: Marks::default(),
+        };
         let report = load.drive(env, &crew).await?;
         let most = most.seen();
         end(attackers).await;

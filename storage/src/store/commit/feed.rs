@@ -74,6 +74,18 @@ pub(super) async fn draw<C: ConnectionTrait>(db: &Db<'_, C>, state: &mut State) 
     Ok(moves)
 }
 
+/// Whether what moves in a log has to be written to its row and all members' rows: behind each floor it
+/// is, once.
+pub(super) fn writes_log(log: &Log, floor: i64) -> bool {
+    let large = log.marked == LARGE && log.moved <= floor;
+    log.kind != Kind::Own && (log.marked <= floor || large || has_grown(log))
+}
+
+/// Whether it has become large, and no commit has said so yet.
+fn has_grown(log: &Log) -> bool {
+    log.marked != LARGE && log.member_count > MAX_MEMBERS_WITH_MARKS as i64
+}
+
 /// What was touched, and was not said to have moved since the floor.
 fn due(state: &State, floor: i64) -> Moves {
     let mut moves = Moves::default();
@@ -81,7 +93,7 @@ fn due(state: &State, floor: i64) -> Moves {
         let Some(row) = state.log(*log).filter(|row| row.kind != Kind::Own) else { continue };
         if row.marked == LARGE {
             moves.large.extend((row.moved <= floor).then_some(*log));
-        } else if row.member_count > MAX_MEMBERS_WITH_MARKS as i64 {
+        } else if has_grown(row) {
             moves.grown.push(*log);
         } else if row.marked <= floor {
             moves.logs.push(*log);

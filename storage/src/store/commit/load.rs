@@ -9,13 +9,14 @@ use gogochat_proto::{
 use sea_orm::{ConnectionTrait, Value};
 
 use super::{
+    feed::writes_log,
     keys::{Keys, Pair},
     member_row::{MEMBER, read_member},
     roles,
     state::{Cell, Contact, FeedEnd, Log, Sent, State, refusal},
 };
 use crate::store::{
-    History, Posting, Settings, StoreError,
+    History, Mark, Posting, Settings, StoreError,
     entity::{FixedBytes, contact, history::ROW},
     sql::{Db, Row},
 };
@@ -96,8 +97,17 @@ async fn load_logs<C: ConnectionTrait>(
     lock: &str,
     loaded: &mut State,
 ) -> Result<(), StoreError> {
-    let logs = logs.iter().map(|log| [log.value()]).collect();
     let lock = if lock.is_empty() { lock } else { db.dialect.lock_logs };
+    read_logs(db, logs, lock, loaded).await
+}
+
+async fn read_logs<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    logs: &BTreeSet<LogId>,
+    lock: &str,
+    loaded: &mut State,
+) -> Result<(), StoreError> {
+    let logs = logs.iter().map(|log| [log.value()]).collect();
     let last = db.dialect.last_position;
     let head = format!("SELECT {LOG}, floor, {last} FROM history CROSS JOIN log WHERE history.id = {ROW} AND");
     for row in db.rows_in(&head, ["log.id"], logs, lock).await? {
@@ -109,6 +119,41 @@ async fn load_logs<C: ConnectionTrait>(
         loaded.logs.insert(id, Cell::stored(log));
     }
     Ok(())
+}
+
+/// Loads what marks need: the members' rows, locked, and those of their logs, of which only the few are
+/// locked that have to be written. It holds the floor, so that what it finds to be above it stays so.
+/// It waits for no lock of members or logs: a commit may wait for this, so this must not wait for a commit.
+/// Also gives those marks for which somebody else holds a row.
+pub(super) async fn load_marks<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    marks: &[Mark],
+) -> Result<(State, BTreeSet<(LogId, UserId)>), StoreError> {
+    let mut loaded = State::default();
+    let logs: BTreeSet<_> = marks.iter().map(|mark| mark.log).collect();
+    read_logs(db, &logs, db.dialect.hold_floor, &mut loaded).await?;
+    let mut keys: BTreeSet<_> = marks.iter().map(|mark| (mark.log, mark.user)).collect();
+    let mut held = BTreeSet::new();
+    let is_locking = !db.dialect.lock.is_empty();
+    if is_locking {
+        let floor = loaded.feed.map_or(0, |feed| feed.floor);
+        let written: BTreeSet<_> =
+            logs.into_iter().filter(|log| loaded.log(*log).is_some_and(|row| writes_log(row, floor))).collect();
+        loaded.logs.retain(|log, _| !written.contains(log));
+        read_logs(db, &written, db.dialect.lock_free_logs, &mut loaded).await?;
+        (keys, held) = keys.into_iter().partition(|(log, _)| loaded.logs.contains_key(log) || !written.contains(log));
+    }
+    let tail = if is_locking { format!("{} SKIP LOCKED", db.dialect.lock) } else { String::new() };
+    let head = format!("SELECT {MEMBER} FROM member WHERE");
+    let columns = ["log_id", "user_id"];
+    for row in db.rows_in(&head, columns, keys.iter().map(two).collect(), &tail).await? {
+        loaded.members.insert((row.id(0)?, row.id(1)?), Cell::stored(read_member(&row)?));
+    }
+    let missing: Vec<_> = keys.iter().filter(|key| is_locking && !loaded.members.contains_key(key)).map(two).collect();
+    for row in db.rows_in("SELECT log_id, user_id FROM member WHERE", columns, missing, "").await? {
+        held.insert((row.id(0)?, row.id(1)?));
+    }
+    Ok((loaded, held))
 }
 
 /// Those of the logs that another transaction holds: there, and not to be locked at once.

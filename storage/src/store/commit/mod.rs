@@ -24,7 +24,7 @@ use gogochat_proto::ids::LogId;
 use sea_orm::ConnectionTrait;
 
 use self::{keys::Keys, state::State};
-use super::{Command, Outcome, Refusal, StoreError, sql::Db};
+use super::{Command, Mark, Outcome, Refusal, StoreError, sql::Db};
 
 /// Carries out a batch inside the transaction that `db` is in. Nothing is written when nothing changed.
 /// Where it would move too many members' rows, what the first commands move is written, and the others have
@@ -46,6 +46,21 @@ pub(super) async fn commit<C: ConnectionTrait>(
     }
     let moves = feed::draw(db, &mut state).await?;
     write::write(db, state, moves).await?;
+    Ok(outcomes)
+}
+
+/// Moves marks inside the transaction that `db` is in: see [`super::Marks::mark`].
+pub(super) async fn marks<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    marks: &[Mark],
+) -> Result<Vec<Option<Outcome>>, StoreError> {
+    let (mut state, held) = load::load_marks(db, marks).await?;
+    let decide = |Mark { log, user, delivered, read }: &Mark| {
+        (!held.contains(&(*log, *user))).then(|| mark::mark(&mut state, *log, *user, *delivered, *read))
+    };
+    let outcomes = marks.iter().map(decide).collect();
+    let moves = feed::draw(db, &mut state).await?;
+    write::write_marks(db, state, moves).await?;
     Ok(outcomes)
 }
 

@@ -35,6 +35,23 @@ pub(super) async fn write<C: ConnectionTrait>(db: &Db<'_, C>, state: State, move
     write_events(db, state.events).await
 }
 
+/// Writes what marks have moved.
+pub(super) async fn write_marks<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    state: State,
+    moves: Moves,
+) -> Result<(), StoreError> {
+    write_logs(db, changed(state.logs)).await?;
+    moves.write(db).await?;
+    let marks = changed(state.members).into_iter().filter_map(|((log, user), cell)| {
+        let member = cell.now?;
+        Some([log.value(), user.value(), member.delivered.into(), member.read.into()])
+    });
+    // Not as an upsert: before MySQL finds the member's row it would wait for the log's, which it locks
+    // for the foreign key.
+    db.update_rows("member", ["log_id", "user_id"], ["delivered_seq", "read_seq"], marks.collect()).await
+}
+
 /// The rows to write, sorted.
 fn changed<K: Ord + Hash, T>(cells: HashMap<K, Cell<T>>) -> Vec<(K, Cell<T>)> {
     let mut changed: Vec<_> = cells.into_iter().filter(|(_, cell)| cell.changed).collect();

@@ -12,6 +12,7 @@ pub(super) mod device;
 pub(super) mod event;
 pub(super) mod feed;
 mod fixed;
+pub(super) mod follower;
 pub(super) mod history;
 pub(super) mod installation;
 pub(super) mod invitation;

@@ -28,6 +28,8 @@ const PLAIN: Dialect = Dialect {
     lock: "FOR UPDATE",
     // The one row is found by its key, and so is locked before any log: whoever waits for it holds none.
     lock_logs: "FOR UPDATE OF log FOR SHARE OF history",
+    hold_floor: "FOR SHARE OF history",
+    lock_free_logs: "FOR UPDATE OF log SKIP LOCKED FOR SHARE OF history",
     unfed: "(CASE WHEN fed_seq < last_seq THEN 1 END) = 1",
     unfed_index: "CREATE INDEX log_unfed ON log ((CASE WHEN fed_seq < last_seq THEN 1 END))",
     numbers: true,
@@ -37,6 +39,7 @@ const PLAIN: Dialect = Dialect {
         table.engine("InnoDB").character_set("utf8mb4").collate("utf8mb4_0900_bin");
     },
     upsert,
+    update_rows,
     row_list,
     statement_bytes: usize::MAX,
     // It is asked as it is opened.
@@ -52,6 +55,19 @@ const PLAIN: Dialect = Dialect {
 fn upsert(_keys: &[&str], update: &[&str]) -> String {
     let update: Vec<_> = update.iter().map(|column| format!("{column} = incoming.{column}")).collect();
     format!("AS incoming ON DUPLICATE KEY UPDATE {}", update.join(", "))
+}
+
+fn update_rows(table: &str, keys: &[&str], set: &[&str], rows: usize) -> String {
+    let columns = [keys, set].concat();
+    let row = format!("ROW({})", placeholders(columns.len()));
+    let (incoming, rows) = (columns.join(", "), vec![row.as_str(); rows].join(", "));
+    let set: Vec<_> = set.iter().map(|column| format!("{table}.{column} = incoming.{column}")).collect();
+    let on: Vec<_> = keys.iter().map(|key| format!("{table}.{key} = incoming.{key}")).collect();
+    format!(
+        "UPDATE {table} JOIN (VALUES {rows}) AS incoming ({incoming}) ON {} SET {}",
+        on.join(" AND "),
+        set.join(", ")
+    )
 }
 
 fn row_list(rows: usize, width: usize) -> String {

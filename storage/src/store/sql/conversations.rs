@@ -19,7 +19,7 @@ use super::{
     walk::{self, Older, Part},
 };
 use crate::store::{
-    Conversation, Event, Member, Membership, Millis, Role, StoreError, User, Walk, Walked,
+    Conversation, Event, Lowest, LowestMarks, Member, Membership, Millis, Role, StoreError, User, Walk, Walked,
     entity::{
         Fixed, account, event,
         log::{self, peer},
@@ -185,6 +185,33 @@ async fn lowest_marks<C: ConnectionTrait>(
         lowest.extend(rows.into_iter().map(|(log, delivered, read)| (log.0, (delivered, read))));
     }
     Ok(lowest)
+}
+
+/// The lowest marks of the members of conversations: of each member those of the others follow.
+pub(super) async fn lowest<C: ConnectionTrait>(db: &Db<'_, C>, logs: &[LogId]) -> Result<Vec<LowestMarks>, StoreError> {
+    let logs: BTreeSet<_> = logs.iter().copied().collect();
+    let mut lowest: HashMap<LogId, LowestMarks> = HashMap::new();
+    for part in db.parts(&logs.into_iter().map(Fixed).collect::<Vec<_>>(), 1) {
+        let part = member::Entity::find()
+            .select_only()
+            .columns([
+                member::Column::LogId,
+                member::Column::UserId,
+                member::Column::DeliveredSeq,
+                member::Column::ReadSeq,
+            ])
+            .join(JoinType::InnerJoin, member::Relation::Log.def())
+            .filter(log::Column::Id.is_in(part))
+            .filter(log::Column::MemberCount.lte(MAX_MEMBERS_WITH_MARKS as i64))
+            .into_tuple::<(Fixed<LogId>, Fixed<UserId>, i64, i64)>();
+        for (log, user, delivered, read) in db.ask(part.all(db.conn)).await? {
+            let begin = LowestMarks { log: log.0, delivered: Lowest::default(), read: Lowest::default() };
+            let of_log = lowest.entry(log.0).or_insert(begin);
+            of_log.delivered.add(user.0, delivered);
+            of_log.read.add(user.0, read);
+        }
+    }
+    Ok(lowest.into_values().collect())
 }
 
 pub(super) async fn members<C: ConnectionTrait>(

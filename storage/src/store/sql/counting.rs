@@ -116,7 +116,8 @@ async fn mark<C: ConnectionTrait>(
     for part in db.parts(&ids, 1) {
         let members =
             member::Entity::find().filter(member::Column::LogId.eq(log)).filter(member::Column::UserId.is_in(part));
-        let members = db.ask(members.all(db.conn)).await?.into_iter().filter_map(|member| {
+        // Marks move beside the log's commits: without the lock one could be taken back.
+        let members = db.ask(members.lock_exclusive().all(db.conn)).await?.into_iter().filter_map(|member| {
             let seq = *senders.get(&member.user_id.0)?;
             let moved = member::Model { delivered_seq: member.delivered_seq.max(seq), read_seq: seq, ..member };
             (member.read_seq < seq).then(|| member::ActiveModel::from(moved))

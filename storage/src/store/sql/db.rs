@@ -25,6 +25,10 @@ pub(in crate::store) struct Dialect {
     pub(in crate::store) lock: &'static str,
     /// The same, of logs joined with the row of `history`: that one is held, and not for itself alone.
     pub(in crate::store) lock_logs: &'static str,
+    /// What follows a SELECT of logs joined with the row of `history`, that holds that row alone.
+    pub(in crate::store) hold_floor: &'static str,
+    /// The same as `lock_logs`, of those that nobody holds.
+    pub(in crate::store) lock_free_logs: &'static str,
     /// Whether the database gives positions of the feed by itself.
     pub(in crate::store) numbers: bool,
     /// The last position that was given, where it does not.
@@ -37,6 +41,9 @@ pub(in crate::store) struct Dialect {
     pub(in crate::store) table: fn(&mut TableCreateStatement),
     /// What turns an INSERT into an update of the named columns where the key columns exist already.
     pub(in crate::store) upsert: fn(keys: &[&str], update: &[&str]) -> String,
+    /// The UPDATE of a table by rows: its name, the key columns, the columns to be set, and how many rows of
+    /// placeholders there are, keys first.
+    pub(in crate::store) update_rows: fn(table: &str, keys: &[&str], set: &[&str], rows: usize) -> String,
     /// The right side of `(a, b) IN`, for `rows` rows of `width` placeholders.
     pub(in crate::store) row_list: fn(rows: usize, width: usize) -> String,
     /// Bytes of values that a statement of several rows had better have at most.
@@ -263,6 +270,22 @@ impl<'c, C: ConnectionTrait> Db<'c, C> {
         for (condition, mut values) in self.keys_in(columns, keys) {
             values.insert(0, value.clone());
             self.execute(format!("UPDATE {table} SET {set} WHERE {condition}"), values).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes many rows of a table, each in its own way: `rows` has the values of `keys`, then those of
+    /// `set`. Those that are not there are passed over.
+    pub(in crate::store) async fn update_rows<const K: usize, const S: usize, const N: usize>(
+        &self,
+        table: &str,
+        keys: [&str; K],
+        set: [&str; S],
+        rows: Vec<[Value; N]>,
+    ) -> Result<(), StoreError> {
+        for part in self.parts(&rows, N) {
+            let sql = (self.dialect.update_rows)(table, &keys, &set, part.len());
+            self.execute(sql, part.into_iter().flatten().collect()).await?;
         }
         Ok(())
     }

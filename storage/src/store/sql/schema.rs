@@ -9,8 +9,8 @@ use super::{Db, name_words, order, owners};
 use crate::store::{
     StoreError,
     entity::{
-        account, audit, contact, device, event, feed, history, installation, invitation, log, member, name_word,
-        notice, recovery_code, schema_step, schema_version, second_factor, sent, signed_out, silent_event,
+        account, audit, contact, device, event, feed, follower, history, installation, invitation, log, member,
+        name_word, notice, recovery_code, schema_step, schema_version, second_factor, sent, signed_out, silent_event,
         spent_refresh,
     },
 };
@@ -46,6 +46,7 @@ pub(super) async fn create<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), Sto
     db.define(&table(db, installation::Entity)).await?;
     db.define(&table(db, history::Entity)).await?;
     db.define(&feed_table(db)).await?;
+    db.define(&table(db, follower::Entity)).await?;
     Ok(())
 }
 
@@ -84,7 +85,7 @@ fn feed_table<C: ConnectionTrait>(db: &Db<'_, C>) -> TableCreateStatement {
     table
 }
 
-fn indexes() -> [IndexCreateStatement; 11] {
+fn indexes() -> [IndexCreateStatement; 12] {
     let device_user = Index::create().name("device_user").table(device::Entity).col(device::Column::UserId).take();
     let spent_device = Index::create()
         .name("spent_refresh_device")
@@ -130,6 +131,7 @@ fn indexes() -> [IndexCreateStatement; 11] {
         audit_subject,
         audit_act,
         invitation_until,
+        Index::create().name("follower_position").table(follower::Entity).col(follower::Column::Position).take(),
     ]
 }
 
@@ -170,7 +172,7 @@ pub(super) struct Step {
 }
 
 /// The steps since the versions that were made by lists of statements.
-pub(super) const STEPS: [Step; 5] = [
+pub(super) const STEPS: [Step; 6] = [
     Step { version: COUNTED, compatible_from: LISTED },
     Step { version: FED, compatible_from: LISTED },
     // What the release before registers is found by display name once that is changed.
@@ -179,6 +181,8 @@ pub(super) const STEPS: [Step; 5] = [
     Step { version: GOVERNED, compatible_from: LISTED },
     // The release before logs in by the password alone, until its last core is gone.
     Step { version: TWO_FACTORS, compatible_from: LISTED },
+    // What the release before drops of the feed is noticed: its followers walk through all logs.
+    Step { version: FOLLOWED, compatible_from: LISTED },
 ];
 
 /// The newest version that a list of statements made.
@@ -193,8 +197,10 @@ pub(super) const ADMINISTERED: i64 = 7;
 pub(super) const GOVERNED: i64 = 8;
 /// Log-ins may ask for a second factor.
 pub(super) const TWO_FACTORS: i64 = 9;
+/// The feed has followers whose positions are kept.
+pub(super) const FOLLOWED: i64 = 10;
 /// The version of this program.
-pub(super) const VERSION: i64 = TWO_FACTORS;
+pub(super) const VERSION: i64 = FOLLOWED;
 
 /// Adds what a store of a listed version lacks beside whole tables.
 pub(super) async fn change_listed<C: ConnectionTrait>(db: &Db<'_, C>, from: i64) -> Result<(), StoreError> {

@@ -14,16 +14,17 @@ use uuid::Uuid;
 use super::{
     Db, Dialect, accounts, administration, audit,
     catch_up::{CatchUp, Uncounted},
-    contacts, conversations, devices, events, feed, migrate,
+    contacts, conversations, counters, devices, events, feed, followers, migrate,
     readers::{Lane, ReadPool, Readers, Reading},
     second_factors, sign_outs,
     walk::Older,
 };
 use crate::store::{
     Administration, Arrival, AuditFilter, AuditPage, By, Command, Connections, Contact, Contacts, Conversation,
-    Conversations, Device, DeviceKey, Devices, Event, FactorProof, FactorSecret, Feed, FeedCommit, Hash, Invitation,
-    Invited, Logs, Member, Membership, Millis, NewDevice, NewUser, Outcome, ProfileChange, Range, Refusal, Role,
-    Rotation, SecondFactor, SecondFactors, SignOut, Store, StoreError, Tokens, User, Users, Walk, Walked, commit,
+    Conversations, Counters, Device, DeviceKey, Devices, Event, FactorProof, FactorSecret, Feed, FeedCommit, Followers,
+    Following, Hash, Invitation, Invited, Logs, LowestMarks, Mark, Marks, Member, Membership, Millis, NewDevice,
+    NewUser, Outcome, Place, ProfileChange, Range, Refusal, Role, Rotation, SecondFactor, SecondFactors, SignOut,
+    Store, StoreError, Tokens, User, Users, Walk, Walked, commit,
 };
 
 /// A store in a SQL database.
@@ -540,6 +541,20 @@ impl Conversations for SqlStore {
 }
 
 #[async_trait]
+impl Marks for SqlStore {
+    async fn mark(&self, marks: &[Mark]) -> Result<Vec<Option<Outcome>>, StoreError> {
+        if marks.is_empty() {
+            return Ok(Vec::new());
+        }
+        beside!(self, |db| commit::marks(&db, marks))
+    }
+
+    async fn lowest_marks(&self, logs: &[LogId]) -> Result<Vec<LowestMarks>, StoreError> {
+        read!(self, pages, |db| conversations::lowest(&db, logs))
+    }
+}
+
+#[async_trait]
 impl Feed for SqlStore {
     async fn raise_floor(&self, now: Millis, since: Millis) -> Result<i64, StoreError> {
         // While another program goes on writing there are always some. Those that are left get a position
@@ -563,9 +578,50 @@ impl Feed for SqlStore {
         snapshot!(self, heavy, |db| feed::commits(&db, after, limit))
     }
 
-    async fn trim_feed(&self, up_to: i64) -> Result<(), StoreError> {
+    async fn last_position(&self) -> Result<Option<i64>, StoreError> {
+        read!(self, heavy, |db| feed::last(&db))
+    }
+
+    async fn trim_feed(&self, up_to: i64, kept: i64) -> Result<(), StoreError> {
+        let slowest = read!(self, heavy, |db| followers::slowest(&db))?;
+        // The commit that it handled last stays: by it, it is known that none behind it was dropped.
+        let up_to = slowest.map_or(up_to, |slowest| up_to.min((slowest - 1).max(up_to - kept)));
         while beside!(self, |db| feed::trim(&db, up_to))? {}
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Followers for SqlStore {
+    async fn follow(&self, name: &str, shard: u16, owner: Uuid) -> Result<Following, StoreError> {
+        beside!(self, |db| followers::follow(&db, name, shard, owner))
+    }
+
+    async fn note(&self, name: &str, owner: Uuid, places: &[(u16, Place)]) -> Result<Vec<bool>, StoreError> {
+        beside!(self, |db| async {
+            let mut noted = Vec::with_capacity(places.len());
+            for (shard, place) in places {
+                noted.push(followers::note(&db, name, *shard, owner, *place).await?);
+            }
+            Ok::<_, StoreError>(noted)
+        })
+    }
+
+    async fn logs(&self, after: LogId, limit: u32) -> Result<Vec<(LogId, Option<i64>)>, StoreError> {
+        read!(self, heavy, |db| followers::logs(&db, after, limit))
+    }
+
+    async fn check_counters(&self, log: LogId, from_seq: i64, to_seq: i64) -> Result<Counters, StoreError> {
+        let found = snapshot!(self, heavy, |db| counters::check(&db, log, from_seq, to_seq))?;
+        match found {
+            Counters::Right => {}
+            Counters::Wrong => {
+                beside!(self, |db| counters::take_back(&db, log, from_seq))?;
+                self.have_counted(vec![log]);
+            }
+            Counters::Uncounted => self.have_counted(vec![log]),
+        }
+        Ok(found)
     }
 }
 

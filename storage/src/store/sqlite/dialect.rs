@@ -22,6 +22,8 @@ pub(super) static DIALECT: Dialect = Dialect {
     insert: "INSERT OR ROLLBACK",
     lock: "",
     lock_logs: "",
+    hold_floor: "",
+    lock_free_logs: "",
     // There is one writer: the next position is the next number.
     unfed: "fed_seq < last_seq",
     unfed_index: "CREATE INDEX IF NOT EXISTS log_unfed ON log (id) WHERE fed_seq < last_seq",
@@ -32,6 +34,7 @@ pub(super) static DIALECT: Dialect = Dialect {
         table.extra("WITHOUT ROWID");
     },
     upsert,
+    update_rows,
     row_list,
     statement_bytes: usize::MAX,
     packet: usize::MAX,
@@ -47,6 +50,18 @@ pub(super) static DIALECT: Dialect = Dialect {
 fn upsert(keys: &[&str], update: &[&str]) -> String {
     let update: Vec<_> = update.iter().map(|column| format!("{column} = excluded.{column}")).collect();
     format!("ON CONFLICT ({}) DO UPDATE SET {}", keys.join(", "), update.join(", "))
+}
+
+fn update_rows(table: &str, keys: &[&str], set: &[&str], rows: usize) -> String {
+    let columns = [keys, set].concat();
+    let (incoming, rows) = (columns.join(", "), row_list(rows, columns.len()));
+    let set: Vec<_> = set.iter().map(|column| format!("{column} = incoming.{column}")).collect();
+    let on: Vec<_> = keys.iter().map(|key| format!("{table}.{key} = incoming.{key}")).collect();
+    format!(
+        "WITH incoming ({incoming}) AS {rows} UPDATE {table} SET {} FROM incoming WHERE {}",
+        set.join(", "),
+        on.join(" AND ")
+    )
 }
 
 fn row_list(rows: usize, width: usize) -> String {

@@ -19,8 +19,9 @@ use super::{
     *,
 };
 use crate::store::{
-    Act, Administration, AuditFilter, By, Command, Contacts, Conversations, DeviceKey, Devices, Done, Feed, Invitation,
-    Logs, NewDevice, Origin, ProfileChange, Range, Store, Tokens, User, Users, Walk,
+    Act, Administration, AuditFilter, By, Command, Contacts, Conversations, Counters, DeviceKey, Devices, Done, Feed,
+    Followers, Invitation, Logs, Mark, Marks, NewDevice, Origin, ProfileChange, Range, Store, Tokens, User, Users,
+    Walk,
 };
 
 /// A store with two contacts.
@@ -366,6 +367,7 @@ async fn a_migration_has_no_statement_over_very_many_rows() {
         format!("INSERT INTO name_word (word, user_id) {many} SELECT 'same', CAST(printf('%016d', n) AS BLOB) FROM n"),
         "UPDATE member SET moved = 0".into(),
         "UPDATE log SET moved = 0, last_ms = 77".into(),
+        "UPDATE account SET display_name = 'Same'".into(),
         format!("UPDATE log SET member_count = 12002 WHERE id = x'{hex}'"),
     ] {
         pair.store.writer().execute_unprepared(&sql).await.unwrap();
@@ -492,7 +494,17 @@ async fn call_everything(pair: &Pair) {
     store.walk(other, 5, None, 10).await.unwrap();
     store.raise_floor(1, 0).await.unwrap();
     assert!(!store.commits(0, 10).await.unwrap().is_empty());
-    store.trim_feed(i64::MAX).await.unwrap();
+    let owner = uuid::Uuid::new_v4();
+    let place = store.follow("test", 0, owner).await.unwrap().place;
+    assert_eq!(store.note("test", owner, &[(0, place)]).await.unwrap(), [true]);
+    store.logs(log, 10).await.unwrap();
+    store.check_counters(log, 1, 10).await.unwrap();
+    store.last_position().await.unwrap();
+    store.trim_feed(i64::MAX, 0).await.unwrap();
+    let marks =
+        [Mark { log, user: one, delivered: 1, read: 1 }, Mark { log: group, user: other, delivered: 1, read: 1 }];
+    assert_eq!(store.mark(&marks).await.unwrap().len(), 2);
+    store.lowest_marks(&[log, group]).await.unwrap();
     store.epoch().await.unwrap();
     store.renew_epoch().await.unwrap();
     store.members(log, Some((0, one)), 10).await.unwrap();
@@ -523,5 +535,38 @@ async fn administer(store: &SqlStore, user: UserId, by: &By) {
         for before in [None, Some(uuid::Uuid::max())] {
             assert!(!store.audit(AuditFilter { user, act }, before, 10).await.unwrap().entries.is_empty());
         }
+    }
+}
+
+/// Numbers that are wrong, in each way, are found and counted anew; until then messages are counted one by one.
+#[tokio::test]
+async fn counters_that_are_wrong_are_counted_anew() {
+    let pair = Pair::open().await;
+    let group = LogId::new_v7();
+    let create =
+        Command::CreateGroup { log: group, origin: pair.origin(), title: "t".into(), members: vec![pair.other] };
+    let message =
+        v1::Event { body: Some(v1::event::Body::Message(v1::Message { text: "x".into() })), ..Default::default() };
+    let payload = bytes::Bytes::from(message.encode_to_vec());
+    let say = || Command::Append { log: group, origin: pair.origin(), payload: payload.clone() };
+    let come = || Command::AddMembers { log: group, origin: pair.origin(), users: vec![pair.other] };
+    let leave = || Command::LeaveGroup { log: group, origin: origin(pair.other) };
+    pair.store.commit(vec![create, say(), say(), leave(), come(), say(), leave(), come(), say(), say()]).await.unwrap();
+    let id = format!("x'{}'", group.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let unread = async || pair.store.conversations(pair.other, &[group]).await.unwrap()[0].unread;
+    assert_eq!((unread().await, pair.store.check_counters(group, 1, 10).await.unwrap()), (2, Counters::Right));
+    for wrong in [
+        format!("DELETE FROM silent_event WHERE log_id = {id} AND seq = 5"),
+        format!("UPDATE silent_event SET number = number + 7 WHERE log_id = {id} AND seq > 4"),
+        format!("INSERT INTO silent_event (log_id, seq, number) VALUES ({id}, 6, 9)"),
+        format!("UPDATE log SET silent_events = silent_events + 1 WHERE id = {id}"),
+    ] {
+        pair.store.writer().execute_unprepared(&wrong).await.unwrap();
+        assert_eq!(pair.store.check_counters(group, 1, 10).await.unwrap(), Counters::Wrong, "{wrong}");
+        assert_eq!(unread().await, 2, "{wrong}");
+        while pair.store.check_counters(group, 1, 10).await.unwrap() != Counters::Right {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(unread().await, 2, "{wrong}");
     }
 }

@@ -92,6 +92,7 @@ impl Reused {
                     "spent_refresh",
                     "device",
                     "signed_out",
+                    "follower",
                     "contact",
                     "member",
                     "event",

@@ -3,7 +3,9 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use gogochat_proto::ids::{LogId, UserId};
-use gogochat_storage::store::{Command, Connections, Conversations, Done, Feed, Logs, Range, StoreError, mysql};
+use gogochat_storage::store::{
+    Command, Connections, Conversations, Done, Feed, Logs, Mark, Marks, Range, StoreError, mysql,
+};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionTrait, Value};
 use tokio::{
     io::copy_bidirectional,
@@ -59,6 +61,40 @@ async fn two_nodes_commit_to_the_same_conversations() {
         let names: HashSet<_> = events.iter().filter_map(|event| event.client_msg_id).collect();
         assert_eq!(names.len(), BATCHES);
     }
+}
+
+/// Marks move while a commit holds their log's row. What needs that row itself, behind a floor, comes again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn marks_wait_for_no_commit() {
+    let database = Database::create().await;
+    let store = database.open().await;
+    let mut world = World::new(store.clone());
+    let [one, two, three] = world.users().await;
+    let logs = [world.befriend(one, two).await, world.befriend(one, three).await];
+    for log in logs {
+        world.say(one, log, "x").await;
+    }
+    let id: String = logs[0].as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let raw = database.raw().await;
+    let commit = raw.begin().await.unwrap();
+    let lock = format!("SELECT last_seq FROM log WHERE id = x'{id}' FOR UPDATE");
+    commit.execute_unprepared(&lock).await.unwrap();
+    let mark = |log, user, read| Mark { log, user, delivered: 2, read };
+    let moved = store.mark(&[mark(logs[0], two, 1)]).await.unwrap();
+    assert!(moved[0].as_ref().unwrap().as_ref().unwrap().mark.is_some());
+    store.raise_floor(1, i64::MAX).await.unwrap();
+    let marks = [mark(logs[0], two, 2), mark(logs[1], three, 2)];
+    let moved = store.mark(&marks).await.unwrap();
+    assert_eq!(moved.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true]);
+    commit.rollback().await.unwrap();
+    assert!(store.mark(&marks).await.unwrap().iter().all(Option::is_some));
+    // A member's row that somebody holds keeps no other from moving.
+    let commit = raw.begin().await.unwrap();
+    let lock = format!("SELECT read_seq FROM member WHERE log_id = x'{id}' AND read_seq = 2 LIMIT 1 FOR UPDATE");
+    commit.execute_unprepared(&lock).await.unwrap();
+    let moved = store.mark(&[mark(logs[0], one, 2), mark(logs[0], two, 2), mark(logs[1], three, 2)]).await.unwrap();
+    assert!(moved[..2].iter().any(Option::is_none) && moved[2].is_some(), "{moved:?}");
+    commit.rollback().await.unwrap();
 }
 
 /// A commit that takes its time got its position before others that have ended: nothing is read past it,

@@ -1,11 +1,12 @@
 //! Each method but commands.
 
-use gogochat_proto::ids::{DeviceId, UserId};
+use gogochat_proto::ids::{DeviceId, LogId, UserId};
 use gogochat_storage::store::{
     ALL, Act, Administration as _, AuditFilter, By, Contacts as _, Conversations as _, DeviceKey, Devices as _,
-    FactorProof, Feed as _, Invitation, Invited, Logs as _, NewDevice, ProfileChange, Range, Rotation,
-    SecondFactors as _, SqlStore, Store as _, User, Users as _,
+    FactorProof, Feed as _, Followers as _, Invitation, Invited, Logs as _, Mark, Marks as _, NewDevice, Place,
+    ProfileChange, Range, Rotation, SecondFactors as _, SqlStore, Store as _, User, Users as _,
 };
+use uuid::Uuid;
 
 use super::{
     fill::{CROWD, DEVICES, FIRST, FRIENDS, GROUPS, device, direct, group, hash, large, long, rows, user},
@@ -25,6 +26,8 @@ pub(super) async fn all(store: &SqlStore, meter: &mut Meter) {
     social(store, meter).await;
     conversations(store, meter).await;
     feed(store, meter).await;
+    followers(store, meter).await;
+    marks(store, meter).await;
     meter.call("installation", store.installation(), |_| 1).await;
     meter.call("epoch", store.epoch(), |_| 1).await;
     meter.call("renew_epoch", store.renew_epoch(), |_| 1).await;
@@ -192,9 +195,29 @@ async fn conversations(store: &SqlStore, meter: &mut Meter) {
     meter.call("member", store.member(large(), user(CROWD - 1)), |_| 3).await.unwrap();
 }
 
+async fn followers(store: &SqlStore, meter: &mut Meter) {
+    let owner = Uuid::now_v7();
+    meter.call("follow", store.follow("rows", 0, owner), |_| FEW).await;
+    let place = Place { position: FIRST + 10, walked: None };
+    assert_eq!(meter.call("note", store.note("rows", owner, &[(0, place)]), |_| FEW).await, [true]);
+    let page = store.logs(LogId::from(Uuid::nil()), 100);
+    assert_eq!(meter.call("logs", page, |_| 100).await.len(), 100);
+    // It reads a row an event of the part.
+    meter.call("check_counters", store.check_counters(long(), 1, 500), |_| 600).await;
+}
+
+async fn marks(store: &SqlStore, meter: &mut Meter) {
+    let marks: Vec<_> = (1..=100).map(|n| Mark { log: direct(n), user: user(0), delivered: 1, read: 1 }).collect();
+    meter.call("mark", store.mark(&marks), |_| 8 * 100).await;
+    let logs: Vec<_> = (1..=100).map(direct).collect();
+    // It reads a row a member, of whom there are three at most here.
+    meter.call("lowest_marks", store.lowest_marks(&logs), |_| 3 * 100).await;
+}
+
 async fn feed(store: &SqlStore, meter: &mut Meter) {
+    meter.call("last_position", store.last_position(), |_| 1).await;
     meter.call("raise_floor", store.raise_floor(NOW, 1), |_| FEW).await;
     let page = store.commits(FIRST + rows() as i64 / 2, 100);
     assert_eq!(meter.call("commits", page, |_| 100).await.len(), 100);
-    meter.call("trim_feed", store.trim_feed(FIRST + 1_000), |_| 1_000).await;
+    meter.call("trim_feed", store.trim_feed(FIRST + 1_000, i64::MAX / 2), |_| 1_000).await;
 }

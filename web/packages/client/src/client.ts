@@ -201,7 +201,8 @@ export class Client {
           else this.#whereabouts.receive(ephemeral);
         },
         watermark: (w) => {
-          this.#replica.watermark(w.conversationId, w.userId, Number(w.deliveredSeq), Number(w.readSeq));
+          if (w.userId !== "") this.#replica.watermark(w.conversationId, w.userId, Number(w.deliveredSeq), Number(w.readSeq));
+          this.#replica.othersMarks(w.conversationId, Number(w.othersDeliveredSeq), Number(w.othersReadSeq));
           if (w.userId === this.me.id) void this.#loader.recount(w.conversationId);
         },
         resync: () => this.#syncSoon(0),

@@ -243,7 +243,13 @@ export class Replica {
     if (!this.#conversations.has(event.logId)) this.#options.unknown(event.logId);
   }
 
-  /** A member's marks moved. */
+  /** All others have got this far. */
+  othersMarks(id: string, deliveredSeq: number, readSeq: number): void {
+    const conversation = this.#conversations.get(id);
+    if (conversation) this.#others(conversation, deliveredSeq, readSeq);
+  }
+
+  /** A member's marks moved: one's own, or another's, of whom a server of the release before tells one by one. */
   watermark(id: string, userId: string, deliveredSeq: number, readSeq: number): void {
     const conversation = this.#conversations.get(id);
     if (!conversation) return;

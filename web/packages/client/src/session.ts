@@ -98,7 +98,7 @@ export class Session implements Line {
       opened: () => {
         if (this.#state !== "opening") return;
         this.#state = "greeted";
-        this.#send({ case: "hello", value: { accessToken: token, client, ticket } });
+        this.#send({ case: "hello", value: { accessToken: token, client, ticket, aggregateMarks: true } });
       },
       frame: (bytes) => this.#receive(bytes),
       closed: (info) => this.#end(this.#closeFrame ?? info),
@@ -182,7 +182,7 @@ export class Session implements Line {
    * Another Welcome brings its ticket.
    */
   renew(token: string): void {
-    if (this.open) this.#send({ case: "hello", value: { accessToken: token, client: this.#client } });
+    if (this.open) this.#send({ case: "hello", value: { accessToken: token, client: this.#client, aggregateMarks: true } });
   }
 
   /** Ends the session; calls that wait fail with `connection_lost`. */

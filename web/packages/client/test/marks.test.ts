@@ -127,8 +127,23 @@ describe("marks", () => {
     expect(ann.conversation("c")?.unread).toBe(0);
   });
 
-  it("in a group follow the slowest member", async () => {
+  it("in a group are told for all others at once, without a list of the members", async () => {
     const { world, ann } = await pair();
+    world.peer.chat("g", true, "ann", "bob", "cyd");
+    await world.clock.until(() => ann.conversation("g") !== undefined);
+    ann.send("g", "all?");
+    await world.clock.until(() => ann.waiting.get() === 0);
+    world.peer.mark("g", "bob", 2, 2);
+    world.peer.mark("g", "cyd", 2, 1);
+    await world.clock.advance(100);
+    expect(ann.conversation("g")).toMatchObject({ othersDeliveredSeq: 2, othersReadSeq: 1 });
+    expect(world.peer.calls.get("ListMembers") ?? 0).toBe(0);
+  });
+
+  it.each(["one", ""])("in a group follow the slowest member (the server's history is %j)", async (epoch) => {
+    const { world, ann } = await pair();
+    // The release before tells of each member.
+    world.peer.epoch = epoch;
     world.peer.chat("g", true, "ann", "bob", "cyd");
     await world.clock.until(() => ann.conversation("g") !== undefined);
     ann.timeline("g");

@@ -15,6 +15,8 @@ interface Session {
   readonly handle: PeerHandle;
   user: string;
   device: string;
+  /** It wants to be told how far all others have got. */
+  aggregates: boolean;
   /** Conversations whose lane waits for a refused message. */
   readonly blocked: Map<string, string>;
 }
@@ -64,7 +66,7 @@ export class Peer {
   #moves = 1_000_000_000_000;
 
   readonly accept = (handle: PeerHandle): PeerConnection => {
-    const session: Session = { handle, user: "", device: "", blocked: new Map() };
+    const session: Session = { handle, user: "", device: "", aggregates: false, blocked: new Map() };
     return {
       received: (bytes) => this.#receive(session, bytes),
       ended: () => this.sessions.delete(session),
@@ -165,6 +167,7 @@ export class Peer {
         if (unwelcome) return this.#close(session, unwelcome.code, unwelcome.retryAfterMs);
         this.tickets.push([...frame.value.ticket]);
         [session.user = "", session.device = ""] = who.split("/");
+        session.aggregates = frame.value.aggregateMarks;
         this.sessions.add(session);
         return this.#send(session, {
           case: "welcome",
@@ -212,6 +215,12 @@ export class Peer {
     chat.moved = ++this.#moves;
     for (const session of this.sessions) {
       if (!chat.members.has(session.user)) continue;
+      if (session.aggregates && this.epoch !== "") {
+        const { othersDeliveredSeq = 0n, othersReadSeq = 0n } = this.#view(chat, session.user).head ?? {};
+        const own = session.user === user && { userId: user, deliveredSeq: BigInt(mark.delivered), readSeq: BigInt(mark.read) };
+        this.#send(session, { case: "watermark", value: { conversationId: chatId, ...own, othersDeliveredSeq, othersReadSeq } });
+        continue;
+      }
       this.#send(session, {
         case: "watermark",
         value: {

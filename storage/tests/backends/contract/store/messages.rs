@@ -136,22 +136,24 @@ pub(crate) async fn marks_move_up_alone(store: Arc<dyn Store>) {
         world.say(one, log, "x").await;
     }
     let mark = |user, delivered, read| Command::Mark { log, user, delivered, read };
-    let moved = |delivered, read| Some(MovedMark { log, user: other, delivered, read, shared: true });
+    let moved =
+        |delivered, read, partly_read| Some(MovedMark { log, user: other, delivered, read, shared: true, partly_read });
 
     let steps = [
-        // (asked for), (where they are then), whether they moved
-        ((3, 0), (3, 0), true),
-        ((2, 0), (3, 0), false),
-        ((0, 2), (3, 2), true),
-        ((0, 4), (4, 4), true),
-        ((-9, i64::MIN), (4, 4), false),
-        ((5, 5), (5, 5), true),
-        ((5, 5), (5, 5), false),
+        // (asked for), (where they are then), whether they moved, whether more is to be read
+        ((3, 0), (3, 0), true, false),
+        ((2, 0), (3, 0), false, false),
+        ((0, 2), (3, 2), true, true),
+        ((0, 4), (4, 4), true, true),
+        ((5, 0), (5, 4), true, false),
+        ((-9, i64::MIN), (5, 4), false, false),
+        ((5, 5), (5, 5), true, false),
+        ((5, 5), (5, 5), false, false),
     ];
-    for ((delivered, read), (now_delivered, now_read), moves) in steps {
+    for ((delivered, read), (now_delivered, now_read), moves, partly_read) in steps {
         let committed = world.one(mark(other, delivered, read)).await.unwrap();
         assert_eq!(committed.done, Done::Marked { delivered: now_delivered, read: now_read });
-        assert_eq!(committed.mark, moved(now_delivered, now_read).filter(|_| moves), "{delivered} {read}");
+        assert_eq!(committed.mark, moved(now_delivered, now_read, partly_read).filter(|_| moves), "{delivered} {read}");
         assert!(committed.events.is_empty());
     }
     assert_eq!(world.one(mark(other, 6, 0)).await, Err(Refusal::SeqFromFuture));
@@ -255,7 +257,10 @@ pub(crate) async fn large_groups_keep_read_marks_alone(store: Arc<dyn Store>) {
     assert_eq!((committed.done, committed.mark), (Done::Marked { delivered: 2, read: 1 }, None));
     let committed = world.one(mark(4, 3)).await.unwrap();
     assert_eq!(committed.done, Done::Marked { delivered: 3, read: 3 });
-    assert_eq!(committed.mark, Some(MovedMark { log, user: first, delivered: 3, read: 3, shared: false }));
+    assert_eq!(
+        committed.mark,
+        Some(MovedMark { log, user: first, delivered: 3, read: 3, shared: false, partly_read: true })
+    );
     let member = world.store.member(log, first).await.unwrap().unwrap();
     assert_eq!((member.delivered, member.read), (0, 3));
     // A list shows neither, for anybody: what was read was delivered too.

@@ -3,8 +3,10 @@
 pub(crate) mod accounts;
 pub(crate) mod administration;
 pub(crate) mod contacts;
+pub(crate) mod followers;
 pub(crate) mod governing;
 pub(crate) mod groups;
+pub(crate) mod marks;
 pub(crate) mod messages;
 pub(crate) mod model;
 pub(crate) mod people;
@@ -96,6 +98,12 @@ macro_rules! store_contract {
                 accepting_meets_withdrawing,
                 owner_and_heir_leave_at_once,
             },
+            followers::{
+                a_shard_has_one_owner,
+                what_a_follower_has_not_read_is_kept_and_not_for_ever,
+                all_logs_are_walked_through,
+                counters_that_are_right_are_found_right,
+            },
             groups::{
                 founders_see_all,
                 creating_again_answers_with_the_first,
@@ -107,6 +115,13 @@ macro_rules! store_contract {
                 a_group_has_its_limit,
                 what_is_foreseen_is_what_is_decided,
                 slices_are_finished_once,
+            },
+            marks::{
+                each_is_decided_as_within_its_log,
+                what_was_marked_is_seen_to_have_moved,
+                any_number_of_marks,
+                the_lowest_marks_are_those_of_the_others,
+                marks_never_go_back_whoever_moves_them,
             },
             messages::{
                 takes_its_place_in_the_log,

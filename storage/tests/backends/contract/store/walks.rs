@@ -265,7 +265,7 @@ pub(crate) async fn the_feed_has_every_event_once(store: Arc<dyn Store>) {
         assert_eq!(ends.get(&log), world.store.last_seq(log).await.unwrap().as_ref());
     }
     let floor = world.store.raise_floor(1, Millis::MAX).await.unwrap();
-    world.store.trim_feed(floor).await.unwrap();
+    world.store.trim_feed(floor, 0).await.unwrap();
     assert_eq!(world.store.commits(0, 10).await.unwrap().len(), 1, "the newest stays");
     world.say(one, direct, "next").await;
     let next = world.store.commits(floor, 10).await.unwrap();

@@ -7,7 +7,7 @@ mod state;
 use std::{collections::BTreeMap, sync::Arc};
 
 use gogochat_proto::ids::{DeviceId, LogId, UserId};
-use gogochat_storage::store::{Command, Done, Outcome, Range, Refusal, Store};
+use gogochat_storage::store::{Command, Done, Mark, Outcome, Range, Refusal, Store};
 use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
@@ -36,12 +36,14 @@ pub(crate) async fn agrees_with_the_model<O: Opened>(open: impl AsyncFn() -> O) 
                 store.raise_floor(1, i64::MAX).await.unwrap();
             }
             devices[n % USERS].walk(&*store, user(n % USERS), 3).await;
-            let outcomes = store.commit(batch.clone()).await.unwrap();
-            assert_eq!(outcomes.len(), batch.len());
-            for (command, outcome) in batch.into_iter().zip(outcomes) {
-                let expected = model.apply(&command);
-                *came_about.entry(label(&expected)).or_insert(0) += 1;
-                assert_eq!(seen(&outcome), expected, "{command:?}");
+            for part in apart(batch, n % 2 == 1) {
+                let outcomes = carry_out(&store, &part).await;
+                assert_eq!(outcomes.len(), part.len());
+                for (command, outcome) in part.into_iter().zip(outcomes) {
+                    let expected = model.apply(&command);
+                    *came_about.entry(label(&expected)).or_insert(0) += 1;
+                    assert_eq!(seen(&outcome), expected, "{command:?}");
+                }
             }
         }
         model.compare(&store).await;
@@ -53,6 +55,30 @@ pub(crate) async fn agrees_with_the_model<O: Opened>(open: impl AsyncFn() -> O) 
     // The cases are worth something only where everything came about, and often.
     for label in LABELS {
         assert!(came_about.get(label).is_some_and(|times| *times >= 5), "{label} was seldom seen: {came_about:?}");
+    }
+}
+
+/// A batch in parts, each of marks alone or without any, in their order. Or as a whole: marks may be
+/// committed in their log's order as well.
+fn apart(batch: Vec<Command>, apart: bool) -> Vec<Vec<Command>> {
+    if !apart {
+        return vec![batch];
+    }
+    let is_mark = |command: &Command| matches!(command, Command::Mark { .. });
+    let parts = batch.chunk_by(|one, next| is_mark(one) == is_mark(next));
+    parts.map(<[Command]>::to_vec).collect()
+}
+
+/// Commits a batch, or moves marks where it is nothing else.
+async fn carry_out(store: &Arc<dyn Store>, batch: &[Command]) -> Vec<Outcome> {
+    let mark = |command: &Command| match *command {
+        Command::Mark { log, user, delivered, read } => Some(Mark { log, user, delivered, read }),
+        _ => None,
+    };
+    let marks: Option<Vec<_>> = batch.iter().map(mark).collect();
+    match marks {
+        Some(marks) => store.mark(&marks).await.unwrap().into_iter().map(Option::unwrap).collect(),
+        None => store.commit(batch.to_vec()).await.unwrap(),
     }
 }
 

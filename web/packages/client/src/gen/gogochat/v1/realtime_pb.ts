@@ -21,7 +21,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gogochat/v1/realtime.proto.
  */
 export const file_gogochat_v1_realtime: GenFile = /*@__PURE__*/
-  fileDesc({"name":"gogochat/v1/realtime.proto","messages":[["ClientFrame",[["hello",1,11,"Hello",0,0],["call",2,11,"Call",0,0],["marks",3,11,"Marks",0,0],["ephemeral",4,11,"Ephemeral",0,0],["ping",5,11,"Ping",0,0],["pong",6,11,"Pong",0,0]],["frame"]],["ServerFrame",[["welcome",1,11,"Welcome",0,0],["reply",2,11,"Reply",0,0],["event",3,11,"Event",0,0],["ephemeral",4,11,"Ephemeral",0,0],["ping",5,11,"Ping",0,0],["pong",6,11,"Pong",0,0],["watermark",7,11,"Watermark",0,0],["resync",8,11,"Resync",0,0],["drain",9,11,"Drain",0,0],["close",10,11,"Close",0,0]],["frame"]],["Hello",[["access_token",1,9],["client",2,9],["ticket",3,12]]],["Welcome",[["session_id",1,9],["user_id",2,9],["device_id",3,9],["own_seq",4,3],["heartbeat_ms",5,5],["time_ms",6,3],["ticket",7,12],["ticket_use",8,14,"TicketUse"],["epoch",9,9]]],["Call",[["id",1,13],["method",2,9],["key",3,9],["body",4,12]]],["Reply",[["id",1,13],["body",2,12],["error",3,11,"Error"]]],["Marks",[["marks",1,11,"Mark",1]]],["Mark",[["conversation_id",1,9],["delivered_seq",2,3],["read_seq",3,3]]],["Watermark",[["conversation_id",1,9],["user_id",2,9],["delivered_seq",3,3],["read_seq",4,3]]],["Ephemeral",[["conversation_id",1,9],["user_id",2,9],["typing",3,11,"Typing",0,0],["presence",4,11,"Presence",0,0],["person",5,11,"Person",0,0]],["kind"]],["Typing",[["stopped",1,8]]],["Presence",[["online",1,8],["last_seen_ms",2,3]]],["Ping",[["nonce",1,4]]],["Pong",[["nonce",1,4]]],["Resync",[["log_id",1,9],["from_seq",2,3]]],["Drain",[["deadline_ms",1,5],["target",2,9],["ticket",3,12]]],["Close",[["code",1,13],["reason",2,9],["reconnect",3,8],["retry_after_ms",4,5]]]],"enums":[["TicketUse",[["TICKET_USE_UNSPECIFIED",0],["TICKET_USE_TAKEN",1],["TICKET_USE_EXPIRED",2],["TICKET_USE_INVALID",3]]]]}, [file_gogochat_v1_error, file_gogochat_v1_event, file_gogochat_v1_person]);
+  fileDesc({"name":"gogochat/v1/realtime.proto","messages":[["ClientFrame",[["hello",1,11,"Hello",0,0],["call",2,11,"Call",0,0],["marks",3,11,"Marks",0,0],["ephemeral",4,11,"Ephemeral",0,0],["ping",5,11,"Ping",0,0],["pong",6,11,"Pong",0,0]],["frame"]],["ServerFrame",[["welcome",1,11,"Welcome",0,0],["reply",2,11,"Reply",0,0],["event",3,11,"Event",0,0],["ephemeral",4,11,"Ephemeral",0,0],["ping",5,11,"Ping",0,0],["pong",6,11,"Pong",0,0],["watermark",7,11,"Watermark",0,0],["resync",8,11,"Resync",0,0],["drain",9,11,"Drain",0,0],["close",10,11,"Close",0,0]],["frame"]],["Hello",[["access_token",1,9],["client",2,9],["ticket",3,12],["aggregate_marks",4,8]]],["Welcome",[["session_id",1,9],["user_id",2,9],["device_id",3,9],["own_seq",4,3],["heartbeat_ms",5,5],["time_ms",6,3],["ticket",7,12],["ticket_use",8,14,"TicketUse"],["epoch",9,9]]],["Call",[["id",1,13],["method",2,9],["key",3,9],["body",4,12]]],["Reply",[["id",1,13],["body",2,12],["error",3,11,"Error"]]],["Marks",[["marks",1,11,"Mark",1]]],["Mark",[["conversation_id",1,9],["delivered_seq",2,3],["read_seq",3,3]]],["Watermark",[["conversation_id",1,9],["user_id",2,9],["delivered_seq",3,3],["read_seq",4,3],["others_delivered_seq",5,3],["others_read_seq",6,3]]],["Ephemeral",[["conversation_id",1,9],["user_id",2,9],["typing",3,11,"Typing",0,0],["presence",4,11,"Presence",0,0],["person",5,11,"Person",0,0]],["kind"]],["Typing",[["stopped",1,8]]],["Presence",[["online",1,8],["last_seen_ms",2,3]]],["Ping",[["nonce",1,4]]],["Pong",[["nonce",1,4]]],["Resync",[["log_id",1,9],["from_seq",2,3]]],["Drain",[["deadline_ms",1,5],["target",2,9],["ticket",3,12]]],["Close",[["code",1,13],["reason",2,9],["reconnect",3,8],["retry_after_ms",4,5]]]],"enums":[["TicketUse",[["TICKET_USE_UNSPECIFIED",0],["TICKET_USE_TAKEN",1],["TICKET_USE_EXPIRED",2],["TICKET_USE_INVALID",3]]]]}, [file_gogochat_v1_error, file_gogochat_v1_event, file_gogochat_v1_person]);
 
 /**
  * @generated from message gogochat.v1.ClientFrame
@@ -180,6 +180,13 @@ export type Hello = Message<"gogochat.v1.Hello"> & {
    * @generated from field: bytes ticket = 3;
    */
   ticket: Uint8Array;
+
+  /**
+   * This client wants to be told how far all others have got, in one Watermark, and not of each member's marks: see Watermark. Without it, it is told of each.
+   *
+   * @generated from field: bool aggregate_marks = 4;
+   */
+  aggregateMarks: boolean;
 };
 
 /**
@@ -383,7 +390,7 @@ export const MarkSchema: GenMessage<Mark> = /*@__PURE__*/
   messageDesc(file_gogochat_v1_realtime, 7);
 
 /**
- * A member's marks in a conversation have moved. Newer replaces older, so only the latest may come.
+ * Marks in a conversation have moved. Newer replaces older, so only the latest may come.
  *
  * @generated from message gogochat.v1.Watermark
  */
@@ -394,6 +401,8 @@ export type Watermark = Message<"gogochat.v1.Watermark"> & {
   conversationId: string;
 
   /**
+   * Whose the two below are. To a client that wants aggregates: itself, when its own marks have moved, or empty.
+   *
    * @generated from field: string user_id = 2;
    */
   userId: string;
@@ -407,6 +416,18 @@ export type Watermark = Message<"gogochat.v1.Watermark"> & {
    * @generated from field: int64 read_seq = 4;
    */
   readSeq: bigint;
+
+  /**
+   * To a client that wants aggregates: the lowest marks among the other members, as in Head; 0: nothing is said of them.
+   *
+   * @generated from field: int64 others_delivered_seq = 5;
+   */
+  othersDeliveredSeq: bigint;
+
+  /**
+   * @generated from field: int64 others_read_seq = 6;
+   */
+  othersReadSeq: bigint;
 };
 
 /**
