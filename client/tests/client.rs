@@ -322,8 +322,9 @@ async fn groups_are_changed_by_calls_of_their_own() {
     let path = PATHS[0];
     let (group, user) = (LogId::new_v7(), UserId::new_v7());
     let (client, mut updates) = Client::start(&peer.dialer(), account(&peer), options(peer.target(path), path.0));
-    tokio::spawn(async move { while updates.recv().await.is_some() {} });
     let mut serving = sign_in(&mut peer, UserId::new_v7()).await;
+    while !matches!(within(updates.recv()).await.unwrap(), Update::Online { .. }) {}
+    tokio::spawn(async move { while updates.recv().await.is_some() {} });
     let acts = tokio::spawn(async move {
         let change = v1::UpdateConversationRequest { title: Some("Tea".into()), ..Default::default() };
         client.update_group(group, change).await.unwrap();

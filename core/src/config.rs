@@ -95,6 +95,8 @@ pub struct Rates {
     pub contact_requests: Rate,
     /// Rows that the commands of one user may load and write: a message has 8, a member who is added 6.
     pub rows: Rate,
+    /// Codes of invites to groups that nobody has made, from one address.
+    pub unknown_invites: Rate,
     /// Changes of one user's profile, of which all contacts hear.
     pub profile_changes: Rate,
 }
@@ -146,6 +148,7 @@ impl Default for Rates {
             password_changes: Rate { burst: 10, per_minute: 10 },
             contact_requests: Rate { burst: 200, per_minute: 20 },
             rows: Rate { burst: 120_000, per_minute: 300_000 },
+            unknown_invites: Rate { burst: 30, per_minute: 10 },
             profile_changes: Rate { burst: 20, per_minute: 5 },
         }
     }

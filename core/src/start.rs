@@ -170,7 +170,7 @@ impl<'a> Start<'a> {
             account: Account::new(store.clone(), auth.clone(), sign_outs.clone(), self.fanout.clone(), config),
             admin: Admin::new(store.clone(), auth.clone(), sign_outs.clone()),
             social: Social::new(store.clone()),
-            chat: Chat::new(store.clone()),
+            chat: Chat::new(store.clone(), store.clone(), auth.clone()),
             sync: Sync::new(store.clone()),
             presence,
         }

@@ -94,6 +94,8 @@ codes! {
     NotAMember = "not_a_member", Code::NotFound, 0;
     /// The conversation is not a group.
     NotAGroup = "not_a_group", Code::FailedPrecondition, 0;
+    /// A group has at most 100 invites that are good: end some first.
+    TooManyInvites = "too_many_invites", Code::FailedPrecondition, 0;
     /// The group was dismissed: members may read it, and leave it.
     GroupDismissed = "group_dismissed", Code::FailedPrecondition, 0;
     /// The caller was muted in this group, or all are but its owner and admins.
@@ -102,6 +104,8 @@ codes! {
     SlowMode = "slow_mode", Code::FailedPrecondition, 0;
     /// The other is not a contact (any more).
     NotAContact = "not_a_contact", Code::FailedPrecondition, 0;
+    /// The caller blocks the other: end that first.
+    Blocked = "blocked", Code::FailedPrecondition, 0;
     /// The other is a contact already.
     AlreadyContact = "already_contact", Code::AlreadyExists, 0;
     /// One cannot do this to oneself.

@@ -57,6 +57,8 @@ limits! {
     MAX_SIGNATURE: usize = 140;
     /// A note on a contact request, in characters.
     MAX_NOTE: usize = 200;
+    /// Invites of a group that are good.
+    MAX_INVITES: usize = 100;
     /// The notice of a group, in characters.
     MAX_NOTICE: usize = 2_000;
     /// The longest time that a group's slow mode asks of a member between two messages.

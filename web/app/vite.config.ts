@@ -12,6 +12,7 @@ export default defineConfig({
     alias: [
       { find: /^@gogochat\/client$/, replacement: `${client}/index.ts` },
       { find: /^@gogochat\/client\/admin$/, replacement: `${client}/admin.ts` },
+      { find: /^@gogochat\/client\/blocks$/, replacement: `${client}/blocks.ts` },
       { find: /^@gogochat\/client\/groups$/, replacement: `${client}/groups.ts` },
       { find: /^@gogochat\/client\/profile$/, replacement: `${client}/profile.ts` },
       { find: /^@gogochat\/client\/second-factor$/, replacement: `${client}/second-factor.ts` },

@@ -21,6 +21,7 @@ pub(crate) struct Limits {
     failed_log_ins: Failures<(String, IpAddr)>,
     unknown_refreshes: Failures<IpAddr>,
     wrong_factors: Failures<UserId>,
+    unknown_invites: Failures<IpAddr>,
     password_changes: Buckets<UserId>,
     contacts: Buckets<UserId>,
     profiles: Buckets<UserId>,
@@ -42,6 +43,7 @@ impl Limits {
             failed_log_ins: Failures::new(rates.failed_log_ins),
             unknown_refreshes: Failures::new(rates.unknown_refreshes),
             wrong_factors: Failures::new(rates.wrong_factors),
+            unknown_invites: Failures::new(rates.unknown_invites),
             password_changes: Buckets::new(rates.password_changes),
             contacts: Buckets::new(rates.contact_requests),
             profiles: Buckets::new(rates.profile_changes),
@@ -93,6 +95,21 @@ impl Limits {
         self.wrong_factors.give_back(&user);
     }
 
+    /// Whether so many codes of invites that nobody has made came from an address that no more are looked at.
+    pub(crate) fn invites(&self, address: Option<IpAddr>) -> Result<(), v1::Error> {
+        if self.exempts(address) {
+            return Ok(());
+        }
+        self.unknown_invites.look(&place(address), Instant::now()).map_err(limited)
+    }
+
+    /// One of these.
+    pub(crate) fn unknown_invite(&self, address: Option<IpAddr>) {
+        if !self.exempts(address) {
+            let _ = self.unknown_invites.take(place(address), Instant::now());
+        }
+    }
+
     /// A change of the password, or an attempt at it.
     pub(crate) fn password_change(&self, user: UserId) -> Result<(), v1::Error> {
         self.password_changes.take(user)
@@ -120,6 +137,7 @@ impl Limits {
         self.failed_log_ins.sweep(Instant::now());
         self.unknown_refreshes.sweep(Instant::now());
         self.wrong_factors.sweep(Instant::now());
+        self.unknown_invites.sweep(Instant::now());
         self.password_changes.limiter.retain_recent();
         self.contacts.limiter.retain_recent();
         self.profiles.limiter.retain_recent();
@@ -202,6 +220,7 @@ mod tests {
             password_changes: rate,
             contact_requests: rate,
             profile_changes: rate,
+            unknown_invites: rate,
             rows: Rate { burst: 1_000, per_minute: 60 },
         };
         Limits::new(&rates, exempt)

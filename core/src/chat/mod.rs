@@ -4,6 +4,7 @@
 pub(crate) mod announce;
 pub(crate) mod commands;
 mod commit;
+mod invites;
 pub(crate) mod marks;
 mod pending;
 mod resyncs;
@@ -22,7 +23,7 @@ use gogochat_proto::{
     limits::{MAX_PAGE, MAX_PAGE_BYTES},
     v1::{self, list_events_request::From},
 };
-use gogochat_storage::store::{self, ALL, ChatStore, Range};
+use gogochat_storage::store::{self, ALL, ChatStore, Range, Users};
 
 pub(crate) use self::{
     marks::MarkCollector,
@@ -30,6 +31,7 @@ pub(crate) use self::{
     sender_order::{Sender, SenderOrder, Turn},
 };
 use crate::{
+    auth::Auth,
     authorize::Caller,
     failure::{self, id, limit},
     log::{
@@ -44,11 +46,13 @@ use crate::{
 /// The chat service's queries.
 pub(crate) struct Chat {
     store: Arc<dyn ChatStore>,
+    people: Arc<dyn Users>,
+    auth: Arc<Auth>,
 }
 
 impl Chat {
-    pub(crate) fn new(store: Arc<dyn ChatStore>) -> Self {
-        Self { store }
+    pub(crate) fn new(store: Arc<dyn ChatStore>, people: Arc<dyn Users>, auth: Arc<Auth>) -> Self {
+        Self { store, people, auth }
     }
 
     pub(crate) async fn list_conversations(

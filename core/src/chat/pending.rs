@@ -7,7 +7,7 @@ use gogochat_proto::{
 };
 use gogochat_storage::{
     bus::ReplyTo,
-    store::{Command, Done},
+    store::{Command, Done, JoinBy},
 };
 
 use super::sender_order::Sender;
@@ -55,13 +55,20 @@ fn others(command: &Command) -> Vec<LogId> {
         Command::Append { .. } | Command::Mark { .. } => Vec::new(),
         Command::RequestContact { origin, to: other, .. }
         | Command::AcceptContact { origin, from: other, .. }
-        | Command::RemoveContact { origin, peer: other } => vec![own(&origin.sender), own(other)],
+        | Command::RemoveContact { origin, peer: other }
+        | Command::Block { origin, peer: other }
+        | Command::Unblock { origin, peer: other } => vec![own(&origin.sender), own(other)],
         Command::CreateGroup { origin, members, .. } => members.iter().chain([&origin.sender]).map(own).collect(),
         Command::AddMembers { log, users, .. }
         | Command::AddSlice { log, users, .. }
         | Command::RemoveMembers { log, users, .. }
         | Command::RemoveSlice { log, users, .. } => users.iter().map(own).chain([*log]).collect(),
         Command::Group { log, .. } => vec![*log],
+        // Which group a code leads to is known by the store alone.
+        Command::Join { origin, by } => match by {
+            JoinBy::Invite(_) => vec![own(&origin.sender)],
+            JoinBy::Oneself(log) => vec![*log, own(&origin.sender)],
+        },
         Command::LeaveGroup { log, origin } => vec![*log, own(&origin.sender)],
     }
 }
@@ -79,11 +86,16 @@ fn kind(command: &Command, reply_to: &ReplyTo) -> Kind {
         | Command::RemoveMembers { log, origin, .. }
         | Command::RemoveSlice { log, origin, .. }
         | Command::Group { log, origin, .. }
+        | Command::Join { origin, by: JoinBy::Oneself(log) }
         | Command::LeaveGroup { log, origin } => in_order(*log, origin.client_msg_id),
-        Command::CreateGroup { origin, .. } => in_order(origin.sender.into(), origin.client_msg_id),
+        Command::CreateGroup { origin, .. } | Command::Join { origin, by: JoinBy::Invite(_) } => {
+            in_order(origin.sender.into(), origin.client_msg_id)
+        }
         Command::Mark { .. }
         | Command::RequestContact { .. }
         | Command::AcceptContact { .. }
-        | Command::RemoveContact { .. } => Kind::Plain,
+        | Command::RemoveContact { .. }
+        | Command::Block { .. }
+        | Command::Unblock { .. } => Kind::Plain,
     }
 }

@@ -13,7 +13,7 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use gogochat_proto::{
     error::ErrorCode,
     ids::{ClientMsgId, LogId, UserId},
-    node::{self, EdgeBatch, EphemeralKind, edge_item::Item},
+    node::{self, EdgeBatch, edge_item::Item},
     v1::{self, ephemeral::Kind, server_frame::Frame},
 };
 use gogochat_storage::{bus::ReplyTo, store};
@@ -241,7 +241,7 @@ impl Reader {
         self.lanes.begin(call.session);
         let gateway = self.gateway.clone();
         self.looks.push(Box::pin(async move {
-            let answer = gateway.foresee(call.method, call.caller, call.body.clone()).await;
+            let answer = gateway.foresee(call.method, call.caller, call.address, call.body.clone()).await;
             Look { call, answer }
         }));
     }
@@ -313,7 +313,7 @@ impl Reader {
         let Ok((caller, _)) = self.caller(up.session) else { return };
         let Some(log) = LogId::from_slice(&up.log_id) else { return };
         if let Some(frame) = typing(caller.user, log, up.ephemeral.clone()) {
-            self.gateway.fanout.ephemeral(log, caller.user, true, EphemeralKind::Typing, frame);
+            self.gateway.typing.say(log, caller.user, frame);
         }
     }
 }

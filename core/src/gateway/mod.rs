@@ -13,6 +13,7 @@ mod phase;
 pub(crate) mod public;
 mod publish;
 mod tickets;
+mod typing;
 
 use std::{
     sync::Arc,
@@ -31,7 +32,7 @@ use gogochat_storage::{bus::Bus, store::Store};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::phase::Phase;
-use self::{dispatch::Services, phase::Reached, tickets::TicketKeys};
+use self::{dispatch::Services, phase::Reached, tickets::TicketKeys, typing::Typing};
 use crate::{
     account::sign_out::SignOuts,
     auth::Auth,
@@ -55,6 +56,7 @@ pub(crate) struct Gateway {
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
     tickets: TicketKeys,
+    typing: Typing,
     runs: Vec<Service>,
     call_deadline: Duration,
     queue_items: usize,
@@ -81,7 +83,9 @@ pub(crate) struct Parts {
 impl Gateway {
     pub(crate) fn new(parts: Parts, config: &CoreConfig) -> Self {
         let Parts { services, auth, store, bus, local, sign_outs, fanout, marks, metrics, stop, tasks } = parts;
+        let typing = Typing::start(&tasks, &stop, store.clone(), fanout.clone());
         Self {
+            typing,
             services,
             auth,
             store,

@@ -12,13 +12,13 @@ use gogochat_proto::{
 use gogochat_storage::{
     bus::{BusCommand, BusError, ReplyTo},
     log_throttle::LogThrottle,
-    store,
+    store::{self, Refusal},
 };
 
 use super::{Gateway, Phase, draining};
 use crate::{
     authorize::Caller,
-    chat::commands::Mark,
+    chat::commands::{JoinByInvite, Mark},
     clock::now_ms,
     command::{Address, Ordered as _, OrderedMethod, Stamp, Taken, partition_of},
     failure,
@@ -72,6 +72,9 @@ impl Gateway {
         rows: usize,
     ) -> Result<(), v1::Error> {
         self.auth.limits.rows(caller.user, rows)?;
+        if method.name == JoinByInvite::NAME {
+            self.auth.limits.invites(address)?;
+        }
         if method.name == RequestContact::NAME && !self.auth.limits.exempts(address) {
             self.auth.limits.contact_request(caller.user)?;
         }
@@ -83,11 +86,22 @@ impl Gateway {
     ///
     /// # Errors
     /// What the command would be refused for.
-    pub(crate) async fn foresee(&self, method: &OrderedMethod, caller: Caller, body: Bytes) -> Result<(), v1::Error> {
+    pub(crate) async fn foresee(
+        &self,
+        method: &OrderedMethod,
+        caller: Caller,
+        address: Option<IpAddr>,
+        body: Bytes,
+    ) -> Result<(), v1::Error> {
         let stamp = Stamp { caller, id: CommandId::new_v7(), now: now_ms() };
         let command = (method.parse)(body)?.command(stamp)?;
         match tokio::time::timeout(LOOK, self.store.foresee(&command)).await {
-            Ok(Ok(Some(refused))) => Err(failure::refusal(refused)),
+            Ok(Ok(Some(refused))) => {
+                if method.name == JoinByInvite::NAME && refused == Refusal::NotFound {
+                    self.auth.limits.unknown_invite(address);
+                }
+                Err(failure::refusal(refused))
+            }
             Ok(Ok(None)) => Ok(()),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a command is taken without a look");
@@ -156,7 +170,7 @@ impl Gateway {
         // stays here.
         let mut waiting = self.fanout.wait()?;
         if method.foreseen {
-            self.foresee(method, caller, body.clone()).await?;
+            self.foresee(method, caller, address, body.clone()).await?;
         }
         let reply_to = ReplyTo { attachment: 0, session: waiting.call, call_id: 1 };
         if method.name == Mark::NAME {

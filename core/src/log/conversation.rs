@@ -1,7 +1,7 @@
 //! A conversation as one of its members sees it, for lists and for syncing.
 
 use gogochat_proto::v1;
-use gogochat_storage::store::{Conversation, History, Posting, Role};
+use gogochat_storage::store::{Conversation, History, Joining, Posting, Role};
 
 use super::{event, person};
 
@@ -31,6 +31,7 @@ pub(crate) fn conversation(found: &Conversation) -> Result<v1::Conversation, v1:
         posting: of_group(found, posting(found.settings.posting).into()),
         slow_mode_ms: found.settings.slow_ms,
         muted_until_ms: found.muted_ms,
+        joining: of_group(found, joining(found.settings.joining).into()),
     })
 }
 
@@ -54,6 +55,13 @@ fn posting(posting: Posting) -> v1::GroupPosting {
     match posting {
         Posting::Members => v1::GroupPosting::Members,
         Posting::Admins => v1::GroupPosting::Admins,
+    }
+}
+
+fn joining(joining: Joining) -> v1::GroupJoining {
+    match joining {
+        Joining::Invite => v1::GroupJoining::Invite,
+        Joining::Open => v1::GroupJoining::Open,
     }
 }
 

@@ -19,6 +19,10 @@ pub(crate) enum List {
     Sync = 4,
     /// ListAudit.
     Audit = 5,
+    /// ListBlocks.
+    Blocks = 6,
+    /// ListOpenGroups.
+    OpenGroups = 7,
 }
 
 /// Where a page ended: a number and an id, in the order of the list.

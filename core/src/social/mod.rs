@@ -88,6 +88,29 @@ impl Social {
         }
         Ok(response)
     }
+
+    pub(crate) async fn list_blocks(
+        &self,
+        caller: Caller,
+        request: v1::ListBlocksRequest,
+    ) -> Result<v1::ListBlocksResponse, v1::Error> {
+        let limit = limit(request.limit, 200, 500)?;
+        let mut last = page::position(List::Blocks, &request.page_token)?;
+        let after = last.map(|(_, id)| UserId::from(id));
+        let found = self.store.blocks(caller.user, after, limit + 1).await.map_err(failure::store)?;
+        let mut room = Room::page();
+        let mut response = v1::ListBlocksResponse::default();
+        for block in &found {
+            let shown = v1::Block { person: Some(person(&block.peer)), since_ms: block.since_ms };
+            if response.blocks.len() == limit as usize || !room.take(&shown) {
+                response.next_page_token = page::token(List::Blocks, last.unwrap_or((0, uuid::Uuid::nil())));
+                break;
+            }
+            response.blocks.push(shown);
+            last = Some((0, block.peer.id.uuid()));
+        }
+        Ok(response)
+    }
 }
 
 fn shown(contact: &Contact) -> v1::Contact {

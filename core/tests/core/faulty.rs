@@ -9,11 +9,11 @@ use gogochat_proto::ids::{DeviceId, LogId, UserId};
 use gogochat_storage::{
     open::Storage,
     store::{
-        Administration, Arrival, AuditFilter, AuditPage, By, Command, Contact, Contacts, Conversation, Conversations,
-        Counters, Device, DeviceKey, Devices, Event, FactorProof, FactorSecret, Feed, FeedCommit, Followers, Following,
-        Hash, Invitation, Invited, Logs, LowestMarks, Mark, Marks, Member, Membership, Millis, NewDevice, NewUser,
-        Outcome, Place, ProfileChange, Range, Refusal, Rotation, SecondFactor, SecondFactors, SignOut, Store,
-        StoreError, Tokens, User, Users, Walk, Walked,
+        Administration, Arrival, AuditFilter, AuditPage, Block, By, Command, Contact, Contacts, Conversation,
+        Conversations, Counters, Device, DeviceKey, Devices, Event, FactorProof, FactorSecret, Feed, FeedCommit,
+        Followers, Following, GroupInvite, Hash, Invitation, Invited, Logs, LowestMarks, Mark, Marks, Member,
+        Membership, Millis, NewDevice, NewUser, OpenGroup, Outcome, Place, ProfileChange, Range, Refusal, Rotation,
+        SecondFactor, SecondFactors, SignOut, Store, StoreError, Tokens, User, Users, Walk, Walked,
     },
 };
 use parking_lot::Mutex;
@@ -528,6 +528,10 @@ impl Contacts for Faulty {
     async fn accepted_contacts(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
         self.store.accepted_contacts(user, others).await
     }
+
+    async fn blocks(&self, user: UserId, after: Option<UserId>, limit: u32) -> Result<Vec<Block>, StoreError> {
+        self.store.blocks(user, after, limit).await
+    }
 }
 
 #[tonic::async_trait]
@@ -555,6 +559,22 @@ impl Conversations for Faulty {
 
     async fn admins(&self, log: LogId, after: Option<(Millis, UserId)>, limit: u32) -> Result<Vec<Member>, StoreError> {
         self.store.admins(log, after, limit).await
+    }
+
+    async fn closed(&self, logs: &[LogId]) -> Result<Vec<LogId>, StoreError> {
+        self.store.closed(logs).await
+    }
+
+    async fn invites(&self, log: LogId, now: Millis) -> Result<Vec<GroupInvite>, StoreError> {
+        self.store.invites(log, now).await
+    }
+
+    async fn invite(&self, code: uuid::Uuid, now: Millis) -> Result<Option<OpenGroup>, StoreError> {
+        self.store.invite(code, now).await
+    }
+
+    async fn open_groups(&self, after: Option<LogId>, limit: u32) -> Result<Vec<OpenGroup>, StoreError> {
+        self.store.open_groups(after, limit).await
     }
 
     async fn notice(&self, log: LogId) -> Result<Option<String>, StoreError> {

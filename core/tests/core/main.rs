@@ -25,6 +25,7 @@ mod second_factor;
 mod session;
 mod sign_out;
 mod social;
+mod strangers;
 mod support;
 mod sync;
 mod trouble;

@@ -506,6 +506,7 @@ pub(crate) fn config() -> CoreConfig {
     config.rates.contact_requests = plenty;
     config.rates.rows = gogochat_core::Rate { burst: u32::MAX, per_minute: u32::MAX };
     config.rates.profile_changes = plenty;
+    config.rates.unknown_invites = plenty;
     config.drain_grace = Duration::ZERO;
     config
 }

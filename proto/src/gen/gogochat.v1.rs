@@ -2732,7 +2732,7 @@ pub struct Event {
     pub client_msg_id: ::prost::alloc::string::String,
     #[prost(
         oneof = "event::Body",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 30, 31, 32, 33, 34"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 30, 31, 32, 33, 34, 35, 36"
     )]
     pub body: ::core::option::Option<event::Body>,
 }
@@ -2759,6 +2759,8 @@ pub mod event {
         MemberMuted(super::MemberMuted),
         #[prost(message, tag = "18")]
         GroupDismissed(super::GroupDismissed),
+        #[prost(message, tag = "19")]
+        MemberJoined(super::MemberJoined),
         /// In a user's own log.
         #[prost(message, tag = "30")]
         ContactRequested(super::ContactRequested),
@@ -2770,6 +2772,10 @@ pub mod event {
         ConversationJoined(super::ConversationJoined),
         #[prost(message, tag = "34")]
         ConversationLeft(super::ConversationLeft),
+        #[prost(message, tag = "35")]
+        PersonBlocked(super::PersonBlocked),
+        #[prost(message, tag = "36")]
+        PersonUnblocked(super::PersonUnblocked),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2829,6 +2835,8 @@ pub struct GroupChanged {
     /// 0: no slow mode.
     #[prost(int64, optional, tag = "5")]
     pub slow_mode_ms: ::core::option::Option<i64>,
+    #[prost(enumeration = "GroupJoining", optional, tag = "6")]
+    pub joining: ::core::option::Option<i32>,
 }
 /// A member has this role from now on. Of MEMBER_ROLE_OWNER there is one: who was it before is an admin, or has left.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2845,6 +2853,12 @@ pub struct MemberMuted {
     /// 0: they may speak again.
     #[prost(int64, tag = "2")]
     pub until_ms: i64,
+}
+/// The sender joined: by an invite, or because the group is open.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MemberJoined {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
 }
 /// The group takes nothing any more but that members leave it. What was said stays readable for them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2887,6 +2901,17 @@ pub struct ConversationJoined {
 pub struct ConversationLeft {
     #[prost(string, tag = "1")]
     pub conversation_id: ::prost::alloc::string::String,
+}
+/// The owner of this log has blocked somebody. Only their own devices are told.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PersonBlocked {
+    #[prost(message, optional, tag = "1")]
+    pub person: ::core::option::Option<Person>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PersonUnblocked {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -3007,6 +3032,38 @@ impl GroupPosting {
             "GROUP_POSTING_UNSPECIFIED" => Some(Self::Unspecified),
             "GROUP_POSTING_MEMBERS" => Some(Self::Members),
             "GROUP_POSTING_ADMINS" => Some(Self::Admins),
+            _ => None,
+        }
+    }
+}
+/// How one comes into a group, beside being added by a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum GroupJoining {
+    Unspecified = 0,
+    /// By an invite.
+    Invite = 1,
+    /// Also by oneself: the group is listed.
+    Open = 2,
+}
+impl GroupJoining {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "GROUP_JOINING_UNSPECIFIED",
+            Self::Invite => "GROUP_JOINING_INVITE",
+            Self::Open => "GROUP_JOINING_OPEN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "GROUP_JOINING_UNSPECIFIED" => Some(Self::Unspecified),
+            "GROUP_JOINING_INVITE" => Some(Self::Invite),
+            "GROUP_JOINING_OPEN" => Some(Self::Open),
             _ => None,
         }
     }
@@ -3380,6 +3437,43 @@ pub struct ListContactsResponse {
     pub next_page_token: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BlockPersonRequest {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BlockPersonResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnblockPersonRequest {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnblockPersonResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Block {
+    #[prost(message, optional, tag = "1")]
+    pub person: ::core::option::Option<Person>,
+    #[prost(int64, tag = "2")]
+    pub since_ms: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListBlocksRequest {
+    /// 1 to 500; 0 means 200.
+    #[prost(int32, tag = "1")]
+    pub limit: i32,
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListBlocksResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub blocks: ::prost::alloc::vec::Vec<Block>,
+    /// Empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetPresenceRequest {
     /// At most 200.
     #[prost(string, repeated, tag = "1")]
@@ -3575,7 +3669,7 @@ pub mod social_service_client {
                 .insert(GrpcMethod::new("gogochat.v1.SocialService", "GetPeople"));
             self.inner.unary(req, path, codec).await
         }
-        /// Asks somebody to be a contact. Asking one who has asked you accepts. Errors: not_found, already_contact, rate_limited.
+        /// Asks somebody to be a contact. Asking one who has asked you accepts. Errors: not_found, already_contact, blocked (you block them), rate_limited.
         pub async fn request_contact(
             &mut self,
             request: impl tonic::IntoRequest<super::RequestContactRequest>,
@@ -3674,6 +3768,82 @@ pub mod social_service_client {
                 .insert(GrpcMethod::new("gogochat.v1.SocialService", "ListContacts"));
             self.inner.unary(req, path, codec).await
         }
+        /// Blocks somebody: the contact or request that there is ends, as RemoveContact ends it, and nothing of the two reaches the other any more outside of groups.
+        /// They are not told: what they ask is answered as before. Errors: not_found, yourself.
+        pub async fn block_person(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BlockPersonRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BlockPersonResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.SocialService/BlockPerson",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.SocialService", "BlockPerson"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends a block. It restores nothing: a contact begins with a new request. Errors: yourself.
+        pub async fn unblock_person(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UnblockPersonRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UnblockPersonResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.SocialService/UnblockPerson",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.SocialService", "UnblockPerson"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Whom you block, by their ids.
+        pub async fn list_blocks(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListBlocksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListBlocksResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.SocialService/ListBlocks",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.SocialService", "ListBlocks"));
+            self.inner.unary(req, path, codec).await
+        }
         /// The presence of contacts; others are left out.
         pub async fn get_presence(
             &mut self,
@@ -3732,7 +3902,7 @@ pub mod social_service_server {
             tonic::Response<super::GetPeopleResponse>,
             tonic::Status,
         >;
-        /// Asks somebody to be a contact. Asking one who has asked you accepts. Errors: not_found, already_contact, rate_limited.
+        /// Asks somebody to be a contact. Asking one who has asked you accepts. Errors: not_found, already_contact, blocked (you block them), rate_limited.
         async fn request_contact(
             &self,
             request: tonic::Request<super::RequestContactRequest>,
@@ -3761,6 +3931,31 @@ pub mod social_service_server {
             request: tonic::Request<super::ListContactsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListContactsResponse>,
+            tonic::Status,
+        >;
+        /// Blocks somebody: the contact or request that there is ends, as RemoveContact ends it, and nothing of the two reaches the other any more outside of groups.
+        /// They are not told: what they ask is answered as before. Errors: not_found, yourself.
+        async fn block_person(
+            &self,
+            request: tonic::Request<super::BlockPersonRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BlockPersonResponse>,
+            tonic::Status,
+        >;
+        /// Ends a block. It restores nothing: a contact begins with a new request. Errors: yourself.
+        async fn unblock_person(
+            &self,
+            request: tonic::Request<super::UnblockPersonRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UnblockPersonResponse>,
+            tonic::Status,
+        >;
+        /// Whom you block, by their ids.
+        async fn list_blocks(
+            &self,
+            request: tonic::Request<super::ListBlocksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListBlocksResponse>,
             tonic::Status,
         >;
         /// The presence of contacts; others are left out.
@@ -4119,6 +4314,141 @@ pub mod social_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/gogochat.v1.SocialService/BlockPerson" => {
+                    #[allow(non_camel_case_types)]
+                    struct BlockPersonSvc<T: SocialService>(pub Arc<T>);
+                    impl<
+                        T: SocialService,
+                    > tonic::server::UnaryService<super::BlockPersonRequest>
+                    for BlockPersonSvc<T> {
+                        type Response = super::BlockPersonResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BlockPersonRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SocialService>::block_person(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BlockPersonSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.SocialService/UnblockPerson" => {
+                    #[allow(non_camel_case_types)]
+                    struct UnblockPersonSvc<T: SocialService>(pub Arc<T>);
+                    impl<
+                        T: SocialService,
+                    > tonic::server::UnaryService<super::UnblockPersonRequest>
+                    for UnblockPersonSvc<T> {
+                        type Response = super::UnblockPersonResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UnblockPersonRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SocialService>::unblock_person(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UnblockPersonSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.SocialService/ListBlocks" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListBlocksSvc<T: SocialService>(pub Arc<T>);
+                    impl<
+                        T: SocialService,
+                    > tonic::server::UnaryService<super::ListBlocksRequest>
+                    for ListBlocksSvc<T> {
+                        type Response = super::ListBlocksResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListBlocksRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SocialService>::list_blocks(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListBlocksSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/gogochat.v1.SocialService/GetPresence" => {
                     #[allow(non_camel_case_types)]
                     struct GetPresenceSvc<T: SocialService>(pub Arc<T>);
@@ -4289,6 +4619,8 @@ pub struct UpdateConversationRequest {
     /// The least time between two messages of a member who is neither owner nor admin: up to an hour. 0: none.
     #[prost(int64, optional, tag = "7")]
     pub slow_mode_ms: ::core::option::Option<i64>,
+    #[prost(enumeration = "GroupJoining", optional, tag = "8")]
+    pub joining: ::core::option::Option<i32>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UpdateConversationResponse {}
@@ -4352,6 +4684,118 @@ pub struct MuteMemberRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MuteMemberResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateInviteRequest {
+    #[prost(string, tag = "1")]
+    pub conversation_id: ::prost::alloc::string::String,
+    /// A UUID. May be empty; under one, a repeat is answered with the first code.
+    #[prost(string, tag = "2")]
+    pub client_msg_id: ::prost::alloc::string::String,
+    /// How long it is good, up to a year. 0: a week.
+    #[prost(int64, tag = "3")]
+    pub expires_in_ms: i64,
+    /// How many may join by it, up to 10,000. 0: as many as like.
+    #[prost(int32, tag = "4")]
+    pub uses: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateInviteResponse {
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    #[prost(int64, tag = "2")]
+    pub until_ms: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListInvitesRequest {
+    #[prost(string, tag = "1")]
+    pub conversation_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListInvitesResponse {
+    /// At most 100.
+    #[prost(message, repeated, tag = "1")]
+    pub invites: ::prost::alloc::vec::Vec<GroupInvite>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GroupInvite {
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    #[prost(int64, tag = "2")]
+    pub until_ms: i64,
+    /// How many may join by it still; 0: as many as like.
+    #[prost(int32, tag = "3")]
+    pub uses_left: i32,
+    #[prost(message, optional, tag = "4")]
+    pub creator: ::core::option::Option<Person>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeInviteRequest {
+    #[prost(string, tag = "1")]
+    pub conversation_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub code: ::prost::alloc::string::String,
+    /// May be empty.
+    #[prost(string, tag = "3")]
+    pub client_msg_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeInviteResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetInviteRequest {
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+}
+/// What a code leads to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Invite {
+    #[prost(string, tag = "1")]
+    pub conversation_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub title: ::prost::alloc::string::String,
+    #[prost(int32, tag = "3")]
+    pub member_count: i32,
+    /// The caller is a member already.
+    #[prost(bool, tag = "4")]
+    pub member: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JoinByInviteRequest {
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// May be empty.
+    #[prost(string, tag = "2")]
+    pub client_msg_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JoinByInviteResponse {
+    #[prost(string, tag = "1")]
+    pub conversation_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListOpenGroupsRequest {
+    /// 1 to 200; 0 means 100.
+    #[prost(int32, tag = "1")]
+    pub limit: i32,
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListOpenGroupsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub groups: ::prost::alloc::vec::Vec<Invite>,
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JoinGroupRequest {
+    #[prost(string, tag = "1")]
+    pub conversation_id: ::prost::alloc::string::String,
+    /// May be empty.
+    #[prost(string, tag = "2")]
+    pub client_msg_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JoinGroupResponse {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DismissGroupRequest {
     #[prost(string, tag = "1")]
@@ -4427,6 +4871,9 @@ pub struct Conversation {
     /// Until when you are muted; 0: you are not.
     #[prost(int64, tag = "16")]
     pub muted_until_ms: i64,
+    /// Of a group.
+    #[prost(enumeration = "GroupJoining", tag = "17")]
+    pub joining: i32,
 }
 /// What moves in a conversation. read \<= delivered \<= last_seq; none ever decreases.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4864,6 +5311,180 @@ pub mod chat_service_client {
                 .insert(GrpcMethod::new("gogochat.v1.ChatService", "MuteMember"));
             self.inner.unary(req, path, codec).await
         }
+        /// Makes a code by which others join: for the owner and admins. A group has at most 100 that are good. Errors: not_a_member, not_a_group, permission_denied,
+        /// too_many_invites, group_dismissed.
+        pub async fn create_invite(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateInviteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateInviteResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.ChatService/CreateInvite",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.ChatService", "CreateInvite"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The codes that are good: for the owner and admins. Errors: not_a_member, permission_denied.
+        pub async fn list_invites(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListInvitesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListInvitesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.ChatService/ListInvites",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.ChatService", "ListInvites"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends a code: for the owner and admins. Errors: not_a_member, not_a_group, permission_denied, group_dismissed.
+        pub async fn revoke_invite(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RevokeInviteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeInviteResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.ChatService/RevokeInvite",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.ChatService", "RevokeInvite"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What a code leads to. Errors: not_found (unknown, used up, ended or lapsed), rate_limited (too many such answers to one network).
+        pub async fn get_invite(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetInviteRequest>,
+        ) -> std::result::Result<tonic::Response<super::Invite>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.ChatService/GetInvite",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.ChatService", "GetInvite"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Joins a group by a code; a member stays one, and the code loses no use.
+        /// Errors: not_found (unknown, used up, ended or lapsed), rate_limited (too many such answers to one network), too_many_members, group_dismissed.
+        pub async fn join_by_invite(
+            &mut self,
+            request: impl tonic::IntoRequest<super::JoinByInviteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::JoinByInviteResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.ChatService/JoinByInvite",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.ChatService", "JoinByInvite"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Groups that anybody may join, by their ids.
+        pub async fn list_open_groups(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListOpenGroupsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOpenGroupsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.ChatService/ListOpenGroups",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.ChatService", "ListOpenGroups"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Joins an open group; a member stays one. Errors: not_found (there is no such group, or it is not open), too_many_members, group_dismissed.
+        pub async fn join_group(
+            &mut self,
+            request: impl tonic::IntoRequest<super::JoinGroupRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::JoinGroupResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gogochat.v1.ChatService/JoinGroup",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gogochat.v1.ChatService", "JoinGroup"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Ends a group: for the owner. It takes nothing any more but that members leave it, and what was said stays readable for them.
         /// Errors: not_a_member, not_a_group, permission_denied.
         pub async fn dismiss_group(
@@ -5101,6 +5722,61 @@ pub mod chat_service_server {
             request: tonic::Request<super::MuteMemberRequest>,
         ) -> std::result::Result<
             tonic::Response<super::MuteMemberResponse>,
+            tonic::Status,
+        >;
+        /// Makes a code by which others join: for the owner and admins. A group has at most 100 that are good. Errors: not_a_member, not_a_group, permission_denied,
+        /// too_many_invites, group_dismissed.
+        async fn create_invite(
+            &self,
+            request: tonic::Request<super::CreateInviteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateInviteResponse>,
+            tonic::Status,
+        >;
+        /// The codes that are good: for the owner and admins. Errors: not_a_member, permission_denied.
+        async fn list_invites(
+            &self,
+            request: tonic::Request<super::ListInvitesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListInvitesResponse>,
+            tonic::Status,
+        >;
+        /// Ends a code: for the owner and admins. Errors: not_a_member, not_a_group, permission_denied, group_dismissed.
+        async fn revoke_invite(
+            &self,
+            request: tonic::Request<super::RevokeInviteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeInviteResponse>,
+            tonic::Status,
+        >;
+        /// What a code leads to. Errors: not_found (unknown, used up, ended or lapsed), rate_limited (too many such answers to one network).
+        async fn get_invite(
+            &self,
+            request: tonic::Request<super::GetInviteRequest>,
+        ) -> std::result::Result<tonic::Response<super::Invite>, tonic::Status>;
+        /// Joins a group by a code; a member stays one, and the code loses no use.
+        /// Errors: not_found (unknown, used up, ended or lapsed), rate_limited (too many such answers to one network), too_many_members, group_dismissed.
+        async fn join_by_invite(
+            &self,
+            request: tonic::Request<super::JoinByInviteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::JoinByInviteResponse>,
+            tonic::Status,
+        >;
+        /// Groups that anybody may join, by their ids.
+        async fn list_open_groups(
+            &self,
+            request: tonic::Request<super::ListOpenGroupsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOpenGroupsResponse>,
+            tonic::Status,
+        >;
+        /// Joins an open group; a member stays one. Errors: not_found (there is no such group, or it is not open), too_many_members, group_dismissed.
+        async fn join_group(
+            &self,
+            request: tonic::Request<super::JoinGroupRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::JoinGroupResponse>,
             tonic::Status,
         >;
         /// Ends a group: for the owner. It takes nothing any more but that members leave it, and what was said stays readable for them.
@@ -5616,6 +6292,321 @@ pub mod chat_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = MuteMemberSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.ChatService/CreateInvite" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateInviteSvc<T: ChatService>(pub Arc<T>);
+                    impl<
+                        T: ChatService,
+                    > tonic::server::UnaryService<super::CreateInviteRequest>
+                    for CreateInviteSvc<T> {
+                        type Response = super::CreateInviteResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateInviteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ChatService>::create_invite(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateInviteSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.ChatService/ListInvites" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListInvitesSvc<T: ChatService>(pub Arc<T>);
+                    impl<
+                        T: ChatService,
+                    > tonic::server::UnaryService<super::ListInvitesRequest>
+                    for ListInvitesSvc<T> {
+                        type Response = super::ListInvitesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListInvitesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ChatService>::list_invites(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListInvitesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.ChatService/RevokeInvite" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeInviteSvc<T: ChatService>(pub Arc<T>);
+                    impl<
+                        T: ChatService,
+                    > tonic::server::UnaryService<super::RevokeInviteRequest>
+                    for RevokeInviteSvc<T> {
+                        type Response = super::RevokeInviteResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RevokeInviteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ChatService>::revoke_invite(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeInviteSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.ChatService/GetInvite" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetInviteSvc<T: ChatService>(pub Arc<T>);
+                    impl<
+                        T: ChatService,
+                    > tonic::server::UnaryService<super::GetInviteRequest>
+                    for GetInviteSvc<T> {
+                        type Response = super::Invite;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetInviteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ChatService>::get_invite(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetInviteSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.ChatService/JoinByInvite" => {
+                    #[allow(non_camel_case_types)]
+                    struct JoinByInviteSvc<T: ChatService>(pub Arc<T>);
+                    impl<
+                        T: ChatService,
+                    > tonic::server::UnaryService<super::JoinByInviteRequest>
+                    for JoinByInviteSvc<T> {
+                        type Response = super::JoinByInviteResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::JoinByInviteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ChatService>::join_by_invite(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = JoinByInviteSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.ChatService/ListOpenGroups" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListOpenGroupsSvc<T: ChatService>(pub Arc<T>);
+                    impl<
+                        T: ChatService,
+                    > tonic::server::UnaryService<super::ListOpenGroupsRequest>
+                    for ListOpenGroupsSvc<T> {
+                        type Response = super::ListOpenGroupsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListOpenGroupsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ChatService>::list_open_groups(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListOpenGroupsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gogochat.v1.ChatService/JoinGroup" => {
+                    #[allow(non_camel_case_types)]
+                    struct JoinGroupSvc<T: ChatService>(pub Arc<T>);
+                    impl<
+                        T: ChatService,
+                    > tonic::server::UnaryService<super::JoinGroupRequest>
+                    for JoinGroupSvc<T> {
+                        type Response = super::JoinGroupResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::JoinGroupRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ChatService>::join_group(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = JoinGroupSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

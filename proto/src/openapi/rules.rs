@@ -60,6 +60,13 @@ pub(super) fn of(field: &FieldDescriptor) -> Option<Rule> {
         ("CreateGroupRequest" | "UpdateConversationRequest", "title") => Rule::Text(1, MAX_TITLE),
         ("UpdateConversationRequest", "notice") => Rule::Text(0, MAX_NOTICE),
         ("UpdateConversationRequest", "slow_mode_ms") | ("MuteMemberRequest", "for_ms") => Rule::Seq,
+        ("CreateInviteRequest", "expires_in_ms") => Rule::Seq,
+        ("CreateInviteRequest", "uses") => Rule::Limit(MAX_JOINING),
+        ("RevokeInviteRequest" | "GetInviteRequest" | "JoinByInviteRequest", "code") => {
+            Rule::Matching(CODE, CODE, "^[0-9a-f]{32}$")
+        }
+        ("ListOpenGroupsRequest", "limit") => Rule::Limit(MAX_LISTED),
+        ("ListBlocksRequest", "limit") => Rule::Limit(MAX_PAGE),
         ("SendMessageRequest", "text") => Rule::Text(1, MAX_TEXT),
         ("FindPeopleRequest", "limit") => Rule::Limit(MAX_FOUND),
         ("ListConversationsRequest", "limit") => Rule::Limit(MAX_CONVERSATIONS),
@@ -127,4 +134,7 @@ const MAX_CONVERSATIONS: i32 = 200;
 const MAX_PEOPLE: usize = 100;
 const MAX_LISTED: i32 = 200;
 const MAX_INVITED: i32 = 1_000;
+const MAX_JOINING: i32 = 10_000;
+/// Characters of an invite's code.
+const CODE: usize = 32;
 const MAX_PRESENCES: usize = 200;

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
+use uuid::Uuid;
 
-use super::{Event, GroupAct, Hash, Millis};
+use super::{Event, GroupAct, Hash, JoinBy, Millis};
 
 /// A change to a log or a mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +57,21 @@ pub enum Command {
         /// Who ends it, from where, under which name.
         origin: Origin,
         /// With whom.
+        peer: UserId,
+    },
+    /// Blocks somebody: PersonBlocked in the sender's own log. The contact or request that there is ends as
+    /// [`Command::RemoveContact`] ends it.
+    Block {
+        /// Who blocks, from where, under which name.
+        origin: Origin,
+        /// Whom.
+        peer: UserId,
+    },
+    /// Ends a block: PersonUnblocked in the sender's own log. It restores nothing.
+    Unblock {
+        /// Who, from where, under which name.
+        origin: Origin,
+        /// Whom.
         peer: UserId,
     },
     /// Makes a group of the sender and contacts of theirs: ConversationCreated in it, ConversationJoined
@@ -122,6 +138,14 @@ pub enum Command {
         /// What.
         act: GroupAct,
     },
+    /// The sender joins a group: MemberJoined in it, ConversationJoined in their own log. Whoever is a member
+    /// stays one.
+    Join {
+        /// Who, from where, under which name.
+        origin: Origin,
+        /// How.
+        by: JoinBy,
+    },
     /// The sender leaves a group: MemberLeft in it, ConversationLeft in their own log. Where the owner
     /// leaves, RoleChanged follows: the admin who joined first is the owner then, else the member.
     LeaveGroup {
@@ -139,13 +163,18 @@ impl Command {
         match self {
             Self::Append { .. } => 8,
             Self::Mark { .. } => 4,
-            Self::RequestContact { .. } | Self::AcceptContact { .. } | Self::RemoveContact { .. } => 24,
+            Self::RequestContact { .. }
+            | Self::AcceptContact { .. }
+            | Self::RemoveContact { .. }
+            | Self::Block { .. }
+            | Self::Unblock { .. } => 24,
             Self::CreateGroup { members: users, .. }
             | Self::AddMembers { users, .. }
             | Self::AddSlice { users, .. }
             | Self::RemoveMembers { users, .. }
             | Self::RemoveSlice { users, .. } => Self::rows_of(users.len()),
             Self::LeaveGroup { .. } | Self::Group { .. } => 12,
+            Self::Join { .. } => 16,
         }
     }
 
@@ -180,10 +209,14 @@ impl Command {
             | Self::RemoveMembers { log, .. }
             | Self::RemoveSlice { log, .. }
             | Self::Group { log, .. }
+            | Self::Join { by: JoinBy::Oneself(log), .. }
             | Self::LeaveGroup { log, .. } => *log,
             Self::RequestContact { origin, .. }
             | Self::AcceptContact { origin, .. }
             | Self::RemoveContact { origin, .. }
+            | Self::Block { origin, .. }
+            | Self::Unblock { origin, .. }
+            | Self::Join { origin, by: JoinBy::Invite(_) }
             | Self::CreateGroup { origin, .. } => origin.sender.into(),
         }
     }
@@ -269,6 +302,18 @@ pub enum Done {
         /// The group.
         conversation: LogId,
     },
+    /// The invite, new or from the first commit of a repeat.
+    Invited {
+        /// Its code.
+        code: Uuid,
+        /// Until when it is good; of a repeat, until when a new one would be.
+        until_ms: Millis,
+    },
+    /// The sender is a member of this group.
+    Joined {
+        /// The group.
+        conversation: LogId,
+    },
     /// Members were removed.
     Removed {
         /// How many were members.
@@ -315,6 +360,9 @@ pub enum Refusal {
     /// The two, or the first of those to be added, are not contacts.
     #[error("not a contact: {0}")]
     NotAContact(UserId),
+    /// The sender blocks the other.
+    #[error("you block this user")]
+    Blocked,
     /// They are contacts already.
     #[error("a contact already")]
     AlreadyContact,
@@ -339,6 +387,9 @@ pub enum Refusal {
         /// How long.
         wait_ms: Millis,
     },
+    /// The group would have more than `MAX_INVITES` that are good.
+    #[error("too many invites")]
+    TooManyInvites,
     /// The group was dismissed.
     #[error("the group was dismissed")]
     Dismissed,

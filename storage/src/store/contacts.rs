@@ -12,6 +12,17 @@ pub trait Contacts: Send + Sync + 'static {
     async fn contacts(&self, user: UserId, after: Option<UserId>, limit: u32) -> Result<Vec<Contact>, StoreError>;
     /// Those of `others` who are accepted contacts of `user`.
     async fn accepted_contacts(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError>;
+    /// Whom a user blocks, by their ids, after `after`.
+    async fn blocks(&self, user: UserId, after: Option<UserId>, limit: u32) -> Result<Vec<Block>, StoreError>;
+}
+
+/// Somebody who is blocked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Who.
+    pub peer: User,
+    /// Since when.
+    pub since_ms: Millis,
 }
 
 /// A contact as one side sees it.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use gogochat_proto::ids::{LogId, UserId};
 use uuid::Uuid;
 
-use super::{Event, Millis, Role, Settings, StoreError, User};
+use super::{Event, GroupInvite, Millis, OpenGroup, Role, Settings, StoreError, User};
 
 /// Conversations and their members, to be read: commands change them.
 #[async_trait]
@@ -27,6 +27,15 @@ pub trait Conversations: Send + Sync + 'static {
     async fn admins(&self, log: LogId, after: Option<(Millis, UserId)>, limit: u32) -> Result<Vec<Member>, StoreError>;
     /// A user's membership in a conversation; `None` when they are not in it.
     async fn member(&self, log: LogId, user: UserId) -> Result<Option<Member>, StoreError>;
+    /// Those of some conversations that take no messages: of two who are no contacts any more, and groups that
+    /// were dismissed. In no order.
+    async fn closed(&self, logs: &[LogId]) -> Result<Vec<LogId>, StoreError>;
+    /// The invites of a group that are good at this moment, in no order; at most `MAX_INVITES`.
+    async fn invites(&self, log: LogId, now: Millis) -> Result<Vec<GroupInvite>, StoreError>;
+    /// An invite that is good at this moment, with the group that it leads to.
+    async fn invite(&self, code: Uuid, now: Millis) -> Result<Option<OpenGroup>, StoreError>;
+    /// Groups that anybody may join, by id, after `after`.
+    async fn open_groups(&self, after: Option<LogId>, limit: u32) -> Result<Vec<OpenGroup>, StoreError>;
     /// The notice of a group, if it has one.
     async fn notice(&self, log: LogId) -> Result<Option<String>, StoreError>;
 }

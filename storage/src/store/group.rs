@@ -1,6 +1,7 @@
 //! How groups are, and what their owners and admins do with them.
 
-use gogochat_proto::ids::UserId;
+use gogochat_proto::ids::{LogId, UserId};
+use uuid::Uuid;
 
 use super::Millis;
 
@@ -36,6 +37,51 @@ pub enum Posting {
     Admins,
 }
 
+/// How one comes in, beside being added by a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Joining {
+    /// By an invite.
+    #[default]
+    Invite,
+    /// Also by oneself: the group is listed.
+    Open,
+}
+
+/// An invite to a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupInvite {
+    /// The code.
+    pub code: Uuid,
+    /// The group.
+    pub log: LogId,
+    /// Who made it.
+    pub creator: UserId,
+    /// Until when it is good.
+    pub until_ms: Millis,
+    /// How many may join by it still; `None`: as many as like.
+    pub uses_left: Option<u32>,
+}
+
+/// A group, as somebody sees it who may join it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenGroup {
+    /// The group.
+    pub log: LogId,
+    /// Its title.
+    pub title: String,
+    /// How many members.
+    pub member_count: u32,
+}
+
+/// How somebody joins a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinBy {
+    /// By an invite's code.
+    Invite(Uuid),
+    /// By themselves: an open group.
+    Oneself(LogId),
+}
+
 /// How a group is, beside its title and its notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Settings {
@@ -45,6 +91,8 @@ pub struct Settings {
     pub posting: Posting,
     /// The least time between two messages of a member who is no more than that; 0: none.
     pub slow_ms: Millis,
+    /// How one comes in.
+    pub joining: Joining,
 }
 
 /// A change of a group: what is `None` stays as it is.
@@ -60,6 +108,8 @@ pub struct GroupChange {
     pub posting: Option<Posting>,
     /// See [`Settings::slow_ms`].
     pub slow_ms: Option<Millis>,
+    /// See [`Settings::joining`].
+    pub joining: Option<Joining>,
 }
 
 /// What an owner or an admin does. All but [`GroupAct::Change`] name the state in which they end: where it
@@ -82,6 +132,20 @@ pub enum GroupAct {
         /// Until when.
         until_ms: Millis,
     },
+    /// Makes an invite; there is no event of it. For admins.
+    Invite {
+        /// The code, if this is no repeat.
+        code: Uuid,
+        /// Until when it is good.
+        until_ms: Millis,
+        /// How many may join by it; `None`: as many as like.
+        uses: Option<u32>,
+    },
+    /// Ends an invite; there is no event of it. For admins.
+    Revoke {
+        /// The code.
+        code: Uuid,
+    },
     /// Ends the group, which takes nothing any more but that members leave it: GroupDismissed. For the owner.
     Dismiss,
 }
@@ -91,7 +155,7 @@ impl GroupAct {
     pub(super) fn user(&self) -> Option<UserId> {
         match self {
             Self::SetRole { user, .. } | Self::Mute { user, .. } => Some(*user),
-            Self::Change(_) | Self::Dismiss => None,
+            Self::Change(_) | Self::Invite { .. } | Self::Revoke { .. } | Self::Dismiss => None,
         }
     }
 }
@@ -116,6 +180,7 @@ numbered! {
     Role [Member, Admin, Owner];
     History [FromJoin, All];
     Posting [Members, Admins];
+    Joining [Invite, Open];
 }
 
 #[cfg(test)]

@@ -117,6 +117,41 @@ test("an owner changes a group, gives roles, mutes, removes and hands it over", 
   assert.deepEqual(await findings(ann), []);
 });
 
+test("others join by a link that is copied, until it is ended", async (t) => {
+  const { ann, id } = await group(t);
+  await ann.click("invites");
+  await ann.see("make-invite");
+  await ann.fill('[name="uses"]', "1");
+  await ann.click("make-invite");
+  await ann.see("invite");
+  assert.deepEqual(await findings(ann), []);
+  const link = await ann.run(() => document.querySelector('[data-testid="invite"] code').textContent);
+  const device = await on.browser.device();
+  t.after(() => device.close());
+  const zoe = await device.open(on.server.page);
+  await register(zoe, newName("zoe"), "Zoe");
+  await zoe.run(([hash]) => {
+    location.hash = hash;
+  }, new URL(link).hash);
+  await zoe.see("join");
+  assert.deepEqual(await findings(zoe), []);
+  await zoe.page.locator('[data-testid="join"]').focus();
+  await zoe.page.keyboard.press("Enter");
+  await zoe.see("composer");
+  assert.equal(await zoe.run(() => location.hash.split("/").at(-1)), id);
+  await says(ann, "Zoe joined");
+  // It had one use.
+  const late = await on.browser.device();
+  t.after(() => late.close());
+  const leo = await late.open(on.server.page);
+  await register(leo, newName("leo"), "Leo");
+  await leo.click("join-group");
+  await leo.fill('[name="link"]', link);
+  await leo.click("look");
+  await leo.until(() => document.querySelector("dialog")?.textContent?.includes("This invite leads nowhere any more."));
+  assert.deepEqual(await findings(leo), []);
+});
+
 test("a dismissed group stays to be read, in Chinese and on a phone too", async (t) => {
   const { ann, mona, conversation } = await group(t);
   await ann.run(() => {

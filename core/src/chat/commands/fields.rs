@@ -7,6 +7,7 @@ use gogochat_proto::{
     v1,
 };
 use gogochat_storage::store::{Command, GroupAct, Hash, Origin};
+use uuid::Uuid;
 
 use crate::{
     command::{Address, Stamp},
@@ -67,6 +68,16 @@ impl Ruling {
     pub(super) fn log_id(self) -> String {
         self.log.to_string()
     }
+}
+
+/// The code of an invite in its one spelling: 32 hexadecimal digits, lower case.
+///
+/// # Errors
+/// `invalid_argument`: it is none.
+pub(crate) fn code(text: &str) -> Result<Uuid, v1::Error> {
+    let is_spelt_so = text.len() == 32 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let code = is_spelt_so.then(|| Uuid::try_parse(text).ok()).flatten();
+    code.ok_or_else(|| violation("code", "32 hexadecimal digits"))
 }
 
 /// Another user than the caller.

@@ -5,7 +5,7 @@ use gogochat_proto::{
     limits::{MAX_NOTICE, MAX_SLOW_MODE, MAX_TITLE},
     v1,
 };
-use gogochat_storage::store::{Command, Done, GroupAct, GroupChange, History, Millis, Posting};
+use gogochat_storage::store::{Command, Done, GroupAct, GroupChange, History, Joining, Millis, Posting};
 
 use super::fields::Ruling;
 use crate::{
@@ -35,6 +35,7 @@ impl Ordered for UpdateConversation {
             history: wire.history.map(history).transpose()?,
             posting: wire.posting.map(posting).transpose()?,
             slow_ms: wire.slow_mode_ms.map(slow_mode).transpose()?,
+            joining: wire.joining.map(joining).transpose()?,
         };
         wire.conversation_id = ruling.log_id();
         wire.client_msg_id = String::new();
@@ -71,6 +72,14 @@ fn posting(given: i32) -> Result<Posting, v1::Error> {
         Ok(v1::GroupPosting::Members | v1::GroupPosting::Unspecified) => Ok(Posting::Members),
         Ok(v1::GroupPosting::Admins) => Ok(Posting::Admins),
         Err(_) => Err(violation("posting", "no known one")),
+    }
+}
+
+fn joining(given: i32) -> Result<Joining, v1::Error> {
+    match v1::GroupJoining::try_from(given) {
+        Ok(v1::GroupJoining::Invite | v1::GroupJoining::Unspecified) => Ok(Joining::Invite),
+        Ok(v1::GroupJoining::Open) => Ok(Joining::Open),
+        Err(_) => Err(violation("joining", "no known one")),
     }
 }
 

@@ -95,4 +95,4 @@ fn document() -> String {
 const BEGIN: &str = "<!-- generated: authorization -->";
 const END: &str = "<!-- /generated -->";
 /// Rows that are tried at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 3;

@@ -16,6 +16,8 @@ pub(super) enum Who {
     Stranger,
     /// Was a contact of Ann's.
     FormerContact,
+    /// Was a contact of Ann's until Ann blocked them.
+    Blocked,
     /// Is a contact of Ann's, and in no group.
     Contact,
     /// Is a contact, and in Ann's group.
@@ -35,11 +37,12 @@ pub(super) enum Who {
 }
 
 impl Who {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Anonymous,
         Self::SignedOut,
         Self::Stranger,
         Self::FormerContact,
+        Self::Blocked,
         Self::Contact,
         Self::Member,
         Self::MutedMember,
@@ -57,6 +60,7 @@ impl Who {
             Self::SignedOut => "signed out",
             Self::Stranger => "stranger",
             Self::FormerContact => "former contact",
+            Self::Blocked => "blocked",
             Self::Contact => "contact",
             Self::Member => "member",
             Self::MutedMember => "muted member",
@@ -77,6 +81,8 @@ pub(super) struct Place {
     directs: Vec<Option<LogId>>,
     /// Ann's group.
     pub(super) group: LogId,
+    /// A code that leads there.
+    pub(super) code: String,
 }
 
 impl Place {
@@ -87,18 +93,26 @@ impl Place {
             let user = node.register(&name).await;
             people.push((name, user));
         }
-        let mut place = Self { people, directs: vec![None; Who::ALL.len()], group: LogId::new_v7() };
+        let mut place =
+            Self { people, directs: vec![None; Who::ALL.len()], group: LogId::new_v7(), code: String::new() };
         let ann = place.user(Who::Creator).clone();
-        for who in [Who::FormerContact, Who::Contact, Who::Disabled].into_iter().chain(IN_GROUP) {
+        for who in [Who::FormerContact, Who::Blocked, Who::Contact, Who::Disabled].into_iter().chain(IN_GROUP) {
             let direct = node.befriend(place.user(who), &ann).await;
             place.directs[who as usize] = Some(direct);
         }
         place.group = place.group(node, &ann).await;
         place.govern(node, &ann).await;
+        let invite = v1::CreateInviteRequest { conversation_id: place.group.to_string(), ..Default::default() };
+        let made: v1::CreateInviteResponse =
+            node.call("ChatService/CreateInvite", Some(&ann.token), &invite).await.unwrap();
+        place.code = made.code;
         let remove = v1::RemoveContactRequest { user_id: ann.id.to_string() };
         let former = &place.user(Who::FormerContact).token;
         let _: v1::RemoveContactResponse =
             node.call("SocialService/RemoveContact", Some(former), &remove).await.unwrap();
+        let block = v1::BlockPersonRequest { user_id: place.user(Who::Blocked).id.to_string() };
+        let _: v1::BlockPersonResponse =
+            node.call("SocialService/BlockPerson", Some(&ann.token), &block).await.unwrap();
         let by = By { actor: None, address: String::new(), now: 1 };
         let administrator = place.user(Who::Administrator).id;
         assert!(node.store.set_administrator(administrator, true, &by).await.unwrap());

@@ -52,11 +52,14 @@ fn signed_in(answers: [&'static str; 6]) -> [&'static str; Who::ALL.len()] {
     let [signed_out, disabled, administrator] = ["token_invalid", "token_invalid", stranger];
     let anonymous = "unauthenticated";
     let [muted, admin] = [member, member];
+    // Who is blocked is answered as one whose contact has ended.
+    let blocked = former_contact;
     [
         anonymous,
         signed_out,
         stranger,
         former_contact,
+        blocked,
         contact,
         member,
         muted,
@@ -194,6 +197,15 @@ fn people() -> Vec<Row> {
             signed_in(["not_found", "not_found", YES, YES, YES, "yourself"]),
             ann,
         ),
+        row("SocialService/BlockPerson", "Ann", signed_in([YES, YES, YES, YES, YES, "yourself"]), ann),
+        row("SocialService/UnblockPerson", "Ann", signed_in([YES, YES, YES, YES, YES, "yourself"]), ann),
+        row(
+            "SocialService/ListBlocks",
+            "the blocked",
+            signed_in([ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, YES]),
+            |_, _| json!({}),
+        )
+        .shows(|place, _| place.user(Who::Blocked).id.to_string()),
         row("SocialService/ListContacts", "Ann", signed_in([ABSENT, ABSENT, YES, YES, YES, YES]), |_, _| json!({}))
             .shows(Place::friend),
         row(
@@ -304,6 +316,19 @@ fn group() -> Vec<Row> {
                 "conversationId": place.group.to_string(), "userId": place.another_member(who), "forMs": "1000"
             })
         }),
+        row("ChatService/CreateInvite", about, of_admins(), of),
+        row("ChatService/ListInvites", about, of_admins(), of).shows(|place, _| place.code.clone()),
+        row(
+            "ChatService/RevokeInvite",
+            about,
+            of_admins(),
+            |place, _| json!({ "conversationId": place.group.to_string(), "code": place.code }),
+        ),
+        row("ChatService/GetInvite", about, own(), |place, _| json!({ "code": place.code })),
+        row("ChatService/JoinByInvite", about, own(), |place, _| json!({ "code": place.code })),
+        row("ChatService/JoinGroup", "Ann's group, which is not open", signed_in(["not_found"; 6]), of),
+        row("ChatService/ListOpenGroups", "Ann's group, which is not open", signed_in([ABSENT; 6]), |_, _| json!({}))
+            .shows(|place, _| place.group.to_string()),
         row("ChatService/DismissGroup", about, of_owner(), of),
         row("ChatService/AddMembers", about, of_group(), |place, who| {
             json!({

@@ -10,13 +10,27 @@ use super::{
 };
 use crate::store::{Committed, ContactState, Done, Event, Millis, Origin, Outcome, Refusal, SubscriptionChange};
 
+/// Where the asked blocks the asker, their side is told nothing: the request stands on the asker's side alone,
+/// and looks there as any other.
 pub(super) fn request(state: &mut State, origin: &Origin, to: UserId, note: String, conversation: LogId) -> Outcome {
     let (from, now) = (origin.sender, origin.now);
     once(state, origin, Done::Requested, |state| {
-        match state.contact(from, to).map(|contact| contact.state) {
+        if state.blocks(from, to) {
+            return Err(Refusal::Blocked);
+        }
+        let is_kept = !state.blocks(to, from);
+        let side = |state: &State, one, other| state.contact(one, other).map(|contact| contact.state);
+        let (mine, theirs) = (side(state, from, to), side(state, to, from));
+        match mine {
             Some(ContactState::Accepted) => return Err(Refusal::AlreadyContact),
             Some(ContactState::Incoming) => return become_contacts(state, from, to, conversation, now),
+            // It was made while it could not arrive: now it may.
+            Some(ContactState::Requested) if theirs.is_none() && is_kept => {}
             Some(ContactState::Requested) => return Ok(Committed { done: Done::Requested, ..Default::default() }),
+            // The other has asked while this side blocked them: the two requests meet.
+            None if theirs == Some(ContactState::Requested) && is_kept => {
+                return become_contacts(state, from, to, conversation, now);
+            }
             None => {}
         }
         let (Some(asker), Some(asked)) = (state.people.get(&from).cloned(), state.people.get(&to).cloned()) else {
@@ -25,13 +39,16 @@ pub(super) fn request(state: &mut State, origin: &Origin, to: UserId, note: Stri
         if from == to {
             return Err(Refusal::NotFound);
         }
-        set(state, from, to, ContactState::Requested, &note, now, None);
-        set(state, to, from, ContactState::Incoming, &note, now, None);
-        let payload = payload::contact_requested(asker, asked, note);
-        let events = [from, to]
-            .into_iter()
-            .filter_map(|user| state.append(user.into(), Entry::system(from, now, payload.clone())))
-            .collect();
+        let payload = payload::contact_requested(asker, asked, note.clone());
+        let mut events = Vec::new();
+        if mine.is_none() {
+            set(state, from, to, ContactState::Requested, &note, now, None);
+            events.extend(state.append(from.into(), Entry::system(from, now, payload.clone())));
+        }
+        if is_kept {
+            set(state, to, from, ContactState::Incoming, &note, now, None);
+            events.extend(state.append(to.into(), Entry::system(from, now, payload)));
+        }
         Ok(Committed { done: Done::Requested, events, mark: None })
     })
 }
@@ -52,23 +69,54 @@ pub(super) fn remove(state: &mut State, origin: &Origin, peer: UserId) -> Outcom
     let (user, now) = (origin.sender, origin.now);
     once(state, origin, Done::Nothing, |state| {
         state.contact(user, peer).ok_or(Refusal::NotFound)?;
-        for (one, other) in [(user, peer), (peer, user)] {
-            state.contacts.entry((one, other)).or_default().set(None);
+        Ok(Committed { done: Done::Nothing, events: part(state, user, peer, now), mark: None })
+    })
+}
+
+/// Blocks somebody, to whom it looks as the end of what there was.
+pub(super) fn block(state: &mut State, origin: &Origin, peer: UserId) -> Outcome {
+    let (user, now) = (origin.sender, origin.now);
+    once(state, origin, Done::Nothing, |state| {
+        let person = state.people.get(&peer).cloned().ok_or(Refusal::NotFound)?;
+        if state.blocks(user, peer) {
+            return Ok(Committed::default());
         }
-        if let Some(conversation) = state.directs.get(&pair(user, peer)).copied()
-            && state.log(conversation).is_some_and(|log| log.writable)
-            && let Some(log) = state.change_log(conversation)
-        {
-            log.writable = false;
-            state.touched.insert(conversation);
-        }
-        let removed = |other| Entry::system(user, now, payload::contact_removed(other));
-        let events = [(user, peer), (peer, user)]
-            .into_iter()
-            .filter_map(|(one, other)| state.append(one.into(), removed(other)))
-            .collect();
+        state.blocks.entry((user, peer)).or_default().set(Some(now));
+        let mut events = part(state, user, peer, now);
+        events.extend(state.append(user.into(), Entry::system(user, now, payload::person_blocked(person))));
         Ok(Committed { done: Done::Nothing, events, mark: None })
     })
+}
+
+/// Ends a block, and restores nothing.
+pub(super) fn unblock(state: &mut State, origin: &Origin, peer: UserId) -> Outcome {
+    let (user, now) = (origin.sender, origin.now);
+    once(state, origin, Done::Nothing, |state| {
+        if !state.blocks(user, peer) {
+            return Ok(Committed::default());
+        }
+        state.blocks.entry((user, peer)).or_default().set(None);
+        let event = state.append(user.into(), Entry::system(user, now, payload::person_unblocked(peer)));
+        Ok(Committed { done: Done::Nothing, events: event.into_iter().collect(), mark: None })
+    })
+}
+
+/// Ends what two have with each other, a contact or a request: whoever knew of it is told.
+fn part(state: &mut State, user: UserId, peer: UserId, now: Millis) -> Vec<Event> {
+    let sides = [(user, peer), (peer, user)];
+    let known: Vec<_> = sides.into_iter().filter(|(one, other)| state.contact(*one, *other).is_some()).collect();
+    for (one, other) in &known {
+        state.contacts.entry((*one, *other)).or_default().set(None);
+    }
+    if let Some(conversation) = state.directs.get(&pair(user, peer)).copied()
+        && state.log(conversation).is_some_and(|log| log.writable)
+        && let Some(log) = state.change_log(conversation)
+    {
+        log.writable = false;
+        state.touched.insert(conversation);
+    }
+    let removed = |other| Entry::system(user, now, payload::contact_removed(other));
+    known.into_iter().filter_map(|(one, other)| state.append(one.into(), removed(other))).collect()
 }
 
 /// Carries a command out, unless it has been: then it is answered as it was, `done` where it came to no

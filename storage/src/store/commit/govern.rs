@@ -1,23 +1,39 @@
 //! Groups: what owners and admins change.
 
-use gogochat_proto::ids::{LogId, UserId};
+use gogochat_proto::{
+    ids::{LogId, UserId},
+    limits::MAX_INVITES,
+};
+use uuid::Uuid;
 
 use super::{
     group::{group_of_member, live_group_of_member},
     payload,
     state::{Entry, State},
 };
-use crate::store::{Committed, GroupAct, GroupChange, Millis, Origin, Outcome, Refusal, Role};
+use crate::store::{Committed, Done, GroupAct, GroupChange, GroupInvite, Millis, Origin, Outcome, Refusal, Role};
 
 /// Carries an act out, once under its name.
 pub(super) fn act(state: &mut State, log: LogId, origin: &Origin, act: GroupAct) -> Outcome {
-    if state.sent_before(log, origin)?.is_some() {
-        return Ok(Committed::default());
+    if let Some(sent) = state.sent_before(log, origin)? {
+        let done = match (sent.target, &act) {
+            (Some(code), GroupAct::Invite { until_ms, .. }) => Done::Invited { code: code.uuid(), until_ms: *until_ms },
+            _ => Done::Nothing,
+        };
+        return Ok(Committed { done, ..Default::default() });
+    }
+    if let GroupAct::Invite { code, until_ms, uses } = act {
+        let done = invite(state, log, origin, code, until_ms, uses)?;
+        // A code is as large as an id, and kept as one.
+        state.remember(log, origin, 0, 0, Some(code.into()));
+        return Ok(Committed { done, ..Default::default() });
     }
     let payload = match act {
         GroupAct::Change(change) => change_group(state, log, origin.sender, change)?,
         GroupAct::SetRole { user, role } => set_role(state, log, origin.sender, user, role)?,
         GroupAct::Mute { user, until_ms } => mute(state, log, origin, user, until_ms)?,
+        GroupAct::Revoke { code } => revoke(state, log, origin.sender, code)?,
+        GroupAct::Invite { .. } => None,
         GroupAct::Dismiss => dismiss(state, log, origin.sender)?,
     };
     let event = payload.and_then(|payload| state.append(log, Entry::sent(origin, payload)));
@@ -49,6 +65,7 @@ fn change_group(state: &mut State, log: LogId, sender: UserId, change: GroupChan
         settings.history = change.history.unwrap_or(settings.history);
         settings.posting = change.posting.unwrap_or(settings.posting);
         settings.slow_ms = change.slow_ms.unwrap_or(settings.slow_ms);
+        settings.joining = change.joining.unwrap_or(settings.joining);
     }
     if let Some(notice) = &change.notice {
         state.notices.insert(log, notice.clone());
@@ -92,6 +109,42 @@ fn mute(state: &mut State, log: LogId, origin: &Origin, user: UserId, until_ms: 
         member.muted_ms = until_ms;
     }
     Ok(Some(payload::member_muted(user, until_ms)))
+}
+
+fn invite(
+    state: &mut State,
+    log: LogId,
+    origin: &Origin,
+    code: Uuid,
+    until_ms: Millis,
+    uses: Option<u32>,
+) -> Result<Done, Refusal> {
+    ruler(state, log, origin.sender)?;
+    let mut good = 0;
+    for cell in state.invites.values_mut() {
+        match &cell.now {
+            // The lapsed ones are of no use to anybody.
+            Some(invite) if invite.log == log && invite.until_ms <= origin.now => cell.set(None),
+            Some(invite) if invite.log == log => good += 1,
+            _ => {}
+        }
+    }
+    if good >= MAX_INVITES {
+        return Err(Refusal::TooManyInvites);
+    }
+    let invite = GroupInvite { code, log, creator: origin.sender, until_ms, uses_left: uses };
+    state.invites.entry(code).or_default().set(Some(invite));
+    Ok(Done::Invited { code, until_ms })
+}
+
+fn revoke(state: &mut State, log: LogId, sender: UserId, code: Uuid) -> Said {
+    ruler(state, log, sender)?;
+    if let Some(cell) = state.invites.get_mut(&code)
+        && cell.now.as_ref().is_some_and(|invite| invite.log == log)
+    {
+        cell.set(None);
+    }
+    Ok(None)
 }
 
 fn dismiss(state: &mut State, log: LogId, sender: UserId) -> Said {

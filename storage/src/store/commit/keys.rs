@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use gogochat_proto::ids::{ClientMsgId, DeviceId, LogId, UserId};
+use uuid::Uuid;
 
-use crate::store::{Command, GroupAct, Origin, Role, Slice};
+use crate::store::{Command, GroupAct, JoinBy, Origin, Role, Slice};
 
 /// The keys of rows, sorted, so that transactions which lock rows lock them in one order.
 #[derive(Debug, Default)]
@@ -14,7 +15,12 @@ pub(super) struct Keys {
     pub(super) members: BTreeSet<(LogId, UserId)>,
     pub(super) sent: BTreeSet<SentKey>,
     pub(super) contacts: BTreeSet<(UserId, UserId)>,
+    pub(super) blocks: BTreeSet<(UserId, UserId)>,
     pub(super) people: BTreeSet<UserId>,
+    /// Codes by which somebody joins, and who.
+    pub(super) codes: BTreeSet<(Uuid, UserId)>,
+    /// Groups whose invites are changed.
+    pub(super) inviting: BTreeSet<LogId>,
     /// Who needs a role in a group.
     pub(super) ruling: BTreeSet<(LogId, UserId)>,
     /// Who may be an owner who leaves.
@@ -70,7 +76,9 @@ impl Keys {
             | Command::AcceptContact { origin, from: other, conversation } => {
                 self.add_contact(origin, *other, Some(*conversation));
             }
-            Command::RemoveContact { origin, peer } => self.add_contact(origin, *peer, None),
+            Command::RemoveContact { origin, peer }
+            | Command::Block { origin, peer }
+            | Command::Unblock { origin, peer } => self.add_contact(origin, *peer, None),
             Command::CreateGroup { log, origin, members, .. } => {
                 let own = LogId::from(origin.sender);
                 self.logs.extend([*log, own]);
@@ -98,8 +106,22 @@ impl Keys {
                 self.add_sent_by_member(*log, origin);
                 self.ruling.insert((*log, origin.sender));
                 self.members.extend(act.user().map(|user| (*log, user)));
+                if matches!(act, GroupAct::Invite { .. } | GroupAct::Revoke { .. }) {
+                    self.inviting.insert(*log);
+                }
                 if matches!(act, GroupAct::SetRole { role: Role::Owner, .. }) {
                     self.crowned.insert(*log);
+                }
+            }
+            Command::Join { origin, by } => {
+                let own = LogId::from(origin.sender);
+                self.logs.insert(own);
+                match by {
+                    JoinBy::Invite(code) => {
+                        self.sent.insert(sent_key(own, origin));
+                        self.codes.insert((*code, origin.sender));
+                    }
+                    JoinBy::Oneself(log) => self.add_sent_by_member(*log, origin),
                 }
             }
             Command::LeaveGroup { log, origin } => {
@@ -124,6 +146,7 @@ impl Keys {
         let one = origin.sender;
         self.sent.insert(sent_key(one.into(), origin));
         self.contacts.extend([(one, other), (other, one)]);
+        self.blocks.extend([(one, other), (other, one)]);
         self.pairs.insert(pair(one, other));
         self.logs.extend([LogId::from(one), other.into()]);
         self.logs.extend(conversation);

@@ -10,13 +10,14 @@ use sea_orm::{ConnectionTrait, Value};
 
 use super::{
     feed::writes_log,
+    invites,
     keys::{Keys, Pair},
     member_row::{MEMBER, read_member},
     roles,
     state::{Cell, Contact, FeedEnd, Log, Sent, State, refusal},
 };
 use crate::store::{
-    History, Mark, Posting, Settings, StoreError,
+    History, Joining, Mark, Posting, Settings, StoreError,
     entity::{FixedBytes, contact, history::ROW},
     sql::{Db, Row},
 };
@@ -36,6 +37,7 @@ async fn load_with<C: ConnectionTrait>(db: &Db<'_, C>, mut keys: Keys, lock: &st
 
     let directs = load_directs(db, &keys.pairs, &mut loaded).await?;
     keys.logs.extend(directs);
+    invites::find(db, &mut keys).await?;
     load_logs(db, &keys.logs, lock, &mut loaded).await?;
     if !lock.is_empty() {
         // Where the wait was for one that made two users contacts, their conversation is there only now.
@@ -50,6 +52,7 @@ async fn load_with<C: ConnectionTrait>(db: &Db<'_, C>, mut keys: Keys, lock: &st
     }
 
     roles::load(db, &keys, &mut loaded).await?;
+    invites::load(db, &keys, &mut loaded).await?;
 
     let sent = keys.sent.iter().map(|key| [key.3.value(), key.0.value(), key.1.value(), key.2.value()]).collect();
     let columns = ["client_msg_id", "log_id", "sender_id", "device_id"];
@@ -61,6 +64,11 @@ async fn load_with<C: ConnectionTrait>(db: &Db<'_, C>, mut keys: Keys, lock: &st
     let columns = ["user_id", "peer_id"];
     for row in db.rows_in(&format!("SELECT {CONTACT} FROM contact WHERE"), columns, contacts, lock).await? {
         loaded.contacts.insert((row.id(0)?, row.id(1)?), Cell::stored(read_contact(&row)?));
+    }
+
+    let blocks = keys.blocks.iter().map(two).collect();
+    for row in db.rows_in("SELECT user_id, peer_id, since_ms FROM block WHERE", columns, blocks, "").await? {
+        loaded.blocks.insert((row.id(0)?, row.id(1)?), Cell::stored(row.int(2)?));
     }
 
     let people = keys.people.iter().map(|user| [user.value()]).collect();
@@ -111,7 +119,7 @@ async fn read_logs<C: ConnectionTrait>(
     let last = db.dialect.last_position;
     let head = format!("SELECT {LOG}, floor, {last} FROM history CROSS JOIN log WHERE history.id = {ROW} AND");
     for row in db.rows_in(&head, ["log.id"], logs, lock).await? {
-        loaded.feed = Some(FeedEnd { floor: row.int(17)?, last: row.int_or_null(18)? });
+        loaded.feed = Some(FeedEnd { floor: row.int(18)?, last: row.int_or_null(19)? });
         let (id, log) = (row.id(0)?, read_log(&row)?);
         if log.fed_seq < log.last_seq {
             loaded.unfed.insert(id);
@@ -192,6 +200,7 @@ fn read_log(row: &Row) -> Result<Log, StoreError> {
             history: History::numbered(row.get(14)?),
             posting: Posting::numbered(row.get(15)?),
             slow_ms: row.int(16)?,
+            joining: Joining::numbered(row.get(17)?),
         },
         settings_changed: false,
     })
@@ -218,6 +227,6 @@ fn read_contact(row: &Row) -> Result<Contact, StoreError> {
 }
 
 const LOG: &str = "log.id, kind, last_seq, last_ms, member_count, writable, title, user_a, user_b, silent_events, \
-                   counted_seq, moved, marked, fed_seq, history, posting, slow_ms";
+                   counted_seq, moved, marked, fed_seq, history, posting, slow_ms, joining";
 const SENT: &str = "log_id, sender_id, device_id, client_msg_id, request_hash, seq, time_ms, added, target, refused";
 const CONTACT: &str = "user_id, peer_id, state, note, since_ms, log_id";

@@ -6,14 +6,13 @@ use gogochat_proto::{
 };
 
 use super::state::State;
-use crate::store::{Committed, Done, MovedMark, Outcome, Refusal, entity::log::LARGE};
+use crate::store::{Committed, Done, MovedMark, Outcome, Refusal};
 
 pub(super) fn mark(state: &mut State, log: LogId, user: UserId, delivered: i64, read: i64) -> Outcome {
     let row = state.log_of_member(log, user)?;
     if delivered.max(read) > row.last_seq {
         return Err(Refusal::SeqFromFuture);
     }
-    let is_large = row.marked == LARGE;
     let shared = row.member_count <= MAX_MEMBERS_WITH_MARKS as i64;
     let last_seq = row.last_seq;
     let member = state.member(log, user).ok_or(Refusal::NotAMember)?;
@@ -28,8 +27,8 @@ pub(super) fn mark(state: &mut State, log: LogId, user: UserId, delivered: i64, 
     if let Some(member) = state.change_member(log, user) {
         (member.delivered, member.read) = (delivered, read);
     }
-    // Where commits write no row a member, the member's own says it to their other devices.
-    if shared && !is_large {
+    // Where nobody else sees them, the member's own row says it to their other devices.
+    if shared {
         state.touched.insert(log);
     } else {
         state.touched_members.insert((log, user));

@@ -10,6 +10,8 @@ mod contact;
 mod feed;
 mod govern;
 mod group;
+mod invites;
+mod join;
 mod keys;
 mod load;
 mod mark;
@@ -134,12 +136,15 @@ fn decide(state: &mut State, command: Command) -> Outcome {
         }
         Command::AcceptContact { origin, from, conversation } => contact::accept(state, &origin, from, conversation),
         Command::RemoveContact { origin, peer } => contact::remove(state, &origin, peer),
+        Command::Block { origin, peer } => contact::block(state, &origin, peer),
+        Command::Unblock { origin, peer } => contact::unblock(state, &origin, peer),
         Command::CreateGroup { log, origin, title, members } => group::create(state, log, &origin, title, &members),
         Command::AddMembers { log, origin, users } => group::add(state, log, &origin, &users, 0),
         Command::AddSlice { log, origin, users, slice } => group::add_slice(state, log, &origin, &users, slice),
         Command::RemoveMembers { log, origin, users } => removal::remove(state, log, &origin, &users, 0),
         Command::RemoveSlice { log, origin, users, slice } => removal::remove_slice(state, log, &origin, &users, slice),
         Command::Group { log, origin, act } => govern::act(state, log, &origin, act),
+        Command::Join { origin, by } => join::join(state, &origin, by),
         Command::LeaveGroup { log, origin } => removal::leave(state, log, &origin),
     }
 }

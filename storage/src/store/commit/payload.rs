@@ -38,6 +38,7 @@ pub(super) fn group_changed(change: GroupChange) -> Bytes {
         history: change.history.map(|history| history as i32 + 1),
         posting: change.posting.map(|posting| posting as i32 + 1),
         slow_mode_ms: change.slow_ms,
+        joining: change.joining.map(|joining| joining as i32 + 1),
     }))
 }
 
@@ -47,6 +48,10 @@ pub(super) fn role_changed(user: UserId, role: Role) -> Bytes {
 
 pub(super) fn member_muted(user: UserId, until_ms: Millis) -> Bytes {
     encode(Body::MemberMuted(v1::MemberMuted { user_id: user.to_string(), until_ms }))
+}
+
+pub(super) fn member_joined(user: UserId) -> Bytes {
+    encode(Body::MemberJoined(v1::MemberJoined { user_id: user.to_string() }))
 }
 
 pub(super) fn group_dismissed() -> Bytes {
@@ -64,6 +69,14 @@ pub(super) fn contact_accepted(peer: v1::Person, conversation: LogId) -> Bytes {
 
 pub(super) fn contact_removed(peer: UserId) -> Bytes {
     encode(Body::ContactRemoved(v1::ContactRemoved { peer_id: peer.to_string() }))
+}
+
+pub(super) fn person_blocked(person: v1::Person) -> Bytes {
+    encode(Body::PersonBlocked(v1::PersonBlocked { person: Some(person) }))
+}
+
+pub(super) fn person_unblocked(user: UserId) -> Bytes {
+    encode(Body::PersonUnblocked(v1::PersonUnblocked { user_id: user.to_string() }))
 }
 
 pub(super) fn conversation_joined(conversation: LogId, from_seq: i64) -> Bytes {

@@ -7,6 +7,7 @@ use gogochat_proto::{
     ids::{ClientMsgId, DeviceId, LogId, UserId},
     v1,
 };
+use uuid::Uuid;
 
 use super::{
     keys::{Pair, SentKey, sent_key},
@@ -14,7 +15,7 @@ use super::{
 };
 pub(super) use crate::store::entity::log::Kind;
 use crate::store::{
-    ContactState, Event, Hash, Millis, Origin, Refusal, Role, Settings,
+    ContactState, Event, GroupInvite, Hash, Millis, Origin, Refusal, Role, Settings,
     entity::{event::MESSAGE, sent::Refused},
 };
 
@@ -26,9 +27,12 @@ pub(super) struct State {
     pub(super) members: HashMap<(LogId, UserId), Cell<Member>>,
     pub(super) sent: HashMap<SentKey, Cell<Sent>>,
     pub(super) contacts: HashMap<(UserId, UserId), Cell<Contact>>,
+    /// Who blocks whom, and since when.
+    pub(super) blocks: HashMap<(UserId, UserId), Cell<Millis>>,
     pub(super) people: HashMap<UserId, v1::Person>,
     /// The notices of groups that have another now; empty: none.
     pub(super) notices: BTreeMap<LogId, String>,
+    pub(super) invites: HashMap<Uuid, Cell<GroupInvite>>,
     /// New events.
     pub(super) events: Vec<Event>,
     /// Those of them that are no messages, with their numbers.
@@ -248,6 +252,11 @@ impl State {
 
     pub(super) fn contact(&self, user: UserId, peer: UserId) -> Option<&Contact> {
         self.contacts.get(&(user, peer))?.now.as_ref()
+    }
+
+    /// Whether a user blocks another.
+    pub(super) fn blocks(&self, user: UserId, peer: UserId) -> bool {
+        self.blocks.get(&(user, peer)).is_some_and(|cell| cell.now.is_some())
     }
 
     /// The log, if the user is a member.

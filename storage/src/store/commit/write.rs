@@ -10,12 +10,13 @@ use sea_orm::{ConnectionTrait, Value};
 
 use super::{
     feed::Moves,
+    invites,
     keys::SentKey,
     payload,
     state::{Cell, Contact, Log, Member, Sent, State, remembered},
 };
 use crate::store::{
-    Event, Settings, StoreError,
+    Event, Millis, Settings, StoreError,
     entity::{FixedBytes, contact},
     sql::Db,
 };
@@ -29,7 +30,9 @@ pub(super) async fn write<C: ConnectionTrait>(db: &Db<'_, C>, state: State, move
     moves.write(db).await?;
     write_members(db, members).await?;
     write_standings(db, standings).await?;
+    invites::write(db, changed(state.invites)).await?;
     write_contacts(db, changed(state.contacts)).await?;
+    write_blocks(db, changed(state.blocks)).await?;
     write_sent(db, changed(state.sent)).await?;
     write_silent_events(db, state.silent).await?;
     write_events(db, state.events).await
@@ -60,22 +63,24 @@ fn changed<K: Ord + Hash, T>(cells: HashMap<K, Cell<T>>) -> Vec<(K, Cell<T>)> {
 }
 
 /// What of groups has changed beside what every event changes: few rows, written apart.
-fn settings(logs: &[(LogId, Cell<Log>)]) -> Vec<[Value; 5]> {
+fn settings(logs: &[(LogId, Cell<Log>)]) -> Vec<[Value; 6]> {
     let row = |(id, cell): &(LogId, Cell<Log>)| {
         let log = cell.now.as_ref().filter(|log| log.settings_changed)?;
-        let Settings { history, posting, slow_ms } = log.settings;
-        Some([log.title.clone().into(), history.number().into(), posting.number().into(), slow_ms.into(), id.value()])
+        let Settings { history, posting, slow_ms, joining } = log.settings;
+        let numbers = [history.number(), posting.number(), joining.number()].map(Value::from);
+        let [history, posting, joining] = numbers;
+        Some([log.title.clone().into(), history, posting, slow_ms.into(), joining, id.value()])
     };
     logs.iter().filter_map(row).collect()
 }
 
 async fn write_settings<C: ConnectionTrait>(
     db: &Db<'_, C>,
-    settings: Vec<[Value; 5]>,
+    settings: Vec<[Value; 6]>,
     notices: BTreeMap<LogId, String>,
 ) -> Result<(), StoreError> {
     for row in settings {
-        db.execute("UPDATE log SET title = ?, history = ?, posting = ?, slow_ms = ? WHERE id = ?", row.into()).await?;
+        db.execute(SET_SETTINGS, row.into()).await?;
     }
     let (none, some): (Vec<_>, Vec<_>) = notices.into_iter().partition(|(_, text)| text.is_empty());
     db.delete_in("notice", ["log_id"], none.into_iter().map(|(log, _)| [log.value()]).collect()).await?;
@@ -214,6 +219,22 @@ async fn write_contacts<C: ConnectionTrait>(
     db.insert("contact", columns, rows, &upsert).await
 }
 
+async fn write_blocks<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    blocks: Vec<((UserId, UserId), Cell<Millis>)>,
+) -> Result<(), StoreError> {
+    let (mut gone, mut new) = (Vec::new(), Vec::new());
+    for ((user, peer), cell) in blocks {
+        match cell.now {
+            Some(since_ms) if !cell.stored => new.push([user.value(), peer.value(), since_ms.into()]),
+            Some(_) => {}
+            None => gone.push([user.value(), peer.value()]),
+        }
+    }
+    db.delete_in("block", ["user_id", "peer_id"], gone).await?;
+    db.insert("block", ["user_id", "peer_id", "since_ms"], new, "").await
+}
+
 async fn write_sent<C: ConnectionTrait>(db: &Db<'_, C>, sent: Vec<(SentKey, Cell<Sent>)>) -> Result<(), StoreError> {
     // Nearly all were carried out: for those the column's default does, and one value less.
     let (carried_out, refused): (Vec<_>, Vec<_>) =
@@ -274,3 +295,5 @@ async fn write_events<C: ConnectionTrait>(db: &Db<'_, C>, mut events: Vec<Event>
     let columns = ["log_id", "seq", "body", "time_ms", "sender_id", "device_id", "client_msg_id", "payload"];
     db.insert("event", columns, rows.collect(), "").await
 }
+
+const SET_SETTINGS: &str = "UPDATE log SET title = ?, history = ?, posting = ?, slow_ms = ?, joining = ? WHERE id = ?";

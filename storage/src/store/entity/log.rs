@@ -4,7 +4,7 @@ use gogochat_proto::ids::{LogId, UserId};
 use sea_orm::entity::prelude::*;
 
 use super::Fixed;
-use crate::store::{History, Millis, Posting, Settings};
+use crate::store::{History, Joining, Millis, Posting, Settings};
 
 /// A log, without its events.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
@@ -49,6 +49,9 @@ pub(in crate::store) struct Model {
     /// The least time between two messages of a member.
     #[sea_orm(default_value = 0)]
     pub(in crate::store) slow_ms: Millis,
+    /// How one comes in: [`crate::store::Joining`].
+    #[sea_orm(default_value = 0)]
+    pub(in crate::store) joining: i16,
 }
 
 /// In `marked`, of a group that has had more members than have marks: its commits write no row a member.
@@ -76,7 +79,7 @@ impl Model {
     /// How a group is.
     pub(in crate::store) fn settings(&self) -> Settings {
         let (history, posting) = (History::numbered(self.history), Posting::numbered(self.posting));
-        Settings { history, posting, slow_ms: self.slow_ms }
+        Settings { history, posting, slow_ms: self.slow_ms, joining: Joining::numbered(self.joining) }
     }
 
     /// The log of a user who begins.
@@ -99,6 +102,7 @@ impl Model {
             history: 0,
             posting: 0,
             slow_ms: 0,
+            joining: 0,
         }
     }
 }

@@ -5,9 +5,9 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 
 use super::Db;
 use crate::store::{
-    Contact, StoreError,
+    Block, Contact, StoreError,
     entity::{
-        Fixed, account,
+        Fixed, account, block,
         contact::{self, State},
     },
 };
@@ -28,6 +28,23 @@ pub(super) async fn page<C: ConnectionTrait>(
         Some(Contact { peer: peer?.into(), state, note: row.note, since_ms: row.since_ms, conversation })
     };
     Ok(db.ask(page.all(db.conn)).await?.into_iter().filter_map(contact).collect())
+}
+
+pub(super) async fn blocks<C: ConnectionTrait>(
+    db: &Db<'_, C>,
+    user: UserId,
+    after: Option<UserId>,
+    limit: u32,
+) -> Result<Vec<Block>, StoreError> {
+    let mut page = block::Entity::find().filter(block::Column::UserId.eq(Fixed(user)));
+    if let Some(after) = after {
+        page = page.filter(block::Column::PeerId.gt(Fixed(after)));
+    }
+    let page = page.order_by_asc(block::Column::PeerId).limit(u64::from(limit)).find_also_related(account::Entity);
+    let block = |(row, peer): (block::Model, Option<account::Model>)| {
+        Some(Block { peer: peer?.into(), since_ms: row.since_ms })
+    };
+    Ok(db.ask(page.all(db.conn)).await?.into_iter().filter_map(block).collect())
 }
 
 pub(super) async fn accepted<C: ConnectionTrait>(

@@ -250,6 +250,21 @@ pub(super) async fn member<C: ConnectionTrait>(
     Ok(read_members(db, log, member).await?.0.pop())
 }
 
+pub(super) async fn closed<C: ConnectionTrait>(db: &Db<'_, C>, logs: &[LogId]) -> Result<Vec<LogId>, StoreError> {
+    let logs: Vec<_> = logs.iter().copied().map(Fixed).collect();
+    let mut closed = Vec::new();
+    for part in db.parts(&logs, 1) {
+        let part = log::Entity::find()
+            .select_only()
+            .column(log::Column::Id)
+            .filter(log::Column::Id.is_in(part))
+            .filter(log::Column::Writable.eq(0))
+            .into_tuple::<Fixed<LogId>>();
+        closed.extend(db.ask(part.all(db.conn)).await?.into_iter().map(|log| log.0));
+    }
+    Ok(closed)
+}
+
 pub(super) async fn notice<C: ConnectionTrait>(db: &Db<'_, C>, log: LogId) -> Result<Option<String>, StoreError> {
     let found = db.ask(notice::Entity::find_by_id(Fixed(log)).one(db.conn)).await?;
     Ok(found.map(|notice| notice.text))

@@ -14,6 +14,7 @@ mod devices;
 mod events;
 pub(super) mod feed;
 mod followers;
+mod invites;
 pub(super) mod keyset;
 pub(crate) mod migrate;
 pub(in crate::store) mod name_words;

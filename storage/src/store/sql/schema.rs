@@ -9,9 +9,9 @@ use super::{Db, name_words, order, owners};
 use crate::store::{
     StoreError,
     entity::{
-        account, audit, contact, device, event, feed, follower, history, installation, invitation, log, member,
-        name_word, notice, recovery_code, schema_step, schema_version, second_factor, sent, signed_out, silent_event,
-        spent_refresh,
+        account, audit, block, contact, device, event, feed, follower, history, installation, invitation, invite, log,
+        member, name_word, notice, recovery_code, schema_step, schema_version, second_factor, sent, signed_out,
+        silent_event, spent_refresh,
     },
 };
 
@@ -36,12 +36,14 @@ pub(super) async fn create<C: ConnectionTrait>(db: &Db<'_, C>) -> Result<(), Sto
     db.define(&table(db, spent_refresh::Entity)).await?;
     db.define(&table(db, signed_out::Entity)).await?;
     db.define(&table(db, contact::Entity)).await?;
+    db.define(&table(db, block::Entity)).await?;
     let mut pair = Index::create().unique().name("log_pair").col(log::Column::UserA).col(log::Column::UserB).take();
     db.define(table(db, log::Entity).index(&mut pair)).await?;
     db.define(&table(db, member::Entity)).await?;
     db.define(&table(db, event::Entity)).await?;
     db.define(&table(db, silent_event::Entity)).await?;
     db.define(&table(db, notice::Entity)).await?;
+    db.define(&table(db, invite::Entity)).await?;
     db.define(&table(db, sent::Entity)).await?;
     db.define(&table(db, installation::Entity)).await?;
     db.define(&table(db, history::Entity)).await?;
@@ -85,7 +87,7 @@ fn feed_table<C: ConnectionTrait>(db: &Db<'_, C>) -> TableCreateStatement {
     table
 }
 
-fn indexes() -> [IndexCreateStatement; 12] {
+fn indexes() -> [IndexCreateStatement; 14] {
     let device_user = Index::create().name("device_user").table(device::Entity).col(device::Column::UserId).take();
     let spent_device = Index::create()
         .name("spent_refresh_device")
@@ -127,6 +129,8 @@ fn indexes() -> [IndexCreateStatement; 12] {
         member_joined,
         moved_index(),
         role_index(),
+        Index::create().name("invite_log").table(invite::Entity).col(invite::Column::LogId).take(),
+        Index::create().name("log_joining").table(log::Entity).col(log::Column::Joining).col(log::Column::Id).take(),
         audit_actor,
         audit_subject,
         audit_act,
@@ -172,7 +176,7 @@ pub(super) struct Step {
 }
 
 /// The steps since the versions that were made by lists of statements.
-pub(super) const STEPS: [Step; 6] = [
+pub(super) const STEPS: [Step; 8] = [
     Step { version: COUNTED, compatible_from: LISTED },
     Step { version: FED, compatible_from: LISTED },
     // What the release before registers is found by display name once that is changed.
@@ -183,6 +187,8 @@ pub(super) const STEPS: [Step; 6] = [
     Step { version: TWO_FACTORS, compatible_from: LISTED },
     // What the release before drops of the feed is noticed: its followers walk through all logs.
     Step { version: FOLLOWED, compatible_from: LISTED },
+    Step { version: BLOCKING, compatible_from: LISTED },
+    Step { version: INVITING, compatible_from: LISTED },
 ];
 
 /// The newest version that a list of statements made.
@@ -199,8 +205,12 @@ pub(super) const GOVERNED: i64 = 8;
 pub(super) const TWO_FACTORS: i64 = 9;
 /// The feed has followers whose positions are kept.
 pub(super) const FOLLOWED: i64 = 10;
+/// Users block each other.
+pub(super) const BLOCKING: i64 = 11;
+/// Groups are joined by invites, or by oneself.
+pub(super) const INVITING: i64 = 12;
 /// The version of this program.
-pub(super) const VERSION: i64 = FOLLOWED;
+pub(super) const VERSION: i64 = INVITING;
 
 /// Adds what a store of a listed version lacks beside whole tables.
 pub(super) async fn change_listed<C: ConnectionTrait>(db: &Db<'_, C>, from: i64) -> Result<(), StoreError> {
@@ -237,6 +247,9 @@ pub(super) async fn change<C: ConnectionTrait>(db: &Db<'_, C>, step: &Step) -> R
         }
         add_column::<_, device::Entity>(db, device::Column::Address).await?;
         name_words::rebuild(db).await?;
+    }
+    if step.version == INVITING {
+        add_column::<_, log::Entity>(db, log::Column::Joining).await?;
     }
     if step.version == GOVERNED {
         for column in [log::Column::History, log::Column::Posting, log::Column::SlowMs] {

@@ -14,17 +14,17 @@ use uuid::Uuid;
 use super::{
     Db, Dialect, accounts, administration, audit,
     catch_up::{CatchUp, Uncounted},
-    contacts, conversations, counters, devices, events, feed, followers, migrate,
+    contacts, conversations, counters, devices, events, feed, followers, invites, migrate,
     readers::{Lane, ReadPool, Readers, Reading},
     second_factors, sign_outs,
     walk::Older,
 };
 use crate::store::{
-    Administration, Arrival, AuditFilter, AuditPage, By, Command, Connections, Contact, Contacts, Conversation,
+    Administration, Arrival, AuditFilter, AuditPage, Block, By, Command, Connections, Contact, Contacts, Conversation,
     Conversations, Counters, Device, DeviceKey, Devices, Event, FactorProof, FactorSecret, Feed, FeedCommit, Followers,
-    Following, Hash, Invitation, Invited, Logs, LowestMarks, Mark, Marks, Member, Membership, Millis, NewDevice,
-    NewUser, Outcome, Place, ProfileChange, Range, Refusal, Role, Rotation, SecondFactor, SecondFactors, SignOut,
-    Store, StoreError, Tokens, User, Users, Walk, Walked, commit,
+    Following, GroupInvite, Hash, Invitation, Invited, Logs, LowestMarks, Mark, Marks, Member, Membership, Millis,
+    NewDevice, NewUser, OpenGroup, Outcome, Place, ProfileChange, Range, Refusal, Role, Rotation, SecondFactor,
+    SecondFactors, SignOut, Store, StoreError, Tokens, User, Users, Walk, Walked, commit,
 };
 
 /// A store in a SQL database.
@@ -497,6 +497,10 @@ impl Contacts for SqlStore {
     async fn accepted_contacts(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
         read!(self, pages, |db| contacts::accepted(&db, user, others))
     }
+
+    async fn blocks(&self, user: UserId, after: Option<UserId>, limit: u32) -> Result<Vec<Block>, StoreError> {
+        read!(self, pages, |db| contacts::blocks(&db, user, after, limit))
+    }
 }
 
 #[async_trait]
@@ -533,6 +537,25 @@ impl Conversations for SqlStore {
 
     async fn member(&self, log: LogId, user: UserId) -> Result<Option<Member>, StoreError> {
         read!(self, pages, |db| conversations::member(&db, log, user))
+    }
+
+    async fn closed(&self, logs: &[LogId]) -> Result<Vec<LogId>, StoreError> {
+        if logs.is_empty() {
+            return Ok(Vec::new());
+        }
+        read!(self, pages, |db| conversations::closed(&db, logs))
+    }
+
+    async fn invites(&self, log: LogId, now: Millis) -> Result<Vec<GroupInvite>, StoreError> {
+        read!(self, pages, |db| invites::of_group(&db, log, now))
+    }
+
+    async fn invite(&self, code: Uuid, now: Millis) -> Result<Option<OpenGroup>, StoreError> {
+        read!(self, pages, |db| invites::by_code(&db, code, now))
+    }
+
+    async fn open_groups(&self, after: Option<LogId>, limit: u32) -> Result<Vec<OpenGroup>, StoreError> {
+        read!(self, pages, |db| invites::open_groups(&db, after, limit))
     }
 
     async fn notice(&self, log: LogId) -> Result<Option<String>, StoreError> {

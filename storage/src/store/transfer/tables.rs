@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 use crate::store::{
     SqlStore, StoreError,
     entity::{
-        account, audit, contact, device, event, feed, follower, invitation, log, member, name_word, notice,
-        recovery_code, second_factor, sent, signed_out, silent_event, spent_refresh,
+        account, audit, block, contact, device, event, feed, follower, invitation, invite, log, member, name_word,
+        notice, recovery_code, second_factor, sent, signed_out, silent_event, spent_refresh,
     },
     sql::{Row, keyset::behind},
 };
@@ -217,7 +217,7 @@ impl From<Field> for Value {
 pub(super) const KEPT: [&str; 4] = ["schema_version", "schema_step", "installation", "history"];
 
 /// All other tables, those first that others refer to.
-pub(super) fn tables() -> [Table; 18] {
+pub(super) fn tables() -> [Table; 20] {
     [
         Table::of(account::Entity),
         Table::of(name_word::Entity),
@@ -229,11 +229,13 @@ pub(super) fn tables() -> [Table; 18] {
         Table::of(spent_refresh::Entity),
         Table::of(signed_out::Entity),
         Table::of(contact::Entity),
+        Table::of(block::Entity),
         Table::of(log::Entity),
         Table::of(member::Entity),
         Table { by_log: true, ..Table::of(event::Entity) },
         Table { by_log: true, ..Table::of(silent_event::Entity) },
         Table::of(notice::Entity),
+        Table::of(invite::Entity),
         Table::of(sent::Entity),
         Table::of(feed::Entity),
         Table::of(follower::Entity),

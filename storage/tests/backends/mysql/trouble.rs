@@ -368,7 +368,7 @@ async fn who_finds_all_connections_taken_waits_for_one() {
     stage.until_one_waits().await;
     let others: Vec<_> = (0..5).map(|_| commit(stage.logs[1])).collect();
     // It holds the one connection until the server lets it wait no longer.
-    assert!(matches!(first.await.unwrap(), Err(StoreError::Unavailable(_))));
+    assert!(matches!(first.await.unwrap(), Err(StoreError::Contended(_))));
     for other in others {
         appended(&other.await.unwrap().unwrap().remove(0).unwrap());
     }

@@ -162,6 +162,7 @@ async fn social(store: &SqlStore, meter: &mut Meter) {
         let page = store.contacts(user(0), after, 100);
         assert_eq!(meter.call("contacts", page, |_| 200).await.len(), 100);
     }
+    meter.call("blocks", store.blocks(user(0), None, 100), |_| 100).await;
     let others: Vec<_> = (1..500).map(user).collect();
     meter.call("accepted_contacts", store.accepted_contacts(user(0), &others), |_| 500).await;
 }
@@ -192,6 +193,11 @@ async fn conversations(store: &SqlStore, meter: &mut Meter) {
     assert_eq!(meter.call("admins", store.admins(group(2), None, 100), |_| 3).await.len(), 1);
     meter.call("admins", store.admins(large(), None, 100), |_| 3).await;
     meter.call("notice", store.notice(large()), |_| 1).await;
+    // It reads each that it is asked about, and gives the closed ones.
+    meter.call_with("closed", None, 2 * named.len() as u64, store.closed(&named), |_| named.len()).await;
+    meter.call("invites", store.invites(large(), NOW), |_| 1).await;
+    assert_eq!(meter.call("invite", store.invite(Uuid::nil(), NOW), |_| 2).await, None);
+    meter.call("open_groups", store.open_groups(None, 100), |_| 100).await;
     meter.call("member", store.member(large(), user(CROWD - 1)), |_| 3).await.unwrap();
 }
 

@@ -1,7 +1,9 @@
 //! Each command, and how many statements it takes.
 
 use gogochat_proto::ids::{ClientMsgId, LogId};
-use gogochat_storage::store::{Command, GroupAct, GroupChange, Logs as _, Origin, Role, Slice, SqlStore};
+use gogochat_storage::store::{
+    Command, GroupAct, GroupChange, JoinBy, Joining, Logs as _, Origin, Role, Slice, SqlStore,
+};
 
 use super::{
     fill::{FRIENDS, device, direct, group, large, long, user},
@@ -58,12 +60,19 @@ pub(super) async fn all(store: &SqlStore, meter: &mut Meter) {
         Command::RemoveMembers { log: made, origin: origin(0), users: (1..20).map(user).collect() },
         remove((20..30).collect(), Slice::Part { of: ClientMsgId::new_v7() }),
         remove((30..40).collect(), Slice::Last { done: 10 }),
-        act(GroupAct::Change(GroupChange { notice: Some("Tea at five".into()), ..GroupChange::default() })),
+        act(GroupAct::Change(GroupChange {
+            notice: Some("Tea at five".into()),
+            joining: Some(Joining::Open),
+            ..GroupChange::default()
+        })),
         act(GroupAct::SetRole { user: user(50), role: Role::Admin }),
         act(GroupAct::Mute { user: user(51), until_ms: NOW + 1 }),
         Command::LeaveGroup { log: group(1), origin: origin(1) },
         // Another of very many is the owner then.
         Command::LeaveGroup { log: large(), origin: origin(0) },
+        Command::Join { origin: origin(500), by: JoinBy::Oneself(made) },
+        Command::Block { origin: origin(0), peer: user(FRIENDS - 1) },
+        Command::Unblock { origin: origin(0), peer: user(FRIENDS - 1) },
         act(GroupAct::Dismiss),
     ];
     for command in commands {

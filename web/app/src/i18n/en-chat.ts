@@ -19,6 +19,7 @@ export const enChat = {
   // Conversations
   filterChats: "Find a conversation",
   newGroup: "New group",
+  joinGroup: "Join a group",
   noChats: "No conversations yet",
   noChatsHint: "Add a contact, and a conversation begins when they accept.",
   asking: (n: number) => (n === 1 ? "1 person asks to be your contact" : `${n} people ask to be your contacts`),
@@ -77,6 +78,9 @@ export const enChat = {
   sysCreated: (who: string, title: string) => `${who} made the group “${title}”`,
   sysContact: "You are contacts now",
   sysAdded: (who: string, whom: string) => `${who} added ${whom}`,
+  sysJoined: (who: string) => `${who} joined`,
+  sysOpen: (who: string) => `${who} opened the group to everybody`,
+  sysClosed: (who: string) => `${who} closed the group: one joins by an invite`,
   sysLeft: (who: string) => `${who} left`,
   sysRemoved: (who: string, whom: string) => `${who} removed ${whom}`,
   sysTitle: (who: string, title: string) => `${who} named the group “${title}”`,
@@ -143,6 +147,14 @@ export const enChat = {
   isContact: "Contact",
   removeContact: "Remove contact",
   removeContactAsk: "You will not be able to write to each other. What was said stays.",
+  block: "Block",
+  blockAsk: (name: string) => `${name} cannot write to you or ask to be your contact, and is not told. In groups you share, what they write is folded.`,
+  blocked: "Blocked people",
+  blockedPerson: "You block this person.",
+  unblock: "Unblock",
+  unblockOf: (name: string) => `Unblock ${name}`,
+  nobodyBlocked: "You block nobody.",
+  folded: "Written by somebody you block",
   message: "Message",
 
   // Groups

@@ -33,6 +33,8 @@ export interface AppState {
   /** What a conversation is called. */
   titleOf(conversation: Conversation): string;
   online(userId: string | undefined): boolean;
+  /** Whether the user blocks somebody. */
+  blocks(userId: string | undefined): boolean;
   readonly typing: Accessor<ReadonlyMap<string, readonly string[]>>;
   readonly toast: Accessor<Toast | undefined>;
   /** Says something once; `action` stands in place of OK. */
@@ -57,6 +59,7 @@ export function createAppState(auth: Auth, client: Client, leave: () => void): A
   const people = use(client.people);
   const presence = use(client.presence);
   const signedIn = use(auth.signedIn);
+  const blocked = use(client.blocked);
   const [toast, setToast] = createSignal<Toast>();
   const nameOf = (userId: string) => people().get(userId)?.displayName ?? t().somebody;
   return {
@@ -72,6 +75,7 @@ export function createAppState(auth: Auth, client: Client, leave: () => void): A
     nameOf,
     titleOf: (c) => (c.group ? c.title : personName(c.peer, nameOf)),
     online: (userId) => userId !== undefined && presence().get(userId)?.online === true,
+    blocks: (userId) => userId !== undefined && blocked().has(userId),
     typing: use(client.typing),
     toast,
     showToast: (text, action) => setToast(text === undefined ? undefined : { text, action }),

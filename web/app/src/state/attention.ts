@@ -46,6 +46,7 @@ export function watchAttention(app: AppState): void {
     app.client.onMessage((conversation, event, missed) => {
       // What was missed is counted, not announced; and of all tabs one announces.
       if (missed || event.body.kind !== "message" || !app.client.leading || !notify()) return;
+      if (app.blocks(event.senderId)) return;
       if (attentive() && route().conversation === conversation.id) return;
       const from = app.nameOf(event.senderId);
       const title = conversation.group ? `${from} · ${conversation.title}` : from;

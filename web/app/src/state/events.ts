@@ -21,6 +21,8 @@ export function systemText(app: AppState, body: EventBody, senderId: string): st
       return body.group ? t().sysCreated(who, body.title) : t().sysContact;
     case "added":
       return t().sysAdded(who, several(body));
+    case "joined":
+      return t().sysJoined(name(body.userId));
     case "left":
       return t().sysLeft(name(body.userId));
     case "removed":
@@ -40,13 +42,14 @@ export function systemText(app: AppState, body: EventBody, senderId: string): st
 }
 
 /** How a group was changed, a sentence each. */
-function changes(who: string, { title, notice, posting, history, slowModeMs }: GroupChange): string[] {
+function changes(who: string, { title, notice, posting, history, slowModeMs, joining }: GroupChange): string[] {
   return [
     title === undefined ? "" : t().sysTitle(who, title),
     notice === undefined ? "" : notice ? t().sysNotice(who, cut(notice, NOTICE)) : t().sysNoNotice(who),
     posting === undefined ? "" : posting === "admins" ? t().sysQuiet(who) : t().sysLoud(who),
     history === undefined ? "" : history === "all" ? t().sysHistory(who) : t().sysNoHistory(who),
     slowModeMs === undefined ? "" : slowModeMs > 0 ? t().sysSlow(who, duration(slowModeMs)) : t().sysNotSlow(who),
+    joining === undefined ? "" : joining === "open" ? t().sysOpen(who) : t().sysClosed(who),
   ].filter((line) => line !== "");
 }
 

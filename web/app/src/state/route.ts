@@ -24,6 +24,25 @@ export function go(section: Section, conversation?: string): void {
   setRoute(parse(hash));
 }
 
+/** In place of a conversation: joining a group, by the code behind it where there is one. */
+const JOIN = "join-";
+
+/** The code by which a group is being joined, perhaps none yet; undefined: none is. */
+export function joining(): string | undefined {
+  const { section, conversation } = route();
+  return section === "chats" && conversation?.startsWith(JOIN) ? conversation.slice(JOIN.length) : undefined;
+}
+
+/** Goes to where a group is joined. */
+export function goJoin(): void {
+  go("chats", JOIN);
+}
+
+/** The address at which others join by a code. */
+export function joinLink(code: string): string {
+  return `${location.origin}/#/chats/${JOIN}${code}`;
+}
+
 function isSame(one: Route, other: Route): boolean {
   return one.section === other.section && one.conversation === other.conversation;
 }

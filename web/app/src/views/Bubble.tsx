@@ -1,7 +1,7 @@
 // One row of a timeline: dividers, then a bubble or a line.
 
 import type { Conversation, TimelineItem } from "@gogochat/client";
-import { createEffect, For, Match, Show, Switch } from "solid-js";
+import { createEffect, createSignal, For, Match, Show, Switch } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import type { Row } from "../state/rows.ts";
@@ -43,6 +43,9 @@ function MessageBubble(props: { row: Row; item: TimelineItem; conversation: Conv
   const { item } = props;
   const mine = item.senderId === app.client.me.id;
   const text = item.body.kind === "message" ? item.body.text : "";
+  const [shown, setShown] = createSignal(false);
+  /** In a group all are delivered alike: what somebody wrote whom one blocks is shown when it is asked for. */
+  const folded = () => props.conversation.group && !shown() && app.blocks(item.senderId);
   const tick = (): TickState => tickState(item, props.conversation);
   return (
     <div
@@ -63,7 +66,15 @@ function MessageBubble(props: { row: Row; item: TimelineItem; conversation: Conv
         <Show when={!mine && props.conversation.group && props.row.first}>
           <Who id={item.senderId} />
         </Show>
-        <span class="text" classList={{ large: onlyEmoji(text) }} dir="auto" data-testid="text">
+        <Show
+          when={!folded()}
+          fallback={
+            <button type="button" class="link folded" data-testid="folded" onClick={() => setShown(true)}>
+              {t().folded}. {t().show}
+            </button>
+          }
+        >
+          <span class="text" classList={{ large: onlyEmoji(text) }} dir="auto" data-testid="text">
           <For each={parts(text)}>
             {(part) => (
               <Show when={part.href} fallback={part.text}>
@@ -74,6 +85,7 @@ function MessageBubble(props: { row: Row; item: TimelineItem; conversation: Conv
             )}
           </For>
         </span>
+        </Show>
         <span class="meta">
           <time>{clockTime(item.timeMs)}</time>
           <Show when={mine}>

@@ -4,7 +4,7 @@ import { createMemo, createSignal, Show } from "solid-js";
 import { t } from "../i18n/index.ts";
 import { useApp } from "../state/app.ts";
 import { use } from "../state/bind.ts";
-import { narrow } from "../state/route.ts";
+import { goJoin, narrow } from "../state/route.ts";
 import { Chip } from "../ui/Chip.tsx";
 import { Icon } from "../ui/Icon.tsx";
 import { SearchField } from "../ui/SearchField.tsx";
@@ -37,6 +37,9 @@ export function ChatList() {
           <Show when={narrow()}>
             <Chip />
           </Show>
+          <button type="button" class="icon" aria-label={t().joinGroup} title={t().joinGroup} data-testid="join-group" onClick={goJoin}>
+            <Icon name="plus" />
+          </button>
           <button type="button" class="icon" aria-label={t().newGroup} title={t().newGroup} data-testid="new-group" onClick={() => setMaking(true)}>
             <Icon name="group" />
           </button>

@@ -90,6 +90,7 @@ function snippet(app: AppState, conversation: Conversation): string {
   const event: LogEvent | undefined = conversation.lastEvent;
   if (!event) return "";
   if (event.body.kind !== "message") return systemText(app, event.body, event.senderId);
+  if (conversation.group && app.blocks(event.senderId)) return t().folded;
   const mine = event.senderId === app.client.me.id;
   const who = mine ? t().you : conversation.group ? app.nameOf(event.senderId) : "";
   const text = cut(event.body.text.replace(/\s+/g, " "), SNIPPET);

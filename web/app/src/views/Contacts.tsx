@@ -14,6 +14,7 @@ import { Field } from "../ui/Field.tsx";
 import { useLoad } from "../ui/load.ts";
 import { SearchField } from "../ui/SearchField.tsx";
 import { VirtualRows } from "../ui/VirtualRows.tsx";
+import { BlockPerson } from "./BlockPerson.tsx";
 
 export function Contacts() {
   const app = useApp();
@@ -232,6 +233,7 @@ function Request(props: { contact: Contact }) {
         <button type="button" class="soft" disabled={refuse.busy()} data-testid="refuse" onClick={() => void refuse.run()}>
           {t().refuse}
         </button>
+        <BlockPerson person={props.contact.person} class="soft" />
       </div>
       <Fault text={accept.error() ?? refuse.error()} />
     </>

@@ -20,6 +20,7 @@ export function EditGroup(props: { conversation: Conversation; groups: Groups; o
   const [notice, setNotice] = createSignal(noticeNow);
   const [posting, setPosting] = createSignal(settings?.posting ?? "members");
   const [history, setHistory] = createSignal(settings?.history ?? "from_join");
+  const [joining, setJoining] = createSignal(settings?.joining ?? "invite");
   const [slow, setSlow] = createSignal(settings?.slowModeMs ?? 0);
   /** What is other than it was: nothing else is said, nor set. */
   const change = (): GroupChange => ({
@@ -27,6 +28,7 @@ export function EditGroup(props: { conversation: Conversation; groups: Groups; o
     ...(trim(notice()) !== noticeNow && { notice: trim(notice()) }),
     ...(posting() !== settings?.posting && { posting: posting() }),
     ...(history() !== settings?.history && { history: history() }),
+    ...(joining() !== settings?.joining && { joining: joining() }),
     ...(slow() !== settings?.slowModeMs && { slowModeMs: slow() }),
   });
   const save = useAction(async () => {
@@ -70,6 +72,13 @@ export function EditGroup(props: { conversation: Conversation; groups: Groups; o
           options={{ from_join: tg().historyFromJoin, all: tg().historyAll }}
           onChange={(next) => void setHistory(next as "from_join" | "all")}
           testid="history"
+        />
+        <Choice
+          label={tg().joining}
+          value={joining()}
+          options={{ invite: tg().joiningInvite, open: tg().joiningOpen }}
+          onChange={(next) => void setJoining(next as "invite" | "open")}
+          testid="joining"
         />
         <Choice
           label={tg().slowMode}

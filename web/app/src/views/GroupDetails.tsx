@@ -14,10 +14,11 @@ import { Icon } from "../ui/Icon.tsx";
 import { VirtualRows } from "../ui/VirtualRows.tsx";
 import { AddMembers } from "./AddMembers.tsx";
 import { EditGroup } from "./EditGroup.tsx";
+import { Invites } from "./Invites.tsx";
 import { ManageMember } from "./ManageMember.tsx";
 import { PersonLine } from "./PersonLine.tsx";
 
-type Opened = "add" | "edit" | "leave" | "dismiss" | undefined;
+type Opened = "add" | "edit" | "invites" | "leave" | "dismiss" | undefined;
 
 export function GroupDetails(props: { conversation: Conversation }) {
   const app = useApp();
@@ -59,6 +60,9 @@ export function GroupDetails(props: { conversation: Conversation }) {
         <div class="actions">
           <button type="button" class="soft" data-testid="edit-group" onClick={() => setOpened("edit")}>
             {tg().editGroup}
+          </button>
+          <button type="button" class="soft" data-testid="invites" onClick={() => setOpened("invites")}>
+            {tg().invites}
           </button>
         </div>
       </Show>
@@ -113,6 +117,9 @@ export function GroupDetails(props: { conversation: Conversation }) {
         </Match>
         <Match when={opened() === "edit"}>
           <EditGroup conversation={props.conversation} groups={groups} onClose={close} />
+        </Match>
+        <Match when={opened() === "invites"}>
+          <Invites conversationId={id} groups={groups} onClose={close} />
         </Match>
         <Match when={opened() === "leave"}>
           <Confirm

@@ -9,6 +9,7 @@ import { Apart } from "../ui/Apart.tsx";
 import { Confirm } from "../ui/Confirm.tsx";
 import { Icon } from "../ui/Icon.tsx";
 import { Late } from "../ui/Late.tsx";
+import { BlockPerson } from "./BlockPerson.tsx";
 import { PersonLine } from "./PersonLine.tsx";
 
 // With what only the details of a group need.
@@ -66,6 +67,7 @@ function Other(props: { conversation: Conversation }) {
               {t().removeContact}
             </button>
           </Show>
+          <BlockPerson person={person()} class="danger" />
           <Show when={asking()}>
             <Confirm
               title={t().removeContact}

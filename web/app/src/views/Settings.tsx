@@ -15,6 +15,7 @@ import { useLoad } from "../ui/load.ts";
 import { Field } from "../ui/Field.tsx";
 import { Late } from "../ui/Late.tsx";
 import { moment } from "../format/time.ts";
+import { Blocked } from "./Blocked.tsx";
 import { PersonLine } from "./PersonLine.tsx";
 import { ProfileForm } from "./ProfileForm.tsx";
 
@@ -54,6 +55,7 @@ export function Settings() {
           />
         </section>
         <Notifications />
+        <Blocked />
         <Devices />
         <Password />
         <Late fallback={<></>}>

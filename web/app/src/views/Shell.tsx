@@ -8,7 +8,7 @@ import { watchAttention } from "../state/attention.ts";
 import { forgetDrafts } from "../state/drafts.ts";
 import { read, write } from "../state/kept.ts";
 import { watchKeys } from "../state/keys.ts";
-import { go, narrow, route } from "../state/route.ts";
+import { go, joining, narrow, route } from "../state/route.ts";
 import { watchVersion } from "../state/version.ts";
 import { watchUnsent } from "../state/unsent.ts";
 import { Late } from "../ui/Late.tsx";
@@ -27,6 +27,17 @@ import { Shortcuts } from "./Shortcuts.tsx";
 // For administrators alone: others never load it.
 const AdminList = lazy(() => import("./Admin.tsx").then(({ AdminList }) => ({ default: AdminList })));
 const AdminMain = lazy(() => import("./Admin.tsx").then(({ AdminMain }) => ({ default: AdminMain })));
+
+// For who joins a group.
+const JoinGroup = lazy(() => import("./JoinGroup.tsx").then(({ JoinGroup }) => ({ default: JoinGroup })));
+
+function Join(props: { code: string }) {
+  return (
+    <Late fallback={null}>
+      <JoinGroup code={props.code} onClose={() => go("chats")} />
+    </Late>
+  );
+}
 
 export default function Shell(props: { auth: Auth; deviceId: string; onLeave: () => void }) {
   const [client, setClient] = createSignal<Client>();
@@ -85,7 +96,7 @@ function SignedIn(props: { auth: Auth; client: Client; leave: () => void }) {
   watchVersion(app);
   watchKeys(app, { jump: () => setDialog("jump"), help: () => setDialog("shortcuts") });
   const paneName = () => ({ chats: t().chats, contacts: t().contacts, settings: t().settings, admin: t().administration })[route().section];
-  const inChat = () => route().conversation !== undefined;
+  const inChat = () => route().conversation !== undefined && joining() === undefined;
   // Who is no administrator is at home among the conversations.
   const administering = () => route().section === "admin" && app.administrator();
   return (
@@ -119,12 +130,15 @@ function SignedIn(props: { auth: Auth; client: Client; leave: () => void }) {
               </Late>
             }
           >
-            <Show when={route().conversation} keyed fallback={<Nothing />}>
+            <Show when={joining() === undefined && route().conversation} keyed fallback={<Nothing />}>
               {(id) => <Chat id={id} />}
             </Show>
           </Show>
         </main>
       </div>
+      <Show when={joining()} keyed fallback={<Show when={joining() === ""}><Join code="" /></Show>}>
+        {(code) => <Join code={code} />}
+      </Show>
       <Show when={dialog() === "jump"}>
         <Jump onClose={() => setDialog(undefined)} />
       </Show>

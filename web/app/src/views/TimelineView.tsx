@@ -167,7 +167,7 @@ export function TimelineView(props: { conversation: Conversation }) {
         pinned = true;
         toEnd();
       } else if (live && last && last.senderId !== me) {
-        if (last.body.kind === "message") setHeard(`${app.nameOf(last.senderId)}: ${last.body.text}`);
+        if (last.body.kind === "message" && !app.blocks(last.senderId)) setHeard(`${app.nameOf(last.senderId)}: ${last.body.text}`);
         if (!attentive()) setUnread((is) => (is && readSeq <= is.after ? is : { after: readSeq, count: 1 }));
         stay();
       } else if (live) {

@@ -64,6 +64,8 @@ export class Client {
   readonly conversations: Observable<readonly Conversation[]>;
   readonly contacts: Observable<readonly Contact[]>;
   readonly people: Observable<ReadonlyMap<string, Person>>;
+  /** The ids of those whom this user blocks. */
+  readonly blocked: Observable<ReadonlySet<string>>;
   /** Conversation id -> the others who are typing there. */
   readonly typing: Observable<ReadonlyMap<string, readonly string[]>>;
   readonly presence: Observable<ReadonlyMap<string, Presence>>;
@@ -214,6 +216,7 @@ export class Client {
     this.conversations = this.#replica.conversations;
     this.contacts = this.#replica.contacts;
     this.people = this.#replica.people;
+    this.blocked = this.#replica.blocked;
     this.typing = this.#whereabouts.typing;
     this.presence = this.#whereabouts.presence;
     const ends = [
@@ -276,6 +279,11 @@ export class Client {
   members(id: string): Observable<readonly Member[]> {
     void this.#loader.members(id).catch(() => {});
     return this.#replica.members(id);
+  }
+
+  /** Waits until a conversation that one has joined is here. */
+  async joined(id: string): Promise<void> {
+    await this.#loader.load(id);
   }
 
   /** Reads a conversation anew, with what lists leave out: a group's notice. */
@@ -563,7 +571,7 @@ function safely(work: () => void): void {
 }
 
 /** What changes the list of members. */
-const MOVING: ReadonlySet<string> = new Set(["added", "left", "removed", "role", "muted"]);
+const MOVING: ReadonlySet<string> = new Set(["added", "joined", "left", "removed", "role", "muted"]);
 /** What was missed in a break that was not longer is announced as if there had been none. */
 const BRIEF_MS = 60_000;
 const KNOWN_MS = 10_000;

@@ -50,6 +50,7 @@ export const ListContacts = method(
   social.ListContactsRequestSchema,
   social.ListContactsResponseSchema,
 );
+export const ListBlocks = method("SocialService/ListBlocks", social.ListBlocksRequestSchema, social.ListBlocksResponseSchema);
 export const GetPresence = method(
   "SocialService/GetPresence",
   social.GetPresenceRequestSchema,

@@ -11,6 +11,7 @@ import {
 import {
   type Event as PbEvent,
   GroupHistory as PbHistory,
+  GroupJoining as PbJoining,
   ConversationKind as PbKind,
   GroupPosting as PbPosting,
   MemberRole as PbRole,
@@ -34,6 +35,7 @@ export type EventBody =
   | { readonly kind: "created"; readonly group: boolean; readonly title: string; readonly memberIds: readonly string[] }
   | { readonly kind: "added"; readonly memberIds: readonly string[]; readonly count: number }
   | { readonly kind: "left"; readonly userId: string }
+  | { readonly kind: "joined"; readonly userId: string }
   | { readonly kind: "removed"; readonly memberIds: readonly string[]; readonly count: number }
   | ({ readonly kind: "changed" } & GroupChange)
   | { readonly kind: "role"; readonly userId: string; readonly role: Role }
@@ -49,6 +51,8 @@ export interface GroupSettings {
   readonly posting: "members" | "admins";
   readonly history: "from_join" | "all";
   readonly slowModeMs: number;
+  /** How one comes in, beside being added: by an invite, or also by oneself. */
+  readonly joining: "invite" | "open";
 }
 
 /** A change of a group: what is left out stays, an empty notice is none. */
@@ -182,10 +186,12 @@ function toBody(body: PbEvent["body"]): EventBody {
       return { kind: "added", memberIds: body.value.memberIds, count: body.value.count };
     case "memberLeft":
       return { kind: "left", userId: body.value.userId };
+    case "memberJoined":
+      return { kind: "joined", userId: body.value.userId };
     case "membersRemoved":
       return { kind: "removed", memberIds: body.value.memberIds, count: body.value.count };
     case "groupChanged": {
-      const { title, notice, posting, history, slowModeMs } = body.value;
+      const { title, notice, posting, history, slowModeMs, joining } = body.value;
       return {
         kind: "changed",
         ...(title !== undefined && { title }),
@@ -193,6 +199,7 @@ function toBody(body: PbEvent["body"]): EventBody {
         ...(posting !== undefined && { posting: toPosting(posting) }),
         ...(history !== undefined && { history: toHistory(history) }),
         ...(slowModeMs !== undefined && { slowModeMs: Number(slowModeMs) }),
+        ...(joining !== undefined && { joining: toJoining(joining) }),
       };
     }
     case "roleChanged":
@@ -218,6 +225,10 @@ function toHistory(history: PbHistory): GroupSettings["history"] {
   return history === PbHistory.ALL ? "all" : "from_join";
 }
 
+function toJoining(joining: PbJoining): GroupSettings["joining"] {
+  return joining === PbJoining.OPEN ? "open" : "invite";
+}
+
 /** `whole`: it was asked for alone, and has what lists leave out. */
 export function toConversation(c: PbConversation, whole = false): Conversation {
   const head = c.head ?? create(HeadSchema);
@@ -241,7 +252,12 @@ export function toConversation(c: PbConversation, whole = false): Conversation {
     order: Number(c.order),
     ...(c.role && {
       role: toRole(c.role),
-      settings: { posting: toPosting(c.posting), history: toHistory(c.history), slowModeMs: Number(c.slowModeMs) },
+      settings: {
+        posting: toPosting(c.posting),
+        history: toHistory(c.history),
+        slowModeMs: Number(c.slowModeMs),
+        joining: toJoining(c.joining),
+      },
       mutedUntilMs: Number(c.mutedUntilMs),
     }),
     ...(whole && { notice: c.notice }),

@@ -6,7 +6,7 @@ import { type FetchPage, Log } from "./log.ts";
 import type { Contact, Conversation, EventBody, LogEvent, Member, Person } from "./model.ts";
 import { Cell, Lazy, type Observable } from "./observable.ts";
 import { Ordered } from "./ordered.ts";
-import { EPOCH, type OutboxEntry, OWN_SEQ, POSITION, type Snapshot, type Storage } from "./storage/storage.ts";
+import { BLOCKED, EPOCH, type OutboxEntry, OWN_SEQ, POSITION, type Snapshot, type Storage } from "./storage/storage.ts";
 import { Timeline } from "./timeline.ts";
 
 /** What a replica needs and reports. */
@@ -38,6 +38,8 @@ export class Replica {
   readonly conversations: Observable<readonly Conversation[]>;
   readonly contacts: Observable<readonly Contact[]>;
   readonly people: Observable<ReadonlyMap<string, Person>>;
+  /** The ids of those whom this user blocks. */
+  readonly blocked: Cell<ReadonlySet<string>>;
   readonly #list: Lazy<readonly Conversation[]>;
   readonly #contactList: Lazy<readonly Contact[]>;
   readonly #peopleMap: Lazy<ReadonlyMap<string, Person>>;
@@ -67,6 +69,7 @@ export class Replica {
       this.#ordered.set(conversation);
       this.#logs.set(conversation.id, this.#makeLog(conversation.id, segments));
     }
+    this.blocked = new Cell<ReadonlySet<string>>(new Set(kept.blocked.split(" ").filter((id) => id !== "")));
     for (const contact of kept.contacts) this.#contacts.set(contact.person.id, contact);
     for (const person of kept.people) this.#people.set(person.id, person);
     this.conversations = this.#list = new Lazy<readonly Conversation[]>(() => this.#ordered.get());
@@ -232,6 +235,7 @@ export class Replica {
     if (this.#ownSeq !== undefined) storage.put("meta", OWN_SEQ, this.#ownSeq);
     if (this.#epoch !== undefined) storage.put("meta", EPOCH, this.#epoch);
     storage.put("meta", POSITION, this.#position);
+    this.blockAll(this.blocked.get());
     for (const conversation of this.#conversations.values()) this.#keep(conversation);
     for (const [id, contact] of this.#contacts) storage.put("contacts", id, contact);
     for (const [id, person] of this.#people) storage.put("people", id, person);
@@ -301,6 +305,20 @@ export class Replica {
     if (!this.#contacts.delete(userId)) return;
     this.#options.storage.delete("contacts", userId);
     this.#contactList.touch();
+  }
+
+  /** This user blocks somebody, or not any more. */
+  block(userId: string, blocks: boolean): void {
+    const now = new Set(this.blocked.get());
+    if (blocks) now.add(userId);
+    else now.delete(userId);
+    this.blockAll(now);
+  }
+
+  /** This user blocks these, and nobody else. */
+  blockAll(userIds: ReadonlySet<string>): void {
+    this.blocked.set(userIds);
+    this.#options.storage.put("meta", BLOCKED, [...userIds].join(" "));
   }
 
   /** Learns people's names. */
@@ -410,6 +428,7 @@ function grow(old: Conversation, events: readonly LogEvent[], me: string): Conve
       else if (event.seq > readSeq) unread++;
     }
     if (event.body.kind === "added") memberCount += event.body.count;
+    if (event.body.kind === "joined") memberCount++;
     if (event.body.kind === "removed") memberCount -= event.body.count;
     if (event.body.kind === "left") memberCount--;
     old = govern(old, event.body, event.senderId, me);

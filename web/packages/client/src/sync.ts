@@ -104,6 +104,14 @@ export class OwnLog {
         if (conversationId) this.#replica.change(conversationId, { writable: false });
         return;
       }
+      case "personBlocked": {
+        const { person } = body.value;
+        if (!person) return;
+        this.#replica.meet([toPerson(person)]);
+        return this.#replica.block(person.id, true);
+      }
+      case "personUnblocked":
+        return this.#replica.block(body.value.userId, false);
       case "conversationJoined":
         this.#events.refresh(body.value.conversationId);
         return this.#events.news({ kind: "joined", conversationId: body.value.conversationId });
@@ -210,6 +218,23 @@ async function loadContacts(session: Line, replica: Replica): Promise<void> {
     pageToken = page.nextPageToken;
   } while (pageToken !== "");
   for (const id of gone) replica.removeContact(id);
+  await loadBlocks(session, replica);
+}
+
+async function loadBlocks(session: Line, replica: Replica): Promise<void> {
+  const blocked = new Set<string>();
+  let pageToken = "";
+  try {
+    do {
+      const page = await session.call(methods.ListBlocks, { limit: 500, pageToken }, { aside: true });
+      for (const { person } of page.blocks) if (person) blocked.add(person.id);
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+  } catch (error) {
+    // An older server knows of none.
+    if (!(error instanceof GogochatError) || error.code !== "unknown_method") throw error;
+  }
+  replica.blockAll(blocked);
 }
 
 /** Heads in one Sync. */

@@ -46,6 +46,14 @@ describe("groups", () => {
     expect(asked.at(-1)).toEqual({ call: "PUT /v1/conversations/g/members/a/role", body: { role: "MEMBER_ROLE_OWNER" } });
     await it.mute("g", "a", 5);
     expect(asked.at(-1)).toEqual({ call: "PUT /v1/conversations/g/members/a/mute", body: { forMs: "5" } });
+    await it.invite("g", 5, 2);
+    expect(asked.at(-1)).toEqual({ call: "POST /v1/conversations/g/invites", body: { expiresInMs: "5", uses: 2 } });
+    await it.revoke("g", "c");
+    expect(asked.at(-1)?.call).toBe("DELETE /v1/conversations/g/invites/c");
+    await it.joinBy("c");
+    expect(asked.at(-1)?.call).toBe("POST /v1/invites/c/join");
+    await it.join("g");
+    expect(asked.at(-1)?.call).toBe("POST /v1/conversations/g/join");
     await it.dismiss("g");
     expect(asked.at(-1)).toEqual({ call: "DELETE /v1/conversations/g", body: undefined });
   });

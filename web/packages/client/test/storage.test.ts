@@ -40,7 +40,7 @@ const ways: [string, () => { open: () => Promise<Storage>; kept: boolean }][] = 
 describe.each(ways)("storage in %s", (_, make) => {
   it("is empty on a new device", async () => {
     const storage = await make().open();
-    expect(await storage.load()).toEqual({ ownSeq: undefined, epoch: undefined, position: 0, conversations: [], contacts: [], people: [], outbox: [] });
+    expect(await storage.load()).toEqual({ ownSeq: undefined, epoch: undefined, position: 0, blocked: "", conversations: [], contacts: [], people: [], outbox: [] });
     expect(await storage.events("c", 1, 100)).toEqual([]);
   });
 

@@ -252,6 +252,7 @@ pub(crate) async fn a_change_is_seen_and_said(store: Arc<dyn Store>) {
         history: Some(v1::GroupHistory::All.into()),
         posting: None,
         slow_mode_ms: Some(5_000),
+        joining: None,
     };
     assert_eq!(only(&committed), Body::GroupChanged(expected));
     let now = seen(group.members[0]).await;

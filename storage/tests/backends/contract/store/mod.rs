@@ -2,10 +2,12 @@
 
 pub(crate) mod accounts;
 pub(crate) mod administration;
+pub(crate) mod blocks;
 pub(crate) mod contacts;
 pub(crate) mod followers;
 pub(crate) mod governing;
 pub(crate) mod groups;
+pub(crate) mod joining;
 pub(crate) mod marks;
 pub(crate) mod messages;
 pub(crate) mod model;
@@ -65,6 +67,13 @@ macro_rules! store_contract {
                 each_proof_of_a_second_factor_is_used_once,
                 a_second_factor_is_removed_with_its_codes,
             },
+            blocks::{
+                a_block_looks_like_the_end_of_a_contact,
+                who_is_blocked_asks_and_is_not_heard,
+                two_requests_that_meet_make_a_contact_again,
+                a_request_is_blocked_as_it_is_refused,
+                blocks_are_listed_by_pages,
+            },
             contacts::{
                 a_request_waits_on_both_sides,
                 accepting_makes_a_conversation,
@@ -90,12 +99,21 @@ macro_rules! store_contract {
                 a_dismissed_group_takes_nothing,
                 admins_are_listed_apart,
             },
+            joining::{
+                a_code_leads_in_so_often_and_so_long,
+                codes_are_made_and_ended_by_admins,
+                an_open_group_is_listed_and_joined,
+                what_an_invite_made_is_told_again,
+            },
             races::{
+                joining_meets_dismissing,
+                the_last_use_is_used_once,
                 removing_meets_sending,
                 adding_meets_dismissing,
                 demoting_meets_acting,
                 two_transfers_make_one_owner,
                 accepting_meets_withdrawing,
+                blocking_meets_sending,
                 owner_and_heir_leave_at_once,
             },
             followers::{

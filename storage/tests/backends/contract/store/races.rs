@@ -7,12 +7,15 @@ use gogochat_proto::{
     ids::{LogId, UserId},
     v1::event::Body,
 };
-use gogochat_storage::store::{Command, GroupAct, GroupChange, Outcome, Refusal, Role, Store};
+use gogochat_storage::store::{Command, Done, GroupAct, GroupChange, JoinBy, Joining, Outcome, Refusal, Role, Store};
 use tokio::sync::Barrier;
 
 use super::{
-    NOW, World, body,
+    NOW, World,
+    blocks::{block, unblock},
+    body,
     governing::{Group, set_role},
+    joining::{invite, join},
     unnamed,
 };
 
@@ -170,6 +173,65 @@ pub(crate) async fn accepting_meets_withdrawing(store: Arc<dyn Store>) {
         for seen in super::list(&*world.store, one).await {
             assert!(!seen.writable);
         }
+    }
+}
+
+pub(crate) async fn blocking_meets_sending(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let [one, two] = world.users().await;
+    for _ in 0..ROUNDS {
+        let direct = world.befriend(one, two).await;
+        let before = world.store.last_seq(direct).await.unwrap().unwrap();
+        let say = world.append(two, direct, "x");
+        let [blocked, said] = at_once(&world.store, block(one, two), say).await;
+        blocked.unwrap();
+        let kinds = after(&world, direct, before).await;
+        match said {
+            Ok(_) => assert!(matches!(&kinds[..], [Body::Message(_)]), "{kinds:?}"),
+            Err(refusal) => {
+                assert_eq!(refusal, Refusal::NotAContact(one));
+                assert_eq!(kinds, []);
+            }
+        }
+        assert_eq!(world.one(world.append(two, direct, "later")).await, Err(Refusal::NotAContact(one)));
+        world.one(unblock(one, two)).await.unwrap();
+    }
+}
+
+pub(crate) async fn joining_meets_dismissing(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let [owner, new] = world.users().await;
+    for _ in 0..ROUNDS {
+        let log = world.group(owner, &[]).await;
+        let rule = |act| Command::Group { log, origin: world.origin(owner), act };
+        let open = GroupChange { joining: Some(Joining::Open), ..Default::default() };
+        world.one(rule(GroupAct::Change(open))).await.unwrap();
+        let dismiss = rule(GroupAct::Dismiss);
+        let [joined, dismissed] = at_once(&world.store, join(&world, new, JoinBy::Oneself(log)), dismiss).await;
+        dismissed.unwrap();
+        let kinds = after(&world, log, 2).await;
+        let is_member = world.store.member(log, new).await.unwrap().is_some();
+        match joined {
+            Ok(_) => assert!(is_member && matches!(&kinds[..], [Body::MemberJoined(_), Body::GroupDismissed(_)])),
+            Err(refusal) => {
+                assert_eq!(refusal, Refusal::Dismissed);
+                assert!(!is_member && matches!(&kinds[..], [Body::GroupDismissed(_)]), "{kinds:?}");
+            }
+        }
+    }
+}
+
+pub(crate) async fn the_last_use_is_used_once(store: Arc<dyn Store>) {
+    let mut group = Group::new(store).await;
+    let [one, two] = group.world.users().await;
+    for _ in 0..ROUNDS {
+        let code = invite(&group, Some(1), NOW + 10).await;
+        let by = JoinBy::Invite(code);
+        let outcomes = at_once(&group.world.store, join(&group.world, one, by), join(&group.world, two, by)).await;
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+        let there: Vec<_> = [one, two].into_iter().collect();
+        let removed = group.world.one(group.removal(group.owner, &there)).await.unwrap();
+        assert!(matches!(removed.done, Done::Removed { removed: 1, .. }), "{removed:?}");
     }
 }
 

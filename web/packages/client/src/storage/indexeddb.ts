@@ -6,7 +6,7 @@ import { Backoff, type Clock, systemClock, Timer } from "../clock.ts";
 import type { LogEvent } from "../model.ts";
 import { Cell, type Observable } from "../observable.ts";
 import { Lane, type Write } from "./lane.ts";
-import { EPOCH, type Key, OWN_SEQ, type OutboxEntry, POSITION, type Records, type Returned, type Snapshot, type Storage } from "./storage.ts";
+import { BLOCKED, EPOCH, type Key, OWN_SEQ, type OutboxEntry, POSITION, type Records, type Returned, type Snapshot, type Storage } from "./storage.ts";
 
 const CACHE = ["meta", "conversations", "contacts", "people", "events"] as const satisfies (keyof Records)[];
 const KINDS = [...CACHE, "outbox"] as const satisfies (keyof Records)[];
@@ -71,22 +71,23 @@ class IndexedDbStorage implements Storage {
   }
 
   async load(): Promise<Snapshot> {
-    const empty: Snapshot = { ownSeq: undefined, epoch: undefined, position: 0, conversations: [], contacts: [], people: [], outbox: [] };
+    const empty: Snapshot = { ownSeq: undefined, epoch: undefined, position: 0, blocked: "", conversations: [], contacts: [], people: [], outbox: [] };
     if (!this.#db) return empty;
     try {
       const transaction = this.#db.transaction(KINDS);
       const all = <K extends keyof Records>(kind: K) => done<Records[K][]>(transaction.objectStore(kind).getAll());
       const meta = <T>(key: string) => done<T | undefined>(transaction.objectStore("meta").get(key));
-      const [ownSeq, epoch, position, conversations, contacts, people, outbox] = await Promise.all([
+      const [ownSeq, epoch, position, blocked, conversations, contacts, people, outbox] = await Promise.all([
         meta<number>(OWN_SEQ),
         meta<string>(EPOCH),
         meta<number>(POSITION),
+        meta<string>(BLOCKED),
         all("conversations"),
         all("contacts"),
         all("people"),
         all("outbox"),
       ]);
-      return { ownSeq, epoch, position: position ?? 0, conversations, contacts, people, outbox: outbox.sort((a, b) => a.n - b.n) };
+      return { ownSeq, epoch, position: position ?? 0, blocked: blocked ?? "", conversations, contacts, people, outbox: outbox.sort((a, b) => a.n - b.n) };
     } catch {
       this.#lose();
       return empty;

@@ -2,7 +2,7 @@
 
 import type { LogEvent } from "../model.ts";
 import { Cell } from "../observable.ts";
-import { EPOCH, type Key, type OutboxEntry, OWN_SEQ, POSITION, type Records, type Snapshot, type Storage } from "./storage.ts";
+import { BLOCKED, EPOCH, type Key, type OutboxEntry, OWN_SEQ, POSITION, type Records, type Snapshot, type Storage } from "./storage.ts";
 
 /** Keeps records as long as the page lives. */
 export class MemoryStorage implements Storage {
@@ -16,6 +16,7 @@ export class MemoryStorage implements Storage {
       ownSeq: this.#kind("meta").get(OWN_SEQ) as number | undefined,
       epoch: this.#kind("meta").get(EPOCH) as string | undefined,
       position: (this.#kind("meta").get(POSITION) as number | undefined) ?? 0,
+      blocked: (this.#kind("meta").get(BLOCKED) as string | undefined) ?? "",
       conversations: all("conversations"),
       contacts: all("contacts"),
       people: all("people"),

@@ -36,6 +36,8 @@ export interface Snapshot {
   readonly epoch: string | undefined;
   /** What has moved up to here is in it; 0 where no server has told it. */
   readonly position: number;
+  /** The ids of those whom the user blocks, with spaces between. */
+  readonly blocked: string;
   readonly conversations: readonly ConversationRecord[];
   readonly contacts: readonly Contact[];
   readonly people: readonly Person[];
@@ -95,3 +97,5 @@ export const OWN_SEQ = "ownSeq";
 export const EPOCH = "epoch";
 /** The key in `meta` of the position for Sync. */
 export const POSITION = "position";
+/** The key in `meta` of those whom the user blocks. */
+export const BLOCKED = "blocked";

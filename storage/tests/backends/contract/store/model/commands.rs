@@ -63,6 +63,8 @@ fn command() -> impl Strategy<Value = Command> {
         2 => (any_unnamed(), 0..USERS).prop_map(|(origin, peer)| {
             Command::RemoveContact { origin, peer: user(peer) }
         }),
+        2 => (any_unnamed(), 0..USERS).prop_map(|(origin, peer)| Command::Block { origin, peer: user(peer) }),
+        2 => (any_unnamed(), 0..USERS).prop_map(|(origin, peer)| Command::Unblock { origin, peer: user(peer) }),
         2 => (0..LOGS, origin(1), some_users()).prop_map(|(n, origin, members)| {
             Command::CreateGroup { log: log(n), origin, title: "t".into(), members }
         }),

@@ -86,7 +86,7 @@ async fn carry_out(store: &Arc<dyn Store>, batch: &[Command]) -> Vec<Outcome> {
 fn label(expected: &rules::Expected) -> &'static str {
     match expected {
         Ok((Done::Nothing, events, _)) if events.is_empty() => "left again",
-        Ok((Done::Nothing, events, _)) if events.len() == 1 => "governed",
+        Ok((Done::Nothing, events, _)) if events.len() == 1 => "governed or blocked",
         Ok((Done::Nothing, ..)) => "left or removed",
         Ok((Done::Appended { duplicate: false, .. }, ..)) => "appended",
         Ok((Done::Appended { duplicate: true, .. }, ..)) => "appended again",
@@ -99,6 +99,7 @@ fn label(expected: &rules::Expected) -> &'static str {
         Ok((Done::Accepted { .. }, ..)) => "contacts",
         Ok((Done::Created { .. }, events, _)) if events.is_empty() => "created again",
         Ok((Done::Created { .. }, ..)) => "created",
+        Ok((Done::Invited { .. } | Done::Joined { .. }, ..)) => "joined",
         Ok((Done::Removed { .. }, events, _)) if events.is_empty() => "removed nobody",
         Ok((Done::Removed { .. }, ..)) => "removed from a group",
         Ok((Done::Added { .. }, events, _)) if events.is_empty() => "added nobody",
@@ -110,6 +111,8 @@ fn label(expected: &rules::Expected) -> &'static str {
         Err(Refusal::NotAMember) => "not a member",
         Err(Refusal::NotAGroup) => "not a group",
         Err(Refusal::NotAContact(_)) => "not a contact",
+        Err(Refusal::TooManyInvites) => "too many invites",
+        Err(Refusal::Blocked) => "blocked",
         Err(Refusal::AlreadyContact) => "a contact already",
         Err(Refusal::NotFound) => "not found",
         Err(Refusal::TooManyMembers) => "too many members",
@@ -119,8 +122,9 @@ fn label(expected: &rules::Expected) -> &'static str {
 }
 
 /// All of these but "too many members" and "slow mode".
-const LABELS: [&str; 28] = [
-    "governed",
+const LABELS: [&str; 29] = [
+    "blocked",
+    "governed or blocked",
     "removed nobody",
     "removed from a group",
     "not permitted",

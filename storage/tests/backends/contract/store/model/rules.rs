@@ -63,10 +63,23 @@ impl Model {
             }),
             Command::RemoveContact { origin, peer } => self.answered(origin, |model| {
                 let user = origin.sender;
-                model.contacts.remove(&(user, *peer)).ok_or(Refusal::NotFound)?;
-                model.contacts.remove(&(*peer, user));
-                let added = [user, *peer].map(|owner| model.add(owner.into(), "removed", user, None, None));
-                Ok((Done::Nothing, added.to_vec(), None))
+                model.contacts.get(&(user, *peer)).ok_or(Refusal::NotFound)?;
+                Ok((Done::Nothing, model.part(user, *peer), None))
+            }),
+            Command::Block { origin, peer } => self.answered(origin, |model| {
+                let user = origin.sender;
+                let mut added = Vec::new();
+                if model.blocks.insert((user, *peer)) {
+                    added = model.part(user, *peer);
+                    added.push(model.add(user.into(), "blocked", user, None, None));
+                }
+                Ok((Done::Nothing, added, None))
+            }),
+            Command::Unblock { origin, peer } => self.answered(origin, |model| {
+                let user = origin.sender;
+                let was = model.blocks.remove(&(user, *peer));
+                let added = was.then(|| model.add(user.into(), "unblocked", user, None, None));
+                Ok((Done::Nothing, added.into_iter().collect(), None))
             }),
             Command::CreateGroup { log, origin, members, .. } => {
                 self.once(origin.sender.into(), origin, |model| model.create(*log, origin, members))
@@ -74,6 +87,8 @@ impl Model {
             Command::AddMembers { log, origin, users } => {
                 self.once(*log, origin, |model| model.bring_in(*log, origin, users))
             }
+            // `joining` has its tests.
+            Command::Join { .. } => panic!("no part of the model"),
             // A slice is what a core makes of an AddMembers: `groups` has its tests.
             Command::AddSlice { .. } | Command::RemoveSlice { .. } => panic!("no part of the model"),
             Command::RemoveMembers { log, origin, users } => {
@@ -181,19 +196,42 @@ impl Model {
         Ok((Done::Marked { delivered, read }, vec![], moved.then_some((log, user, delivered, read))))
     }
 
-    fn request(&mut self, from: UserId, to: UserId, conversation: LogId) -> Expected {
-        match self.contacts.get(&(from, to)) {
-            Some(ContactState::Accepted) => Err(Refusal::AlreadyContact),
-            Some(ContactState::Incoming) => self.befriend(from, to, conversation),
-            Some(ContactState::Requested) => Ok((Done::Requested, vec![], None)),
-            None if from == to => Err(Refusal::NotFound),
-            None => {
-                self.contacts.insert((from, to), ContactState::Requested);
-                self.contacts.insert((to, from), ContactState::Incoming);
-                let added = [from, to].map(|owner| self.add(owner.into(), "requested", from, None, None));
-                Ok((Done::Requested, added.to_vec(), None))
+    fn part(&mut self, user: UserId, peer: UserId) -> Vec<Added> {
+        let mut added = Vec::new();
+        let sides = if user == peer { vec![(user, peer)] } else { vec![(user, peer), (peer, user)] };
+        for (one, other) in sides {
+            if self.contacts.remove(&(one, other)).is_some() {
+                added.push(self.add(one.into(), "removed", user, None, None));
             }
         }
+        added
+    }
+
+    fn request(&mut self, from: UserId, to: UserId, conversation: LogId) -> Expected {
+        if self.blocks.contains(&(from, to)) {
+            return Err(Refusal::Blocked);
+        }
+        let kept = !self.blocks.contains(&(to, from));
+        let (mine, theirs) = (self.contacts.get(&(from, to)).copied(), self.contacts.get(&(to, from)).copied());
+        match (mine, theirs) {
+            (Some(ContactState::Accepted), _) => return Err(Refusal::AlreadyContact),
+            (Some(ContactState::Incoming), _) => return self.befriend(from, to, conversation),
+            (Some(ContactState::Requested), None) if kept => {}
+            (Some(ContactState::Requested), _) => return Ok((Done::Requested, vec![], None)),
+            (None, Some(ContactState::Requested)) if kept => return self.befriend(from, to, conversation),
+            (None, _) if from == to => return Err(Refusal::NotFound),
+            (None, _) => {}
+        }
+        let mut added = Vec::new();
+        if mine.is_none() {
+            self.contacts.insert((from, to), ContactState::Requested);
+            added.push(self.add(from.into(), "requested", from, None, None));
+        }
+        if kept {
+            self.contacts.insert((to, from), ContactState::Incoming);
+            added.push(self.add(to.into(), "requested", from, None, None));
+        }
+        Ok((Done::Requested, added, None))
     }
 
     fn befriend(&mut self, user: UserId, peer: UserId, new: LogId) -> Expected {
@@ -343,7 +381,7 @@ impl Model {
                 let before = std::mem::replace(&mut member.muted, *until_ms > NOW);
                 Ok((before || member.muted).then_some("muted"))
             }
-            GroupAct::Dismiss => unreachable!(),
+            GroupAct::Invite { .. } | GroupAct::Revoke { .. } | GroupAct::Dismiss => unreachable!(),
         }
     }
 
@@ -364,9 +402,12 @@ pub(super) fn kind(body: &Body) -> &'static str {
         Body::RoleChanged(_) => "role",
         Body::MemberMuted(_) => "muted",
         Body::GroupDismissed(_) => "dismissed",
+        Body::MemberJoined(_) => "member joined",
         Body::ContactRequested(_) => "requested",
         Body::ContactAccepted(_) => "accepted",
         Body::ContactRemoved(_) => "removed",
+        Body::PersonBlocked(_) => "blocked",
+        Body::PersonUnblocked(_) => "unblocked",
         Body::ConversationJoined(_) => "joined",
         Body::ConversationLeft(_) => "own left",
     }

@@ -23,6 +23,8 @@ pub(super) struct Model {
     /// By the two users, the lower id first.
     pub(super) directs: BTreeMap<(UserId, UserId), LogId>,
     pub(super) members: BTreeMap<(LogId, UserId), Member>,
+    /// Who blocks whom.
+    pub(super) blocks: BTreeSet<(UserId, UserId)>,
     pub(super) contacts: BTreeMap<(UserId, UserId), ContactState>,
     pub(super) sent: BTreeMap<(LogId, UserId, DeviceId, ClientMsgId), (Hash, Done)>,
     /// To contact commands, whose names are the server's.

@@ -5,7 +5,7 @@
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../descriptor.ts";
-import type { ConversationKind, Event, GroupHistory, GroupPosting, MemberRole } from "./event_pb.ts";
+import type { ConversationKind, Event, GroupHistory, GroupJoining, GroupPosting, MemberRole } from "./event_pb.ts";
 import { file_gogochat_v1_event } from "./event_pb.ts";
 import type { Person } from "./person_pb.ts";
 import { file_gogochat_v1_person } from "./person_pb.ts";
@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gogochat/v1/chat.proto.
  */
 export const file_gogochat_v1_chat: GenFile = /*@__PURE__*/
-  fileDesc({"name":"gogochat/v1/chat.proto","messages":[["SendMessageRequest",[["conversation_id",1,9],["client_msg_id",2,9],["text",3,9]]],["SendMessageResponse",[["seq",1,3],["time_ms",2,3],["duplicate",3,8]]],["CreateGroupRequest",[["client_msg_id",1,9],["title",2,9],["member_ids",3,9,0,1]]],["CreateGroupResponse",[["conversation_id",1,9]]],["AddMembersRequest",[["conversation_id",1,9],["client_msg_id",2,9],["user_ids",3,9,0,1]]],["AddMembersResponse",[["added",1,5],["member_count",2,5]]],["LeaveGroupRequest",[["conversation_id",1,9],["client_msg_id",2,9]]],["LeaveGroupResponse",[]],["UpdateConversationRequest",[["conversation_id",1,9],["client_msg_id",2,9],["title",3,9,0,0,0,1],["notice",4,9,0,0,1,1],["history",5,14,"GroupHistory",0,2,1],["posting",6,14,"GroupPosting",0,3,1],["slow_mode_ms",7,3,0,0,4,1]],["_title","_notice","_history","_posting","_slow_mode_ms"]],["UpdateConversationResponse",[]],["RemoveMembersRequest",[["conversation_id",1,9],["client_msg_id",2,9],["user_ids",3,9,0,1]]],["RemoveMembersResponse",[["removed",1,5],["member_count",2,5]]],["SetMemberRoleRequest",[["conversation_id",1,9],["user_id",2,9],["role",3,14,"MemberRole"],["client_msg_id",4,9]]],["SetMemberRoleResponse",[]],["TransferGroupRequest",[["conversation_id",1,9],["user_id",2,9],["client_msg_id",3,9]]],["TransferGroupResponse",[]],["MuteMemberRequest",[["conversation_id",1,9],["user_id",2,9],["for_ms",3,3],["client_msg_id",4,9]]],["MuteMemberResponse",[]],["DismissGroupRequest",[["conversation_id",1,9],["client_msg_id",2,9]]],["DismissGroupResponse",[]],["MarkRequest",[["conversation_id",1,9],["delivered_seq",2,3],["read_seq",3,3]]],["MarkResponse",[["delivered_seq",1,3],["read_seq",2,3]]],["Conversation",[["id",1,9],["kind",2,14,"ConversationKind"],["title",3,9],["peer",4,11,"Person"],["member_count",5,5],["head",6,11,"Head"],["last_event",7,11,"Event"],["from_seq",8,3],["writable",9,8],["order",10,3],["role",11,14,"MemberRole"],["notice",12,9],["history",13,14,"GroupHistory"],["posting",14,14,"GroupPosting"],["slow_mode_ms",15,3],["muted_until_ms",16,3]]],["Head",[["conversation_id",1,9],["last_seq",2,3],["delivered_seq",3,3],["read_seq",4,3],["others_delivered_seq",5,3],["others_read_seq",6,3],["unread",7,5]]],["ListConversationsRequest",[["limit",1,5],["page_token",2,9]]],["ListConversationsResponse",[["conversations",1,11,"Conversation",1],["next_page_token",2,9]]],["GetConversationRequest",[["conversation_id",1,9]]],["ListMembersRequest",[["conversation_id",1,9],["limit",2,5],["page_token",3,9],["role",4,14,"MemberRole"]]],["ListMembersResponse",[["members",1,11,"Member",1],["next_page_token",2,9]]],["Member",[["person",1,11,"Person"],["joined_ms",2,3],["delivered_seq",3,3],["read_seq",4,3],["role",5,14,"MemberRole"],["muted_until_ms",6,3]]],["ListEventsRequest",[["conversation_id",1,9],["after_seq",2,3,0,0,0],["before_seq",3,3,0,0,0],["limit",4,5]],["from"]],["ListEventsResponse",[["events",1,11,"Event",1],["more",2,8],["last_seq",3,3]]]]}, [file_gogochat_v1_event, file_gogochat_v1_person]);
+  fileDesc({"name":"gogochat/v1/chat.proto","messages":[["SendMessageRequest",[["conversation_id",1,9],["client_msg_id",2,9],["text",3,9]]],["SendMessageResponse",[["seq",1,3],["time_ms",2,3],["duplicate",3,8]]],["CreateGroupRequest",[["client_msg_id",1,9],["title",2,9],["member_ids",3,9,0,1]]],["CreateGroupResponse",[["conversation_id",1,9]]],["AddMembersRequest",[["conversation_id",1,9],["client_msg_id",2,9],["user_ids",3,9,0,1]]],["AddMembersResponse",[["added",1,5],["member_count",2,5]]],["LeaveGroupRequest",[["conversation_id",1,9],["client_msg_id",2,9]]],["LeaveGroupResponse",[]],["UpdateConversationRequest",[["conversation_id",1,9],["client_msg_id",2,9],["title",3,9,0,0,0,1],["notice",4,9,0,0,1,1],["history",5,14,"GroupHistory",0,2,1],["posting",6,14,"GroupPosting",0,3,1],["slow_mode_ms",7,3,0,0,4,1],["joining",8,14,"GroupJoining",0,5,1]],["_title","_notice","_history","_posting","_slow_mode_ms","_joining"]],["UpdateConversationResponse",[]],["RemoveMembersRequest",[["conversation_id",1,9],["client_msg_id",2,9],["user_ids",3,9,0,1]]],["RemoveMembersResponse",[["removed",1,5],["member_count",2,5]]],["SetMemberRoleRequest",[["conversation_id",1,9],["user_id",2,9],["role",3,14,"MemberRole"],["client_msg_id",4,9]]],["SetMemberRoleResponse",[]],["TransferGroupRequest",[["conversation_id",1,9],["user_id",2,9],["client_msg_id",3,9]]],["TransferGroupResponse",[]],["MuteMemberRequest",[["conversation_id",1,9],["user_id",2,9],["for_ms",3,3],["client_msg_id",4,9]]],["MuteMemberResponse",[]],["CreateInviteRequest",[["conversation_id",1,9],["client_msg_id",2,9],["expires_in_ms",3,3],["uses",4,5]]],["CreateInviteResponse",[["code",1,9],["until_ms",2,3]]],["ListInvitesRequest",[["conversation_id",1,9]]],["ListInvitesResponse",[["invites",1,11,"GroupInvite",1]]],["GroupInvite",[["code",1,9],["until_ms",2,3],["uses_left",3,5],["creator",4,11,"Person"]]],["RevokeInviteRequest",[["conversation_id",1,9],["code",2,9],["client_msg_id",3,9]]],["RevokeInviteResponse",[]],["GetInviteRequest",[["code",1,9]]],["Invite",[["conversation_id",1,9],["title",2,9],["member_count",3,5],["member",4,8]]],["JoinByInviteRequest",[["code",1,9],["client_msg_id",2,9]]],["JoinByInviteResponse",[["conversation_id",1,9]]],["ListOpenGroupsRequest",[["limit",1,5],["page_token",2,9]]],["ListOpenGroupsResponse",[["groups",1,11,"Invite",1],["next_page_token",2,9]]],["JoinGroupRequest",[["conversation_id",1,9],["client_msg_id",2,9]]],["JoinGroupResponse",[]],["DismissGroupRequest",[["conversation_id",1,9],["client_msg_id",2,9]]],["DismissGroupResponse",[]],["MarkRequest",[["conversation_id",1,9],["delivered_seq",2,3],["read_seq",3,3]]],["MarkResponse",[["delivered_seq",1,3],["read_seq",2,3]]],["Conversation",[["id",1,9],["kind",2,14,"ConversationKind"],["title",3,9],["peer",4,11,"Person"],["member_count",5,5],["head",6,11,"Head"],["last_event",7,11,"Event"],["from_seq",8,3],["writable",9,8],["order",10,3],["role",11,14,"MemberRole"],["notice",12,9],["history",13,14,"GroupHistory"],["posting",14,14,"GroupPosting"],["slow_mode_ms",15,3],["muted_until_ms",16,3],["joining",17,14,"GroupJoining"]]],["Head",[["conversation_id",1,9],["last_seq",2,3],["delivered_seq",3,3],["read_seq",4,3],["others_delivered_seq",5,3],["others_read_seq",6,3],["unread",7,5]]],["ListConversationsRequest",[["limit",1,5],["page_token",2,9]]],["ListConversationsResponse",[["conversations",1,11,"Conversation",1],["next_page_token",2,9]]],["GetConversationRequest",[["conversation_id",1,9]]],["ListMembersRequest",[["conversation_id",1,9],["limit",2,5],["page_token",3,9],["role",4,14,"MemberRole"]]],["ListMembersResponse",[["members",1,11,"Member",1],["next_page_token",2,9]]],["Member",[["person",1,11,"Person"],["joined_ms",2,3],["delivered_seq",3,3],["read_seq",4,3],["role",5,14,"MemberRole"],["muted_until_ms",6,3]]],["ListEventsRequest",[["conversation_id",1,9],["after_seq",2,3,0,0,0],["before_seq",3,3,0,0,0],["limit",4,5]],["from"]],["ListEventsResponse",[["events",1,11,"Event",1],["more",2,8],["last_seq",3,3]]]]}, [file_gogochat_v1_event, file_gogochat_v1_person]);
 
 /**
  * @generated from message gogochat.v1.SendMessageRequest
@@ -261,6 +261,11 @@ export type UpdateConversationRequest = Message<"gogochat.v1.UpdateConversationR
    * @generated from field: optional int64 slow_mode_ms = 7;
    */
   slowModeMs?: bigint | undefined;
+
+  /**
+   * @generated from field: optional gogochat.v1.GroupJoining joining = 8;
+   */
+  joining?: GroupJoining | undefined;
 };
 
 /**
@@ -477,6 +482,355 @@ export const MuteMemberResponseSchema: GenMessage<MuteMemberResponse> = /*@__PUR
   messageDesc(file_gogochat_v1_chat, 17);
 
 /**
+ * @generated from message gogochat.v1.CreateInviteRequest
+ */
+export type CreateInviteRequest = Message<"gogochat.v1.CreateInviteRequest"> & {
+  /**
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * A UUID. May be empty; under one, a repeat is answered with the first code.
+   *
+   * @generated from field: string client_msg_id = 2;
+   */
+  clientMsgId: string;
+
+  /**
+   * How long it is good, up to a year. 0: a week.
+   *
+   * @generated from field: int64 expires_in_ms = 3;
+   */
+  expiresInMs: bigint;
+
+  /**
+   * How many may join by it, up to 10,000. 0: as many as like.
+   *
+   * @generated from field: int32 uses = 4;
+   */
+  uses: number;
+};
+
+/**
+ * Describes the message gogochat.v1.CreateInviteRequest.
+ * Use `create(CreateInviteRequestSchema)` to create a new message.
+ */
+export const CreateInviteRequestSchema: GenMessage<CreateInviteRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 18);
+
+/**
+ * @generated from message gogochat.v1.CreateInviteResponse
+ */
+export type CreateInviteResponse = Message<"gogochat.v1.CreateInviteResponse"> & {
+  /**
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * @generated from field: int64 until_ms = 2;
+   */
+  untilMs: bigint;
+};
+
+/**
+ * Describes the message gogochat.v1.CreateInviteResponse.
+ * Use `create(CreateInviteResponseSchema)` to create a new message.
+ */
+export const CreateInviteResponseSchema: GenMessage<CreateInviteResponse> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 19);
+
+/**
+ * @generated from message gogochat.v1.ListInvitesRequest
+ */
+export type ListInvitesRequest = Message<"gogochat.v1.ListInvitesRequest"> & {
+  /**
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+};
+
+/**
+ * Describes the message gogochat.v1.ListInvitesRequest.
+ * Use `create(ListInvitesRequestSchema)` to create a new message.
+ */
+export const ListInvitesRequestSchema: GenMessage<ListInvitesRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 20);
+
+/**
+ * @generated from message gogochat.v1.ListInvitesResponse
+ */
+export type ListInvitesResponse = Message<"gogochat.v1.ListInvitesResponse"> & {
+  /**
+   * At most 100.
+   *
+   * @generated from field: repeated gogochat.v1.GroupInvite invites = 1;
+   */
+  invites: GroupInvite[];
+};
+
+/**
+ * Describes the message gogochat.v1.ListInvitesResponse.
+ * Use `create(ListInvitesResponseSchema)` to create a new message.
+ */
+export const ListInvitesResponseSchema: GenMessage<ListInvitesResponse> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 21);
+
+/**
+ * @generated from message gogochat.v1.GroupInvite
+ */
+export type GroupInvite = Message<"gogochat.v1.GroupInvite"> & {
+  /**
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * @generated from field: int64 until_ms = 2;
+   */
+  untilMs: bigint;
+
+  /**
+   * How many may join by it still; 0: as many as like.
+   *
+   * @generated from field: int32 uses_left = 3;
+   */
+  usesLeft: number;
+
+  /**
+   * @generated from field: gogochat.v1.Person creator = 4;
+   */
+  creator?: Person | undefined;
+};
+
+/**
+ * Describes the message gogochat.v1.GroupInvite.
+ * Use `create(GroupInviteSchema)` to create a new message.
+ */
+export const GroupInviteSchema: GenMessage<GroupInvite> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 22);
+
+/**
+ * @generated from message gogochat.v1.RevokeInviteRequest
+ */
+export type RevokeInviteRequest = Message<"gogochat.v1.RevokeInviteRequest"> & {
+  /**
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * @generated from field: string code = 2;
+   */
+  code: string;
+
+  /**
+   * May be empty.
+   *
+   * @generated from field: string client_msg_id = 3;
+   */
+  clientMsgId: string;
+};
+
+/**
+ * Describes the message gogochat.v1.RevokeInviteRequest.
+ * Use `create(RevokeInviteRequestSchema)` to create a new message.
+ */
+export const RevokeInviteRequestSchema: GenMessage<RevokeInviteRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 23);
+
+/**
+ * @generated from message gogochat.v1.RevokeInviteResponse
+ */
+export type RevokeInviteResponse = Message<"gogochat.v1.RevokeInviteResponse"> & {
+};
+
+/**
+ * Describes the message gogochat.v1.RevokeInviteResponse.
+ * Use `create(RevokeInviteResponseSchema)` to create a new message.
+ */
+export const RevokeInviteResponseSchema: GenMessage<RevokeInviteResponse> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 24);
+
+/**
+ * @generated from message gogochat.v1.GetInviteRequest
+ */
+export type GetInviteRequest = Message<"gogochat.v1.GetInviteRequest"> & {
+  /**
+   * @generated from field: string code = 1;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message gogochat.v1.GetInviteRequest.
+ * Use `create(GetInviteRequestSchema)` to create a new message.
+ */
+export const GetInviteRequestSchema: GenMessage<GetInviteRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 25);
+
+/**
+ * What a code leads to.
+ *
+ * @generated from message gogochat.v1.Invite
+ */
+export type Invite = Message<"gogochat.v1.Invite"> & {
+  /**
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * @generated from field: string title = 2;
+   */
+  title: string;
+
+  /**
+   * @generated from field: int32 member_count = 3;
+   */
+  memberCount: number;
+
+  /**
+   * The caller is a member already.
+   *
+   * @generated from field: bool member = 4;
+   */
+  member: boolean;
+};
+
+/**
+ * Describes the message gogochat.v1.Invite.
+ * Use `create(InviteSchema)` to create a new message.
+ */
+export const InviteSchema: GenMessage<Invite> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 26);
+
+/**
+ * @generated from message gogochat.v1.JoinByInviteRequest
+ */
+export type JoinByInviteRequest = Message<"gogochat.v1.JoinByInviteRequest"> & {
+  /**
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * May be empty.
+   *
+   * @generated from field: string client_msg_id = 2;
+   */
+  clientMsgId: string;
+};
+
+/**
+ * Describes the message gogochat.v1.JoinByInviteRequest.
+ * Use `create(JoinByInviteRequestSchema)` to create a new message.
+ */
+export const JoinByInviteRequestSchema: GenMessage<JoinByInviteRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 27);
+
+/**
+ * @generated from message gogochat.v1.JoinByInviteResponse
+ */
+export type JoinByInviteResponse = Message<"gogochat.v1.JoinByInviteResponse"> & {
+  /**
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+};
+
+/**
+ * Describes the message gogochat.v1.JoinByInviteResponse.
+ * Use `create(JoinByInviteResponseSchema)` to create a new message.
+ */
+export const JoinByInviteResponseSchema: GenMessage<JoinByInviteResponse> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 28);
+
+/**
+ * @generated from message gogochat.v1.ListOpenGroupsRequest
+ */
+export type ListOpenGroupsRequest = Message<"gogochat.v1.ListOpenGroupsRequest"> & {
+  /**
+   * 1 to 200; 0 means 100.
+   *
+   * @generated from field: int32 limit = 1;
+   */
+  limit: number;
+
+  /**
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message gogochat.v1.ListOpenGroupsRequest.
+ * Use `create(ListOpenGroupsRequestSchema)` to create a new message.
+ */
+export const ListOpenGroupsRequestSchema: GenMessage<ListOpenGroupsRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 29);
+
+/**
+ * @generated from message gogochat.v1.ListOpenGroupsResponse
+ */
+export type ListOpenGroupsResponse = Message<"gogochat.v1.ListOpenGroupsResponse"> & {
+  /**
+   * @generated from field: repeated gogochat.v1.Invite groups = 1;
+   */
+  groups: Invite[];
+
+  /**
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message gogochat.v1.ListOpenGroupsResponse.
+ * Use `create(ListOpenGroupsResponseSchema)` to create a new message.
+ */
+export const ListOpenGroupsResponseSchema: GenMessage<ListOpenGroupsResponse> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 30);
+
+/**
+ * @generated from message gogochat.v1.JoinGroupRequest
+ */
+export type JoinGroupRequest = Message<"gogochat.v1.JoinGroupRequest"> & {
+  /**
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * May be empty.
+   *
+   * @generated from field: string client_msg_id = 2;
+   */
+  clientMsgId: string;
+};
+
+/**
+ * Describes the message gogochat.v1.JoinGroupRequest.
+ * Use `create(JoinGroupRequestSchema)` to create a new message.
+ */
+export const JoinGroupRequestSchema: GenMessage<JoinGroupRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 31);
+
+/**
+ * @generated from message gogochat.v1.JoinGroupResponse
+ */
+export type JoinGroupResponse = Message<"gogochat.v1.JoinGroupResponse"> & {
+};
+
+/**
+ * Describes the message gogochat.v1.JoinGroupResponse.
+ * Use `create(JoinGroupResponseSchema)` to create a new message.
+ */
+export const JoinGroupResponseSchema: GenMessage<JoinGroupResponse> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_chat, 32);
+
+/**
  * @generated from message gogochat.v1.DismissGroupRequest
  */
 export type DismissGroupRequest = Message<"gogochat.v1.DismissGroupRequest"> & {
@@ -498,7 +852,7 @@ export type DismissGroupRequest = Message<"gogochat.v1.DismissGroupRequest"> & {
  * Use `create(DismissGroupRequestSchema)` to create a new message.
  */
 export const DismissGroupRequestSchema: GenMessage<DismissGroupRequest> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 18);
+  messageDesc(file_gogochat_v1_chat, 33);
 
 /**
  * @generated from message gogochat.v1.DismissGroupResponse
@@ -511,7 +865,7 @@ export type DismissGroupResponse = Message<"gogochat.v1.DismissGroupResponse"> &
  * Use `create(DismissGroupResponseSchema)` to create a new message.
  */
 export const DismissGroupResponseSchema: GenMessage<DismissGroupResponse> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 19);
+  messageDesc(file_gogochat_v1_chat, 34);
 
 /**
  * @generated from message gogochat.v1.MarkRequest
@@ -538,7 +892,7 @@ export type MarkRequest = Message<"gogochat.v1.MarkRequest"> & {
  * Use `create(MarkRequestSchema)` to create a new message.
  */
 export const MarkRequestSchema: GenMessage<MarkRequest> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 20);
+  messageDesc(file_gogochat_v1_chat, 35);
 
 /**
  * @generated from message gogochat.v1.MarkResponse
@@ -560,7 +914,7 @@ export type MarkResponse = Message<"gogochat.v1.MarkResponse"> & {
  * Use `create(MarkResponseSchema)` to create a new message.
  */
 export const MarkResponseSchema: GenMessage<MarkResponse> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 21);
+  messageDesc(file_gogochat_v1_chat, 36);
 
 /**
  * A conversation as one of its members sees it.
@@ -674,6 +1028,13 @@ export type Conversation = Message<"gogochat.v1.Conversation"> & {
    * @generated from field: int64 muted_until_ms = 16;
    */
   mutedUntilMs: bigint;
+
+  /**
+   * Of a group.
+   *
+   * @generated from field: gogochat.v1.GroupJoining joining = 17;
+   */
+  joining: GroupJoining;
 };
 
 /**
@@ -681,7 +1042,7 @@ export type Conversation = Message<"gogochat.v1.Conversation"> & {
  * Use `create(ConversationSchema)` to create a new message.
  */
 export const ConversationSchema: GenMessage<Conversation> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 22);
+  messageDesc(file_gogochat_v1_chat, 37);
 
 /**
  * What moves in a conversation. read <= delivered <= last_seq; none ever decreases.
@@ -736,7 +1097,7 @@ export type Head = Message<"gogochat.v1.Head"> & {
  * Use `create(HeadSchema)` to create a new message.
  */
 export const HeadSchema: GenMessage<Head> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 23);
+  messageDesc(file_gogochat_v1_chat, 38);
 
 /**
  * @generated from message gogochat.v1.ListConversationsRequest
@@ -760,7 +1121,7 @@ export type ListConversationsRequest = Message<"gogochat.v1.ListConversationsReq
  * Use `create(ListConversationsRequestSchema)` to create a new message.
  */
 export const ListConversationsRequestSchema: GenMessage<ListConversationsRequest> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 24);
+  messageDesc(file_gogochat_v1_chat, 39);
 
 /**
  * @generated from message gogochat.v1.ListConversationsResponse
@@ -782,7 +1143,7 @@ export type ListConversationsResponse = Message<"gogochat.v1.ListConversationsRe
  * Use `create(ListConversationsResponseSchema)` to create a new message.
  */
 export const ListConversationsResponseSchema: GenMessage<ListConversationsResponse> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 25);
+  messageDesc(file_gogochat_v1_chat, 40);
 
 /**
  * @generated from message gogochat.v1.GetConversationRequest
@@ -799,7 +1160,7 @@ export type GetConversationRequest = Message<"gogochat.v1.GetConversationRequest
  * Use `create(GetConversationRequestSchema)` to create a new message.
  */
 export const GetConversationRequestSchema: GenMessage<GetConversationRequest> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 26);
+  messageDesc(file_gogochat_v1_chat, 41);
 
 /**
  * @generated from message gogochat.v1.ListMembersRequest
@@ -835,7 +1196,7 @@ export type ListMembersRequest = Message<"gogochat.v1.ListMembersRequest"> & {
  * Use `create(ListMembersRequestSchema)` to create a new message.
  */
 export const ListMembersRequestSchema: GenMessage<ListMembersRequest> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 27);
+  messageDesc(file_gogochat_v1_chat, 42);
 
 /**
  * @generated from message gogochat.v1.ListMembersResponse
@@ -857,7 +1218,7 @@ export type ListMembersResponse = Message<"gogochat.v1.ListMembersResponse"> & {
  * Use `create(ListMembersResponseSchema)` to create a new message.
  */
 export const ListMembersResponseSchema: GenMessage<ListMembersResponse> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 28);
+  messageDesc(file_gogochat_v1_chat, 43);
 
 /**
  * @generated from message gogochat.v1.Member
@@ -905,7 +1266,7 @@ export type Member = Message<"gogochat.v1.Member"> & {
  * Use `create(MemberSchema)` to create a new message.
  */
 export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 29);
+  messageDesc(file_gogochat_v1_chat, 44);
 
 /**
  * @generated from message gogochat.v1.ListEventsRequest
@@ -948,7 +1309,7 @@ export type ListEventsRequest = Message<"gogochat.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 30);
+  messageDesc(file_gogochat_v1_chat, 45);
 
 /**
  * @generated from message gogochat.v1.ListEventsResponse
@@ -977,5 +1338,5 @@ export type ListEventsResponse = Message<"gogochat.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_chat, 31);
+  messageDesc(file_gogochat_v1_chat, 46);
 

@@ -13,7 +13,7 @@ import type { Message as Message$1 } from "@bufbuild/protobuf";
  * Describes the file gogochat/v1/event.proto.
  */
 export const file_gogochat_v1_event: GenFile = /*@__PURE__*/
-  fileDesc({"name":"gogochat/v1/event.proto","messages":[["Event",[["log_id",1,9],["seq",2,3],["time_ms",3,3],["sender_id",4,9],["device_id",5,9],["client_msg_id",6,9],["message",10,11,"Message",0,0],["conversation_created",11,11,"ConversationCreated",0,0],["members_added",12,11,"MembersAdded",0,0],["member_left",13,11,"MemberLeft",0,0],["members_removed",14,11,"MembersRemoved",0,0],["group_changed",15,11,"GroupChanged",0,0],["role_changed",16,11,"RoleChanged",0,0],["member_muted",17,11,"MemberMuted",0,0],["group_dismissed",18,11,"GroupDismissed",0,0],["contact_requested",30,11,"ContactRequested",0,0],["contact_accepted",31,11,"ContactAccepted",0,0],["contact_removed",32,11,"ContactRemoved",0,0],["conversation_joined",33,11,"ConversationJoined",0,0],["conversation_left",34,11,"ConversationLeft",0,0]],["body"]],["Message",[["text",1,9]]],["ConversationCreated",[["kind",1,14,"ConversationKind"],["title",2,9],["member_ids",3,9,0,1],["member_count",4,5]]],["MembersAdded",[["member_ids",1,9,0,1],["count",2,5]]],["MemberLeft",[["user_id",1,9]]],["MembersRemoved",[["member_ids",1,9,0,1],["count",2,5]]],["GroupChanged",[["title",1,9,0,0,0,1],["notice",2,9,0,0,1,1],["history",3,14,"GroupHistory",0,2,1],["posting",4,14,"GroupPosting",0,3,1],["slow_mode_ms",5,3,0,0,4,1]],["_title","_notice","_history","_posting","_slow_mode_ms"]],["RoleChanged",[["user_id",1,9],["role",2,14,"MemberRole"]]],["MemberMuted",[["user_id",1,9],["until_ms",2,3]]],["GroupDismissed",[]],["ContactRequested",[["from",1,11,"Person"],["to",2,11,"Person"],["note",3,9]]],["ContactAccepted",[["peer",1,11,"Person"],["conversation_id",2,9]]],["ContactRemoved",[["peer_id",1,9]]],["ConversationJoined",[["conversation_id",1,9],["from_seq",2,3]]],["ConversationLeft",[["conversation_id",1,9]]]],"enums":[["ConversationKind",[["CONVERSATION_KIND_UNSPECIFIED",0],["CONVERSATION_KIND_DIRECT",1],["CONVERSATION_KIND_GROUP",2]]],["MemberRole",[["MEMBER_ROLE_UNSPECIFIED",0],["MEMBER_ROLE_MEMBER",1],["MEMBER_ROLE_ADMIN",2],["MEMBER_ROLE_OWNER",3]]],["GroupHistory",[["GROUP_HISTORY_UNSPECIFIED",0],["GROUP_HISTORY_FROM_JOIN",1],["GROUP_HISTORY_ALL",2]]],["GroupPosting",[["GROUP_POSTING_UNSPECIFIED",0],["GROUP_POSTING_MEMBERS",1],["GROUP_POSTING_ADMINS",2]]]]}, [file_gogochat_v1_person]);
+  fileDesc({"name":"gogochat/v1/event.proto","messages":[["Event",[["log_id",1,9],["seq",2,3],["time_ms",3,3],["sender_id",4,9],["device_id",5,9],["client_msg_id",6,9],["message",10,11,"Message",0,0],["conversation_created",11,11,"ConversationCreated",0,0],["members_added",12,11,"MembersAdded",0,0],["member_left",13,11,"MemberLeft",0,0],["members_removed",14,11,"MembersRemoved",0,0],["group_changed",15,11,"GroupChanged",0,0],["role_changed",16,11,"RoleChanged",0,0],["member_muted",17,11,"MemberMuted",0,0],["group_dismissed",18,11,"GroupDismissed",0,0],["member_joined",19,11,"MemberJoined",0,0],["contact_requested",30,11,"ContactRequested",0,0],["contact_accepted",31,11,"ContactAccepted",0,0],["contact_removed",32,11,"ContactRemoved",0,0],["conversation_joined",33,11,"ConversationJoined",0,0],["conversation_left",34,11,"ConversationLeft",0,0],["person_blocked",35,11,"PersonBlocked",0,0],["person_unblocked",36,11,"PersonUnblocked",0,0]],["body"]],["Message",[["text",1,9]]],["ConversationCreated",[["kind",1,14,"ConversationKind"],["title",2,9],["member_ids",3,9,0,1],["member_count",4,5]]],["MembersAdded",[["member_ids",1,9,0,1],["count",2,5]]],["MemberLeft",[["user_id",1,9]]],["MembersRemoved",[["member_ids",1,9,0,1],["count",2,5]]],["GroupChanged",[["title",1,9,0,0,0,1],["notice",2,9,0,0,1,1],["history",3,14,"GroupHistory",0,2,1],["posting",4,14,"GroupPosting",0,3,1],["slow_mode_ms",5,3,0,0,4,1],["joining",6,14,"GroupJoining",0,5,1]],["_title","_notice","_history","_posting","_slow_mode_ms","_joining"]],["RoleChanged",[["user_id",1,9],["role",2,14,"MemberRole"]]],["MemberMuted",[["user_id",1,9],["until_ms",2,3]]],["MemberJoined",[["user_id",1,9]]],["GroupDismissed",[]],["ContactRequested",[["from",1,11,"Person"],["to",2,11,"Person"],["note",3,9]]],["ContactAccepted",[["peer",1,11,"Person"],["conversation_id",2,9]]],["ContactRemoved",[["peer_id",1,9]]],["ConversationJoined",[["conversation_id",1,9],["from_seq",2,3]]],["ConversationLeft",[["conversation_id",1,9]]],["PersonBlocked",[["person",1,11,"Person"]]],["PersonUnblocked",[["user_id",1,9]]]],"enums":[["ConversationKind",[["CONVERSATION_KIND_UNSPECIFIED",0],["CONVERSATION_KIND_DIRECT",1],["CONVERSATION_KIND_GROUP",2]]],["MemberRole",[["MEMBER_ROLE_UNSPECIFIED",0],["MEMBER_ROLE_MEMBER",1],["MEMBER_ROLE_ADMIN",2],["MEMBER_ROLE_OWNER",3]]],["GroupHistory",[["GROUP_HISTORY_UNSPECIFIED",0],["GROUP_HISTORY_FROM_JOIN",1],["GROUP_HISTORY_ALL",2]]],["GroupPosting",[["GROUP_POSTING_UNSPECIFIED",0],["GROUP_POSTING_MEMBERS",1],["GROUP_POSTING_ADMINS",2]]],["GroupJoining",[["GROUP_JOINING_UNSPECIFIED",0],["GROUP_JOINING_INVITE",1],["GROUP_JOINING_OPEN",2]]]]}, [file_gogochat_v1_person]);
 
 /**
  * One entry of a log. A conversation is a log; each user has a log of their own, whose id is the user's id.
@@ -121,6 +121,12 @@ export type Event = Message$1<"gogochat.v1.Event"> & {
     case: "groupDismissed";
   } | {
     /**
+     * @generated from field: gogochat.v1.MemberJoined member_joined = 19;
+     */
+    value: MemberJoined;
+    case: "memberJoined";
+  } | {
+    /**
      * In a user's own log.
      *
      * @generated from field: gogochat.v1.ContactRequested contact_requested = 30;
@@ -151,6 +157,18 @@ export type Event = Message$1<"gogochat.v1.Event"> & {
      */
     value: ConversationLeft;
     case: "conversationLeft";
+  } | {
+    /**
+     * @generated from field: gogochat.v1.PersonBlocked person_blocked = 35;
+     */
+    value: PersonBlocked;
+    case: "personBlocked";
+  } | {
+    /**
+     * @generated from field: gogochat.v1.PersonUnblocked person_unblocked = 36;
+     */
+    value: PersonUnblocked;
+    case: "personUnblocked";
   } | { case: undefined; value?: undefined };
 };
 
@@ -319,6 +337,11 @@ export type GroupChanged = Message$1<"gogochat.v1.GroupChanged"> & {
    * @generated from field: optional int64 slow_mode_ms = 5;
    */
   slowModeMs?: bigint | undefined;
+
+  /**
+   * @generated from field: optional gogochat.v1.GroupJoining joining = 6;
+   */
+  joining?: GroupJoining | undefined;
 };
 
 /**
@@ -377,6 +400,25 @@ export const MemberMutedSchema: GenMessage<MemberMuted> = /*@__PURE__*/
   messageDesc(file_gogochat_v1_event, 8);
 
 /**
+ * The sender joined: by an invite, or because the group is open.
+ *
+ * @generated from message gogochat.v1.MemberJoined
+ */
+export type MemberJoined = Message$1<"gogochat.v1.MemberJoined"> & {
+  /**
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+};
+
+/**
+ * Describes the message gogochat.v1.MemberJoined.
+ * Use `create(MemberJoinedSchema)` to create a new message.
+ */
+export const MemberJoinedSchema: GenMessage<MemberJoined> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_event, 9);
+
+/**
  * The group takes nothing any more but that members leave it. What was said stays readable for them.
  *
  * @generated from message gogochat.v1.GroupDismissed
@@ -389,7 +431,7 @@ export type GroupDismissed = Message$1<"gogochat.v1.GroupDismissed"> & {
  * Use `create(GroupDismissedSchema)` to create a new message.
  */
 export const GroupDismissedSchema: GenMessage<GroupDismissed> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_event, 9);
+  messageDesc(file_gogochat_v1_event, 10);
 
 /**
  * Somebody asks the owner of this log, or the owner asked somebody (a copy, for the owner's other devices).
@@ -418,7 +460,7 @@ export type ContactRequested = Message$1<"gogochat.v1.ContactRequested"> & {
  * Use `create(ContactRequestedSchema)` to create a new message.
  */
 export const ContactRequestedSchema: GenMessage<ContactRequested> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_event, 10);
+  messageDesc(file_gogochat_v1_event, 11);
 
 /**
  * Both sides get this; the direct conversation stands ready.
@@ -442,7 +484,7 @@ export type ContactAccepted = Message$1<"gogochat.v1.ContactAccepted"> & {
  * Use `create(ContactAcceptedSchema)` to create a new message.
  */
 export const ContactAcceptedSchema: GenMessage<ContactAccepted> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_event, 11);
+  messageDesc(file_gogochat_v1_event, 12);
 
 /**
  * A contact was removed, or a request refused or withdrawn.
@@ -461,7 +503,7 @@ export type ContactRemoved = Message$1<"gogochat.v1.ContactRemoved"> & {
  * Use `create(ContactRemovedSchema)` to create a new message.
  */
 export const ContactRemovedSchema: GenMessage<ContactRemoved> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_event, 12);
+  messageDesc(file_gogochat_v1_event, 13);
 
 /**
  * The owner of this log is a member from now on.
@@ -487,7 +529,7 @@ export type ConversationJoined = Message$1<"gogochat.v1.ConversationJoined"> & {
  * Use `create(ConversationJoinedSchema)` to create a new message.
  */
 export const ConversationJoinedSchema: GenMessage<ConversationJoined> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_event, 13);
+  messageDesc(file_gogochat_v1_event, 14);
 
 /**
  * The owner of this log is a member no longer: by themselves, or by the event's sender.
@@ -506,7 +548,43 @@ export type ConversationLeft = Message$1<"gogochat.v1.ConversationLeft"> & {
  * Use `create(ConversationLeftSchema)` to create a new message.
  */
 export const ConversationLeftSchema: GenMessage<ConversationLeft> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_event, 14);
+  messageDesc(file_gogochat_v1_event, 15);
+
+/**
+ * The owner of this log has blocked somebody. Only their own devices are told.
+ *
+ * @generated from message gogochat.v1.PersonBlocked
+ */
+export type PersonBlocked = Message$1<"gogochat.v1.PersonBlocked"> & {
+  /**
+   * @generated from field: gogochat.v1.Person person = 1;
+   */
+  person?: Person | undefined;
+};
+
+/**
+ * Describes the message gogochat.v1.PersonBlocked.
+ * Use `create(PersonBlockedSchema)` to create a new message.
+ */
+export const PersonBlockedSchema: GenMessage<PersonBlocked> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_event, 16);
+
+/**
+ * @generated from message gogochat.v1.PersonUnblocked
+ */
+export type PersonUnblocked = Message$1<"gogochat.v1.PersonUnblocked"> & {
+  /**
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+};
+
+/**
+ * Describes the message gogochat.v1.PersonUnblocked.
+ * Use `create(PersonUnblockedSchema)` to create a new message.
+ */
+export const PersonUnblockedSchema: GenMessage<PersonUnblocked> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_event, 17);
 
 /**
  * @generated from enum gogochat.v1.ConversationKind
@@ -624,4 +702,36 @@ export enum GroupPosting {
  */
 export const GroupPostingSchema: GenEnum<GroupPosting> = /*@__PURE__*/
   enumDesc(file_gogochat_v1_event, 3);
+
+/**
+ * How one comes into a group, beside being added by a member.
+ *
+ * @generated from enum gogochat.v1.GroupJoining
+ */
+export enum GroupJoining {
+  /**
+   * @generated from enum value: GROUP_JOINING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * By an invite.
+   *
+   * @generated from enum value: GROUP_JOINING_INVITE = 1;
+   */
+  INVITE = 1,
+
+  /**
+   * Also by oneself: the group is listed.
+   *
+   * @generated from enum value: GROUP_JOINING_OPEN = 2;
+   */
+  OPEN = 2,
+}
+
+/**
+ * Describes the enum gogochat.v1.GroupJoining.
+ */
+export const GroupJoiningSchema: GenEnum<GroupJoining> = /*@__PURE__*/
+  enumDesc(file_gogochat_v1_event, 4);
 

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gogochat/v1/social.proto.
  */
 export const file_gogochat_v1_social: GenFile = /*@__PURE__*/
-  fileDesc({"name":"gogochat/v1/social.proto","messages":[["FindPeopleRequest",[["query",1,9],["limit",2,5]]],["FindPeopleResponse",[["people",1,11,"Person",1]]],["GetPeopleRequest",[["user_ids",1,9,0,1]]],["GetPeopleResponse",[["people",1,11,"Person",1]]],["RequestContactRequest",[["user_id",1,9],["note",2,9]]],["RequestContactResponse",[["state",1,14,"ContactState"],["conversation_id",2,9]]],["AcceptContactRequest",[["user_id",1,9]]],["AcceptContactResponse",[["conversation_id",1,9]]],["RemoveContactRequest",[["user_id",1,9]]],["RemoveContactResponse",[]],["Contact",[["person",1,11,"Person"],["state",2,14,"ContactState"],["note",3,9],["since_ms",4,3],["conversation_id",5,9]]],["ListContactsRequest",[["limit",1,5],["page_token",2,9]]],["ListContactsResponse",[["contacts",1,11,"Contact",1],["next_page_token",2,9]]],["GetPresenceRequest",[["user_ids",1,9,0,1]]],["GetPresenceResponse",[["presences",1,11,"UserPresence",1]]],["UserPresence",[["user_id",1,9],["presence",2,11,"Presence"]]]],"enums":[["ContactState",[["CONTACT_STATE_UNSPECIFIED",0],["CONTACT_STATE_REQUESTED",1],["CONTACT_STATE_INCOMING",2],["CONTACT_STATE_ACCEPTED",3]]]]}, [file_gogochat_v1_person, file_gogochat_v1_realtime]);
+  fileDesc({"name":"gogochat/v1/social.proto","messages":[["FindPeopleRequest",[["query",1,9],["limit",2,5]]],["FindPeopleResponse",[["people",1,11,"Person",1]]],["GetPeopleRequest",[["user_ids",1,9,0,1]]],["GetPeopleResponse",[["people",1,11,"Person",1]]],["RequestContactRequest",[["user_id",1,9],["note",2,9]]],["RequestContactResponse",[["state",1,14,"ContactState"],["conversation_id",2,9]]],["AcceptContactRequest",[["user_id",1,9]]],["AcceptContactResponse",[["conversation_id",1,9]]],["RemoveContactRequest",[["user_id",1,9]]],["RemoveContactResponse",[]],["Contact",[["person",1,11,"Person"],["state",2,14,"ContactState"],["note",3,9],["since_ms",4,3],["conversation_id",5,9]]],["ListContactsRequest",[["limit",1,5],["page_token",2,9]]],["ListContactsResponse",[["contacts",1,11,"Contact",1],["next_page_token",2,9]]],["BlockPersonRequest",[["user_id",1,9]]],["BlockPersonResponse",[]],["UnblockPersonRequest",[["user_id",1,9]]],["UnblockPersonResponse",[]],["Block",[["person",1,11,"Person"],["since_ms",2,3]]],["ListBlocksRequest",[["limit",1,5],["page_token",2,9]]],["ListBlocksResponse",[["blocks",1,11,"Block",1],["next_page_token",2,9]]],["GetPresenceRequest",[["user_ids",1,9,0,1]]],["GetPresenceResponse",[["presences",1,11,"UserPresence",1]]],["UserPresence",[["user_id",1,9],["presence",2,11,"Presence"]]]],"enums":[["ContactState",[["CONTACT_STATE_UNSPECIFIED",0],["CONTACT_STATE_REQUESTED",1],["CONTACT_STATE_INCOMING",2],["CONTACT_STATE_ACCEPTED",3]]]]}, [file_gogochat_v1_person, file_gogochat_v1_realtime]);
 
 /**
  * @generated from message gogochat.v1.FindPeopleRequest
@@ -292,6 +292,136 @@ export const ListContactsResponseSchema: GenMessage<ListContactsResponse> = /*@_
   messageDesc(file_gogochat_v1_social, 12);
 
 /**
+ * @generated from message gogochat.v1.BlockPersonRequest
+ */
+export type BlockPersonRequest = Message<"gogochat.v1.BlockPersonRequest"> & {
+  /**
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+};
+
+/**
+ * Describes the message gogochat.v1.BlockPersonRequest.
+ * Use `create(BlockPersonRequestSchema)` to create a new message.
+ */
+export const BlockPersonRequestSchema: GenMessage<BlockPersonRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_social, 13);
+
+/**
+ * @generated from message gogochat.v1.BlockPersonResponse
+ */
+export type BlockPersonResponse = Message<"gogochat.v1.BlockPersonResponse"> & {
+};
+
+/**
+ * Describes the message gogochat.v1.BlockPersonResponse.
+ * Use `create(BlockPersonResponseSchema)` to create a new message.
+ */
+export const BlockPersonResponseSchema: GenMessage<BlockPersonResponse> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_social, 14);
+
+/**
+ * @generated from message gogochat.v1.UnblockPersonRequest
+ */
+export type UnblockPersonRequest = Message<"gogochat.v1.UnblockPersonRequest"> & {
+  /**
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+};
+
+/**
+ * Describes the message gogochat.v1.UnblockPersonRequest.
+ * Use `create(UnblockPersonRequestSchema)` to create a new message.
+ */
+export const UnblockPersonRequestSchema: GenMessage<UnblockPersonRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_social, 15);
+
+/**
+ * @generated from message gogochat.v1.UnblockPersonResponse
+ */
+export type UnblockPersonResponse = Message<"gogochat.v1.UnblockPersonResponse"> & {
+};
+
+/**
+ * Describes the message gogochat.v1.UnblockPersonResponse.
+ * Use `create(UnblockPersonResponseSchema)` to create a new message.
+ */
+export const UnblockPersonResponseSchema: GenMessage<UnblockPersonResponse> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_social, 16);
+
+/**
+ * @generated from message gogochat.v1.Block
+ */
+export type Block = Message<"gogochat.v1.Block"> & {
+  /**
+   * @generated from field: gogochat.v1.Person person = 1;
+   */
+  person?: Person | undefined;
+
+  /**
+   * @generated from field: int64 since_ms = 2;
+   */
+  sinceMs: bigint;
+};
+
+/**
+ * Describes the message gogochat.v1.Block.
+ * Use `create(BlockSchema)` to create a new message.
+ */
+export const BlockSchema: GenMessage<Block> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_social, 17);
+
+/**
+ * @generated from message gogochat.v1.ListBlocksRequest
+ */
+export type ListBlocksRequest = Message<"gogochat.v1.ListBlocksRequest"> & {
+  /**
+   * 1 to 500; 0 means 200.
+   *
+   * @generated from field: int32 limit = 1;
+   */
+  limit: number;
+
+  /**
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message gogochat.v1.ListBlocksRequest.
+ * Use `create(ListBlocksRequestSchema)` to create a new message.
+ */
+export const ListBlocksRequestSchema: GenMessage<ListBlocksRequest> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_social, 18);
+
+/**
+ * @generated from message gogochat.v1.ListBlocksResponse
+ */
+export type ListBlocksResponse = Message<"gogochat.v1.ListBlocksResponse"> & {
+  /**
+   * @generated from field: repeated gogochat.v1.Block blocks = 1;
+   */
+  blocks: Block[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message gogochat.v1.ListBlocksResponse.
+ * Use `create(ListBlocksResponseSchema)` to create a new message.
+ */
+export const ListBlocksResponseSchema: GenMessage<ListBlocksResponse> = /*@__PURE__*/
+  messageDesc(file_gogochat_v1_social, 19);
+
+/**
  * @generated from message gogochat.v1.GetPresenceRequest
  */
 export type GetPresenceRequest = Message<"gogochat.v1.GetPresenceRequest"> & {
@@ -308,7 +438,7 @@ export type GetPresenceRequest = Message<"gogochat.v1.GetPresenceRequest"> & {
  * Use `create(GetPresenceRequestSchema)` to create a new message.
  */
 export const GetPresenceRequestSchema: GenMessage<GetPresenceRequest> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_social, 13);
+  messageDesc(file_gogochat_v1_social, 20);
 
 /**
  * @generated from message gogochat.v1.GetPresenceResponse
@@ -325,7 +455,7 @@ export type GetPresenceResponse = Message<"gogochat.v1.GetPresenceResponse"> & {
  * Use `create(GetPresenceResponseSchema)` to create a new message.
  */
 export const GetPresenceResponseSchema: GenMessage<GetPresenceResponse> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_social, 14);
+  messageDesc(file_gogochat_v1_social, 21);
 
 /**
  * @generated from message gogochat.v1.UserPresence
@@ -347,7 +477,7 @@ export type UserPresence = Message<"gogochat.v1.UserPresence"> & {
  * Use `create(UserPresenceSchema)` to create a new message.
  */
 export const UserPresenceSchema: GenMessage<UserPresence> = /*@__PURE__*/
-  messageDesc(file_gogochat_v1_social, 15);
+  messageDesc(file_gogochat_v1_social, 22);
 
 /**
  * @generated from enum gogochat.v1.ContactState
