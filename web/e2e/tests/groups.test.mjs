@@ -46,7 +46,8 @@ async function group(t) {
   await ann.page.locator('[data-testid="pick"]').nth(1).waitFor();
   for (const pick of await ann.page.locator('[data-testid="pick"]').all()) await pick.click();
   await ann.click("create");
-  await ann.see("composer");
+  // Before it comes, the conversation that was open is there.
+  await ann.until(() => document.querySelector(".top h2")?.textContent === "Tea");
   const id = await ann.run(() => location.hash.split("/").at(-1));
   for (const friend of friends) await until(() => friend.conversation(id) !== undefined, 60_000);
   await ann.click("details");
