@@ -47,8 +47,11 @@ test("scripts and styles come as brotli, and not again after a reload", async (t
   const first = await transfers(tab);
   assert.ok(first.length >= 3, `${first.length} files`);
   for (const { transferSize, encodedBodySize, decodedBodySize } of first) {
-    assert.ok(transferSize > 0 && encodedBodySize < decodedBodySize / 2, `${encodedBodySize} of ${decodedBodySize} bytes`);
+    assert.ok(transferSize > 0 && encodedBodySize < decodedBodySize, `${encodedBodySize} of ${decodedBodySize} bytes`);
   }
+  // Of a small file little can be saved.
+  const [encoded, decoded] = ["encodedBodySize", "decodedBodySize"].map((size) => first.reduce((sum, file) => sum + file[size], 0));
+  assert.ok(encoded < decoded / 2, `${encoded} of ${decoded} bytes`);
   await tab.reload();
   await tab.see("login");
   assert.deepEqual((await transfers(tab)).map(({ transferSize }) => transferSize), first.map(() => 0));
