@@ -173,7 +173,7 @@ try {
   await look(jo, "chat");
   await jo.click("details");
   await look(jo, "contact-details");
-  await jo.page.locator("button.danger").click();
+  await jo.click("remove-contact");
   await look(jo, "remove-contact");
   await jo.press("Escape");
   await jo.click("details");

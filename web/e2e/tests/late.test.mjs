@@ -55,7 +55,7 @@ test("a person who types at their own pace loses neither letters nor the focus, 
 
   // A contact who is none any more: their conversation opens, and says so; nobody is online there.
   await bob.click("details");
-  await bob.page.locator("button.danger").click();
+  await bob.click("remove-contact");
   await bob.click("confirm");
   await ann.see("not-writable");
   await ann.click("nav-chats");

@@ -78,14 +78,14 @@ test("in forced colours the selected is told from the rest; dialogs stand in lin
   assert.ok(sizes[0] >= 2 * sizes[1], `${sizes}`);
 
   await ann.click("details");
-  await ann.page.locator("button.danger").click();
+  await ann.click("remove-contact");
   const edges = await ann.run(() => ["h2", "p"].map((it) => document.querySelector(`dialog ${it}`).getBoundingClientRect().left));
   assert.equal(edges[0], edges[1], "the title stands over the text");
   await ann.press("Escape");
 
   await ann.page.emulateMedia({ forcedColors: "active" });
   await ann.click("nav-chats");
-  await ann.page.locator("button.danger").click();
+  await ann.click("remove-contact");
   const seen = await ann.run(() => {
     const style = (selector) => getComputedStyle(document.querySelector(selector));
     return {

@@ -63,7 +63,7 @@ function Other(props: { conversation: Conversation }) {
             )}
           </Show>
           <Show when={isContact()}>
-            <button type="button" class="danger" onClick={() => setAsking(true)}>
+            <button type="button" class="danger" data-testid="remove-contact" onClick={() => setAsking(true)}>
               {t().removeContact}
             </button>
           </Show>
