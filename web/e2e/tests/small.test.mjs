@@ -169,6 +169,8 @@ test("a window that becomes narrow, and wide again, takes nothing away", async (
   assert.equal(await ann.page.locator('[name="title"]').isVisible(), true);
   await wide();
   assert.equal(await ann.page.inputValue('[name="title"]'), "Half a title");
+  // The page has to have become wide: what is hidden takes no focus.
+  await ann.see("new-group");
   await ann.press("Escape");
   await ann.page.waitForFunction(() => document.activeElement?.dataset.testid === "new-group");
   assert.deepEqual(ann.faults, []);
