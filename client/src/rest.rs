@@ -40,14 +40,14 @@ impl Rest {
     ///
     /// # Errors
     /// `wrong_credentials`, `account_disabled`, `password_change_required` (see
-    /// [`Self::redeem_one_time_password`]), `second_factor_required` (see [`Self::log_in_with`]), `rate_limited`,
-    /// or the server cannot be reached.
+    /// [`Self::redeem_one_time_password`]), `second_factor_required` (see [`Self::log_in_with`]),
+    /// `rate_limited`, or the server cannot be reached.
     pub async fn log_in(&self, name: &str, password: &str, device: &str) -> Result<v1::Session, RestError> {
         self.session("/v1/sessions", &json!({ "name": name, "password": password, "deviceName": device })).await
     }
 
-    /// Signs this device in where the account has a second factor: `factor` is a code of the authenticator, or a
-    /// recovery code.
+    /// Signs this device in where the account has a second factor: `factor` is a code of the
+    /// authenticator, or a recovery code.
     ///
     /// # Errors
     /// `second_factor_wrong`, and as [`Self::log_in`].
