@@ -90,10 +90,21 @@ impl World {
         }
     }
 
-    fn follow(&self, number: u8, assigned: &watch::Sender<Vec<u32>>) -> JoinHandle<()> {
+    fn following(&self, number: u8, assigned: &watch::Sender<Vec<u32>>) -> Following<Recorder> {
         let recorder = Recorder { number, handled: self.handled.clone() };
         let (store, metrics) = (self.store.clone(), Arc::new(Metrics::default()));
-        tokio::spawn(Following::new(recorder, store, metrics, assigned.subscribe()).run())
+        Following::new(recorder, store, metrics, assigned.subscribe())
+    }
+
+    fn follow(&self, number: u8, assigned: &watch::Sender<Vec<u32>>) -> JoinHandle<()> {
+        tokio::spawn(self.following(number, assigned).run())
+    }
+
+    /// Follows until there is nothing more, and notes how far it has got.
+    async fn follow_to_the_end(&self, number: u8, assigned: &watch::Sender<Vec<u32>>) {
+        let mut following = self.following(number, assigned);
+        while following.round().await.unwrap() {}
+        following.note().await.unwrap();
     }
 
     /// How far each log was handled, if without a gap: each part begins at most behind what was handled.
@@ -163,11 +174,7 @@ async fn two_cores_share_the_shards_and_one_takes_over() {
 async fn who_was_away_for_too_long_walks_through_all_logs() {
     let mut world = World::new(4).await;
     let assigned = watch::Sender::new(all());
-    let following = world.follow(1, &assigned);
-    world.until_all_is_handled().await;
-    // Until it is noted that the walk is over.
-    tokio::time::sleep(super::NOTE * 2).await;
-    following.abort();
+    world.follow_to_the_end(1, &assigned).await;
     for round in 0..3 {
         world.say().await;
         let floor = world.store.raise_floor(round, i64::MAX).await.unwrap();
@@ -185,10 +192,7 @@ async fn who_was_away_for_too_long_walks_through_all_logs() {
 async fn who_was_away_goes_on_where_it_was_left() {
     let mut world = World::new(4).await;
     let assigned = watch::Sender::new(all());
-    let following = world.follow(1, &assigned);
-    world.until_all_is_handled().await;
-    tokio::time::sleep(super::NOTE * 2).await;
-    following.abort();
+    world.follow_to_the_end(1, &assigned).await;
     world.say().await;
     let floor = world.store.raise_floor(1, i64::MAX).await.unwrap();
     world.store.trim_feed(floor, 1_000).await.unwrap();
