@@ -76,7 +76,8 @@ pub struct Conversation {
     pub unread: u32,
     /// The first seq the member may read.
     pub from_seq: i64,
-    /// False for a direct conversation of two who are not contacts any more, and for a group that was dismissed.
+    /// False for a direct conversation of two who are not contacts any more, and for a group that was
+    /// dismissed.
     pub writable: bool,
     /// The member's own.
     pub role: Role,
